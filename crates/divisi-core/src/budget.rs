@@ -21,8 +21,8 @@ pub struct Budget {
     pub reserved: PicoUsd,
     /// Spent, each request up to what was set aside for it.
     pub settled: PicoUsd,
-    /// The part of it that is reservations of requests whose reply never came:
-    /// at most this much, and perhaps nothing, will be billed.
+    /// The part of `settled` that is reservations of requests whose reply never came: at most this
+    /// much, and perhaps nothing, will be billed.
     pub unconfirmed: PicoUsd,
     /// What replies have cost above what was set aside for them.
     pub over: PicoUsd,
@@ -41,8 +41,8 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// What one request has cost for which `reserved` was set aside. `unconfirmed`
-    /// of it is a reservation.
+    /// The cost of one request with this reservation, split at the reservation. `unconfirmed` is
+    /// the part of the cost that no bill confirms.
     pub fn of(reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Self {
         let billed = cost.saturating_sub(unconfirmed);
         let within = billed.min(reserved.saturating_sub(unconfirmed));
@@ -53,7 +53,7 @@ impl Spent {
         }
     }
 
-    /// The same for an attempt: one that nothing bounds may cost all that it costs.
+    /// The same for an attempt. An open-ended one has no bound, so none of its cost is over.
     pub(crate) fn of_attempt(
         is_open_ended: bool,
         reserved: PicoUsd,
@@ -71,12 +71,12 @@ impl Spent {
         )
     }
 
-    /// All of it.
+    /// The sum of all parts.
     pub fn total(&self) -> PicoUsd {
         self.billed + self.unconfirmed + self.over
     }
 
-    /// What it is more than `earlier`.
+    /// The difference to `earlier`.
     pub fn since(&self, earlier: Self) -> Self {
         Self {
             billed: self.billed.saturating_sub(earlier.billed),
@@ -95,7 +95,7 @@ impl std::ops::AddAssign for Spent {
 }
 
 impl Budget {
-    /// A budget of `cap` of which nothing is used.
+    /// An unused budget with this cap.
     pub fn new(cap: Option<PicoUsd>) -> Self {
         Self {
             cap,
@@ -103,14 +103,14 @@ impl Budget {
         }
     }
 
-    /// What may still be reserved.
+    /// What may still be reserved. Without a cap, the largest amount there is.
     pub fn left(&self) -> PicoUsd {
         self.cap.map_or(PicoUsd::MAX, |cap| {
             cap.saturating_sub(self.spent().total() + self.reserved)
         })
     }
 
-    /// What was spent.
+    /// What was spent, by how sure it is.
     pub fn spent(&self) -> Spent {
         let billed = self.settled.saturating_sub(self.unconfirmed);
         Spent {
@@ -135,13 +135,13 @@ impl Budget {
 /// The budget of a run and those of its phases, which hold at the same time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Budgets {
-    /// Of everything.
+    /// The budget of the run.
     pub run: Budget,
-    /// Of each phase that has spent something or has a cap.
+    /// Budgets of phases that have a cap or have spent something.
     pub phases: BTreeMap<Arc<str>, Budget>,
 }
 
-/// A phase, where a task is in one.
+/// The phase of a task, if any.
 type Phase<'a> = Option<&'a Arc<str>>;
 
 impl Budgets {
@@ -153,20 +153,19 @@ impl Budgets {
         self.run.left().min(of_phase)
     }
 
-    /// Whether there is a cap for tasks of this phase.
+    /// Whether any cap applies to tasks of this phase.
     pub(crate) fn limit(&self, phase: Phase<'_>) -> bool {
         self.run.cap.is_some() || self.is_capped(phase)
     }
 
-    /// Whether this phase has a cap of its own.
+    /// Whether this phase has its own cap.
     pub fn is_capped(&self, phase: Phase<'_>) -> bool {
         phase
             .and_then(|phase| self.phases.get(phase))
             .is_some_and(|budget| budget.cap.is_some())
     }
 
-    /// What a task of this phase may still reserve once this much of what it
-    /// has reserved is free again.
+    /// What a task of this phase may still reserve once `reserved` of its reservation is released.
     pub(crate) fn left_without(&self, phase: Phase<'_>, reserved: PicoUsd) -> PicoUsd {
         let without = |budget: &Budget| {
             Budget {
@@ -181,7 +180,7 @@ impl Budgets {
         without(&self.run).min(of_phase)
     }
 
-    /// Those that limit anything.
+    /// Only the budgets with a cap, the run's included.
     pub(crate) fn capped(&self) -> Self {
         let capped = self
             .phases
@@ -206,7 +205,7 @@ impl Budgets {
         self.of_phase(phase, amount, |budget| budget.reserve(amount));
     }
 
-    /// Takes back a reservation and books what was spent of it.
+    /// Releases a reservation and books what was spent of it.
     pub(crate) fn settle(&mut self, phase: Phase<'_>, reserved: PicoUsd, spent: Spent) {
         self.run.settle(reserved, spent);
         self.of_phase(phase, reserved.max(spent.total()), |budget| {
@@ -214,7 +213,7 @@ impl Budgets {
         });
     }
 
-    /// Free tasks leave no trace in the budgets of phases.
+    /// Applies a change to the phase's budget. A zero amount creates no phase entry.
     fn of_phase(&mut self, phase: Phase<'_>, amount: PicoUsd, change: impl FnOnce(&mut Budget)) {
         let Some(phase) = phase.filter(|_| amount > PicoUsd::ZERO) else {
             return;
@@ -240,7 +239,8 @@ pub struct TurnBound {
     pub reply_token: PicoUsd,
     /// Longest reply in tokens.
     pub reply_tokens_max: u32,
-    /// Shortest that the longest may be made; the same where less is of no use.
+    /// Lower limit when the longest reply is reduced; equal to `reply_tokens_max` where a shorter
+    /// reply is useless.
     pub reply_tokens_min: u32,
 }
 
@@ -249,17 +249,16 @@ pub struct TurnBound {
 pub struct Grant {
     /// The most it can cost.
     pub reserved: PicoUsd,
-    /// Longest reply, where that is less than was wanted.
+    /// Longest reply in tokens, where that is less than was asked for.
     pub reply_tokens: Option<u32>,
 }
 
 impl TurnBound {
-    /// Least room that is left to a reply for the sake of a budget. A thousand
-    /// tokens hold most answers to a question; less would only pay for text
-    /// that breaks off.
+    /// Smallest reply length that a request is reduced to for a budget. A thousand tokens hold most
+    /// answers to a question; with less, most replies would be cut off and paid for nevertheless.
     pub const REPLY_TOKENS_MIN: u32 = 1_024;
 
-    /// A request with a prompt and replies of these prices.
+    /// Creates the bound of a request from the price of its prompt and of a reply token.
     pub fn new(prompt: PicoUsd, reply_token: PicoUsd, reply_tokens_max: u32) -> Self {
         let reply_tokens_min = reply_tokens_max.min(Self::REPLY_TOKENS_MIN);
         Self {
@@ -270,11 +269,11 @@ impl TurnBound {
         }
     }
 
-    /// A request with so many prompt tokens at most, on a model of this price.
+    /// Creates the bound of a request with at most `prompt_tokens_max` tokens at this price.
     ///
-    /// The prompt is taken at the dearest class that a request of ours can
-    /// use, the five-minute write, and at the dearest rates that its length may
-    /// lead to; all of it at the dearest that a vendor may serve it by without being asked.
+    /// The prompt counts at the dearest class that requests can use, the five-minute cache write,
+    /// and at the dearest rates its length may reach. Prompt and reply are multiplied by the
+    /// largest factor that a vendor may apply without being asked.
     pub fn of(price: &ModelPrice, prompt_tokens_max: u64, reply_tokens_max: u32) -> Self {
         let reached = price
             .above
@@ -291,7 +290,7 @@ impl TurnBound {
         Self::new(prompt, dearest(|rates| rates.output), reply_tokens_max)
     }
 
-    /// A request that costs this at most, whatever its reply.
+    /// Creates a bound that does not depend on the reply.
     pub fn fixed(most: PicoUsd) -> Self {
         Self {
             prompt: most,
@@ -299,7 +298,7 @@ impl TurnBound {
         }
     }
 
-    /// The same where a shorter reply is of no use.
+    /// The same without a reduced reply.
     pub fn whole(self) -> Self {
         Self {
             reply_tokens_min: self.reply_tokens_max,
@@ -307,7 +306,7 @@ impl TurnBound {
         }
     }
 
-    /// What covers either of two requests, with the same room for their replies.
+    /// A bound that covers either of two requests, with the same room for their replies.
     pub fn or(self, other: Self) -> Self {
         Self {
             prompt: self.prompt.max(other.prompt),
@@ -317,18 +316,18 @@ impl TurnBound {
         }
     }
 
-    /// What it costs at most with the longest reply.
+    /// Cost with the longest reply.
     pub fn most(&self) -> PicoUsd {
         self.with(self.reply_tokens_max)
     }
 
-    /// What it costs at most with the shortest room for a reply.
+    /// Cost with the shortest allowed reply.
     pub fn least(&self) -> PicoUsd {
         self.with(self.reply_tokens_min)
     }
 
-    /// The request with all the room for its reply that `left` holds; `None`
-    /// where it does not even hold the least.
+    /// Reserves as much room for the reply as `left` allows; `None` if even the shortest does not
+    /// fit.
     pub fn fit(&self, left: PicoUsd) -> Option<Grant> {
         if self.most() <= left {
             return Some(Grant {
@@ -339,7 +338,8 @@ impl TurnBound {
         if self.least() > left {
             return None;
         }
-        // Less than the whole fits, so a token has a price.
+        // The whole bound did not fit, so a reply token has a price; `max(1)` only avoids a
+        // division by zero.
         let tokens = left.saturating_sub(self.prompt).0 / self.reply_token.0.max(1);
         let tokens = u32::try_from(tokens)
             .unwrap_or(u32::MAX)
@@ -355,7 +355,7 @@ impl TurnBound {
     }
 }
 
-/// As it stands in a journal: a number where it does not depend on the reply.
+/// The form in a journal: a single number where the bound does not depend on the reply.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Written {

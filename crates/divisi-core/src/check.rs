@@ -1,15 +1,15 @@
-//! Evidence that a result is good, and what is climbed when it is not.
+//! Checks of results, and the ladder of models that is climbed when a check refuses one.
 
 use crate::PicoUsd;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Models to climb, cheapest first: the first that satisfies the check of the
-/// task gives its result. Each is a tier or a model id.
+/// Models of a task, cheapest first: the result of the first one that passes the checks is used.
+/// Each is a tier or a model id.
 ///
-/// One model is a ladder of one, none means the run's default. As JSON it is a
-/// string where it has one rung, a list where it has more.
+/// One model is a ladder of one; an empty ladder means the run's default. In JSON, one rung is a
+/// string and several are a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "OneOrMany<Arc<str>>", into = "OneOrMany<Arc<str>>")]
 pub struct Ladder(pub Vec<Arc<str>>);
@@ -54,27 +54,26 @@ impl From<Ladder> for OneOrMany<Arc<str>> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Check {
-    /// The result fits this JSON Schema, which may be narrower than the one the
-    /// model is given.
+    /// The result must fit this JSON Schema, which may be narrower than the one given to the model.
     Schema(Arc<Value>),
-    /// This shell command, run where the task worked, exits with 0. It finds
-    /// the result on its standard input; what it prints goes to the next attempt.
+    /// A shell command that must exit with 0. It runs in the task's folder and gets the result on
+    /// stdin; its output is given to the next attempt.
     Command(Arc<str>),
-    /// Another model finds that it is.
+    /// Another model must accept the result.
     Judge(Judge),
 }
 
-/// What sort of check it is, as far as that decides whether it is made.
+/// The kind of a check, which decides whether it is made at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckKind {
-    /// A schema or a command: what it says is so.
+    /// A schema or a command: its verdict is certain.
     Fact,
-    /// What a model thinks of the result, which costs a request.
+    /// The opinion of a model, which costs a request.
     Opinion,
 }
 
 impl Check {
-    /// What sort of check it is.
+    /// The kind of this check.
     pub fn kind(&self) -> CheckKind {
         match self {
             Self::Schema(_) | Self::Command(_) => CheckKind::Fact,
@@ -83,25 +82,25 @@ impl Check {
     }
 }
 
-/// A model that reads a result and gives it marks.
+/// A model that reads a result and grades it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Judge {
-    /// What the result has to be.
+    /// What a good result must satisfy.
     pub rubric: Arc<str>,
     /// A tier or a model id; the cheapest tier when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Arc<str>>,
-    /// Fewest marks out of ten that let it pass.
+    /// Lowest mark out of ten that passes.
     #[serde(default = "Judge::threshold_default")]
     pub threshold: u8,
 }
 
 impl Judge {
-    /// Most marks that it can give.
+    /// Highest mark.
     pub const MARKS_MAX: u8 = 10;
 
-    /// The cheapest tier, by this rubric and the usual threshold.
+    /// A judge of the cheapest tier with the default threshold.
     pub fn new(rubric: impl Into<Arc<str>>) -> Self {
         Self {
             rubric: rubric.into(),
@@ -110,20 +109,20 @@ impl Judge {
         }
     }
 
-    /// Seven of ten: good with small faults.
+    /// Seven of ten: good, with small faults.
     fn threshold_default() -> u8 {
         7
     }
 }
 
-/// What an agent is told when the result of the one before it was refused.
+/// The text an agent gets when the result of the attempt before it was refused.
 pub fn refused(findings: &str) -> String {
     format!(
         "Another agent has tried this before you, and its result was refused. What was wrong with it:\n\n{findings}"
     )
 }
 
-/// One thing or a list of them, as people write it.
+/// One value or a list of values, as written in settings and scripts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
@@ -151,21 +150,21 @@ impl<T> From<Vec<T>> for OneOrMany<T> {
     }
 }
 
-/// Says what a ladder is worth, by what its first rung has been seen to do.
+/// What a ladder is worth, judged by the results of its first rung.
 ///
-/// It pays only while the share of results that are accepted there is larger
-/// than what that rung and its check cost, as a share of the strong model's cost.
+/// It pays only while the share of results accepted there is larger than the cost of that rung and
+/// its check, as a share of the strong model's cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LadderWorth {
     /// Share of the weak model's results that the check accepts, 0 to 1.
     pub accepted: f64,
-    /// The share from which on the ladder pays.
+    /// The share above which the ladder pays.
     pub break_even: f64,
 }
 
 impl LadderWorth {
-    /// The worth of a ladder whose first rung had `accepted` of `tried` results
-    /// accepted; `None` while nothing is known.
+    /// Computes the worth of a ladder whose first rung had `accepted` of `tried` results accepted;
+    /// `None` without tries or without a price of the strong model.
     pub fn of(accepted: u64, tried: u64, weak_and_check: PicoUsd, strong: PicoUsd) -> Option<Self> {
         if tried == 0 || strong == PicoUsd::ZERO {
             return None;
@@ -182,7 +181,7 @@ impl LadderWorth {
         self.accepted > self.break_even
     }
 
-    /// What it saves, as a share of the strong model's cost; negative where it loses.
+    /// What it saves, as a share of the strong model's cost; negative if it costs more.
     pub fn saving(&self) -> f64 {
         self.accepted - self.break_even
     }

@@ -1,26 +1,25 @@
-//! What follows on a ladder once a check has decided.
+//! Decides what follows a check on a ladder of models.
 
 use crate::check::CheckKind;
 
-/// What is done with a result that a check has looked at.
+/// What happens to a checked result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Climb {
-    /// The check is satisfied: this is the result.
+    /// The check passed: this is the result.
     Accept,
-    /// It is not, but there is no stronger model and the flow takes what there is.
+    /// The check refused it, but it is the best there is and is taken.
     Keep,
     /// The task starts again on the rung at this place.
     Next(usize),
-    /// It is not, and there is no stronger model: the task fails.
+    /// The check refused it and there is no stronger model: the task fails.
     Fail,
 }
 
-/// Says what follows the check of a result from the rung at place `rung` of a
-/// ladder that has `rungs` of them.
+/// Decides what follows the check of a result from rung `rung` of a ladder with `rungs` rungs.
 ///
-/// `last_is_kept` says what becomes of a result that the last rung made and the
-/// check refused. Where the check is an opinion (a judge), the strongest model's
-/// result is worth more than none; where it is a fact (a schema, a command), not.
+/// `last_is_kept` says whether a result of the last rung is kept although the check refused it: if
+/// the check is an opinion (a judge), that result is better than none; if it is a fact (a schema, a
+/// command), it is not.
 pub fn climb(rung: usize, rungs: usize, accepted: bool, last_is_kept: bool) -> Climb {
     match (accepted, rung + 1 < rungs) {
         (true, _) => Climb::Accept,
@@ -30,15 +29,13 @@ pub fn climb(rung: usize, rungs: usize, accepted: bool, last_is_kept: bool) -> C
     }
 }
 
-/// Whether a ladder of so many rungs keeps what its last rung made and these
-/// checks refused: where all of them are opinions, and a weaker model has been
-/// tried before.
+/// Whether a ladder keeps the refused result of its last rung: only if all checks are opinions and
+/// a weaker model was tried before.
 pub fn last_is_kept(checks: impl IntoIterator<Item = CheckKind>, rungs: usize) -> bool {
     rungs > 1 && checks.into_iter().all(|check| check == CheckKind::Opinion)
 }
 
-/// Whether the result of a rung needs to be checked at all: not where it is
-/// taken whatever the check says.
+/// Whether the result of a rung needs a check at all: not where it is taken in any case.
 pub fn needs_check(rung: usize, rungs: usize, last_is_kept: bool) -> bool {
     rung + 1 < rungs || !last_is_kept
 }

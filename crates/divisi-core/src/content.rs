@@ -20,7 +20,7 @@ impl Digest {
         &self.0
     }
 
-    /// The first twelve hexadecimal digits: enough for people, not for identity.
+    /// The first twelve hexadecimal digits: enough for display, too short for identity.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
     }
@@ -64,11 +64,11 @@ impl TryFrom<String> for Digest {
 #[error("`{0}` is not a digest of 64 hexadecimal digits")]
 pub struct InvalidDigest(pub String);
 
-/// A text as an event carries it: short ones inline, long ones by digest.
+/// A text in an event: short ones inline, long ones by digest.
 ///
-/// A prompt or a result can be megabytes long. The journal stays small and
-/// quick to replay because only the digest of such a text stands in it; the
-/// store keeps the bytes once, whoever refers to them.
+/// A prompt or a result can be megabytes long. Only the digest of such a text is in the journal,
+/// which stays small and quick to replay; the store keeps the bytes once, however many events refer
+/// to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
@@ -84,12 +84,12 @@ pub enum Content {
 }
 
 impl Content {
-    /// Longest inline text in bytes. Longer ones would fill the journal, which
-    /// is read whole at every resume, with texts that a replay never looks at.
+    /// Longest inline text in bytes. The journal is read whole at every resume, and a replay never
+    /// reads long texts, so these are stored apart.
     pub const INLINE_BYTES_MAX: usize = 512;
 
-    /// Splits `text` into what the event carries and, if it is long, the bytes
-    /// that must be stored before the event is appended.
+    /// Splits `text` into its event form and, if it is long, the bytes to store before the event is
+    /// appended.
     pub fn of(text: Arc<str>) -> (Self, Option<Blob>) {
         if text.len() <= Self::INLINE_BYTES_MAX {
             return (Self::Inline(text), None);

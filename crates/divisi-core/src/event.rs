@@ -1,4 +1,4 @@
-//! The facts of a run, as they stand in its journal.
+//! The events of a run, as recorded in its journal.
 //!
 //! This is one of divisi's two contracts: journals written by older versions
 //! stay readable. Fields may be added with a default; none may change meaning.
@@ -14,13 +14,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-/// Version of the vocabulary below; a store of a later one is not opened.
+/// Version of the events below; a store with a later one is not opened.
 pub const FORMAT: u32 = 5;
 
 /// One event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recorded {
-    /// How many events stand before it in the journal.
+    /// The number of events before it in the journal.
     pub position: Position,
     /// When it was decided.
     pub at: Timestamp,
@@ -35,98 +35,96 @@ pub struct Recorded {
 pub enum Event {
     /// The run exists. Always the first event.
     RunStarted(Box<RunStarted>),
-    /// The flow is executed again from its start; what it asks for is answered
-    /// from the journal where it can be.
+    /// The flow is executed again from its start; tasks that the journal knows are answered from
+    /// it.
     RunResumed(Box<RunResumed>),
-    /// The flow has asked for all it can without new results; from here on
-    /// attempts start.
+    /// The flow waits and the journal has no further answers for it; from here on attempts start.
     CaughtUp {
         /// Tasks answered from the journal.
         reused: u32,
-        /// What their results cost when they were made.
+        /// The cost of their results when they were made.
         saved: PicoUsd,
         /// Tasks that will run.
         to_run: u32,
     },
-    /// A progress group has begun.
+    /// A phase has begun.
     PhaseStarted {
         /// Its title.
         title: Arc<str>,
-        /// Most that its tasks may spend from here on, what they have spent included.
+        /// Most its tasks may spend in all, including what they have spent before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cap: Option<PicoUsd>,
     },
-    /// The flow has said something.
+    /// The flow has logged a message.
     Logged {
         /// One line or more.
         message: Arc<str>,
     },
-    /// What the whole run was expected to cost and take when this execution
-    /// began; once in each at most.
+    /// The estimate for the whole run, made when this execution began; at most one per execution.
     Estimated {
         /// The expectation.
         estimate: Box<Estimate>,
     },
-    /// The flow asks for a task that the run has not seen.
+    /// The flow requests a task that the run does not know.
     TaskSubmitted(Box<TaskSubmitted>),
-    /// The flow asks, in a later execution, for a task that the run knows.
+    /// The flow requests, in a later execution, a task that the run knows.
     TaskClaimed {
         /// The known task.
         task: TaskId,
-        /// What is now said of it, where that differs.
+        /// Its new facts, where they differ.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         facts: Option<Arc<TaskFacts>>,
     },
-    /// An attempt is to start; once this is durable it does.
+    /// An attempt is to start; it starts once this is durable.
     AttemptScheduled {
         /// Which one.
         attempt: AttemptId,
         /// The model id it runs on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<Arc<str>>,
-        /// Set aside for its first turn.
+        /// Reserved for its first turn.
         reserved: PicoUsd,
-        /// Longest reply of that turn, where the budget holds less than was wanted.
+        /// Longest reply of that turn in tokens, where the budget allows less than was asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_tokens: Option<u32>,
     },
-    /// A further request is to be sent; once this is durable it is.
+    /// A further request is to be sent; it is sent once this is durable.
     TurnScheduled {
         /// In which attempt.
         attempt: AttemptId,
-        /// Results of the tools that the reply before it called: JSON text.
+        /// Results of the tools called by the previous reply: JSON text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tool_results: Option<Content>,
-        /// The calls that those are of.
+        /// The calls that gave these results.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tools: Vec<ToolCall>,
-        /// Set aside for it.
+        /// Reserved for the request.
         reserved: PicoUsd,
-        /// Longest reply, where the budget holds less than was wanted.
+        /// Longest reply in tokens, where the budget allows less than was asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_tokens: Option<u32>,
     },
-    /// The request under way is to be sent a second time, because it takes far
-    /// longer than others; once this is durable it is.
+    /// The request under way is to be sent a second time because it takes far longer than
+    /// comparable ones; it is sent once this is durable.
     TurnHedged {
         /// In which attempt.
         attempt: AttemptId,
-        /// Set aside for it, beside what the first one has.
+        /// Reserved for the second copy, in addition to the first.
         reserved: PicoUsd,
     },
-    /// Of two requests for the same, one has ended without its reply being used.
+    /// One of the two copies of a request has ended and its reply is not used.
     HedgeEnded {
         /// In which attempt.
         attempt: AttemptId,
-        /// What it costs: what was set aside for it, if it may be billed.
+        /// Its cost: its reservation, if it may be billed.
         #[serde(default, skip_serializing_if = "is_default")]
         cost: PicoUsd,
     },
-    /// A reply has arrived.
+    /// A reply has been received.
     TurnEnded {
         /// In which attempt.
         attempt: AttemptId,
-        /// What was asked and answered.
+        /// The request and its reply.
         turn: Box<Turn>,
     },
     /// An attempt has ended.
@@ -136,98 +134,95 @@ pub enum Event {
         /// Why it failed; `None` when it succeeded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Box<Failure>>,
-        /// What it used besides its recorded turns.
+        /// Usage beyond its recorded turns.
         #[serde(default, skip_serializing_if = "is_default")]
         usage: Usage,
-        /// What that cost, what was set aside for a request without a reply included.
+        /// Cost of that usage, including the reservation of a request without a reply.
         #[serde(default, skip_serializing_if = "is_default")]
         cost: PicoUsd,
-        /// The part of it that was set aside for such a request, and may or may
-        /// not be billed.
+        /// The part of the cost that is such a reservation, which may or may not be billed.
         #[serde(default, skip_serializing_if = "is_default")]
         unconfirmed: PicoUsd,
-        /// What its next turn may cost, where the budget did not hold that.
+        /// Bound of its next turn, where the budget did not allow it.
         #[serde(
             default,
             rename = "next_turn_max",
             skip_serializing_if = "Option::is_none"
         )]
         next_turn: Option<TurnBound>,
-        /// What its check has against its result, where that was refused.
+        /// The findings of the check that refused its result.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         findings: Option<Content>,
-        /// Results of the tools that its last reply called, where it was ended
-        /// before it could send them: JSON text.
+        /// Results of the tools called by its last reply, where it ended before it could send them:
+        /// JSON text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tool_results: Option<Content>,
-        /// How long it waited for its turn to send requests, for a limit or for
-        /// a prefix to be cached.
+        /// Total time it waited for permits or for a prefix to be cached.
         #[serde(default, skip_serializing_if = "is_default")]
         waited: Millis,
-        /// What for, as far as none of its turns says it.
+        /// The waits that none of its turns records.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         waits: Vec<Wait>,
-        /// The copy of the repository that it worked in and that was kept, because
-        /// it has changed something there.
+        /// The copy of the repository that it worked in, kept because files in it have changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worktree: Option<Box<Worktree>>,
     },
-    /// What carries out an attempt has said how far it is: what it has used since it last
-    /// said so, and by what an attempt that follows a lost one finds its work again.
+    /// An executor has reported usage since its last report, or a handle by which a later attempt
+    /// finds its work.
     AttemptReported {
         /// Which attempt.
         attempt: AttemptId,
         /// Tokens.
         #[serde(default, skip_serializing_if = "is_default")]
         usage: Usage,
-        /// What they cost. What was set aside for the attempt is less by as much.
+        /// Cost of that usage. The attempt's reservation shrinks by as much.
         #[serde(default, skip_serializing_if = "is_default")]
         cost: PicoUsd,
-        /// The part of it that was set aside and of which no bill is known.
+        /// The part of the cost that was reserved and that no bill confirms.
         #[serde(default, skip_serializing_if = "is_default")]
         unconfirmed: PicoUsd,
-        /// By what its work is found again: JSON text that only its executor reads.
+        /// Handle of its work: JSON text that only its executor reads.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         handle: Option<Content>,
     },
-    /// An attempt waits for something outside of the process, by a handle that outlives
-    /// it. It holds no slot and no timeout, and a resume does not call it lost. It ends
-    /// with `AttemptEnded`, from whatever source the answer comes.
+    /// An attempt waits for something outside of the process, by a handle that outlives the
+    /// process. It holds no slot and no timeout, and a resume does not count it as lost. It ends
+    /// with `AttemptEnded`, wherever its answer comes from.
     AttemptSuspended {
         /// Which attempt.
         attempt: AttemptId,
         /// What it waits for.
         suspension: Box<Suspension>,
     },
-    /// The question of a suspended attempt has an answer, which is not its result: another
-    /// attempt is given it, and goes on where this one stands.
+    /// The question of a suspended attempt has been answered, but the answer is not its result: the
+    /// next attempt gets it and continues the work.
     SuspensionAnswered {
         /// Which attempt.
         attempt: AttemptId,
         /// The answer: JSON text.
         answer: Content,
     },
-    /// Something that the flow or an agent asked for was not done. Alike ones
-    /// that come together are one event.
+    /// Something that the flow or an agent requested was not done. Equal refusals in one batch are
+    /// one event.
     Refused {
-        /// What, and why not.
+        /// What was refused, and why.
         refusal: Refusal,
         /// How often.
         count: u32,
     },
-    /// The flow has ended, and exceptions in it had no handler, so that what was to
-    /// come of them is missing.
+    /// The flow has ended with exceptions that no handler caught, so work that depended on them is
+    /// missing.
     Uncaught {
         /// The first of them, with the line where it was thrown.
         message: Arc<str>,
         /// How many there were.
         count: u32,
     },
-    /// A task rests and is tried again.
+    /// A task is to be tried again after a delay.
     RetryPlanned {
-        /// Which one.
+        /// The task.
         task: TaskId,
-        /// Not before this moment.
+        /// The earliest moment of the next attempt.
         due: Timestamp,
     },
     /// A task has its outcome.
@@ -237,36 +232,35 @@ pub enum Event {
         /// How it ended.
         outcome: Outcome,
     },
-    /// Most of the budget is spent; said once in each execution.
+    /// Most of the budget is spent; recorded at most once per execution.
     SoftLimitReached {
-        /// So much is spent.
+        /// Amount spent.
         spent: PicoUsd,
-        /// Of this.
+        /// The run's cap.
         cap: PicoUsd,
     },
-    /// Nothing new starts any more; what is in flight finishes.
+    /// Nothing new starts; attempts in flight finish.
     ParkingStarted {
         /// Why.
         reason: ParkReason,
     },
-    /// The run rests; everything is kept and it can be resumed. After
-    /// `WaitStarted` it says that nobody waits any more.
+    /// The run is parked: everything is kept, and it can be resumed. After `WaitStarted` it ends
+    /// that wait.
     RunParked {
         /// Why.
         reason: ParkReason,
     },
-    /// The process that drives the parked run waits, to go on by itself. If it
-    /// dies meanwhile, the run is parked like any other.
+    /// The process that drives the parked run waits and will continue by itself. If the process
+    /// dies meanwhile, the run stays parked.
     WaitStarted {
-        /// When it goes on.
+        /// When it continues.
         until: Timestamp,
     },
-    /// The parked run goes on in the same execution: what it rested for may be
-    /// there again.
+    /// The parked run continues in the same execution: what it waited for may be available again.
     RunWoken,
     /// The flow has returned or thrown.
     FlowEnded {
-        /// The JSON text it returned, or why it failed.
+        /// The JSON text it returned, or its failure.
         result: Result<Content, Box<Failure>>,
     },
     /// The run is over.
@@ -276,40 +270,40 @@ pub enum Event {
     },
 }
 
-/// How a run begins.
+/// Content of the first event of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunStarted {
-    /// Version of the vocabulary it is written in.
+    /// Version of the events it is written in.
     pub format: u32,
-    /// The flow's name, for people.
+    /// Name of the flow, for display.
     pub name: Arc<str>,
-    /// What is executed.
+    /// The flow that is executed.
     pub flow: FlowSource,
-    /// How large it may grow.
+    /// Limits on its size.
     pub limits: Limits,
-    /// How much may be spent.
+    /// Limits on its cost.
     #[serde(flatten)]
     pub caps: Caps,
 }
 
-/// How much may be spent, in all executions together.
+/// Limits on cost, over all executions together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Caps {
-    /// By the run.
+    /// Cap of the run.
     #[serde(rename = "cap", skip_serializing_if = "Option::is_none")]
     pub run: Option<PicoUsd>,
-    /// By the tasks of a phase, of those phases that the flow itself gives no cap.
+    /// Caps of phases that the flow itself does not cap.
     #[serde(rename = "phase_caps", skip_serializing_if = "BTreeMap::is_empty")]
     pub phases: BTreeMap<Arc<str>, PicoUsd>,
-    /// Where to warn: a share of the run's cap in percent.
+    /// Share of the run's cap in percent at which to warn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warn_percent: Option<u8>,
 }
 
 impl Event {
-    /// The end of an attempt at this cost, of which `unconfirmed` was set aside for a request
-    /// without a reply. Nothing else is to be said of it.
+    /// Creates an `AttemptEnded` with this cost, of which `unconfirmed` is the reservation of a
+    /// request without a reply. Its other fields are empty.
     pub fn attempt_ended(
         attempt: AttemptId,
         failure: Option<Failure>,
@@ -342,26 +336,25 @@ impl Caps {
     }
 }
 
-/// How a run goes on.
+/// Content of the event that begins a later execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResumed {
-    /// What is executed now; it may have been edited since.
+    /// The flow that is executed now; it may have been edited.
     pub flow: FlowSource,
-    /// How large it may grow now.
+    /// Limits on its size from now on.
     pub limits: Limits,
-    /// How much may be spent now.
+    /// Limits on its cost from now on.
     #[serde(flatten)]
     pub caps: Caps,
-    /// Whether tasks that have failed are tried again.
+    /// Whether failed tasks are tried again.
     #[serde(default)]
     pub reopen_failed: bool,
 }
 
-/// A flow as it was when an execution of it began.
+/// A flow as it was at the beginning of an execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FlowSource {
-    /// Where it was read from; `None` for one that is part of divisi, or that
-    /// a program feeds.
+    /// The file it was read from; `None` for a built-in flow or one fed by a program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Arc<str>>,
     /// Its text.
@@ -369,63 +362,62 @@ pub struct FlowSource {
     /// Its arguments: JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Content>,
-    /// The folder that the run belongs to: where it was started. Only for
-    /// people and lists; what agents see is the caller's to say.
+    /// The folder that the run belongs to: where it was started. For display and lists only; the
+    /// caller decides what agents may see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<Arc<str>>,
-    /// What else the caller needs to execute it again (workspace, settings
-    /// given on the command line): JSON text that the core does not read.
+    /// Other values that the caller needs for a resume (workspace, command-line settings): JSON
+    /// text that the core does not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Content>,
 }
 
-/// A task as the run first saw it.
+/// A task when the run first knew it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskSubmitted {
-    /// Its number: one more than the last.
+    /// Its number, one more than the last.
     pub task: TaskId,
     /// Its identity.
     pub key: Key,
-    /// Which one it is among tasks with the same key, from 0.
+    /// Its number among tasks with the same key, from 0.
     pub occurrence: u32,
-    /// What people and the scheduler need to know of it.
+    /// Its facts for the scheduler and the display.
     pub facts: Arc<TaskFacts>,
     /// The whole [`Task`](crate::Task): JSON text.
     pub spec: Content,
-    /// How it hangs together with what the flow had asked for before.
+    /// Its relation to earlier tasks.
     #[serde(default, skip_serializing_if = "is_default")]
     pub edges: Edges,
 }
 
-/// How a task hangs together with what its flow had asked for before. Nothing is decided
-/// by it.
+/// How a task relates to what its flow requested before. No decision depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Edges {
-    /// Of the run's outcomes in recorded order, the flow had been given none from this one
-    /// on, counted from 0. Of those before it, the flow knew what it had asked for.
+    /// Number of outcomes, in recorded order, that the flow had been given by then. It had been
+    /// given all those before this number that it had requested.
     #[serde(skip_serializing_if = "is_default")]
     pub given: u32,
-    /// What made the flow ask for it; `None` where it had waited for nothing, or where
-    /// that cannot be told.
+    /// What the flow had waited for when it requested the task; `None` for nothing, or if that is
+    /// unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits: Option<Awaited>,
-    /// The tasks whose results stand in its prompt or context, as far as their texts show.
+    /// The tasks whose results its prompt or context contains, as far as the texts show.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<TaskId>,
-    /// The innermost group that it is part of.
+    /// The innermost group that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<u32>,
-    /// Where the flow asks for it.
+    /// Its place in the flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<CallSite>,
-    /// The groups that have begun since the last new task and that the journal does not
-    /// have like this.
+    /// The groups that began since the last new task and that the journal does not have in this
+    /// form.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupBegan>,
 }
 
-/// What a flow has waited for.
+/// Something that a flow waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Awaited {
@@ -435,20 +427,20 @@ pub enum Awaited {
     Group(u32),
 }
 
-/// Tasks that a flow asks for together.
+/// Tasks that a flow requests together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupBegan {
-    /// Its number in its execution of the flow: the same in each, as long as the flow and
-    /// its answers are.
+    /// Its number in its execution of the flow: the same in each execution, as long as the flow and
+    /// its answers stay the same.
     pub group: u32,
-    /// What asks for them.
+    /// The function that requests them.
     pub kind: GroupKind,
-    /// The group that this one is part of.
+    /// The group that contains this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<u32>,
-    /// Functions or items it was given.
+    /// Number of functions or items it was given.
     pub width: u32,
-    /// Where the flow does so.
+    /// Its place in the flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<CallSite>,
 }
@@ -456,7 +448,7 @@ pub struct GroupBegan {
 /// A place in a flow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CallSite {
-    /// The script, where it is another than the flow's own.
+    /// The script, if it is not the flow's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<Arc<str>>,
     /// The line, from 1.
@@ -466,44 +458,44 @@ pub struct CallSite {
     pub column: u32,
 }
 
-/// What the scheduler and the display need to know of a task.
+/// Facts of a task for the scheduler and the display.
 ///
-/// None of it is part of the task's identity.
+/// None of them is part of the task's identity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskFacts {
     /// A short name.
     pub label: Arc<str>,
-    /// The progress group.
+    /// The phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Arc<str>>,
-    /// What carries it out.
+    /// Name of its executor.
     pub executor: Arc<str>,
-    /// Whether that is a program on this machine, which takes one of the slots of programs.
+    /// Whether the executor is a program on this machine, which takes a program slot.
     #[serde(rename = "program", skip_serializing_if = "is_default")]
     pub is_program: bool,
-    /// The sort of work it is.
+    /// The kind of work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Arc<str>>,
-    /// Why it begins with the model that it begins with, where that was left open.
+    /// Why its first model was chosen, where the task left that open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Arc<str>>,
-    /// The model ids of its ladder, in the order in which they are climbed.
+    /// The model ids of its ladder, in climbing order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Arc<str>>,
-    /// The model ids that take the place of one that is out of order.
+    /// The model ids that replace an overloaded one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<Arc<str>>,
-    /// Whether a check decides over its results.
+    /// Whether its results are checked.
     #[serde(skip_serializing_if = "is_default")]
     pub checked: bool,
-    /// Where it differs from the run's default.
+    /// Its retry policy, where it differs from the run's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Arc<RetryPolicy>>,
-    /// Length of the longest chain of tasks known to wait for it; longer goes first.
+    /// Length of the longest chain of tasks known to wait for it; longer chains go first.
     #[serde(skip_serializing_if = "is_default")]
     pub priority: u32,
-    /// What its first turn may cost on each of `models`, then on each of `fallbacks`.
+    /// Bounds of its first turn on each of `models`, then on each of `fallbacks`.
     #[serde(
         alias = "first_turn_max",
         deserialize_with = "one_or_many",
@@ -513,22 +505,22 @@ pub struct TaskFacts {
     /// Most that all its attempts together may cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_max: Option<PicoUsd>,
-    /// Whether an attempt may cost anything: all that is left of the task's own budget is
-    /// set aside for it, or nothing where it has none.
+    /// Whether the cost of an attempt has no bound: all that is left of the task's own budget is
+    /// reserved for it, or nothing if it has no budget.
     #[serde(skip_serializing_if = "is_default")]
     pub unbounded: bool,
-    /// Whether `models` are words that only what carries it out understands.
+    /// Whether `models` are words that only the executor understands.
     #[serde(skip_serializing_if = "is_default")]
     pub words: bool,
 }
 
 impl TaskFacts {
-    /// Whether nothing bounds what an attempt may cost: it starts only where there is no cap.
+    /// Whether nothing bounds the cost of an attempt: then it starts only if no cap applies.
     pub fn is_open_ended(&self) -> bool {
         self.unbounded && self.cost_max.is_none()
     }
 
-    /// How often and how soon the task is tried again.
+    /// Its retry policy, or the run's.
     pub fn retry_policy(&self) -> &RetryPolicy {
         static DEFAULT: LazyLock<RetryPolicy> = LazyLock::new(RetryPolicy::default);
         self.retry.as_deref().unwrap_or(&DEFAULT)
@@ -542,26 +534,25 @@ fn one_or_many<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<TurnBound>, D:
 /// What a suspended attempt waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suspension {
-    /// What sort of thing that is, in a word: `person`.
+    /// Its kind in a word: `person`.
     pub kind: Arc<str>,
-    /// By what it is found again: JSON text that only its executor reads.
+    /// Handle of what it waits for: JSON text that only its executor reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<Content>,
-    /// Most that it may cost from now on, which stays reserved; no more than the
-    /// attempt has reserved.
+    /// Reservation kept for its further cost; no more than the attempt has reserved.
     #[serde(default, skip_serializing_if = "is_default")]
     pub reserved: PicoUsd,
-    /// What is asked, where that is not the task's prompt.
+    /// The question, where it is not the task's prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Arc<str>>,
-    /// Whether the answer is for its executor, which goes on with it, rather than the
-    /// result of the task.
+    /// Whether the answer is for the executor, which continues with it, rather than the result of
+    /// the task.
     #[serde(default, skip_serializing_if = "is_default")]
     pub goes_on: bool,
 }
 
 impl Suspension {
-    /// Something of this kind, by no handle, for which nothing stays reserved.
+    /// A suspension of this kind, without a handle and without a reservation.
     pub fn of(kind: impl Into<Arc<str>>) -> Self {
         Self {
             kind: kind.into(),
@@ -573,12 +564,12 @@ impl Suspension {
     }
 }
 
-/// A git worktree with work in it, which was kept for the user.
+/// A git worktree with changes, kept for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worktree {
     /// Where it is.
     pub path: Arc<str>,
-    /// The commit that it was made of. It is on no branch, unless an agent made one.
+    /// The commit it was made from. It is on no branch unless an agent made one.
     pub base: Arc<str>,
     /// Files in it that differ from that commit.
     pub changed: u64,
@@ -587,14 +578,14 @@ pub struct Worktree {
 /// One request and its reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
-    /// Identity of the request. A later attempt that would send the same is
-    /// answered with this reply.
+    /// Identity of the request. A later attempt that would send the same request uses this reply
+    /// instead.
     pub request: Digest,
     /// The reply: JSON text.
     pub reply: Content,
     /// The model that the reply names.
     pub model: Arc<str>,
-    /// Whether it judges the attempt's result rather than works on it.
+    /// Whether it is a judge's verdict rather than a turn of the conversation.
     #[serde(default, skip_serializing_if = "is_default")]
     pub judges: bool,
     /// Tokens.
@@ -603,34 +594,34 @@ pub struct Turn {
     pub cost: PicoUsd,
     /// From sending to the last byte.
     pub took: Millis,
-    /// When it left and began to be answered, and what it had waited for.
+    /// When it was sent and when its reply began, and the waits before it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub times: Times,
 }
 
-/// When a request left and began to be answered, and what the attempt had waited for since
-/// its request before. Moments are counted from the attempt's beginning.
+/// When a request was sent and when its reply began, and the attempt's waits since its previous
+/// request. Moments are counted from the attempt's beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Times {
     /// When it was sent.
     #[serde(skip_serializing_if = "is_default")]
     pub sent: Millis,
-    /// How long after that the reply began; `None` where that is not known.
+    /// Time from sending to the first byte of the reply; `None` if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub began: Option<Millis>,
-    /// Waits before it, in their order.
+    /// The waits before it, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<Wait>,
 }
 
-/// Something that an attempt waited for until its request could leave.
+/// A wait of an attempt before its request could be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
-    /// For what.
+    /// Its cause.
     #[serde(rename = "for")]
     pub cause: WaitCause,
-    /// From when on, counted from the attempt's beginning.
+    /// Its beginning, counted from the attempt's beginning.
     pub from: Millis,
     /// How long.
     pub took: Millis,
@@ -643,31 +634,30 @@ impl Wait {
     }
 }
 
-/// What a request that may not leave yet waits for.
+/// Why a request may not be sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitCause {
-    /// That the vendor's limits, or the user's own, allow one more.
+    /// A rate limit of the vendor or of the user.
     Limit,
-    /// That one of those under way comes back.
+    /// Too many requests are under way.
     Room,
-    /// The same, where fewer than usual may be under way because the vendor has no
-    /// capacity.
+    /// The same, while fewer than usual may be under way because the vendor is overloaded.
     Overload,
-    /// That the vendor has cached what its prompt shares with others.
+    /// The prefix it shares with other requests is being cached.
     Prefix,
 }
 
 /// A call of a tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
-    /// Its name, as the model called it.
+    /// Name of the tool, as the model gave it.
     pub name: Arc<str>,
     /// When it began, counted from the attempt's beginning.
     pub from: Millis,
     /// How long it took.
     pub took: Millis,
-    /// Length of what the model was given.
+    /// Length of its result.
     pub bytes: u64,
     /// Whether it failed.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -677,29 +667,28 @@ pub struct ToolCall {
     pub exit: Option<i32>,
 }
 
-/// Why a run rests.
+/// Why a run is parked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum ParkReason {
-    /// A person asked for it.
+    /// The user asked for it.
     Asked,
-    /// What is left of the budget holds none of the waiting tasks.
+    /// The budget that is left allows none of the waiting tasks.
     Budget {
-        /// The phase whose own cap it is, where the run's would hold more.
+        /// The phase whose own cap is reached, where the run's budget would allow more.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         phase: Option<Arc<str>>,
     },
-    /// The first of several tasks of one sort have all failed alike, and others
-    /// of that sort wait.
+    /// The first tasks of a cohort all failed alike, and further ones wait.
     Hopeless {
-        /// How they have failed.
+        /// The class of their failures.
         class: FailureClass,
-        /// How many tasks of that sort have failed.
+        /// Number of failed tasks of the cohort.
         failed: u32,
         /// The phase they are in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         phase: Option<Arc<str>>,
-        /// Why the last of them has failed.
+        /// The message of the last failure.
         message: String,
         /// What the user can do about it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -707,80 +696,79 @@ pub enum ParkReason {
     },
     /// The account's quota is used up.
     Quota {
-        /// What the vendor said.
+        /// Message of the vendor.
         message: String,
-        /// When there is quota again, where the vendor says so.
+        /// When the quota is reset, if the vendor gave that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
-    /// All that is left waits for something outside of the process: an answer is given
-    /// while the run rests, and the run is resumed then.
+    /// All remaining tasks wait for something outside of the process. The answers are given while
+    /// the run is parked; then it is resumed.
     Suspended {
-        /// How many tasks wait for one.
+        /// Number of such tasks.
         tasks: u32,
     },
-    /// A reply has cost more than was set aside for its request: what the vendor
-    /// bills is not what requests were allowed to cost.
+    /// A reply cost more than was reserved for its request: the vendor's bills do not keep to the
+    /// bounds.
     Overcharged {
-        /// The task it belongs to.
+        /// The task of that request.
         task: TaskId,
         /// The model that the reply names.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<Arc<str>>,
-        /// What was set aside.
+        /// The reservation.
         reserved: PicoUsd,
-        /// What it cost.
+        /// The cost.
         cost: PicoUsd,
     },
 }
 
-/// Something that was asked for and not done.
+/// Something that was requested and not done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Refusal {
-    /// A task, because the run has as many as it may have.
+    /// A task, because the run has reached its number of tasks.
     Task {
-        /// So many.
+        /// That number.
         tasks_max: u32,
     },
-    /// A call of a script, because it has made as many as it may make.
+    /// A call of a script, because it has reached its number of calls.
     Call {
-        /// So many.
+        /// That number.
         calls_max: u32,
     },
-    /// A task, because the output tokens that the flow may spend are spent.
+    /// A task, because the output tokens of the flow are spent.
     Tokens {
-        /// So many.
+        /// Their number.
         total: u64,
     },
-    /// A line of the log, because there are as many as are kept. Said for the
-    /// first of them in an execution.
+    /// A log line, because the log is full. Recorded once per execution.
     Log {
-        /// So many.
+        /// Most lines.
         logs_max: u32,
     },
-    /// A progress group and its cap, because the run has as many as it may have.
-    /// Said for the first of them in an execution.
+    /// A phase and its cap, because the run has reached its number of phases. Recorded once per
+    /// execution.
     Phase {
         /// Its title.
         title: Arc<str>,
-        /// So many.
+        /// Most phases.
         phases_max: u32,
     },
-    /// A tool that an agent called and the run does not permit.
+    /// A tool that an agent called without permission.
     Tool {
-        /// Whose agent.
+        /// The task of the agent.
         task: TaskId,
         /// The tool.
         tool: Arc<str>,
-        /// The permission that it takes.
+        /// The permission that it needs.
         permission: Arc<str>,
     },
 }
 
 impl Refusal {
-    /// Whether the flow got less than it asked for. What an agent was refused it
-    /// has been told, and its task has an outcome of its own; and a line of the
+    /// Whether the flow got less than it requested. A refused tool is reported to the agent, whose
+    /// task has its own outcome; a log line is not work.
     /// log is no work.
     pub fn is_of_work(&self) -> bool {
         match self {
@@ -796,14 +784,14 @@ impl Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// The flow returned, no task failed, none was refused, and no reply cost more
-    /// than was set aside for it.
+    /// The flow returned, all tasks succeeded, no request was refused, and no reply cost more than
+    /// its reservation.
     Ok,
-    /// The flow returned, but not all of that holds.
+    /// The flow returned, but one of these conditions is not met.
     Partial,
-    /// The flow failed, an exception in it had no handler, or no task succeeded.
+    /// The flow failed, threw an uncaught exception, or no task succeeded.
     Failed,
-    /// A person ended it for good.
+    /// The user ended it for good.
     Cancelled,
 }
 

@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The name of a run, chosen once by whoever starts it.
+/// The name of a run, chosen once when it starts.
 ///
-/// Lower-case letters and digits, short enough to type: `k3f9-audit` is not
-/// one, `k3f97a2m` is.
+/// Lower-case letters and digits, short enough to type: `k3f97a2m` is valid, `k3f9-audit` is not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
@@ -77,7 +76,7 @@ pub struct InvalidRunId(pub String);
 pub struct TaskId(pub u32);
 
 impl TaskId {
-    /// The place of the task in a list of all tasks.
+    /// Index of the task in a list of all tasks.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -89,12 +88,12 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// One try of a task, numbered from 1.
+/// One attempt at a task, numbered from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptId {
-    /// The task that is tried.
+    /// The task.
     pub task: TaskId,
-    /// Which try this is, from 1.
+    /// Number of the attempt, from 1.
     pub number: u32,
 }
 
@@ -104,7 +103,7 @@ impl fmt::Display for AttemptId {
     }
 }
 
-/// A place in a journal: how many events stand before it.
+/// A place in a journal: the number of events before it.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

@@ -8,20 +8,19 @@ use std::fmt;
 
 /// The content identity of a task.
 ///
-/// Two tasks have the same key exactly if the same is asked of the same model
-/// in the same way. Neither the order in which tasks start nor the clock goes
-/// into it, so concurrency cannot shift keys, and editing one prompt changes
-/// one key. Tasks with the same key are told apart by their occurrence.
+/// Two tasks have the same key exactly if they ask the same of the same model in the same way.
+/// Neither the order of tasks nor the clock is part of it, so concurrency cannot change keys, and
+/// editing one prompt changes one key. An occurrence number distinguishes tasks with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Key(pub Digest);
 
 impl Key {
-    /// The key of a task of which these parts are known.
+    /// Computes the key from its parts.
     pub fn of(parts: &KeyParts<'_>) -> Self {
         let mut hash = blake3::Hasher::new();
-        // Bump the version when the meaning of a part changes: old results are
-        // then not found, rather than wrongly used.
+        // Bump the version when the meaning of a part changes: then old results are not found,
+        // rather than used wrongly.
         field(&mut hash, b"divisi task v1");
         field(&mut hash, parts.prompt.as_bytes());
         optional(&mut hash, parts.context.map(str::as_bytes));
@@ -64,7 +63,7 @@ impl Key {
                 .map(|digest| digest.as_bytes().as_slice()),
         );
         if !parts.check.is_empty() {
-            // Written only where there are any: keys of tasks without stay what they were.
+            // Written only if there are any, so that keys of tasks without checks stay the same.
             canonical(&mut hash, &serde_json::json!(parts.check));
         }
         Self(hash.finalize().into())
@@ -77,7 +76,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// What goes into a [`Key`], resolved: ids instead of tiers, digests instead of paths.
+/// The parts of a [`Key`], resolved: ids instead of tiers, digests instead of paths.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyParts<'a> {
     /// The task's own prompt.
@@ -90,21 +89,21 @@ pub struct KeyParts<'a> {
     pub models: &'a [std::sync::Arc<str>],
     /// How hard the model should think.
     pub effort: Option<Effort>,
-    /// What carries it out.
+    /// Name of the executor.
     pub executor: &'a str,
     /// The agent definition's content.
     pub agent: Option<Digest>,
     /// The tools it may use, sorted.
     pub tools: &'a [std::sync::Arc<str>],
-    /// Where it works.
+    /// Whether it works in a copy of the repository.
     pub isolation: Isolation,
     /// The content of its declared input files, in the order declared.
     pub inputs: &'a [Digest],
-    /// What its result has to stand: a result that stood less is not as good.
+    /// Checks of its result: a result with fewer checks is not equivalent.
     pub check: &'a [Check],
 }
 
-/// Length first, so that no two lists of fields write the same bytes.
+/// The length comes first, so that no two lists of fields give the same bytes.
 fn field(hash: &mut blake3::Hasher, bytes: &[u8]) {
     hash.update(&(bytes.len() as u64).to_le_bytes());
     hash.update(bytes);
@@ -256,7 +255,7 @@ mod tests {
     }
 
     proptest! {
-        /// Text cannot wander from one part to its neighbour unnoticed.
+        /// Text moved from one part to the next changes the key.
         #[test]
         fn neighbouring_parts_do_not_run_together(text in "[ab]{0,6}", cut in 0usize..6) {
             let cut = cut.min(text.len());

@@ -1,18 +1,15 @@
 //! What a run of many agents is, and what follows next.
 //!
-//! Everything here is a value: no clock, no IO, no threads, no environment, no
-//! hash-ordered iteration. The one rule that the rest of divisi rests on is
-//! that a [`Run`] changes only by applying recorded [`Event`]s, so a run that
-//! is replayed from its journal is the run that was live.
+//! Everything here is a value: no clock, no IO, no threads, no environment, no hash-ordered
+//! iteration. The rule that the rest of divisi depends on: a [`Run`] changes only by applying
+//! recorded [`Event`]s, so a run replayed from its journal equals the live run.
 //!
-//! Read in this order: [`id`], [`time`], [`money`] and [`usage`] name things,
-//! [`task`] says what is to be done, [`key`] when a result can be used again,
-//! [`outcome`] how it ended, [`event`] what is written down, [`run`] what
-//! follows from it; [`retry`] and [`budget`] are the rules it follows, [`governor`]
-//! says when its requests may leave. [`tier`]
-//! and [`price`] say what models are and cost, [`view`] what is shown of a run, [`reads`]
-//! whose results stand in a prompt, [`ledger`] where the money went, [`preflight`] what can
-//! be known of a flow before it runs.
+//! Read in this order: [`id`], [`time`], [`money`] and [`usage`] are the basic types; [`task`] is
+//! what is to be done, [`key`] its identity, [`outcome`] its end, [`event`] what is recorded,
+//! [`run`] what follows; [`retry`] and [`budget`] are the rules, and [`governor`] decides when
+//! requests may be sent. [`tier`] and [`price`] describe models, [`view`] what is shown of a run,
+//! [`reads`] whose results a prompt contains, [`ledger`] where the money went, [`preflight`] what
+//! can be known of a flow before it runs.
 
 pub mod attempt;
 pub mod budget;

@@ -2,29 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The named limits of one run; written into its journal when it starts.
+/// Limits on the size of one run; recorded in its journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Tasks in flight at once. There is always one, or the run would wait for ever.
-    /// Agents wait on the network, not on processors, so this is more than most vendors
-    /// take: how many requests are under way at once is the governor's to find out.
+    /// Tasks in flight at once, at least one. Agents wait on the network, not on processors, so
+    /// this is more than most vendors accept: the governor finds out how many requests may be under
+    /// way at once.
     pub in_flight_max: u32,
-    /// Those of them that programs on this machine carry out, which take memory and
-    /// processors. Most of them wait on a network or a disk themselves; one at the least.
+    /// Those of them that are programs on this machine, at least one. Programs take memory and
+    /// processors, although most of them wait on a network or a disk, too.
     pub programs_max: u32,
-    /// Tasks a run may ever have. Ten times the largest run heard of.
+    /// Tasks a run may ever have. Ten times the largest known run.
     pub tasks_max: u32,
-    /// Lines of log kept per run. A script that logs in an endless loop is
-    /// stopped by its time limit; one that logs per task stays below.
+    /// Lines of log kept per run. A script that logs in an endless loop is stopped by its time
+    /// limit; one that logs per task stays below.
     pub logs_max: u32,
     /// Longest line of log in bytes; the rest is cut.
     pub log_bytes_max: u32,
-    /// The first tasks of a sort to be looked at: when all of these have failed
-    /// alike, or so many more than are still at work, those that wait are not
-    /// tried before a person has been asked. Five alike are no accident, and cost
-    /// little. With 0 all are tried, come what may.
+    /// Tasks of a cohort that are compared: if the first ones all failed alike, or failed tasks
+    /// exceed running ones by as many, the waiting ones are not started before the user has
+    /// decided. Five equal failures are no coincidence, and cost little. With 0 the rule is off.
     pub hopeless_after: u32,
 }
 

@@ -7,9 +7,9 @@ use std::ops::{Add, AddAssign};
 
 /// An amount in picodollars (10⁻¹² USD).
 ///
-/// The cheapest published price is some nanodollars per token, and discounts
-/// cut it into fractions; a picodollar holds every one of them exactly, and
-/// 64 bits of them reach 18 million dollars. Sums saturate there.
+/// The cheapest published price is some nanodollars per token, and discounts divide it further;
+/// picodollars represent all of them exactly, and 64 bits reach 18 million dollars. Sums saturate
+/// there.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -17,20 +17,20 @@ use std::ops::{Add, AddAssign};
 pub struct PicoUsd(pub u64);
 
 impl PicoUsd {
-    /// Nothing.
+    /// No money.
     pub const ZERO: Self = Self(0);
-    /// More than any bill.
+    /// The largest amount; stands for "without a limit".
     pub const MAX: Self = Self(u64::MAX);
     /// One dollar.
     pub const DOLLAR: Self = Self(1_000_000_000_000);
 
-    /// A hundredth of it.
+    /// One cent.
     const CENT: Self = Self(Self::DOLLAR.0 / 100);
 
-    /// Reads dollars as a person writes them: `5`, `0.35`, `$12.5`.
+    /// Parses dollars as written by hand: `5`, `0.35`, `$12.5`.
     ///
-    /// `None` when the text is no amount, is negative, has more than twelve
-    /// decimals, or passes 18 million dollars.
+    /// `None` if the text is no amount, is negative, has more than twelve decimals, or exceeds 18
+    /// million dollars.
     pub fn parse_dollars(text: &str) -> Option<Self> {
         let text = text.strip_prefix('$').unwrap_or(text);
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -54,8 +54,7 @@ impl PicoUsd {
             .map(Self)
     }
 
-    /// A round amount that is no less: two digits, in whole cents, and one cent
-    /// at the least.
+    /// Rounds up to a round amount: two digits, whole cents, at least one cent.
     pub fn enough(self) -> Self {
         let mut step = Self::CENT.0;
         while self.0 / step >= 100 {
@@ -64,13 +63,13 @@ impl PicoUsd {
         Self(self.0.div_ceil(step).max(1).saturating_mul(step))
     }
 
-    /// As it is typed after a flag, rounded up to a cent: `0.35`, `12.00`.
+    /// The amount as a flag's value, rounded up to a cent: `0.35`, `12.00`.
     pub fn typed(self) -> String {
         let cents = self.0.div_ceil(Self::CENT.0);
         format!("{}.{:02}", cents / 100, cents % 100)
     }
 
-    /// What is left after taking `other` away, nothing at the least.
+    /// The difference, at least zero.
     pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
@@ -95,7 +94,7 @@ impl Sum for PicoUsd {
     }
 }
 
-/// Cents from one dollar on, a hundredth of a cent below: `$4.10`, `$0.0312`.
+/// In cents from one dollar on, in hundredths of a cent below: `$4.10`, `$0.0312`.
 impl fmt::Display for PicoUsd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, decimals) = if self.0 >= Self::DOLLAR.0 {

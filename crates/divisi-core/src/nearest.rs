@@ -1,18 +1,16 @@
-//! The known name that a mistyped one probably stands for.
+//! Finds the known name that a mistyped one probably means.
 
-/// How alike two names must be, from 0 to 1, for one to be a slip of the other. Names that
-/// begin alike count as more alike than others: people misspell endings.
+/// Least likeness, from 0 to 1, at which one name counts as a misspelling of another. A common
+/// beginning adds to the likeness, because most misspellings are at the end.
 const LIKENESS_MIN: f64 = 0.75;
 
-/// How alike two names are, from 0 to 1, whatever case they are in; `None` where neither
-/// is a slip of the other.
+/// Likeness of two names from 0 to 1, regardless of case; `None` below the limit.
 pub fn likeness(meant: &str, name: &str) -> Option<f64> {
     let likeness = strsim::jaro_winkler(&meant.to_lowercase(), &name.to_lowercase());
     (likeness >= LIKENESS_MIN).then_some(likeness)
 }
 
-/// The known names of which `name` may be a slip, most alike first; where two are as much
-/// alike, in their order.
+/// The known names that `name` may mean, most alike first; equal ones keep their order.
 pub fn alike<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut alike: Vec<(f64, &str)> = known
         .into_iter()
@@ -22,7 +20,7 @@ pub fn alike<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'
     alike.into_iter().map(|(_, known)| known).collect()
 }
 
-/// The known name that is most like `name`, if it is like it at all.
+/// The known name most like `name`, if any is alike.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     alike(name, known).into_iter().next()
 }

@@ -8,19 +8,19 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Outcome {
-    /// It has a result: JSON text, a string where no schema was asked for.
+    /// It has a result: JSON text, a string if the task has no schema.
     Ok {
         /// The JSON text.
         value: Content,
     },
-    /// Every attempt it was allowed has failed.
+    /// It failed, and is not tried again.
     Failed(Failure),
-    /// It was never tried.
+    /// It was never started.
     Skipped {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// A person stopped it.
+    /// The user stopped it.
     Cancelled,
 }
 
@@ -30,7 +30,7 @@ impl Outcome {
         matches!(self, Self::Ok { .. })
     }
 
-    /// The word shown to people and to scripts.
+    /// The word shown to users and scripts.
     pub fn status(&self) -> &'static str {
         match self {
             Self::Ok { .. } => "ok",
@@ -41,23 +41,23 @@ impl Outcome {
     }
 }
 
-/// Why an attempt or a task failed, in words that help the next step.
+/// Why an attempt or a task failed, with advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What sort of failure it is, which decides what is done about it.
+    /// The class of the failure, which decides what follows.
     pub class: FailureClass,
     /// What failed and which one: a lower-case phrase without secrets.
     pub message: String,
     /// What the user can do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What was there of a result: JSON text.
+    /// The partial result, if there was one: JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Content>,
 }
 
 impl Failure {
-    /// A failure of this class.
+    /// Creates a failure of this class.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         Self {
             class,
@@ -67,7 +67,7 @@ impl Failure {
         }
     }
 
-    /// The same with advice.
+    /// Adds advice.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -82,11 +82,11 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The sorts of failure.
+/// The classes of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
-    /// We ask faster than we may.
+    /// Requests were sent faster than the vendor allows.
     RateLimited,
     /// The vendor has no capacity now.
     Overloaded,
@@ -94,11 +94,11 @@ pub enum FailureClass {
     Quota,
     /// The vendor's server failed.
     Server,
-    /// The connection failed, or the reply broke off before its end.
+    /// The connection failed, or the reply was cut off before its end.
     Network,
-    /// The attempt took longer than it may.
+    /// The attempt exceeded its timeout.
     Timeout,
-    /// The attempt showed no progress for too long.
+    /// A request received nothing for too long.
     Stalled,
     /// The process that ran the attempt died.
     Lost,
@@ -106,7 +106,7 @@ pub enum FailureClass {
     Interrupted,
     /// The key is missing, wrong, or not allowed to do this.
     Auth,
-    /// The request is wrong and will be wrong again.
+    /// The request is invalid, and would be again.
     BadRequest,
     /// Prompt and conversation do not fit the model.
     TooLong,
@@ -114,26 +114,26 @@ pub enum FailureClass {
     Declined,
     /// The answer was cut off at its longest allowed length.
     Truncated,
-    /// The model answered with nothing, also when asked once more.
+    /// The model's answer was empty, also after a hint.
     Empty,
-    /// No answer fitted the schema in all the tries there are.
+    /// No answer fitted the schema, in all allowed tries.
     Schema,
-    /// The attempt used all its turns without finishing.
+    /// The attempt used all its turns.
     Turns,
     /// The check refused its result, and there is no stronger model to ask.
     Check,
-    /// The task's own budget holds no further request.
+    /// The task's own budget allows no further request.
     Budget,
     /// A program that carried out the attempt failed.
     Program,
-    /// The task asks for something that is not there or not allowed.
+    /// The task needs something that does not exist or is not permitted.
     Unavailable,
     /// The flow itself failed: its script threw, or could not run.
     Flow,
 }
 
 impl FailureClass {
-    /// What is done about a failure of this class.
+    /// What follows a failure of this class.
     pub fn remedy(self) -> Remedy {
         match self {
             Self::RateLimited => Remedy::Wait,
@@ -160,8 +160,8 @@ impl FailureClass {
         }
     }
 
-    /// Whether the conversation itself led here, so that going on from its
-    /// replies would end the same way. Out of turns is not: it may be given more.
+    /// Whether the conversation itself led to the failure, so that continuing it would end the same
+    /// way. Running out of turns does not count: a later attempt may have more.
     pub fn would_repeat(self) -> bool {
         match self {
             Self::BadRequest
@@ -189,12 +189,12 @@ impl FailureClass {
         }
     }
 
-    /// Whether the model itself is out of order, so that another may take its place.
+    /// Whether the model itself is unavailable, so that a fallback may replace it.
     pub fn is_outage(self) -> bool {
         matches!(self, Self::Overloaded | Self::Server)
     }
 
-    /// The words shown to people.
+    /// The words shown to users.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RateLimited => "rate limited",
@@ -229,14 +229,14 @@ impl fmt::Display for FailureClass {
     }
 }
 
-/// What is done about a failed attempt.
+/// What follows a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// Try again later; uses up a retry.
     Retry,
-    /// Wait until the vendor lets us; uses up no retry.
+    /// Wait until the vendor accepts requests; uses up no retry.
     Wait,
-    /// Try again at once; uses up no retry, because nobody failed.
+    /// Try again at once; uses up no retry, because the task itself did not fail.
     Repeat,
     /// Stop the whole run until the user has done something.
     Park,

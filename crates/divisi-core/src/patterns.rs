@@ -1,31 +1,30 @@
-//! What the patterns say to models and people, from whichever language they are used.
+//! Texts of the patterns for models and users, shared by all languages.
 //!
-//! Texts are part of a task's identity: a changed text makes its tasks new ones.
+//! Texts are part of a task's identity: changing one makes its tasks new.
 
 use crate::Plan;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Plans that a planner may hand in before a decomposition is given up: the second and
-/// third see what was wrong with the one before. Who has been told twice will not get it
-/// right.
+/// Plans that a planner may submit before the decomposition fails: the second and third prompt
+/// contain the error of the plan before. After two corrections a further one rarely helps.
 pub const PLANS_MAX: u32 = 3;
 
-/// What a planner is asked.
+/// The request to a planner.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Planning {
     /// What is to be divided.
     pub goal: String,
-    /// Most tasks.
+    /// Most tasks of the plan.
     pub max: usize,
-    /// The plan before, where it could not be used.
+    /// The previous plan, if it could not be used.
     pub complaint: Option<Complaint>,
 }
 
-/// A plan that cannot be used.
+/// A plan that cannot be used, and why.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Complaint {
-    /// Why not.
+    /// The error.
     pub error: String,
     /// The plan as the planner wrote it: JSON text.
     pub plan: String,
@@ -59,7 +58,7 @@ impl Complaint {
     }
 }
 
-/// The plan that a planner has handed in, or what is wrong with it.
+/// Parses the planner's plan; fails with the reason why it cannot be used.
 pub fn plan(value: &Value, tasks_max: usize) -> Result<Plan, String> {
     let plan = Plan::from_value(value).map_err(|error| match error.hint() {
         Some(hint) => format!("{error} ({hint})"),
@@ -73,40 +72,40 @@ pub fn plan(value: &Value, tasks_max: usize) -> Result<Plan, String> {
     }
 }
 
-/// Why a task is skipped whose need has failed.
+/// Why a task is skipped when a task it needs has failed.
 pub fn skipped(need: &str) -> String {
     format!("it needs `{need}`, which has no result")
 }
 
-/// What is made of the results of a decomposition where nothing else is said.
+/// The synthesis prompt where the flow gives none.
 pub fn synthesis(goal: &str) -> String {
     format!("Agents have worked on this goal:\n\n{goal}\n\nMake one answer of what they found.")
 }
 
-/// A synthesis of what others have made.
+/// A synthesis of several results.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Gathering {
     /// What is to be made of the parts.
     pub prompt: String,
-    /// Fewest parts that it can be made of.
+    /// Fewest results it needs.
     pub least: usize,
-    /// All parts, those that are missing too.
+    /// All parts, missing ones included.
     pub parts: Vec<Part>,
 }
 
 /// A part of a synthesis.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Part {
-    /// What it is called.
+    /// Name of the part.
     pub name: String,
-    /// What was made, where something was.
+    /// The result, if there is one.
     pub text: Option<String>,
-    /// Why not, where nothing was.
+    /// Why there is no result.
     pub reason: Option<String>,
 }
 
 impl Part {
-    /// A part that was made, or why it was not.
+    /// Creates a part from its result or from the reason why there is none.
     pub fn new(name: impl Into<String>, made: Result<String, String>) -> Self {
         let (text, reason) = match made {
             Ok(text) => (Some(text), None),
@@ -125,8 +124,8 @@ impl Part {
 }
 
 impl Gathering {
-    /// The prompt: what is to be made, the parts, and what is missing. Fails where there are
-    /// too few.
+    /// Renders the prompt: the instruction, the parts, and a list of missing ones. Fails if there
+    /// are too few results.
     pub fn prompt(&self) -> Result<String, String> {
         let Self {
             prompt,

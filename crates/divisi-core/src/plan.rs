@@ -1,9 +1,8 @@
-//! Tasks and what they need, known before they run.
+//! Tasks and their needs, known before they run.
 //!
-//! A [`Plan`] is checked when it is made: whoever holds one knows that its
-//! tasks have names of their own, that every need is met by another task, and
-//! that no task waits for itself. It says nothing about when or where tasks
-//! run, and it cannot grow; a flow that decides as it goes is a script.
+//! A [`Plan`] is checked when it is made: the ids of its tasks are unique, every need is a task of
+//! the plan, and the graph has no cycle. It does not say when or where tasks run, and it cannot
+//! grow; a flow that decides at run time is a script.
 
 mod error;
 mod order;
@@ -28,47 +27,47 @@ use std::sync::Arc;
 pub struct Plan {
     head: Head,
     tasks: Vec<PlanTask>,
-    /// For each task the places of those it needs, each once, smallest first.
+    /// For each task the indices of the tasks it needs, ascending and unique.
     needs: Vec<Vec<usize>>,
 }
 
-/// One task of a plan, as its author wrote it.
+/// One task of a plan, as written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PlanTask {
-    /// What other tasks call it: letters, digits, `-` and `_`.
+    /// Its id for other tasks: letters, digits, `-` and `_`.
     pub id: String,
-    /// What the agent is told. `{{id}}` stands for the result of another task,
-    /// which is needed even if `needs` does not say so.
+    /// The prompt. `{{id}}` is replaced by the result of another task, which is needed even if
+    /// `needs` does not list it.
     pub prompt: String,
-    /// Tasks that must have ended well before this one starts.
+    /// Tasks that must have succeeded before this one starts.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "written::names"
     )]
     pub needs: Vec<String>,
-    /// A short name for people.
+    /// A short name for display.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The sort of work it is, which decides the model where none is named.
+    /// The kind of work, which decides the model where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// A tier or a model id, or several to climb.
+    /// A tier or a model id, or several as a ladder.
     #[serde(
         skip_serializing_if = "Ladder::is_empty",
         deserialize_with = "written::names"
     )]
     pub model: Ladder,
-    /// What takes the place of a model that is out of order.
+    /// Models that replace an overloaded one.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "written::names"
     )]
     pub fallback: Vec<String>,
-    /// What a result has to stand.
+    /// Checks of the result.
     #[serde(skip_serializing_if = "Vec::is_empty", with = "written::checks")]
     pub check: Vec<Check>,
-    /// Most that all its attempts together may cost, in dollars.
+    /// Most that all its attempts may cost together, in dollars.
     #[serde(skip_serializing_if = "Option::is_none", with = "written::dollars")]
     pub max_cost: Option<PicoUsd>,
     /// How hard the model should think.
@@ -80,10 +79,10 @@ pub struct PlanTask {
     /// Name of an agent definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_type: Option<String>,
-    /// What carries the task out.
+    /// Name of the executor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
-    /// Names of the tools the agent may use.
+    /// Names of the tools the agent may use; by default those of the agent definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<String>>,
     /// Names of tools it may not use.
@@ -95,16 +94,16 @@ pub struct PlanTask {
     /// Text that many tasks share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
-    /// The progress group it is shown under.
+    /// The phase it is shown under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// Files whose content belongs to the identity of the task.
+    /// Files whose content is part of the task's identity.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "written::names"
     )]
     pub inputs: Vec<String>,
-    /// Where it works.
+    /// Whether it works in a copy of the repository.
     #[serde(skip_serializing_if = "is_default")]
     pub isolation: Isolation,
     /// Longest time one attempt may take.
@@ -120,8 +119,7 @@ pub struct PlanTask {
     /// How often a failed attempt may be tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
-    /// How long the task waits for a vendor without capacity before that uses
-    /// up retries.
+    /// How long the task waits for an overloaded vendor before that uses up retries.
     #[serde(skip_serializing_if = "Option::is_none", with = "written::span")]
     pub overload_wait: Option<Millis>,
     /// Whether a request that takes far longer than others may be sent a second time.
@@ -132,34 +130,34 @@ pub struct PlanTask {
     pub max_turns: Option<u32>,
 }
 
-/// What a plan says beside its tasks.
+/// The fields of a plan besides its tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Head {
-    /// What its runs are called.
+    /// Name of its runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What the tasks are for.
+    /// Goal of the tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goal: Option<String>,
-    /// Most a run of it may cost, in dollars.
+    /// Most that a run may cost, in dollars.
     #[serde(skip_serializing_if = "Option::is_none", with = "written::dollars")]
     pub max_cost: Option<PicoUsd>,
-    /// The progress groups whose tasks have a cap together.
+    /// Phases with a cap.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<PhaseCap>,
-    /// Makes one answer of all results.
+    /// The synthesis of all results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gather: Option<Gather>,
 }
 
-/// A progress group with a cap.
+/// A phase with a cap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PhaseCap {
-    /// The title that its tasks name.
+    /// Title of the phase, as in its tasks.
     pub title: String,
-    /// Most that they may cost together, in dollars.
+    /// Most that its tasks may cost together, in dollars.
     #[serde(with = "written::some_dollars")]
     pub max_cost: PicoUsd,
 }
@@ -170,7 +168,7 @@ pub struct PhaseCap {
 pub struct Gather {
     /// What is to be made of the results.
     pub prompt: String,
-    /// A tier or a model id, or several to climb.
+    /// A tier or a model id, or several as a ladder.
     #[serde(
         skip_serializing_if = "Ladder::is_empty",
         deserialize_with = "written::names"
@@ -182,16 +180,16 @@ pub struct Gather {
     /// JSON Schema of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
-    /// Most that it may cost, in dollars.
+    /// Most it may cost, in dollars.
     #[serde(skip_serializing_if = "Option::is_none", with = "written::dollars")]
     pub max_cost: Option<PicoUsd>,
-    /// Fewest results it is made of.
+    /// Fewest results it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_parts: Option<u32>,
 }
 
 impl Gather {
-    /// What the agent is asked to do that makes it, with `prompt` as the rendered prompt.
+    /// The task that makes the synthesis, with the rendered `prompt`.
     pub fn task(&self, prompt: impl Into<Arc<str>>) -> Task {
         Task {
             label: Some("gather".into()),
@@ -209,14 +207,13 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Plan {
-    /// Most tasks of a plan. Ten thousand are more than a person or a planner
-    /// writes; from there on a script that loops is shorter than its plan.
+    /// Most tasks of a plan. Neither users nor planners write ten thousand; from there on a script
+    /// with a loop is shorter than its plan.
     pub const TASKS_MAX: usize = 10_000;
 
     /// Makes a plan of `tasks`.
     ///
-    /// Fails at the first thing that is wrong, in the order of the tasks;
-    /// cycles are looked for last.
+    /// Fails with the first error in the order of the tasks; cycles are searched for last.
     pub fn new(goal: Option<String>, tasks: Vec<PlanTask>) -> Result<Self, PlanError> {
         if tasks.is_empty() {
             return Err(PlanError::Empty);
@@ -247,10 +244,9 @@ impl Plan {
         })
     }
 
-    /// Reads a plan from JSON: `{"goal": …, "tasks": [{"id", "prompt", "needs", …}]}`.
+    /// Parses a plan from JSON: `{"goal": …, "tasks": [{"id", "prompt", "needs", …}]}`.
     ///
-    /// Unknown fields are errors, because a misspelt `needs` would let a task
-    /// start too early.
+    /// Unknown fields are errors, because a misspelt `needs` would let a task start too early.
     pub fn from_value(value: &Value) -> Result<Self, PlanError> {
         let Draft { head, tasks } = shape::read(value)?;
         let plan = Self::new(None, tasks)?;
@@ -258,40 +254,40 @@ impl Plan {
         Ok(plan.with_head(head))
     }
 
-    /// The JSON Schema that a planner's answer has to fit.
+    /// The JSON Schema for a planner's answer.
     ///
-    /// It offers less than a plan file may say: a planner is a model, and a
-    /// model hands out neither tools nor agent definitions.
+    /// It allows less than a plan file: a planner is a model, and models may not assign tools or
+    /// agent definitions.
     pub fn json_schema() -> Value {
         shape::planner_schema()
     }
 
-    /// The same under this head.
+    /// Sets the fields besides the tasks.
     pub fn with_head(self, head: Head) -> Self {
         Self { head, ..self }
     }
 
-    /// What it says beside its tasks.
+    /// The fields besides the tasks.
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// What the tasks are for.
+    /// The goal of the tasks.
     pub fn goal(&self) -> Option<&str> {
         self.head.goal.as_deref()
     }
 
-    /// The tasks, in the order of their author.
+    /// The tasks, as ordered by their author.
     pub fn tasks(&self) -> &[PlanTask] {
         &self.tasks
     }
 
-    /// The places of the tasks that the task at `place` needs, named or referred to.
+    /// The indices of the tasks that the task at `place` needs, by `needs` or by reference.
     pub fn needs(&self, place: usize) -> &[usize] {
         &self.needs[place]
     }
 
-    /// Whether each of these caps holds something: a misspelt one would not.
+    /// Checks that each cap applies to some task: with a misspelt title it would not.
     fn check_phases(&self, caps: &[PhaseCap]) -> Result<(), PlanError> {
         let known: BTreeSet<&str> = self
             .tasks
@@ -312,18 +308,18 @@ impl Plan {
         Ok(())
     }
 
-    /// For each task the number of tasks on the longest chain before it; 0 may start at once.
+    /// For each task the length of the longest chain before it; 0 may start at once.
     pub fn depths(&self) -> Vec<usize> {
         order::depths(&self.needs)
     }
 
-    /// For each task the number of tasks on the longest chain that waits for it.
-    /// Whatever has the most should start first.
+    /// For each task the length of the longest chain that waits for it. The task with the longest
+    /// one should start first.
     pub fn chains(&self) -> Vec<u32> {
         order::chains(&self.needs)
     }
 
-    /// The places of the tasks by depth: each wave needs only earlier ones.
+    /// The indices of the tasks by depth: each wave needs only earlier ones.
     pub fn waves(&self) -> Vec<Vec<usize>> {
         let mut waves = Vec::new();
         for (place, depth) in self.depths().into_iter().enumerate() {
@@ -337,7 +333,7 @@ impl Plan {
 }
 
 impl PlanTask {
-    /// A task with this name and prompt and nothing else said.
+    /// A task with this id and prompt and defaults otherwise.
     pub fn new(id: impl Into<String>, prompt: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -346,13 +342,13 @@ impl PlanTask {
         }
     }
 
-    /// The same after these tasks.
+    /// Adds needs.
     pub fn after<I: Into<String>>(mut self, needs: impl IntoIterator<Item = I>) -> Self {
         self.needs.extend(needs.into_iter().map(Into::into));
         self
     }
 
-    /// What an agent is asked to do, with `prompt` as the rendered prompt.
+    /// The task for the engine, with the rendered `prompt`.
     pub fn task(&self, prompt: impl Into<Arc<str>>) -> Task {
         Task {
             label: Some(self.label.as_ref().unwrap_or(&self.id).as_str().into()),
@@ -381,7 +377,7 @@ impl PlanTask {
         }
     }
 
-    /// The ids that stand in its texts.
+    /// The ids that its texts refer to.
     fn references(&self) -> impl Iterator<Item = &str> {
         references(&self.prompt).chain(self.context.iter().flat_map(|context| references(context)))
     }
@@ -439,7 +435,7 @@ fn places(tasks: &[PlanTask]) -> Result<BTreeMap<&str, usize>, PlanError> {
     Ok(places)
 }
 
-/// A plan as it is written down.
+/// A plan as parsed, before it is checked.
 #[derive(Serialize)]
 struct Draft {
     #[serde(flatten)]

@@ -1,44 +1,44 @@
-//! Whose results stand in a prompt.
+//! Finds the tasks whose results a prompt contains.
 //!
-//! A script puts results into prompts as it likes: whole, cut, as JSON, amid text of its
-//! own. So of each result some short pieces are remembered, as they are and as they stand
-//! in JSON, and each new prompt is gone through once, with a hash that rolls over it. What
-//! a script has rewritten is not found, nor is a result too short to be told from chance.
+//! A script puts results into prompts in any form: whole, cut, as JSON, within other text. So a few
+//! short pieces of each result are kept, plain and as escaped in JSON, and each new prompt is
+//! searched once with a rolling hash. Rewritten results are not found, and neither are results too
+//! short to be told from coincidence.
 
 use crate::TaskId;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Length of the pieces that are looked for.
+/// Length of the pieces.
 const WINDOW_BYTES: usize = 32;
 
-/// As much has to stand in a prompt from such a piece on, or all of a result that is
-/// shorter: headings and openings that results share are shorter than this.
+/// Bytes that must match from the start of a piece, or the whole result if it is shorter: headings
+/// and openings shared by many results are shorter than this.
 const MATCH_BYTES_MIN: usize = 64;
 
-/// Places of a text at which a piece is taken, in quarters of its length. Of a text that was
-/// cut or of which a line was taken out, one is still there.
+/// Places of a text at which pieces are taken, in quarters of its length. If a text was cut or a
+/// line removed, one of them remains.
 const PLACES: [usize; 5] = [0, 1, 2, 3, 4];
 
-/// Texts within one result that are looked for by themselves: fields of an object.
+/// Most texts within one result that are searched for separately, such as fields of an object.
 const TEXTS_MAX: usize = 16;
 
-/// Pieces that are remembered; the oldest are forgotten. Results of some ten thousand
-/// tasks, in some ten megabytes.
+/// Most pieces kept; beyond it the oldest are removed. It is enough for some ten thousand tasks, in
+/// some ten megabytes.
 const PIECES_MAX: usize = 1 << 17;
 
-/// Results with one and the same piece that are told apart by what follows.
+/// Results with the same piece that are distinguished by their further text.
 const ALIKE_MAX: usize = 8;
 
-/// Tasks that are named for one prompt. What gathers more has waited for their group, too.
+/// Most tasks named for one prompt. A prompt with more results has waited for their group, too.
 pub const READS_MAX: usize = 1_024;
 
-/// Bits of the filter, so that hardly any place of a prompt needs a look into the map.
+/// Bits of the filter: large enough that few places of a prompt need a lookup in the map.
 const FILTER_BITS: usize = 1 << 21;
 
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What each byte counts for that leaves the window.
+/// Factor of the byte that leaves the window.
 const LEAVING: u64 = {
     let (mut power, mut i) = (1_u64, 1);
     while i < WINDOW_BYTES {
@@ -48,11 +48,11 @@ const LEAVING: u64 = {
     power
 };
 
-/// The results that a flow has been given, as far as they can be found in prompts.
+/// The results given to a flow, indexed for search in prompts.
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
     pieces: BTreeMap<u64, Vec<Piece>>,
-    /// The pieces in the order in which they came.
+    /// The pieces, oldest first.
     order: VecDeque<u64>,
     filter: Vec<u64>,
     forgotten: usize,
@@ -61,15 +61,15 @@ pub struct Reads {
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     task: TaskId,
-    /// What has to stand there: its length, and its hash.
+    /// Length and hash of the text that must follow.
     length: u8,
     hash: u64,
-    /// Whether results of several tasks have the same.
+    /// Whether several tasks have the same text there.
     is_shared: bool,
 }
 
 impl Reads {
-    /// The flow has been given the result of a task: JSON text.
+    /// Adds the result of a task, given to the flow as JSON text.
     pub fn given(&mut self, task: TaskId, json: &str) {
         if json.len() < WINDOW_BYTES {
             return;
@@ -105,7 +105,7 @@ impl Reads {
         }
     }
 
-    /// Remembers a text, and how it stands in JSON.
+    /// Adds a text, plain and as escaped in JSON.
     fn remember(&mut self, task: TaskId, text: &str, escaped: &str) {
         self.take_pieces(task, text.trim().as_bytes());
         if escaped != text {
@@ -177,8 +177,8 @@ impl Reads {
         }
     }
 
-    /// The tasks whose results stand in one of these texts, in their order. Of results that
-    /// are alike, the first, and only where nothing else is found.
+    /// The tasks whose results these texts contain, in task order. Among equal results the first
+    /// one counts, and only if nothing else is found.
     pub fn of<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Vec<TaskId> {
         let (mut found, mut shared) = (BTreeSet::new(), BTreeSet::new());
         if !self.pieces.is_empty() {
@@ -225,7 +225,7 @@ fn enter(hash: u64, byte: u8) -> u64 {
     hash.wrapping_mul(BASE).wrapping_add(value_of(byte))
 }
 
-/// No byte counts for nothing, or texts of different lengths would be alike.
+/// Every byte counts for more than zero, so that texts of different lengths have different hashes.
 fn value_of(byte: u8) -> u64 {
     u64::from(byte) + 1
 }
@@ -237,9 +237,9 @@ fn hash_of(text: &[u8]) -> u64 {
         .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Where a hash stands in the filter.
+/// Position of a hash in the filter.
 fn bit_of(hash: u64) -> (usize, u64) {
-    // The lower bits know the last bytes only.
+    // The lower bits depend on the last bytes only.
     let place = (hash >> (64 - FILTER_BITS.ilog2())) as usize;
     (place / 64, 1 << (place % 64))
 }

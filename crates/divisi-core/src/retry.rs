@@ -8,20 +8,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {
-    /// Retries after failures that count.
+    /// Retries after failures that count against the task.
     pub retries_max: u32,
-    /// Rest before the first retry; it doubles with each further one.
+    /// Delay before the first retry; it doubles with each further one.
     pub rest_first: Millis,
-    /// Longest rest of our own choosing. A vendor may ask for a longer one.
+    /// Longest delay of divisi's own choice. A vendor may ask for a longer one.
     pub rest_max: Millis,
-    /// Attempts that ended for reasons outside the task (rate limits, lost
-    /// processes) before it is given up all the same. Reached only if
-    /// something is wrong that waiting does not mend.
+    /// Attempts that may end for reasons outside the task (rate limits, lost processes) before the
+    /// task fails. Reached only if something is wrong that waiting does not cure.
     pub waits_max: u32,
-    /// How long a task waits for a vendor that has no capacity, from the first
-    /// of its attempts in a row that met with that. Until then none of them uses
-    /// up a retry. Most overloads are over in minutes; who has the whole night
-    /// says so.
+    /// How long a task waits for an overloaded vendor, from the first of the consecutive overloads.
+    /// Until then none of them uses up a retry. Most overloads end within minutes.
     pub overload_wait_max: Millis,
 }
 
@@ -37,21 +34,18 @@ impl Default for RetryPolicy {
     }
 }
 
-/// How long a vendor's word alone holds anything back: a request, a task, what a bucket
-/// owes. It may be wrong, and only another answer puts it right: then one request goes to
-/// see. Pacing is a matter of minutes; a wait for longer is one for a quota, which parks
-/// the run with the moment instead.
+/// How long a vendor's statement alone can block a request, a task or a bucket. It may be wrong,
+/// and only a further answer can correct it, so after this time one request is sent as a test. Rate
+/// limits are a matter of minutes; longer waits are for quotas, and park the run instead.
 pub const BELIEVED_FOR: Millis = Millis::from_secs(3_600);
 
-/// How long a process that waits for quota rests before it tries again.
+/// Delays of a process that waits for quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaWait {
-    /// Rest before the first try where nobody says when there is quota again;
-    /// it doubles with each that finds none.
+    /// Delay before the first try if the reset is unknown; it doubles with each failed try.
     pub rest_first: Millis,
-    /// Longest rest of our own choosing. Quotas come back by the hour, the day
-    /// or the month; a quarter of an hour too late is early enough, and four
-    /// requests an hour bother nobody.
+    /// Longest delay of divisi's own choice. Quotas are reset hourly, daily or monthly, so a delay
+    /// of a quarter of an hour is acceptable, and so are four requests an hour.
     pub rest_max: Millis,
 }
 
@@ -65,10 +59,9 @@ impl Default for QuotaWait {
 }
 
 impl QuotaWait {
-    /// When to try again. `reset` is when the vendor says that there is quota
-    /// again, `tries` how many have found none since the last reply: whoever
-    /// was wrong about it is not believed for less than a rest of our own. Never
-    /// `now` itself: nobody looks at a moment twice.
+    /// When to try again. `reset` is the vendor's moment of the reset, `tries` the number of failed
+    /// tries since the last reply: after a failed try, a delay applies even if the vendor gives an
+    /// earlier moment. Always later than `now`, so that no moment is tried twice.
     pub fn until(&self, now: Timestamp, reset: Option<Timestamp>, tries: u32) -> Timestamp {
         let rest = |doublings: u32| {
             now + Millis(
@@ -86,21 +79,21 @@ impl QuotaWait {
     }
 }
 
-/// How many attempts of a task have ended badly so far.
+/// Failed attempts of a task so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
-    /// Those that count against `retries_max`.
+    /// Attempts that count against `retries_max`.
     pub failed: u32,
-    /// Those that count against `waits_max`. Quota does not: for that the run waits.
+    /// Attempts that count against `waits_max`. Quota does not count: the run waits for it.
     pub waited: u32,
-    /// Those in a row, up to the last one, that met with a vendor without capacity.
+    /// Overloads in a row, up to the last attempt.
     pub overloads: u32,
-    /// When the first of these ended.
+    /// End of the first of these.
     pub overloaded_since: Option<Timestamp>,
 }
 
 impl Tries {
-    /// The tries once the vendor has answered.
+    /// Resets the overloads, because the vendor has answered.
     pub fn answered(self) -> Self {
         Self {
             overloads: 0,
@@ -110,19 +103,19 @@ impl Tries {
     }
 }
 
-/// What a vendor says about trying again.
+/// The vendor's advice about trying again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// How long it wants us to wait.
+    /// Time it asks to wait.
     pub retry_after: Option<Millis>,
-    /// Whether it makes sense at all.
+    /// Whether a retry makes sense at all.
     pub should_retry: Option<bool>,
 }
 
 /// What follows a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Try again after this rest.
+    /// Try again after this delay.
     Retry(Millis),
     /// Stop the run; the task stays waiting.
     Park,
@@ -131,7 +124,7 @@ pub enum Verdict {
 }
 
 impl RetryPolicy {
-    /// The tries after one more that ended with this class at `now`.
+    /// The counts after one more attempt that ended with this class at `now`.
     pub fn after(&self, before: Tries, class: FailureClass, now: Timestamp) -> Tries {
         if class == FailureClass::Overloaded {
             let since = before.overloaded_since.unwrap_or(now);
@@ -159,12 +152,11 @@ impl RetryPolicy {
 
     /// Decides what follows when `attempt` ended with `class` at `now`.
     ///
-    /// `before` counts the tries that ended earlier. The rest is never shorter
-    /// than the vendor's own wish, up to an hour of it, and its word on whether to
-    /// try again wins over the class; only what the user must see to first stays
-    /// parked. Rests are spread by up to a quarter so that siblings that failed
-    /// together do not return together; the spread comes from the attempt's name,
-    /// so that a replay agrees.
+    /// `before` counts the earlier attempts. The delay is never shorter than the vendor's
+    /// retry-after, of which up to an hour counts. The vendor's statement on whether to retry
+    /// overrides the class, except for failures that need the user. Delays are shortened by up to a
+    /// quarter, so that siblings that failed together do not return together; the jitter is derived
+    /// from the attempt's id, so that a replay agrees.
     pub fn verdict(
         &self,
         attempt: AttemptId,

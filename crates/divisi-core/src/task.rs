@@ -1,4 +1,4 @@
-//! What one agent is asked to do.
+//! The task of one agent.
 
 use crate::check::{Check, Ladder};
 use crate::{Millis, PicoUsd};
@@ -8,37 +8,37 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// One unit of work for one agent, as a flow asks for it.
+/// One unit of work for one agent, as requested by a flow.
 ///
-/// Everything but the prompt may be left to the run's defaults. What is asked
-/// for here is not yet resolved: `model` may be a tier, `agent_type` a name.
+/// Everything but the prompt may be left to the run's defaults. Its options are not resolved yet:
+/// `model` may be a tier, `agent_type` a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Task {
-    /// What the agent is told; all it knows, together with `context`.
+    /// The prompt: with `context`, all that the agent knows.
     pub prompt: Arc<str>,
-    /// Text that many tasks share. It stands before everything of the task's
-    /// own, so that vendors can cache it.
+    /// Text that many tasks share. It precedes everything of the task itself, so that vendors can
+    /// cache it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<Arc<str>>,
-    /// A short name for people.
+    /// A short name for display.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<Arc<str>>,
-    /// The progress group it is shown under.
+    /// The phase it is shown under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Arc<str>>,
-    /// The sort of work it is (`search`, `review`), which decides the model
-    /// where that is left open, and which history an estimate looks at.
+    /// The kind of work (`search`, `review`), which decides the model where that is left open, and
+    /// the history that an estimate uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Arc<str>>,
     /// Tiers (`haiku`), model ids, `inherit` or `auto`; the run's default when empty.
     #[serde(skip_serializing_if = "Ladder::is_empty")]
     pub model: Ladder,
-    /// What takes the place of a model that is overloaded or out of order.
+    /// Models that replace one that is overloaded or unavailable.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<Arc<str>>,
-    /// What a result has to stand, in this order. One that does not is thrown
-    /// away, and the next model of the ladder is asked.
+    /// Checks the result must pass, in order. A result that fails one is discarded, and the next
+    /// model of the ladder is tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub check: Vec<Check>,
     /// Most that all its attempts together may cost.
@@ -53,19 +53,19 @@ pub struct Task {
     /// Name of an agent definition: its prompt, tools and model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_type: Option<Arc<str>>,
-    /// What carries the task out: `api`, `shell`, or a name from the settings.
+    /// Name of the executor: `api`, `shell`, or a name from the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executor: Option<Arc<str>>,
     /// Names of the tools the agent may use; the run's default when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<Arc<str>>>,
-    /// Names of tools it may not use, whatever else allows them.
+    /// Names of tools it may not use, even if other options allow them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disallowed_tools: Vec<Arc<str>>,
-    /// Where it works.
+    /// Whether it works in a copy of the repository.
     #[serde(skip_serializing_if = "Isolation::is_none")]
     pub isolation: Isolation,
-    /// Files whose content belongs to the identity of the task.
+    /// Files whose content is part of the task's identity.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Arc<str>>,
     /// Longest time one attempt may take.
@@ -77,12 +77,11 @@ pub struct Task {
     /// How often a failed attempt may be tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
-    /// How long the task waits for a vendor without capacity before that uses
-    /// up retries.
+    /// How long the task waits for an overloaded vendor before that uses up retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overload_wait: Option<Millis>,
-    /// Whether a request that takes far longer than others may be sent a second
-    /// time. Both are paid for.
+    /// Whether a request that takes far longer than comparable ones may be sent a second time. Both
+    /// are billed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hedge: Option<bool>,
     /// How many requests one attempt may send.
@@ -94,14 +93,13 @@ pub struct Task {
 }
 
 impl Task {
-    /// The executor that runs the prompt as a shell command: what `shell()` of a script asks
-    /// for.
+    /// Name of the executor that runs the prompt as a shell command, used by `shell()` in scripts.
     pub const SHELL: &'static str = "shell";
 
-    /// Longest name that a prompt gives a task without a label.
+    /// Longest title taken from the prompt of a task without a label.
     const TITLE_CHARS_MAX: usize = 60;
 
-    /// A task with this prompt and nothing else said.
+    /// A task with this prompt and defaults otherwise.
     pub fn new(prompt: impl Into<Arc<str>>) -> Self {
         Self {
             prompt: prompt.into(),
@@ -109,12 +107,12 @@ impl Task {
         }
     }
 
-    /// Whether its prompt is a shell command, and its result what that has printed.
+    /// Whether its prompt is a shell command.
     pub fn is_shell(&self) -> bool {
         self.executor.as_deref() == Some(Self::SHELL)
     }
 
-    /// What people call it: its label, or the beginning of its prompt.
+    /// Its name for display: the label, or the beginning of the prompt.
     pub fn title(&self) -> String {
         let text = self.label.as_deref().unwrap_or(&self.prompt);
         let line = text
@@ -128,117 +126,116 @@ impl Task {
         }
     }
 
-    /// The same on this model: a tier or a model id.
+    /// Sets the model: a tier or a model id.
     pub fn model(mut self, model: impl Into<Arc<str>>) -> Self {
         self.model = Ladder(vec![model.into()]);
         self
     }
 
-    /// The same under this name.
+    /// Sets the label.
     pub fn label(mut self, label: impl Into<Arc<str>>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// The same in this progress group.
+    /// Sets the phase.
     pub fn phase(mut self, phase: impl Into<Arc<str>>) -> Self {
         self.phase = Some(phase.into());
         self
     }
 
-    /// The same with a result that fits this JSON Schema.
+    /// Sets the JSON Schema of the result.
     pub fn schema(mut self, schema: Value) -> Self {
         self.schema = Some(Arc::new(schema));
         self
     }
 
-    /// The same by this executor.
+    /// Sets the executor.
     pub fn executor(mut self, executor: impl Into<Arc<str>>) -> Self {
         self.executor = Some(executor.into());
         self
     }
 
-    /// The same behind this text, which many tasks share.
+    /// Sets the context, a text that many tasks share.
     pub fn context(mut self, context: impl Into<Arc<str>>) -> Self {
         self.context = Some(context.into());
         self
     }
 
-    /// The same as this sort of work.
+    /// Sets the kind of work.
     pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
         self.kind = Some(kind.into());
         self
     }
 
-    /// The same first on the first of these models, and on the next where a check refuses
-    /// the result.
+    /// Sets a ladder of models: each further one is tried if a check refuses the result before.
     pub fn ladder<M: Into<Arc<str>>>(mut self, models: impl IntoIterator<Item = M>) -> Self {
         self.model = Ladder(models.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The same with one more check that a result has to pass.
+    /// Adds a check that the result must pass.
     pub fn check(mut self, check: Check) -> Self {
         self.check.push(check);
         self
     }
 
-    /// The same for no more than this.
+    /// Sets the most it may cost.
     pub fn max_cost(mut self, max_cost: PicoUsd) -> Self {
         self.max_cost = Some(max_cost);
         self
     }
 
-    /// The same with this much thinking.
+    /// Sets the effort.
     pub fn effort(mut self, effort: Effort) -> Self {
         self.effort = Some(effort);
         self
     }
 
-    /// The same by the agent that is defined under this name.
+    /// Sets the agent definition, by name.
     pub fn agent_type(mut self, agent_type: impl Into<Arc<str>>) -> Self {
         self.agent_type = Some(agent_type.into());
         self
     }
 
-    /// The same with these tools and no others.
+    /// Sets the tools, replacing the default ones.
     pub fn tools<T: Into<Arc<str>>>(mut self, tools: impl IntoIterator<Item = T>) -> Self {
         self.tools = Some(tools.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The same at work in another place.
+    /// Sets the isolation.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = isolation;
         self
     }
 
-    /// The same with another longest time of one attempt.
+    /// Sets the longest time of one attempt.
     pub fn timeout(mut self, timeout: Millis) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The same tried again so often at the most.
+    /// Sets the number of retries.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self
     }
 
-    /// The same with another number of requests that one attempt may send.
+    /// Sets the number of requests that one attempt may send.
     pub fn max_turns(mut self, max_turns: u32) -> Self {
         self.max_turns = Some(max_turns);
         self
     }
 
-    /// The same where a failure is an error of the flow, or not.
+    /// Sets whether a failure is an error of the flow.
     pub fn required(mut self, required: bool) -> Self {
         self.required = required;
         self
     }
 }
 
-/// How hard a model should think, as vendors name the steps.
+/// The effort of a model, in the vendors' steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effort {
@@ -286,19 +283,19 @@ impl FromStr for Effort {
     }
 }
 
-/// A word that names no effort.
+/// A word that is no effort.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no effort: it is one of low, medium, high, xhigh, max")]
 pub struct UnknownEffort(pub String);
 
-/// Where a task does its work.
+/// The place in which a task works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
-    /// In the run's own workspace, together with the others.
+    /// In the run's workspace, shared with other tasks.
     #[default]
     None,
-    /// In a fresh git worktree of its own.
+    /// In a new git worktree, for this task alone.
     Worktree,
 }
 

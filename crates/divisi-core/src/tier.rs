@@ -1,11 +1,10 @@
-//! The steps of model strength that flows speak of.
+//! Tiers of model strength, as used in flows.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// How strong a model is, whoever sells it. What a tier means at a provider is
-/// data of the settings.
+/// The strength of a model, independent of its vendor. The settings map tiers to models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
@@ -40,7 +39,7 @@ impl schemars::JsonSchema for Tier {
         "Tier".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        // All in one list: only so can the keys of a map be tiers.
+        // One list of all values, because only then can the keys of a map be tiers.
         schemars::json_schema!({ "type": "string", "enum": Self::ALL.map(Self::as_str) })
     }
 }
@@ -61,7 +60,7 @@ impl FromStr for Tier {
     }
 }
 
-/// A word that names no tier.
+/// A word that is no tier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no tier: it is one of haiku, sonnet, opus, fable")]
 pub struct UnknownTier(pub String);

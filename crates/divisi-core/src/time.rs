@@ -1,4 +1,4 @@
-//! Time as the core knows it: numbers it is told.
+//! Time in the core: numbers passed in by the caller.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,7 @@ impl Millis {
         Self(secs * 1_000)
     }
 
-    /// So many milliseconds as a span that somebody asks for: a millisecond or more,
-    /// and a year at the most.
+    /// A time span given by a user in milliseconds: at least one millisecond, at most a year.
     pub fn asked(millis: u64) -> Result<Self, BadSpan> {
         Self::within(millis.into(), || format!("{millis}ms"))
     }
@@ -35,30 +34,30 @@ impl Millis {
     }
 }
 
-/// Longest span that can be asked for: whatever is longer is a mistake in the unit.
+/// Longest time span of a user: a longer one is a mistake in the unit.
 const YEAR_MILLIS: u64 = 365 * 24 * 3_600_000;
 
 /// Why a text, or a number of milliseconds, is no span of time.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadSpan {
-    /// It is not written like one.
+    /// It does not have the form of a time span.
     #[error("`{0}` is no span of time: write it with its unit, like 90s, 10m or 1h30m")]
     Unreadable(String),
-    /// It is nothing, or less.
+    /// It is zero or negative.
     #[error("`{0}` is no span of time: it must be a millisecond or more")]
     TooShort(String),
-    /// It is longer than anything that is meant.
+    /// It exceeds a year.
     #[error("`{0}` is no span of time: it must be a year or less")]
     TooLong(String),
 }
 
-/// Reads a span as people write it, in settings, flags, scripts and plans alike:
-/// `90s`, `1.5m`, `250ms`, `1h30m`.
+/// Parses a time span, in the same form for settings, flags, scripts and plans: `90s`, `1.5m`,
+/// `250ms`, `1h30m`.
 impl FromStr for Millis {
     type Err = BadSpan;
 
     fn from_str(text: &str) -> Result<Self, BadSpan> {
-        // A text may be anybody's, and of any length.
+        // The text may come from outside, and be of any length.
         let written = || match text.floor_char_boundary(SHOWN_BYTES_MAX) {
             end if end < text.len() => format!("{}…", &text[..end]),
             _ => text.to_owned(),
@@ -71,10 +70,10 @@ impl FromStr for Millis {
     }
 }
 
-/// Most of a text that is shown of one that is no span.
+/// Most bytes of an invalid text that are shown.
 const SHOWN_BYTES_MAX: usize = 60;
 
-/// As it can be read again: `1h 30m`.
+/// In the form in which it is parsed: `1h 30m`.
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = i64::try_from(self.0).unwrap_or(i64::MAX);

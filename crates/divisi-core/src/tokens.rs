@@ -1,15 +1,15 @@
-//! How long a token is, where nobody counts.
+//! Bytes per token, for estimates without a tokeniser.
 //!
-//! Two lengths, because a guess may be wrong to one side only. What must not be exceeded
-//! takes neither: no tokeniser makes more tokens than bytes.
+//! Two values, because an estimate may be wrong in one direction only. Strict bounds use neither:
+//! no tokeniser gives more tokens than bytes.
 
-/// Bytes of a token in texts that make many: code, other languages than English, and all
-/// texts to the newer tokenisers. For whatever should rather count too many tokens: pacing,
-/// where what was not used is given back; whether a prefix is long enough to be cached,
-/// where to wait for one that is not costs a moment.
+/// Bytes per token in dense text: code, languages other than English, and all text for newer
+/// tokenisers. Used where too many tokens are the safer error: for pacing, where unused amounts are
+/// returned, and for whether a prefix is long enough for the cache, where waiting in vain costs
+/// little.
 pub const BYTES_OF_DENSE: u64 = 3;
 
-/// Bytes, or characters, of a token in English prose. For whatever should rather count too
-/// few tokens, or too many bytes for them: what a server that does not count is taken to
-/// have charged, how many bytes a prompt of so many tokens may have.
+/// Bytes, or characters, per token in English prose. Used where too few tokens, or too many bytes,
+/// are the safer error: for the usage of servers that report none, and for the bytes of a prompt
+/// with a known number of tokens.
 pub const BYTES_OF_PROSE: u64 = 4;

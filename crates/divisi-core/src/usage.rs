@@ -1,13 +1,13 @@
-//! Tokens by the classes that vendors price apart.
+//! Token counts by the classes that vendors price separately.
 
 use serde::{Deserialize, Serialize};
 use std::ops::{Add, AddAssign};
 
-/// Tokens of one or more replies, each counted in exactly one class. Sums
-/// saturate: the numbers come from outside.
+/// Tokens of one or more replies, each counted in exactly one class. Sums saturate, because the
+/// numbers come from outside.
 ///
-/// Vendors disagree on whether "input" includes the cached part; whoever reads
-/// a reply normalises to this form, in which it does not.
+/// Vendors disagree on whether "input" includes the cached part; readers of replies normalise to
+/// this form, in which it does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
@@ -37,7 +37,7 @@ impl Usage {
             .fold(self.input, |sum, n| sum.saturating_add(*n))
     }
 
-    /// What it is more than `earlier`.
+    /// The difference to `earlier`.
     pub fn since(self, earlier: Self) -> Self {
         Self {
             input: self.input.saturating_sub(earlier.input),
@@ -49,7 +49,7 @@ impl Usage {
         }
     }
 
-    /// Everything that went through the model, in and out.
+    /// All tokens, in and out.
     pub fn total(&self) -> u64 {
         self.prompt().saturating_add(self.output)
     }

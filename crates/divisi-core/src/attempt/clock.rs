@@ -1,9 +1,8 @@
-//! What an attempt does at a moment, for how long, and what may be billed for it.
+//! Tracks what an attempt does, how long it waits, and what may be billed for it.
 //!
-//! One value, because several readers must agree: the timeout, which does not count
-//! what an attempt waits for its turn to send a request; the clock for silence, which
-//! runs only while a request is out; the budget, which books a reservation only where
-//! a reply may still come; and the display.
+//! One value, because several readers must agree: the timeout, which does not count waits for a
+//! permit; the idle timeout, which runs only while a request is out; the budget, which books a
+//! reservation only where a reply may still come; and the display.
 
 use crate::event::{Wait, WaitCause};
 use crate::{Millis, Timestamp};
@@ -13,38 +12,37 @@ use crate::{Millis, Timestamp};
 /// comments; a server that is stuck sends them for ever.
 const KEPT_ALIVE_MAX: u64 = 3;
 
-/// Waits that are kept of an attempt between two replies. More are tries of a request that
-/// is let through and turned away again and again; how long all were is known anyhow.
+/// Waits kept for one attempt between two replies. More come only from a request that is granted
+/// and withdrawn again and again; the total wait is counted in any case.
 const WAITS_MAX: usize = 32;
 
-/// What an attempt does at a moment.
+/// The current activity of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Doing {
-    /// It prepares, uses tools, checks a result or writes down: all of that has
-    /// limits of its own.
+    /// Preparing, using tools, checking a result or recording: each has a time limit of its own.
     #[default]
     Working,
-    /// It waits for its turn to send a request, since then.
+    /// Waiting for a permit to send a request, since this moment.
     Waiting(Timestamp),
     /// A request is out.
     Asking,
 }
 
-/// What may be billed for an attempt, as far as the run does not know of a reply.
+/// Requests that may be billed although the run has no reply for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owed {
-    /// Its request has left.
+    /// The first request has left.
     pub first: bool,
-    /// The same request has left a second time.
+    /// The hedge, a second copy of the same request, has left.
     pub second: bool,
 }
 
-/// When the requests of an attempt last showed signs of life.
+/// When the requests of an attempt last received bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signs {
-    /// Anything at all.
+    /// Anything at all, keep-alive comments included.
     pub alive_at: Timestamp,
-    /// The reply grew.
+    /// Last growth of the reply itself.
     pub grew_at: Timestamp,
 }
 
@@ -53,13 +51,13 @@ pub struct Signs {
 pub(super) struct Clock {
     began_at: Timestamp,
     doing: Doing,
-    /// How long it has waited before.
+    /// Total of the waits that have ended.
     waited: Millis,
-    /// What it waits for, while it does.
+    /// Cause of the current wait, if any.
     cause: Option<WaitCause>,
-    /// What it has waited for before, since these were last taken.
+    /// Waits that have ended since [`Self::take_waits`] was last called.
     waits: Vec<Wait>,
-    /// When the request that is out has left, and when it last showed a sign of life.
+    /// When the request under way was sent, and when it last received bytes.
     asked_at: Timestamp,
     alive_at: Timestamp,
 }
@@ -69,7 +67,7 @@ impl Clock {
         self.began_at = now;
     }
 
-    /// A moment, counted from the attempt's beginning.
+    /// Converts a moment to a span since the attempt's beginning.
     pub(super) fn since_begin(&self, at: Timestamp) -> Millis {
         at.since(self.began_at)
     }
@@ -87,7 +85,7 @@ impl Clock {
         (self.asked_at, self.alive_at) = (now, now);
     }
 
-    /// It waits from now on, or for something else than until now.
+    /// Starts a wait. A wait for another cause ends the current one.
     pub(super) fn wait(&mut self, now: Timestamp, cause: WaitCause) {
         if !matches!(self.doing, Doing::Waiting(_)) || self.cause != Some(cause) {
             self.change(now, Doing::Waiting(now));
@@ -95,7 +93,7 @@ impl Clock {
         }
     }
 
-    /// What it waits for, if it does.
+    /// The cause of the current wait, if any.
     pub(super) fn cause(&self) -> Option<WaitCause> {
         self.cause
             .filter(|_| matches!(self.doing, Doing::Waiting(_)))
@@ -117,7 +115,7 @@ impl Clock {
         }
     }
 
-    /// What it has waited for since this was last asked for.
+    /// Returns the waits since the last call, the current one up to `now` included.
     pub(super) fn take_waits(&mut self, now: Timestamp) -> Vec<Wait> {
         if let Doing::Waiting(_) = self.doing {
             self.change(now, Doing::Waiting(now));
@@ -125,7 +123,7 @@ impl Clock {
         std::mem::take(&mut self.waits)
     }
 
-    /// How long it has waited for its turn so far.
+    /// Total time spent waiting for permits.
     pub(super) fn waited(&self, now: Timestamp) -> Millis {
         match self.doing {
             Doing::Waiting(since) => Millis(self.waited.0 + now.since(since).0),
@@ -133,8 +131,8 @@ impl Clock {
         }
     }
 
-    /// When it has taken longer than it may. What it waits for its turn is not its own
-    /// time: limits may let the last of many wait for hours.
+    /// The moment at which the attempt exceeds `timeout`. Waits for a permit are not counted: under
+    /// a rate limit the last of many requests may wait for hours.
     pub(super) fn overdue_at(&self, timeout: Millis) -> Option<Timestamp> {
         match self.doing {
             Doing::Waiting(_) => None,
@@ -142,12 +140,12 @@ impl Clock {
         }
     }
 
-    /// When its request has been out for too long without a sign of life.
+    /// The moment at which the request under way has been silent for too long.
     pub(super) fn silent_at(&self, idle_timeout: Millis) -> Option<Timestamp> {
         (self.doing == Doing::Asking).then(|| self.alive_at + idle_timeout)
     }
 
-    /// Learns what has been heard of the request that is out.
+    /// Updates the last sign of life of the request under way.
     pub(super) fn note(&mut self, signs: Signs, idle_timeout: Millis) {
         let grew_at = signs.grew_at.max(self.asked_at);
         let kept_alive_until = grew_at + Millis(idle_timeout.0.saturating_mul(KEPT_ALIVE_MAX));

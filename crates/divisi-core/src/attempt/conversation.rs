@@ -3,29 +3,29 @@
 use super::End;
 use serde::{Deserialize, Serialize};
 
-/// Answers that may miss the schema before the task is given up. The dialect's
-/// own number.
+/// Answers that may miss the schema before the task fails. The workflow dialect defines this
+/// number.
 pub const SCHEMA_TRIES_MAX: u32 = 5;
 
-/// Replies in a row that may bring nothing before the task is given up. A model
-/// that is told so once mostly goes on; one that is told again mostly does not.
+/// Empty replies in a row that are answered with a hint before the task fails. After one hint most
+/// models go on; after a second most do not.
 const STALLS_MAX: u32 = 1;
 
 /// Why a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// The model had said everything.
+    /// The model has finished its answer.
     EndTurn,
-    /// It reached the longest allowed length.
+    /// The reply has reached the longest allowed length.
     MaxTokens,
-    /// It waits for the results of tools.
+    /// The model waits for the results of tools.
     ToolUse,
-    /// It came to a text at which it was to stop.
+    /// The reply has reached a stop sequence.
     StopSequence,
-    /// It, or a filter of the vendor, declined.
+    /// The model, or a filter of the vendor, declined.
     Refusal,
-    /// The vendor interrupted a long turn; sending the conversation again goes on.
+    /// The vendor interrupted a long turn; sending the conversation again continues it.
     PauseTurn,
     /// Prompt and reply filled the model's context.
     ContextExceeded,
@@ -36,7 +36,7 @@ pub enum Stop {
 pub enum Reading {
     /// It calls tools.
     Calls,
-    /// It is not finished, and goes on when asked again.
+    /// It is not finished, and continues when the conversation is sent again.
     Pauses,
     /// It is an answer, and fits the schema if there is one.
     Answers,
@@ -61,8 +61,8 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// What a reply says that stopped for this reason. `fits` tells whether its text
-    /// fits the schema; it is asked only where that decides.
+    /// Classifies a reply. `fits` says whether its text fits the schema; it is called only where
+    /// that decides.
     pub fn of(
         stop: Stop,
         has_calls: bool,
@@ -87,24 +87,24 @@ impl Reading {
         }
     }
 
-    /// Whether it is not all that was to be said.
+    /// Whether the reply was cut off.
     pub fn is_truncated(self) -> bool {
         self == Self::Truncated
     }
 }
 
-/// What a model is told after a reply.
+/// What is added to the conversation after a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Say {
-    /// Nothing: it goes on.
+    /// Nothing: the model continues.
     GoOn,
-    /// Where its answer misses the schema.
+    /// Where the answer misses the schema.
     Repair,
-    /// That it has said nothing.
+    /// A note that the answer was empty.
     Empty,
-    /// That it has called no tool.
+    /// A note that no tool was called.
     NoCall,
-    /// To a judge: which form its verdict has to have.
+    /// For a judge: the form its verdict must have.
     VerdictForm,
 }
 
@@ -113,7 +113,7 @@ pub enum Say {
 pub(super) enum Follow {
     Tools,
     Say(Say),
-    /// It is the result, if the checks agree.
+    /// The result, if the checks accept it.
     Answer,
     End(End),
 }
@@ -124,7 +124,7 @@ pub(super) struct Conversation {
     turns: u32,
     turns_max: u32,
     schema_misses: u32,
-    /// Replies in a row that have brought nothing.
+    /// Replies in a row without content.
     stalls: u32,
 }
 
@@ -138,7 +138,7 @@ impl Conversation {
         }
     }
 
-    /// Counts one more turn, if there may be one.
+    /// Counts one more turn. Returns `false` once `turns_max` are used.
     pub(super) fn takes_turn(&mut self) -> bool {
         let may = self.turns < self.turns_max;
         self.turns += u32::from(may);

@@ -1,21 +1,21 @@
-//! How long the requests of a run take, and from when on one is called slow.
+//! Durations of a run's requests, and the limit above which one counts as slow.
 
 use crate::Millis;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// How many times as long as nearly all others a request has to take. Replies
-/// differ in length by more than two; three is a straggler.
+/// A request is slow above this multiple of the 95th percentile. Replies differ in length by more
+/// than a factor of two; at three a request is a straggler.
 const HEDGE_FACTOR: u64 = 3;
 
-/// Requests that have to have been answered before one can be called slow:
-/// with twenty, one in a hundred of them is slower than what is called nearly all.
+/// Requests of a model that must have been answered before one can count as slow: of twenty, the
+/// 95th percentile is the second slowest.
 const SAMPLES_MIN: usize = 20;
 
-/// What nearly all are, in percent.
+/// The percentile that stands for nearly all requests.
 const NEARLY_ALL_PERCENT: usize = 95;
 
-/// Requests of a model that are remembered, the latest.
+/// Durations kept per model, the latest.
 const REMEMBERED_MAX: usize = 256;
 
 /// How long the requests of a run have taken, by model.
@@ -23,15 +23,15 @@ const REMEMBERED_MAX: usize = 256;
 pub struct Durations(BTreeMap<Arc<str>, VecDeque<Millis>>);
 
 impl Durations {
-    /// A request was answered, and took this long.
+    /// Adds the duration of an answered request.
     pub fn learn(&mut self, model: &Arc<str>, took: Millis) {
         let known = self.0.entry(model.clone()).or_default();
         known.truncate(REMEMBERED_MAX - 1);
         known.push_front(took);
     }
 
-    /// How long a request may take before it is sent again; `None` while that
-    /// is not known.
+    /// How long a request may take before it is sent a second time; `None` while too few durations
+    /// are known.
     pub fn patience(&self, model: &str) -> Option<Millis> {
         let mut known: Vec<_> = self.0.get(model)?.iter().copied().collect();
         let place = (known.len() * NEARLY_ALL_PERCENT)

@@ -1,15 +1,15 @@
-//! One request and, where it takes long, the same once more: the first good answer
-//! wins, and the other request is given up.
+//! One request and, where it takes long, its hedge: the first good answer is used, and the other
+//! request is abandoned.
 
 use crate::Timestamp;
 use crate::budget::TurnBound;
 
-/// Which of the two requests for the same.
+/// Which of the two copies of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
-    /// The one that is always sent.
+    /// The first, which is always sent.
     First,
-    /// The same, sent again because the first takes far longer than others.
+    /// The hedge, sent because the first takes far longer than comparable requests.
     Second,
 }
 
@@ -17,11 +17,11 @@ pub enum Slot {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Exchange {
     pub(super) bound: TurnBound,
-    /// The longest reply, where the budget leaves less than was wanted.
+    /// Longest reply in tokens, where the budget allows less than was asked for.
     pub(super) room: Option<u32>,
-    /// When the first one left.
+    /// When the first copy was sent.
     pub(super) sent_at: Option<Timestamp>,
-    /// When to look whether it takes long.
+    /// When to check next whether it is slow.
     pub(super) look_at: Option<Timestamp>,
     pub(super) first: First,
     pub(super) second: Second,
@@ -31,10 +31,10 @@ pub(super) struct Exchange {
 pub(super) enum First {
     #[default]
     None,
-    /// For a permit.
+    /// Waits for a permit.
     Waiting,
     Out,
-    /// While the second one is out.
+    /// Failed, while the hedge is still under way.
     Failed {
         maybe_billed: bool,
     },
@@ -44,12 +44,12 @@ pub(super) enum First {
 pub(super) enum Second {
     #[default]
     None,
-    /// The run is asked for it.
+    /// Ordered, and not granted by the run yet.
     Wanted,
-    /// For a permit.
+    /// Waits for a permit.
     Waiting,
     Out,
-    /// There is no third one.
+    /// Ended or refused. There is no third copy.
     Over,
 }
 

@@ -1,19 +1,17 @@
-//! One attempt at a task, as a machine without IO: what it does next, and what it
-//! waits for.
+//! One attempt at a task, as a state machine without IO.
 //!
-//! It takes inputs ([`Attempt::handle`]) and gives outputs that are to be performed
-//! ([`Attempt::poll`]): build a request, ask the run for it, wait for the prefix that
-//! it shares with others, wait for a permit, send, use tools, check the result, end.
-//! It knows no text: its caller performs the outputs, builds the requests, reads the
-//! replies and says what they are ([`Reading`]). Time is what the caller passes;
-//! [`Attempt::timeout`] says when it wants to be asked again.
+//! It takes inputs ([`Attempt::handle`]) and gives outputs to be performed ([`Attempt::poll`]):
+//! build a request, order it from the run, wait for a shared prefix to be cached, wait for a
+//! permit, send, use tools, check the result, end. It sees no text: the caller performs the
+//! outputs, builds the requests, reads the replies and classifies them ([`Reading`]). The caller
+//! also passes the time; [`Attempt::timeout`] is the next moment at which an [`Input::Tick`] is
+//! due.
 //!
-//! The engine performs its outputs with a vendor, tools and a clock; the simulator
-//! performs them with seeded ones. So every rule here is one that the simulator plays.
+//! The engine performs its outputs with a vendor, tools and a clock; the simulator with seeded
+//! ones. So the simulator covers every rule in this module.
 //!
-//! Conversation, checks and requests are each a state of their own: `conversation`
-//! says what follows from a reply, `exchange` which of two requests for the same is
-//! out, `clock` what it is doing and for how long, `durations` how long others take.
+//! Its parts: `conversation` decides what follows from a reply, `exchange` tracks the two copies of
+//! a request, `clock` the current activity and its duration, `durations` how long requests take.
 
 mod clock;
 mod conversation;
@@ -39,47 +37,48 @@ use conversation::{Conversation, Follow};
 use exchange::{Exchange, First, Second};
 use std::collections::VecDeque;
 
-/// Longest time one request waits for others that write the prefix it shares with
-/// them and are under way. A reply to a prompt of a million tokens begins within half of it.
+/// Longest time a request waits for a request under way that writes the same prefix to the cache.
+/// The reply to a prompt of a million tokens begins within half of it.
 pub const HOLD_MAX: Millis = Millis::from_secs(20);
 
-/// How often a request that waits for a prefix looks whether it still has to.
+/// How often a request that waits for a prefix checks it again.
 const HOLD_LOOK_EVERY: Millis = Millis::from_secs(1);
 
-/// How often an attempt looks whether others have been answered meanwhile, where
-/// that decides whether its request is sent again.
+/// How often an attempt compares its request with those answered meanwhile, to decide whether to
+/// hedge.
 const PATIENCE_LOOK_EVERY: Millis = Millis(250);
 
-/// Deaths of the process in a row after which the calls that were under way are
-/// not carried out again. The first may have any reason, such as a kill; twice at
-/// the same place is a reason not to try a third time.
+/// Crashes in a row during the same tool calls after which these are not executed again. The first
+/// may have any cause, such as a kill; a second one at the same place makes the calls the likely
+/// cause.
 const DEATHS_MAX: u32 = 2;
 
-/// Verdicts that may miss their form before the judge is given up.
+/// Verdicts of one judge that may miss their form; the last of them counts as a refusal.
 pub const VERDICT_TRIES_MAX: u32 = 3;
 
-/// What an attempt is made of.
+/// Configuration of an attempt.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// What makes the result.
     pub work: Work,
     /// Most requests of its conversation.
     pub turns_max: u32,
-    /// What decides about the result, in this order.
+    /// Checks the result must pass, in this order.
     pub checks: Vec<CheckKind>,
-    /// How many results of the task have been refused.
+    /// Place on the ladder: the number of results already refused.
     pub rung: usize,
-    /// Whether another model is asked if this result is refused, too.
+    /// Whether a stronger model follows if this result is refused.
     pub can_climb: bool,
-    /// Longest time it may take, without what it waits for its turn to send a request.
+    /// Longest time the attempt may take, waits for a permit excluded.
     pub timeout: Millis,
-    /// Longest time a request may be out without a sign of life.
+    /// Longest time a request may be out without receiving anything.
     pub idle_timeout: Millis,
-    /// Whether a request that takes far longer than others is sent a second time.
+    /// Whether a slow request is sent a second time.
     pub hedges: bool,
-    /// Longest reply to its first request, where the budget leaves less than was wanted.
+    /// Longest reply to its first request in tokens, where the budget allows less than was asked
+    /// for.
     pub room: Option<u32>,
-    /// Replies of earlier attempts that need not be asked for again.
+    /// Recorded replies of earlier attempts, used instead of new requests.
     pub kept: Vec<Known>,
 }
 
@@ -88,7 +87,7 @@ pub struct Spec {
 pub enum Work {
     /// A conversation with a model.
     Conversation,
-    /// A program, which is started once.
+    /// A program, started once.
     Program,
 }
 
@@ -99,7 +98,7 @@ pub struct Known {
     pub request: Digest,
     /// Whether the results of the tools it called are recorded, too.
     pub has_results: bool,
-    /// How often in a row the process has died before there were any.
+    /// Crashes in a row before those results were recorded.
     pub deaths: u32,
 }
 
@@ -122,103 +121,102 @@ pub enum Purpose {
     Verdict(usize),
 }
 
-/// What happens to an attempt.
+/// Something that happened to an attempt.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// It begins. The first input.
     Begin,
-    /// The place where it works is there, or not.
+    /// The working folder has been prepared, or could not be.
     Opened {
-        /// Whether it is.
+        /// Whether it has been prepared.
         ok: bool,
     },
-    /// The request for [`Output::Build`] stands: its identity, and what it may cost.
+    /// Answers [`Output::Build`]: identity of the request and bound of its cost.
     Built {
-        /// Its identity, which the longest reply is no part of.
+        /// Its identity, which does not depend on the longest reply.
         request: Digest,
         /// What it may cost.
         bound: TurnBound,
     },
-    /// It cannot be built.
+    /// The request cannot be built.
     Unbuilt,
     /// What the reply of [`Output::Reuse`] says; `None` where it cannot be read any more.
     Reused(Option<Reading>),
-    /// The run has recorded that the request is sent, with room for a reply of so many
-    /// tokens where that is less than was wanted.
+    /// The order of the request is durable; it may be sent.
     Granted {
-        /// The longest reply.
+        /// Longest reply in tokens, where the budget allows less than was asked for.
         room: Option<u32>,
     },
-    /// The run does not let the request be sent.
+    /// The run refuses the request.
     Denied,
-    /// The prefix of the request is cached, or this request may write it.
+    /// The prefix is cached, or this request is to write it.
     PrefixReady,
-    /// Another request is to write it, which is under way or not.
+    /// Another request is to write the prefix.
     PrefixHeld {
-        /// Whether that has left.
+        /// Whether that request has been sent.
         has_left: bool,
     },
-    /// The other request has ended, or its reply has begun.
+    /// The request that writes the prefix has ended, or its reply has begun.
     PrefixNews,
-    /// The first request may not leave yet, for this reason.
+    /// The first copy may not be sent yet, for this reason.
     Held(WaitCause),
-    /// The request may leave.
+    /// This copy may be sent.
     Permit(Slot),
-    /// The vendor takes no more requests.
+    /// The vendor accepts no more requests.
     Closed(Slot),
-    /// The reply is there, whole.
+    /// The whole reply has arrived.
     Replied {
-        /// Which of the two has brought it.
+        /// Which copy was answered.
         slot: Slot,
         /// What it says.
         reading: Reading,
     },
-    /// The request came to nothing.
+    /// The request failed.
     Failed {
         /// Which of the two.
         slot: Slot,
-        /// Whether it may be billed all the same.
+        /// Whether it may be billed nevertheless.
         maybe_billed: bool,
-        /// Whether the same request can be put in another way, which costs nothing more.
+        /// Whether the same request can be sent in another form, at no further cost.
         again: bool,
     },
-    /// The run has recorded that the request is sent a second time.
+    /// The order of the hedge is durable.
     HedgeGranted,
-    /// It may not be.
+    /// The run refuses the hedge.
     HedgeDenied,
-    /// The reply of [`Output::Record`] is on its way to the journal: if the attempt
-    /// ends now, it is settled by the reply.
+    /// The reply of [`Output::Record`] is queued for the journal: if the attempt ends now, the
+    /// reply settles its reservation.
     HandedOver,
-    /// It is durable.
+    /// The reply is durable.
     Recorded,
     /// The tools of [`Output::UseTools`] have results.
     ToolsDone,
-    /// The check of [`Output::Check`] has decided; `None` where it came to nothing.
+    /// The check of [`Output::Check`] has a verdict; `None` where it could not be made.
     Checked(Option<bool>),
     /// The program of [`Output::Work`] has ended, with a result or not.
     Worked {
         /// Whether there is a result.
         ok: bool,
     },
-    /// The program waits for its turn to do something, or no longer: that is not its own time.
+    /// The program starts or ends a wait for a permit, which is not counted as its own time.
     Waits(bool),
-    /// The program waits from now on for something outside of the process.
+    /// The program suspends: it waits for something outside of the process.
     Suspended,
-    /// The run parks: what has not left stays.
+    /// The run parks: requests that have not been sent are withdrawn.
     Park,
-    /// Time has passed.
+    /// Time has passed: [`Attempt::timeout`] is due.
     Tick {
-        /// When the request under way last showed signs of life.
+        /// When the request under way last received bytes.
         signs: Signs,
-        /// How long requests to this model may take before they are called slow.
+        /// How long requests to this model may take before they count as slow.
         patience: Option<Millis>,
     },
 }
 
-/// What is to be done for an attempt.
+/// An action to be performed for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Output {
-    /// Prepare the place where it works. Answered by [`Input::Opened`].
+    /// Prepare the working folder. Answered by [`Input::Opened`].
     Open,
     /// Build the next request. Answered at once by [`Input::Built`]
     /// or [`Input::Unbuilt`].
@@ -226,7 +224,7 @@ pub enum Output {
     /// Read the recorded reply at this place of [`Spec::kept`]. Answered at once by
     /// [`Input::Reused`].
     Reuse(usize),
-    /// Ask the run for a further request. Answered by [`Input::Granted`] or [`Input::Denied`].
+    /// Order a further request from the run. Answered by [`Input::Granted`] or [`Input::Denied`].
     Order(TurnBound),
     /// Ask whether the prefix of the request is cached. Answered by [`Input::PrefixReady`];
     /// or, where it may wait, [`Input::PrefixHeld`], and later [`Input::PrefixNews`].
@@ -236,17 +234,16 @@ pub enum Output {
     },
     /// Wait for a permit. Answered by [`Input::Permit`] or [`Input::Closed`].
     AwaitPermit(Slot),
-    /// Wait no longer, or give the permit back.
+    /// Leave the queue, or give the permit back.
     Withdraw(Slot),
-    /// Send the request, with this longest reply if that is less than was wanted.
-    /// Answered by [`Input::Replied`] or [`Input::Failed`].
+    /// Send the request, with this longest reply where that is less than was asked for. Answered by
+    /// [`Input::Replied`] or [`Input::Failed`].
     Send(Slot, Option<u32>),
-    /// Give the request up that is under way.
+    /// Cancel the request under way.
     Abandon(Slot),
-    /// Ask the run whether the request may be sent a second time. Answered by
-    /// [`Input::HedgeGranted`] or [`Input::HedgeDenied`].
+    /// Order a hedge from the run. Answered by [`Input::HedgeGranted`] or [`Input::HedgeDenied`].
     Hedge,
-    /// Tell the run that one of the two requests is over, and its reply not used.
+    /// Report that one of the two copies has ended and its reply is not used.
     HedgeEnded {
         /// Whether it may be billed.
         billed: bool,
@@ -258,16 +255,16 @@ pub enum Output {
     UseTools {
         /// The place in [`Spec::kept`] of the reply whose recorded results are used.
         kept: Option<usize>,
-        /// Whether they may be carried out; where not, each has an error as its result.
+        /// Whether they may be executed; if not, each call gets an error as its result.
         may_run: bool,
     },
-    /// Add to the conversation what the model is told after its reply.
+    /// Append to the conversation what follows its last reply.
     Say(Say),
     /// Start the program. Answered by [`Input::Worked`] or [`Input::Suspended`].
     Work,
-    /// Make the check at this place, which is a fact. Answered by [`Input::Checked`].
+    /// Run the check at this place, a schema or a command. Answered by [`Input::Checked`].
     Check(usize),
-    /// It has ended: there is no further output.
+    /// The attempt has ended: no further output follows.
     End(Ended),
 }
 
@@ -276,59 +273,59 @@ pub enum Output {
 pub struct Ended {
     /// How.
     pub end: End,
-    /// Whether its last reply is not recorded yet, and has to be with the outcome.
+    /// Whether its last reply is not recorded yet, and must be recorded with the outcome.
     pub unrecorded: bool,
-    /// Whether a request may be billed whose reply never came.
+    /// Whether a request without a reply may be billed.
     pub unanswered: bool,
 }
 
 /// Why an attempt has ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum End {
-    /// The last answer, or what the program made, is the result.
+    /// The last answer, or the program's output, is the result.
     Done,
-    /// There is no place where it can work.
+    /// The working folder could not be prepared.
     NoPlace,
     /// The next request could not be built.
     Unbuilt,
-    /// The program came to no result.
+    /// The program gave no result.
     NoResult,
-    /// It waits for something outside of the process.
+    /// It is suspended: it waits for something outside of the process.
     Suspended,
-    /// A check has refused the result.
+    /// A check refused the result.
     Refused,
     /// The judge of the check at this place gave no verdict, which counts as refused.
     NoVerdict(usize),
     /// A check could not be made.
     CheckFailed,
-    /// The conversation has as many turns as it may have.
+    /// The conversation has used all its turns.
     Turns,
     /// No answer fitted the schema.
     Schema,
-    /// The answer was empty, again.
+    /// The answer was empty, and empty again after a hint.
     Empty,
-    /// The model wanted to call a tool and called none, again.
+    /// The model stopped to call a tool without calling one, and did so again after a hint.
     NoCall,
     /// The answer was longer than it may be.
     Truncated,
-    /// The budget had no room for all of the answer, or of a verdict: what the request
-    /// may cost with all the room it wants.
+    /// The budget had too little room for the whole answer or verdict. Holds the bound of the
+    /// request with its full room.
     Cut(Purpose, TurnBound),
     /// The model declined.
     Declined,
     /// The conversation filled the model's context.
     TooLong,
-    /// The request of this slot failed, or was turned away.
+    /// This copy of the request failed, or was refused by the gate.
     NoReply(Slot),
-    /// The run parks or is cancelled, or lets no further request be sent.
+    /// The run parks or is cancelled, or refuses the request.
     Stopped,
-    /// It took longer than it may.
+    /// It exceeded its timeout.
     Timeout,
-    /// A request was out for too long without a sign of life.
+    /// A request received nothing for too long.
     Stalled,
 }
 
-/// One attempt.
+/// One attempt: its state and its queue of outputs.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     spec: Spec,
@@ -337,22 +334,22 @@ pub struct Attempt {
     owed: Owed,
     conversation: Conversation,
     purpose: Purpose,
-    /// Verdicts of the current judge that have missed their form.
+    /// Verdicts of the current judge that missed their form.
     verdict_misses: u32,
     exchange: Exchange,
-    /// Whether the last reply is new, and not handed over.
+    /// Whether the last reply is new and not queued for the journal.
     unrecorded: bool,
-    /// The recorded reply that is being followed.
+    /// The recorded reply in use.
     reused: Option<usize>,
     /// Recorded replies that have been used.
     used: Vec<bool>,
     is_parking: bool,
-    /// Whether no request may leave any more.
+    /// Whether requests that have not been sent stay unsent.
     is_withdrawn: bool,
     outputs: VecDeque<Output>,
 }
 
-/// What an attempt waits for.
+/// The input that an attempt expects next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     Unstarted,
@@ -362,7 +359,7 @@ enum Stage {
     Ordering,
     Prefix {
         patience: Millis,
-        /// Since when it is held, and whether the one that it waits for has left.
+        /// Since when another request writes the prefix, and whether that one has been sent.
         held: Option<(Timestamp, bool)>,
     },
     Asking,
@@ -383,7 +380,7 @@ enum Next {
 }
 
 impl Attempt {
-    /// An attempt that has not begun.
+    /// Creates an attempt that has not begun.
     pub fn new(spec: Spec) -> Self {
         Self {
             stage: Stage::Unstarted,
@@ -403,8 +400,7 @@ impl Attempt {
         }
     }
 
-    /// Takes in what has happened. What does not fit its state is out of date, and
-    /// changes nothing.
+    /// Applies an input. One that does not fit the current state is out of date and is ignored.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         match (self.stage, input) {
             (Stage::Ended, _) => {}
@@ -478,12 +474,12 @@ impl Attempt {
         }
     }
 
-    /// The next thing that is to be done.
+    /// Returns the next action to perform.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When it wants an [`Input::Tick`], if only time has to pass.
+    /// The moment at which the next [`Input::Tick`] is due, if nothing else happens.
     pub fn timeout(&self) -> Option<Timestamp> {
         if matches!(self.stage, Stage::Unstarted | Stage::Ended) {
             return None;
@@ -503,34 +499,34 @@ impl Attempt {
             .min()
     }
 
-    /// What it does.
+    /// The current activity.
     pub fn doing(&self) -> Doing {
         self.clock.doing()
     }
 
-    /// How long it has waited for its turn to send a request.
+    /// Total time spent waiting for permits.
     pub fn waited(&self, now: Timestamp) -> Millis {
         self.clock.waited(now)
     }
 
-    /// When its latest request left, counted from its beginning; `None` where that has not.
+    /// When its latest request was sent, counted from its beginning; `None` before that.
     pub fn sent(&self) -> Option<Millis> {
         self.exchange.sent_at.map(|at| self.clock.since_begin(at))
     }
 
-    /// What it has waited for since this was last asked for: it is recorded with the next
-    /// reply, or with the end. No more than is of use is kept.
+    /// Returns the waits since the last call, to be recorded with the next reply or with the end.
+    /// Their number is bounded.
     pub fn take_waits(&mut self, now: Timestamp) -> Vec<Wait> {
         self.clock.take_waits(now)
     }
 
-    /// What may be billed of which the run does not know.
+    /// Requests that may be billed although the run has no reply for them.
     pub fn owed(&self) -> Owed {
         self.owed
     }
 
-    /// From now on no request leaves. Returns what has left and may be billed; an
-    /// attempt of which nothing has, ends here without an output.
+    /// Prevents any further request. Returns the requests that have been sent and may be billed; if
+    /// there is none, the attempt ends here without an output.
     pub fn withdraw(&mut self) -> Owed {
         self.is_withdrawn = true;
         if !self.owed.first {
@@ -543,7 +539,7 @@ impl Attempt {
     fn begin(&mut self, now: Timestamp) {
         match self.spec.work {
             Work::Conversation => self.build(now),
-            // What a program spends, it says at its end.
+            // A program may spend from its first moment, and its report may never come.
             Work::Program => {
                 self.owed.first = true;
                 self.perform(Stage::Working, Output::Work);
@@ -551,7 +547,7 @@ impl Attempt {
         }
     }
 
-    /// The next request of the conversation or of the judge.
+    /// Builds the next request of the conversation or of the judge.
     fn build(&mut self, now: Timestamp) {
         self.clock.work(now);
         let is_over = self.purpose == Purpose::Turn && !self.conversation.takes_turn();
@@ -575,7 +571,7 @@ impl Attempt {
         }
     }
 
-    /// The run is asked for the request, unless its order to start covers it.
+    /// Orders the request from the run. The order to start covers the first one.
     fn order(&mut self, now: Timestamp) {
         self.reused = None;
         match self.purpose == Purpose::Turn && self.conversation.is_first_turn() {
@@ -593,8 +589,8 @@ impl Attempt {
         self.ask_prefix(now);
     }
 
-    /// Asks whether the prefix is cached. Patience is used up only while the request
-    /// that writes it is under way: where that waits for a permit, this one would, too.
+    /// Asks whether the prefix is cached. Patience is used up only while the request that writes it
+    /// is under way: while that one waits for a permit, this one could not be sent either.
     fn ask_prefix(&mut self, now: Timestamp) {
         let Stage::Prefix { patience, held } = self.stage else {
             return;
@@ -650,7 +646,7 @@ impl Attempt {
                 self.outputs
                     .push_back(Output::Send(slot, self.exchange.room));
             }
-            // Granted at the moment at which it was given up.
+            // The permit came just after the request was given up.
             _ => self.outputs.push_back(Output::Withdraw(slot)),
         }
     }
@@ -669,8 +665,8 @@ impl Attempt {
                 self.outputs.push_back(Output::AwaitPermit(Slot::First));
             }
             Slot::First if matches!(self.exchange.first, First::Waiting | First::Out) => {
-                // A second one that has left may still answer. One that has not would
-                // leave when its turn comes, which may be long after the error's wish.
+                // If the hedge was sent, wait for its answer. If it is still queued, give up: it
+                // might be sent long after the retry-after of the error.
                 if self.exchange.second == Second::Out {
                     self.exchange.first = First::Failed { maybe_billed };
                     return;
@@ -732,8 +728,7 @@ impl Attempt {
         }
     }
 
-    /// The second request is of no use any more. The run records that, unless it has
-    /// denied the request.
+    /// Gives up the hedge. The run is told unless it has denied the hedge.
     fn give_up_second(&mut self, is_granted: bool) {
         let billed = self.exchange.second == Second::Out;
         match self.exchange.second {
@@ -750,7 +745,7 @@ impl Attempt {
         }
     }
 
-    /// The first request waits and is not sent.
+    /// Withdraws the first copy, which has not been sent.
     fn withdraw_first(&mut self) {
         self.outputs.push_back(Output::Withdraw(Slot::First));
         match self.exchange.second {
@@ -809,7 +804,7 @@ impl Attempt {
         }
     }
 
-    /// Whether the request takes so long that it is sent again.
+    /// Hedges the request if it is slow.
     fn look(&mut self, now: Timestamp, patience: Option<Millis>) {
         let Some(sent_at) = self.exchange.sent_at else {
             return;
@@ -828,7 +823,7 @@ impl Attempt {
         }
     }
 
-    /// What follows from a reply.
+    /// Acts on a reply.
     fn read(&mut self, now: Timestamp, reading: Reading) {
         let is_cut = reading.is_truncated() && self.unrecorded && self.exchange.room.is_some();
         if is_cut {
@@ -844,7 +839,7 @@ impl Attempt {
                 Follow::Tools => self.then(now, Next::Tools),
                 Follow::Say(say) => self.then(now, Next::Say(say)),
                 Follow::Answer if self.spec.checks.is_empty() => self.end(End::Done),
-                // Checks may take their time: what has been paid for is written down first.
+                // Checks may take long, so the paid reply is recorded first.
                 Follow::Answer => self.then(now, Next::Check(0)),
                 Follow::End(end) => self.end(end),
             },
@@ -863,7 +858,7 @@ impl Attempt {
         }
     }
 
-    /// Goes on once the reply is durable.
+    /// Continues with `next`, once the reply is durable.
     fn then(&mut self, now: Timestamp, next: Next) {
         match self.unrecorded {
             true => self.perform(Stage::Recording(next), Output::Record),
@@ -871,7 +866,7 @@ impl Attempt {
         }
     }
 
-    /// From now on the reply settles what its request may cost.
+    /// From here on the recorded reply settles the reservation.
     fn handed_over(&mut self) {
         (self.owed, self.unrecorded) = (Owed::default(), false);
     }
@@ -896,7 +891,7 @@ impl Attempt {
         }
     }
 
-    /// Makes the check at this place, or the next one that decides anything.
+    /// Runs the check at this place, or the next one whose verdict matters.
     fn check(&mut self, now: Timestamp, place: usize) {
         let Some(kind) = self.spec.checks.get(place) else {
             return self.end(End::Done);
@@ -912,7 +907,7 @@ impl Attempt {
         }
     }
 
-    /// Whether the result stands whatever a judge says of it.
+    /// Whether the result is kept whatever a judge says.
     fn is_taken_anyway(&self) -> bool {
         let Spec {
             checks,
@@ -933,7 +928,7 @@ impl Attempt {
     }
 
     fn end(&mut self, end: End) {
-        // Its reservation may be lowered by what is known before it is settled.
+        // The hedge is settled first: the attempt's end settles whatever is still reserved.
         match (self.exchange.first, self.exchange.second) {
             (First::Failed { maybe_billed }, Second::Out) => {
                 self.owed.first = maybe_billed;

@@ -1,4 +1,4 @@
-//! The kinds there are: ours, with the user's changes.
+//! The kinds of task: the built-in ones, with the user's changes.
 
 use super::words::{Lexicon, Role};
 use crate::nearest;
@@ -9,64 +9,64 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-/// Names that are shown to somebody who has mistyped one.
+/// Names suggested for a mistyped one.
 const NEAREST_MAX: usize = 3;
 
-/// The kind of whatever fits no other.
+/// The kind of tasks that fit no other.
 pub(super) const GENERAL: &str = "general";
 
 /// A sort of work.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kind {
-    /// What it is called.
+    /// Its name.
     #[serde(skip)]
     pub name: Arc<str>,
-    /// The tier that does it well, in most cases.
+    /// The tier that suffices in most cases.
     pub tier: Tier,
-    /// One line for people.
+    /// One line of description.
     pub about: String,
-    /// Whether words that speak for it keep a task from the cheapest tier.
+    /// Whether words that indicate it keep a task from the cheapest tier.
     #[serde(default)]
     pub hard: bool,
     /// Tools it cannot do without.
     #[serde(default)]
     pub needs: Needs,
-    /// What such a task is told to do.
+    /// Verbs of the instructions in such a prompt.
     #[serde(default)]
     pub asks: Vec<String>,
-    /// What such a task speaks of.
+    /// Words found in such a prompt.
     #[serde(default)]
     pub phrases: Vec<String>,
-    /// What such a task does not speak of.
+    /// Words that are not found in such a prompt.
     #[serde(default)]
     pub against: Vec<String>,
-    /// Kinds whose orders make it this kind, if there are phrases of it too.
+    /// Kinds whose instructions make a task this kind, if the prompt also has phrases of it.
     #[serde(default)]
     pub takes: Vec<String>,
-    /// How names of agent definitions made for it begin.
+    /// Prefixes of the names of agent definitions for it.
     #[serde(default)]
     pub agents: Vec<String>,
     /// What one such task uses.
     pub tokens: TokenPrior,
 }
 
-/// The most that tools can do.
+/// The most that a set of tools can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Needs {
-    /// Nothing: there are none.
+    /// Nothing: there are no tools.
     #[default]
     None,
-    /// Look at files.
+    /// Read files.
     Read,
-    /// Change them, or run commands.
+    /// Change files, or run commands.
     Write,
 }
 
 impl Needs {
-    /// The most that these tools can do. A tool that nobody knows may change things.
+    /// The most that these tools can do. An unknown tool may change things.
     pub fn of_tools<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         const READING: [&str; 10] = [
             "list_files",
@@ -92,14 +92,14 @@ impl Needs {
     }
 }
 
-/// What one task of a kind uses, as long as nothing better is known: medians.
+/// Usage of one task of a kind, while no history is known: medians.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TokenPrior {
-    /// Prompt tokens of all its turns together.
+    /// Prompt tokens of all turns together.
     pub input: u64,
-    /// Written tokens of all its turns together.
+    /// Reply tokens of all turns together.
     pub output: u64,
     /// Requests.
     pub turns: u32,
@@ -108,11 +108,11 @@ pub struct TokenPrior {
 }
 
 impl TokenPrior {
-    /// The usage it stands for.
+    /// The token usage that corresponds to it.
     ///
-    /// The prompt of a conversation grows evenly with its turns, and each turn
-    /// finds in the cache what the one before had: only the last prompt is
-    /// written, everything else is read. A single request caches nothing.
+    /// The prompt of a conversation grows evenly from turn to turn, and each turn reads from the
+    /// cache what the turn before it wrote: only the last prompt is written, the rest is read. A
+    /// single request caches nothing.
     pub fn usage(&self) -> Usage {
         let last = (2 * self.input / (u64::from(self.turns) + 1)).min(self.input);
         match self.turns {
@@ -131,9 +131,9 @@ impl TokenPrior {
     }
 }
 
-/// What a user says of a kind: changes one of ours, or adds one.
+/// A user's change to a built-in kind, or a new kind.
 ///
-/// Lists are added to ours, everything else replaces it.
+/// Lists are added to the built-in ones; other values replace them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -141,7 +141,7 @@ pub struct KindChange {
     /// The tier; a new kind must have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
-    /// One line for people.
+    /// One line of description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
     /// Whether its words keep a task from the cheapest tier.
@@ -150,19 +150,19 @@ pub struct KindChange {
     /// Tools it cannot do without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
-    /// What such a task is told to do.
+    /// Verbs of the instructions in such a prompt.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub asks: Vec<String>,
-    /// What such a task speaks of.
+    /// Words found in such a prompt.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phrases: Vec<String>,
-    /// What such a task does not speak of.
+    /// Words that are not found in such a prompt.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub against: Vec<String>,
-    /// Kinds whose orders make it this kind, if there are phrases of it too.
+    /// Kinds whose instructions make a task this kind, if the prompt also has phrases of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub takes: Vec<String>,
-    /// How names of agent definitions made for it begin.
+    /// Prefixes of the names of agent definitions for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<String>,
     /// What one such task uses.
@@ -170,7 +170,7 @@ pub struct KindChange {
     pub tokens: Option<TokenPrior>,
 }
 
-/// All kinds, ready to choose among.
+/// All kinds, with the index that finds their words.
 #[derive(Clone)]
 pub struct Kinds {
     kinds: Vec<Kind>,
@@ -180,9 +180,9 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    /// Ours alone.
+    /// The built-in kinds alone.
     ///
-    /// Read when first asked for, which takes some milliseconds.
+    /// They are read at the first call, which takes some milliseconds.
     pub fn built_in() -> &'static Self {
         static BUILT_IN: LazyLock<Kinds> = LazyLock::new(|| {
             Kinds::new(&BTreeMap::new(), BTreeMap::new()).expect("a test reads the same file")
@@ -190,10 +190,9 @@ impl Kinds {
         &BUILT_IN
     }
 
-    /// Ours with `changes`, by the name of the kind, and tiers that hold `per_provider`.
+    /// The built-in kinds with `changes` by name, and tiers that differ by provider and kind.
     ///
-    /// Fails where a new kind has no tier, or a provider's tier is for a kind
-    /// that there is not.
+    /// Fails if a new kind has no tier, or if `per_provider` names an unknown kind.
     pub fn new(
         changes: &BTreeMap<String, KindChange>,
         per_provider: BTreeMap<String, BTreeMap<String, Tier>>,
@@ -237,12 +236,12 @@ impl Kinds {
         Ok(made)
     }
 
-    /// Every kind, by name.
+    /// Iterates over the kinds by name.
     pub fn iter(&self) -> impl Iterator<Item = &Kind> {
         self.kinds.iter()
     }
 
-    /// The kind of this name; fails with the nearest names.
+    /// Returns the kind of this name; fails with the nearest names.
     pub fn get(&self, name: &str) -> Result<&Kind, UnknownKind> {
         self.kinds
             .iter()
@@ -250,7 +249,7 @@ impl Kinds {
             .ok_or_else(|| self.unknown(name))
     }
 
-    /// The tier of a kind at a provider.
+    /// The tier that suffices for a kind at this provider.
     pub fn tier(&self, kind: &Kind, provider: Option<&str>) -> Tier {
         let set = provider.and_then(|provider| self.per_provider.get(provider)?.get(&*kind.name));
         set.copied().unwrap_or(kind.tier)
@@ -286,7 +285,7 @@ impl fmt::Debug for Kinds {
 
 impl KindChange {
     fn apply(&self, name: &str, kinds: &mut BTreeMap<String, Kind>) -> Result<(), BadKinds> {
-        // What nothing is known of costs what the kind without a name costs.
+        // Without figures of its own, a kind has those of the general kind.
         let general = kinds[GENERAL].tokens;
         let kind = match kinds.get_mut(name) {
             Some(kind) => kind,
@@ -334,13 +333,13 @@ impl Kind {
     }
 }
 
-/// A name that no kind has.
+/// A name that matches no kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no kind of task `{name}`")]
 pub struct UnknownKind {
     /// The name.
     pub name: String,
-    /// Kinds that may be meant.
+    /// Kinds with similar names.
     pub nearest: Vec<Arc<str>>,
     /// Every kind there is.
     pub all: Vec<Arc<str>>,
@@ -359,13 +358,13 @@ impl UnknownKind {
     }
 }
 
-/// Why kinds make no sense.
+/// Why the kinds of the settings cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKinds {
-    /// A kind that we do not have needs a tier.
+    /// A new kind without a tier.
     #[error("the kind `{0}` of the settings is new and has no tier")]
     NoTier(String),
-    /// A tier for a kind that there is not.
+    /// A tier for an unknown kind.
     #[error("the tiers of provider `{provider}` by kind: {unknown}")]
     Provider {
         /// The provider.
@@ -373,10 +372,10 @@ pub enum BadKinds {
         /// The kind.
         unknown: UnknownKind,
     },
-    /// Too many words to look for.
+    /// Too many words for the search index.
     #[error("the words of the kinds cannot be searched for: {0}")]
     Words(String),
-    /// Our own data is broken.
+    /// The built-in data is broken.
     #[error("the built-in kinds cannot be read: {0}")]
     Data(String),
 }

@@ -1,25 +1,22 @@
-//! Which sort of work a task is, and how strong a model that takes.
+//! Classifies tasks by kind of work, and finds the model tier that suffices.
 //!
-//! The kinds are data: `kinds.toml`, changed by the user's settings ([`Kinds`]).
-//! [`Kinds::choose`] weighs what is known of a task ([`Evidence`]): a declared
-//! kind settles it; else the words of its prompt count, most of all what it is
-//! told to do first, and the name of its agent, its schema, its tools and its
-//! effort. What was weighed is told ([`Choice::reasons`]).
+//! The kinds are data: `kinds.toml`, changed by the user's settings ([`Kinds`]). [`Kinds::choose`]
+//! weighs the available [`Evidence`]: a declared kind decides; otherwise the words of the prompt
+//! count, most of all its first instruction, then the name of the agent, the schema, the tools and
+//! the effort. The result lists what was weighed ([`Choice::reasons`]).
 //!
-//! Two rules stand above the weights. When unsure, the balanced tier is taken.
-//! And a prompt that speaks of an architecture or a complex algorithm never
-//! goes to the cheapest tier by what its other words say.
+//! Two rules override the weights. If the evidence is weak, the balanced tier is taken. And a
+//! prompt about an architecture or a complex algorithm never goes to the cheapest tier because of
+//! its other words.
 //!
-//! What this can do: tell kinds of work apart. What it cannot: tell how hard one
-//! task is within its kind. Published routers that look at the prompt alone
-//! score little better than chance at that, and rules of words no better at
-//! all. The saving beyond the kind comes from ladders with checks.
+//! This tells kinds of work apart; it cannot tell how hard one task is within its kind. Published
+//! routers that look at the prompt alone score little better than chance at that, and word rules no
+//! better. Savings beyond the kind come from ladders with checks.
 //!
-//! Our own 198 labelled prompts are `tests/data/prompts.tsv`. The words were
-//! tuned on two thirds of them, where every tier is right now. Of the 66 others 62
-//! had the right tier before any tuning and 63 have it now; no prompt that needs
-//! the strongest tier ever got the cheapest. Whoever wrote the words wrote the
-//! prompts too, so take this as an upper bound.
+//! The labelled prompts are `tests/data/prompts.tsv`, 198 of them. The words were tuned on two
+//! thirds, where every tier is right now. Of the other 66, 62 had the right tier before any tuning
+//! and 63 have it now; no prompt that needs the strongest tier ever got the cheapest. Words and
+//! prompts have the same author, so these figures are an upper bound.
 
 mod kinds;
 mod score;
@@ -34,32 +31,31 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
-/// Bytes of a prompt that are looked at from its beginning, where people say
-/// what they want.
+/// Bytes at the beginning of a prompt that are searched; most prompts say there what they want.
 pub const HEAD_BYTES_MAX: usize = 4 * 1024;
 
-/// Bytes of it that are looked at from its end, where they say it after a long text.
+/// Bytes at its end that are searched, because instructions may follow a long text.
 pub const TAIL_BYTES_MAX: usize = 1024;
 
-/// Least confidence at which another tier than the balanced one is taken.
+/// Least confidence for a tier other than the balanced one.
 pub const CONFIDENCE_MIN: f32 = 0.42;
 
 /// What is known of a task before it runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evidence<'a> {
-    /// What the agent is told.
+    /// The prompt.
     pub prompt: &'a str,
-    /// The kind that the flow says it is.
+    /// The kind declared by the flow.
     pub declared: Option<&'a str>,
-    /// Who would answer: tiers of kinds can be set per provider.
+    /// The provider that would answer: tiers of kinds can be set per provider.
     pub provider: Option<&'a str>,
     /// Name of the agent definition.
     pub agent: Option<&'a str>,
-    /// What that definition says of itself.
+    /// Description of that agent definition.
     pub agent_about: Option<&'a str>,
     /// JSON Schema of the result.
     pub schema: Option<&'a Value>,
-    /// The most that the tools it is given can do, if it was given any by name.
+    /// The most that its tools can do, where the task names tools.
     pub tools: Option<Needs>,
     /// How hard the model should think.
     pub effort: Option<Effort>,
@@ -74,14 +70,14 @@ pub struct Choice {
     pub tier: Tier,
     /// How sure this is, 0 to 1. It is a share of evidence, not a probability.
     pub confidence: f32,
-    /// Whether the flow said the kind.
+    /// Whether the flow declared the kind.
     pub declared: bool,
-    /// What was weighed, the weightiest first.
+    /// What was weighed, by descending weight.
     pub reasons: Vec<Reason>,
 }
 
 impl Choice {
-    /// Why, in one line: `search, for it is asked to "find"`.
+    /// The choice and its main reason in one line: `search: first asks to "find"`.
     pub fn why(&self) -> String {
         match (self.declared, self.reasons.first()) {
             (true, _) => format!("{}, as the task says", self.kind),
@@ -91,24 +87,24 @@ impl Choice {
     }
 }
 
-/// One thing that spoke for a kind or against it.
+/// One piece of evidence for a kind or against it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reason {
     /// What it is.
     pub what: What,
-    /// The kind it speaks of.
+    /// The kind it concerns.
     pub kind: Arc<str>,
-    /// How much it counts; below zero it speaks against that kind.
+    /// Its weight; negative values are evidence against the kind.
     pub weight: f32,
 }
 
-/// What can speak for a kind.
+/// Evidence for or against a kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
-    /// The first thing the prompt tells the agent to do.
+    /// The first instruction of the prompt.
     FirstAsk(Arc<str>),
-    /// Something else it tells it to do.
+    /// Another instruction of the prompt.
     Ask(Arc<str>),
     /// Words in the prompt.
     Phrase(Arc<str>),
@@ -124,9 +120,9 @@ pub enum What {
     Effort(Effort),
     /// A long prompt.
     Length,
-    /// Rule: hard words keep a task from the cheapest tier.
+    /// Rule: words of a hard kind keep a task from the cheapest tier.
     NeverCheapest(Arc<str>),
-    /// Rule: when unsure, the balanced tier.
+    /// Rule: with weak evidence, the balanced tier.
     Unsure,
 }
 

@@ -8,17 +8,17 @@ use crate::tier::Tier;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The first order of a prompt: it says what is wanted.
+/// The first instruction of a prompt, which states what is wanted.
 const FIRST_ASK: f32 = 5.0;
-/// Any other order.
+/// Any other instruction.
 const LATER_ASK: f32 = 2.0;
-/// A verb that is no order.
+/// A verb of instructions, used elsewhere in a sentence.
 const MENTIONED_ASK: f32 = 0.5;
-/// Words a prompt speaks of.
+/// A phrase of the kind.
 const PHRASE: f32 = 1.5;
-/// All words it speaks of together: a long text in the middle says little.
+/// All phrases together: a long text in the middle of a prompt is weak evidence.
 const PHRASES_MAX: f32 = 4.5;
-/// Words such a task does not speak of.
+/// A word that tasks of the kind do not have.
 const AGAINST: f32 = -2.0;
 /// The name of the agent definition.
 const AGENT: f32 = 4.0;
@@ -28,27 +28,26 @@ const AGENT_PHRASE: f32 = 1.0;
 const SCHEMA: f32 = 1.0;
 /// Tools it cannot do without are missing.
 const NO_TOOLS: f32 = -3.0;
-/// Somebody thinks it is harder, or easier, than that.
+/// The effort of the task, where it does not match the tier of the kind.
 const EFFORT: f32 = 1.5;
-/// A long prompt is seldom a simple task.
+/// A long prompt is rarely a simple task.
 const LENGTH: f32 = -0.5;
 /// Bytes from which a prompt is long.
 const LONG_BYTES: usize = 3_000;
-/// What makes the confidence of little evidence low.
+/// Added to the divisor, so that little evidence gives a low confidence.
 const DOUBT: f32 = 3.0;
-/// Evidence for an order beside the first one from which the task is as hard as
-/// that order. To leave the cheapest tier the order alone suffices.
+/// Score at which a further instruction makes the task as hard as that instruction's kind. To leave
+/// the cheapest tier, any instruction suffices.
 const HARDER_MIN: f32 = 3.5;
-/// Reasons that are told.
+/// Most reasons in a choice.
 const REASONS_MAX: usize = 8;
-/// Properties of a schema that is small.
+/// Most properties of a schema that counts as small.
 const SMALL_SCHEMA_MAX: usize = 4;
 
 impl Kinds {
-    /// The kind of a task and the tier that suffices for it.
+    /// Chooses the kind of a task and the tier that suffices for it.
     ///
-    /// Takes a few microseconds per kilobyte of prompt. Fails only when the
-    /// declared kind is none.
+    /// Takes a few microseconds per kilobyte of prompt. Fails only if the declared kind is unknown.
     pub fn choose(&self, evidence: &Evidence<'_>) -> Result<Choice, UnknownKind> {
         if let Some(name) = evidence.declared {
             let kind = self.get(name)?;
@@ -67,13 +66,13 @@ impl Kinds {
     }
 }
 
-/// Evidence on its way to a choice.
+/// The evidence for all kinds, while it is collected.
 struct Weighing<'a> {
     kinds: &'a Kinds,
     provider: Option<&'a str>,
     scores: Vec<Score>,
     reasons: Vec<(usize, What, f32)>,
-    /// Hard words, which keep the task from the cheapest tier.
+    /// The first words of a hard kind, which keep the task from the cheapest tier.
     hard: Option<Arc<str>>,
 }
 
@@ -146,7 +145,7 @@ impl<'a> Weighing<'a> {
             Role::Against => (What::Phrase, AGAINST),
         };
         let what = what(hit.words.clone());
-        // Said twice is not twice as true.
+        // Repeated words count once.
         if self
             .reasons
             .iter()
@@ -164,7 +163,7 @@ impl<'a> Weighing<'a> {
         self.reasons.push((hit.kind, what, weight));
     }
 
-    /// Everything but the prompt.
+    /// Weighs everything but the prompt.
     fn surroundings(&mut self, evidence: &Evidence<'_>) {
         if let Some(name) = evidence.agent {
             self.agent(name);
@@ -228,7 +227,7 @@ impl<'a> Weighing<'a> {
         self.reasons.push((kind, what, weight));
     }
 
-    /// Adds to every kind of such tiers that something speaks for already.
+    /// Adds to every kind of these tiers that has a positive score.
     fn all_of(&mut self, meant: impl Fn(Tier) -> bool, weight: f32, what: &What) {
         for index in 0..self.scores.len() {
             if meant(self.tier(index)) && self.scores[index].total() > 0.0 {
@@ -237,7 +236,8 @@ impl<'a> Weighing<'a> {
         }
     }
 
-    /// To build or mend what some hard kind speaks of is work of that kind.
+    /// Turns an instruction such as "build" or "fix" into work of a hard kind, if the prompt has
+    /// phrases of that kind.
     fn take(&mut self) {
         for (index, kind) in self.kinds.all().iter().enumerate() {
             if kind.takes.is_empty() || self.scores[index].phrases < PHRASE {
@@ -273,7 +273,7 @@ impl<'a> Weighing<'a> {
         let Some(best) = best else {
             return self.nothing_known();
         };
-        // A task is as hard as the hardest thing it asks for.
+        // The hardest instruction decides how hard the task is.
         let harder = |&kind: &usize| {
             let min = if self.tier(kind) > Tier::Sonnet {
                 HARDER_MIN
@@ -290,7 +290,7 @@ impl<'a> Weighing<'a> {
         });
         let best = harder.unwrap_or(best);
         let tier = self.tier(best);
-        // What is easier does not speak against an order.
+        // An easier kind is no evidence against an instruction.
         let rival = |&kind: &usize| {
             self.tier(kind) > tier || (self.tier(kind) < tier && !self.scores[best].is_ordered)
         };
@@ -339,8 +339,8 @@ impl<'a> Weighing<'a> {
         }
     }
 
-    /// The reasons worth telling: the rule that decided, then what spoke for the
-    /// chosen kind, then for others. What speaks against others is no reason.
+    /// The reasons of the choice: the rule that decided, then evidence about the chosen kind, then
+    /// evidence for others. Evidence against other kinds is left out.
     fn told(mut self, chosen: usize, rule: Option<Reason>) -> Vec<Reason> {
         self.reasons
             .retain(|&(kind, _, weight)| kind == chosen || weight > 0.0);
@@ -359,7 +359,7 @@ impl<'a> Weighing<'a> {
     }
 }
 
-/// The beginning of a text and its end, as far as they are looked at.
+/// The parts of a text that are searched: its beginning and its end.
 fn edges(text: &str) -> (&str, &str) {
     let head = text.floor_char_boundary(HEAD_BYTES_MAX);
     let tail = text
@@ -368,8 +368,7 @@ fn edges(text: &str) -> (&str, &str) {
     (&text[..head], &text[tail..])
 }
 
-/// Whether an agent of this name is one of those that begin like `pattern`,
-/// in any of the words of its name.
+/// Whether any word of the name matches `pattern`, which may end with `*`.
 fn is_agent(name: &str, pattern: &str) -> bool {
     let (pattern, open) = pattern
         .strip_suffix('*')
@@ -385,13 +384,13 @@ fn is_agent(name: &str, pattern: &str) -> bool {
     (0..name.len()).filter(is_start).any(begins)
 }
 
-/// How many values a result of this schema has, at least.
+/// The least number of values in a result of this schema.
 fn properties(schema: &Value) -> usize {
     let below = match schema.get("properties").and_then(Value::as_object) {
         Some(properties) => properties.values().map(properties_of_value).sum(),
         None => 0,
     };
-    // A list has several of what it is made of.
+    // A list counts as several of its items.
     let items = schema
         .get("items")
         .map_or(0, |items| 3 * properties_of_value(items));

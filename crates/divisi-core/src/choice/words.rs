@@ -4,18 +4,18 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What words are to a kind.
+/// The role of a word for a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
-    /// What such a task is told to do.
+    /// A verb of its instructions.
     Ask,
-    /// What it speaks of.
+    /// A word found in its prompts.
     Phrase,
-    /// What it does not speak of.
+    /// A word that its prompts do not have.
     Against,
 }
 
-/// The words of all kinds, ready to be looked for.
+/// The search index with the words of all kinds.
 #[derive(Clone)]
 pub(super) struct Lexicon {
     automaton: AhoCorasick,
@@ -25,28 +25,28 @@ pub(super) struct Lexicon {
 #[derive(Clone)]
 struct Entry {
     words: Arc<str>,
-    /// Whether the last word may go on.
+    /// Whether the last word may have an ending.
     open_end: bool,
     uses: Vec<(usize, Role)>,
 }
 
-/// Words that were found.
+/// An entry found in a text.
 #[derive(Clone, Debug)]
 pub(super) struct Hit<'a> {
     pub(super) words: &'a Arc<str>,
     pub(super) kind: usize,
     pub(super) role: Role,
-    /// Where they begin.
+    /// Byte offset of the first word.
     pub(super) at: usize,
-    /// Whether a clause begins with them, so that they are an order.
+    /// Whether a clause begins with it, which makes a verb an instruction.
     pub(super) opens: bool,
-    /// Whether longer words of the same role cover them.
+    /// Whether a longer hit of the same role covers it.
     pub(super) covered: bool,
 }
 
 impl Lexicon {
-    /// A lexicon of words with the number of their kind. Fails when there are
-    /// more than can be searched for at once.
+    /// Builds the index from words with the number of their kind. Fails if there are more than the
+    /// search automaton can hold.
     pub(super) fn new<'a>(
         words: impl Iterator<Item = (&'a String, usize, Role)>,
     ) -> Result<Self, String> {
@@ -74,7 +74,7 @@ impl Lexicon {
         Ok(Self { automaton, entries })
     }
 
-    /// What `text` has of them, in the order of the text.
+    /// Finds the entries in `text`, in the order of the text.
     pub(super) fn hits<'a>(&'a self, text: &str) -> Vec<Hit<'a>> {
         let bytes = text.as_bytes();
         let mut found: Vec<(usize, usize, &Entry)> = self
@@ -91,7 +91,7 @@ impl Lexicon {
             .collect();
         found.sort_by_key(|&(start, end, _)| (start, usize::MAX - end));
         let mut hits = Vec::with_capacity(found.len());
-        // Up to where words of each role reach.
+        // For each role, the end of the longest hit so far.
         let mut reach = [0; 3];
         for (start, end, entry) in found {
             let opens = opens_clause(text, start);
@@ -114,7 +114,7 @@ impl Lexicon {
     }
 }
 
-/// Whether what was found is a word rather than a piece of one.
+/// Whether the hit is a whole word rather than a part of one.
 fn is_whole(text: &[u8], start: usize, end: usize, entry: &Entry) -> bool {
     let before = start
         .checked_sub(1)
@@ -130,7 +130,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
-/// Words that may stand between the beginning of a clause and its verb.
+/// Words that may come between the beginning of a clause and its verb.
 const BETWEEN: [&str; 22] = [
     "please",
     "now",
@@ -187,7 +187,7 @@ const BEFORE: [&str; 24] = [
 /// Whether a clause begins at `at`, but for words such as *please*.
 fn opens_clause(text: &str, at: usize) -> bool {
     let mut before = text[..at].trim_end_matches([' ', '\t', '`', '"', '\'', '*', '#', '>']);
-    // A few words at most stand between.
+    // Skips at most a few words between the beginning and the verb.
     for _ in 0..4 {
         let Some(last) = before.chars().next_back() else {
             return true;

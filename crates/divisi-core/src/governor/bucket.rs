@@ -4,69 +4,67 @@ use crate::retry::BELIEVED_FOR;
 use crate::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Parts that make one request or token: a bucket of `n` per minute gains `n`
-/// parts each millisecond, so nothing is ever rounded.
+/// Parts per request or token: a bucket of `n` per minute gains `n` parts each millisecond, so
+/// nothing is ever rounded.
 const PARTS: i64 = 60_000;
 
-/// Most of anything that is counted. More is a slip of whoever says so, and
-/// would not fit the arithmetic.
+/// Largest amount that is accepted. A larger one is a mistake of the vendor, and would overflow the
+/// arithmetic.
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
 
 const MINUTE: Millis = Millis(60_000);
 
-/// The vendor's bucket begins to fill again when a request arrives, ours when
-/// it leaves. This is how long it is taken to be on its way: a path across an
-/// ocean takes some 100 ms, but what follows takes as long, and only the
-/// difference counts.
+/// Assumed time from sending a request to the vendor's counting it: the vendor's bucket begins to
+/// fill again when the request arrives, this one when it is sent. A path across an ocean takes some
+/// 100 ms, but the next request takes as long, and only the difference counts.
 pub(super) const ON_ITS_WAY: Millis = Millis(25);
 
-/// The same after a rest: then there may be connections to make first, which
-/// takes some round trips. It is spent once, and then never again while the
-/// bucket is in use.
+/// The same after a pause: then connections may have to be opened first, which takes some round
+/// trips. It is added once, for the first request after the pause.
 const FIRST_ON_ITS_WAY: Millis = Millis(125);
 
-/// One limit.
+/// One limit and its fill level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bucket {
-    /// As the user sets it, which no vendor raises. Each process has its own.
+    /// The user's limit, which no vendor raises. Each process has its own, so it is not shared.
     #[serde(skip)]
     set: Option<Limit>,
-    /// As the vendor tells of it, and as large as it has ever been seen.
+    /// The vendor's limit; its capacity is the largest seen so far.
     told: Option<Limit>,
-    /// May be a debt, where a reply was longer than foreseen.
+    /// The level in parts. Negative after a reply that was longer than estimated.
     level: i64,
-    /// What those have taken whom nothing limits: nobody knows when, and so not
-    /// how much of it the vendor has let in again.
+    /// Amount taken without any limit. The time of taking is unknown, and so is how much of it the
+    /// vendor has refilled.
     #[serde(default)]
     undated: u64,
-    /// Up to when it has been filled. May lie ahead of now.
+    /// The moment up to which it has been filled. May lie in the future.
     filled_at: Timestamp,
-    /// For how long it has been full, or longer than matters.
+    /// How long it has been full; more than [`FIRST_ON_ITS_WAY`] makes no difference.
     full_for: Millis,
 }
 
-/// How fast a bucket fills, and how much it holds.
+/// How fast a bucket fills, and how much it holds, in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Limit {
     per_minute: u64,
     capacity: i64,
 }
 
-/// What a vendor says of one limit, and what it cannot know.
+/// A vendor's report about one limit, with what the report cannot include.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
-    /// How much it gains in a minute.
+    /// Gain per minute.
     pub(super) per_minute: u64,
-    /// What was left when the request of this answer had been let in.
+    /// What was left when the vendor counted the request of this report.
     pub(super) remaining: u64,
-    /// How much that request took.
+    /// What that request took.
     pub(super) own: u64,
-    /// How long ago that request left.
+    /// Time since that request was sent.
     pub(super) age: Millis,
-    /// What has been taken since it left.
+    /// What later requests have taken since then.
     pub(super) since: u64,
-    /// The part of it that cannot have overtaken it on the way: of the rest,
-    /// nobody knows whether the vendor has counted it already.
+    /// The part of `since` that cannot have arrived before it. For the rest it is unknown whether
+    /// the vendor has already counted it.
     pub(super) since_surely: u64,
 }
 
@@ -84,7 +82,7 @@ impl Limit {
 }
 
 impl Bucket {
-    /// A full bucket, as the user sets it.
+    /// A full bucket with the user's limit.
     pub(super) fn set(limit: Limit) -> Self {
         Self {
             set: Some(limit),
@@ -96,7 +94,7 @@ impl Bucket {
         }
     }
 
-    /// A bucket that nobody has set, as a vendor tells of it for the first time.
+    /// A bucket without a user's limit, made from the vendor's first report.
     pub(super) fn told(now: Timestamp, told: Told) -> Self {
         let limit = told.limit();
         Self {
@@ -109,11 +107,11 @@ impl Bucket {
         }
     }
 
-    /// The bucket as others have left it, for one whose user sets `set` and who
-    /// has taken `unshared` that the others do not know of.
+    /// The bucket as shared by other processes, with this user's limit `set` and with `unshared`,
+    /// which this process took and they do not know.
     ///
-    /// Of what was taken nobody knows when, no more than a minute's worth becomes
-    /// a debt: the rest has been let in again, or the limit is not the vendor's.
+    /// Of amounts taken at an unknown time, no more than a minute's gain becomes a debt: the rest
+    /// has been refilled, or the limit is not the vendor's.
     pub(super) fn adopted(mut self, set: Option<Limit>, unshared: u64) -> Self {
         self.set = set;
         self.undated = self.undated.saturating_add(unshared);
@@ -128,7 +126,7 @@ impl Bucket {
         self
     }
 
-    /// The narrower of what is set and told; `None` for one that only others limit.
+    /// The narrower of the user's and the vendor's limit; `None` if this process knows neither.
     fn limit(&self) -> Option<Limit> {
         match (self.set, self.told) {
             (Some(set), Some(told)) => Some(Limit {
@@ -139,8 +137,7 @@ impl Bucket {
         }
     }
 
-    /// Learns what the vendor says. It is never taken to have more than that and
-    /// what it has gained since the vendor spoke.
+    /// Applies a vendor's report. The level is never above the reported one plus the gain since.
     pub(super) fn learn(&mut self, now: Timestamp, told: Told) {
         self.fill(now);
         let limit = told.limit();
@@ -151,8 +148,8 @@ impl Bucket {
             capacity: seen,
             ..limit
         });
-        // Of requests that left together, the one that arrived last tells the
-        // lowest number; what overtook another must not be taken off it twice.
+        // Of requests sent together, the one that arrived last reports the lowest number. Requests
+        // that overtook it are counted in that number and must not be subtracted again.
         let level = self
             .limit()
             .map_or(self.level, |limit| told.level(limit, told.since_surely));
@@ -164,11 +161,11 @@ impl Bucket {
         };
     }
 
-    /// The moment at which it has `amount`; `None` if it has it now.
+    /// The moment at which `amount` is available; `None` if it is now.
     ///
-    /// What is larger than the bucket may leave when the bucket is full. Where the
-    /// vendor's limit is the narrower one, it leaves when there is as much as it
-    /// brings in an hour, and is not held back for longer than two.
+    /// An amount larger than the bucket needs a full bucket. If the vendor's limit is the narrower
+    /// one, neither the amount nor a debt counts for more than an hour's gain, so no request waits
+    /// longer than two hours.
     pub(super) fn ready_at(&mut self, now: Timestamp, amount: u64) -> Option<Timestamp> {
         self.fill(now);
         let limit = self.limit()?;
@@ -198,13 +195,14 @@ impl Bucket {
             return;
         }
         self.fill(now);
-        // One that has only just filled up is behind the vendor's already.
+        // A bucket that has just become full fills ahead of the vendor's, by the time a request is
+        // on its way.
         self.filled_at = now.max(self.filled_at) + self.full_for.min(FIRST_ON_ITS_WAY);
         self.full_for = Millis(0);
         self.level = self.level.saturating_sub(parts(amount));
     }
 
-    /// Gives back what was taken and not used.
+    /// Returns an amount that was taken and not used.
     pub(super) fn give_back(&mut self, now: Timestamp, amount: u64) {
         let Some(limit) = self.limit() else {
             self.undated = self.undated.saturating_sub(amount);
@@ -214,25 +212,25 @@ impl Bucket {
         self.level = self.level.saturating_add(parts(amount)).min(limit.capacity);
     }
 
-    /// Takes everything that is left.
+    /// Takes all that is left.
     pub(super) fn drain(&mut self, now: Timestamp) {
         self.fill(now);
         self.level = self.level.min(0);
     }
 
-    /// How much it gains in a minute.
+    /// Its gain per minute.
     pub(super) fn per_minute(&self) -> Option<u64> {
         self.limit().map(|limit| limit.per_minute)
     }
 
-    /// How much is left, in whole ones.
+    /// The level in whole requests or tokens.
     #[cfg(test)]
     pub(super) fn left(&self) -> u64 {
         u64::try_from(self.level / PARTS).unwrap_or(0)
     }
 
     fn fill(&mut self, now: Timestamp) {
-        // What only others limit, only they fill.
+        // A bucket that only other processes limit is filled by them.
         let Some(limit) = self.limit().filter(|_| now > self.filled_at) else {
             return;
         };
@@ -250,13 +248,12 @@ impl Bucket {
 }
 
 impl Told {
-    /// The limit that it shows at the least.
+    /// The smallest limit that agrees with the report.
     fn limit(&self) -> Limit {
         Limit::new(self.per_minute, self.remaining.saturating_add(self.own))
     }
 
-    /// What is left now of a bucket with this limit, when `since` has been taken
-    /// since the vendor spoke.
+    /// The present level of a bucket with this limit, if `since` was taken after the report.
     fn level(&self, limit: Limit, since: u64) -> i64 {
         let gained = limit.gain(Millis(self.age.0.saturating_sub(ON_ITS_WAY.0)));
         parts(self.remaining)

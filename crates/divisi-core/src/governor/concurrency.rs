@@ -1,57 +1,57 @@
-//! How many requests may be under way at once: some until a vendor has answered, twice
-//! as many for each reply that begins, half of it when the vendor has had enough, and
-//! slowly more again.
+//! How many requests may be under way at once: an initial number until the first reply, twice as
+//! many for each reply that begins, half of it when the vendor refuses too many, and slowly more
+//! again.
 
 use super::PermitId;
 
-/// Most requests under way at once, however many a run may have: more of them only cost.
+/// Most requests under way at once, for any run: beyond it, more requests only add cost.
 pub const IN_FLIGHT_MAX: u32 = 1_024;
 
-/// Requests under way before the first reply has begun: enough not to wait for it with
-/// most runs, few enough not to offend a vendor of whose limits nothing is known yet.
+/// Requests under way before the first reply has begun: enough that most runs are not slowed, few
+/// enough for a vendor whose limits are unknown.
 const IN_FLIGHT_FIRST: u32 = 64;
 
-/// Fewest, so that somebody finds out when the vendor is well again.
+/// Fewest requests under way, so that one of them detects the vendor's recovery.
 const IN_FLIGHT_MIN: u32 = 1;
 
-/// Answers of which the next step is made at the least: fewer say nothing.
+/// Fewest answers before the next step: fewer are no evidence.
 const WINDOW_MIN: u32 = 16;
 
-/// One refusal in so many answers is too many. A vendor that refuses one in
-/// twenty is noisy, and not full.
+/// One refusal in this many answers is too many. A vendor that refuses one in twenty is unreliable
+/// rather than full.
 const REFUSED_ONE_IN: u32 = 5;
 
-/// What a window without too many refusals adds, once it is no longer far below
-/// what went well.
+/// Increase after a window without too many refusals, once the number is no longer far below the
+/// last one that worked.
 const STEP: u32 = 4;
 
 /// How many requests may be under way at once.
 #[derive(Clone, Debug)]
 pub(super) struct Concurrency {
-    /// As many as the user wants, where that has been said.
+    /// The user's number, if set.
     wanted: Option<u32>,
-    /// More than this are never worth having under way.
+    /// Upper limit where the user sets none.
     most: u32,
     allowed: u32,
-    /// Whether no request has been refused yet: then each reply that begins doubles it.
+    /// Whether no request has been refused yet: then each reply that begins doubles the number.
     is_untroubled: bool,
-    /// How many were under way when that turned out to be too many. Up to half of
-    /// it, every answer adds one, which doubles it in each round.
+    /// The number under way when it last turned out to be too many. Below half of it, every answer
+    /// adds one, which doubles the number in each round.
     too_many: u32,
-    /// Whether it has become more since it was halved.
+    /// Whether the number has grown since it was halved.
     has_grown: bool,
-    /// The last to leave before it was halved. What those before it met with has
-    /// been heard.
+    /// The last request sent before the number was halved. Answers to it and to earlier ones no
+    /// longer count.
     halved_after: PermitId,
-    /// Since the last step: how many were under way at the most, and what became
-    /// of those that came back.
+    /// Since the last step: the largest number under way, and the answers and refusals among those
+    /// that ended.
     peak: u32,
     answered: u32,
     refused: u32,
 }
 
 impl Concurrency {
-    /// As many as the user wants; where nothing is said, as many as turn out to be right.
+    /// Starts with the user's number, or with the initial one.
     pub(super) fn new(wanted: Option<u32>) -> Self {
         let wanted = wanted.map(|wanted| wanted.clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX));
         Self {
@@ -72,12 +72,12 @@ impl Concurrency {
         self.allowed.min(self.most())
     }
 
-    /// Whether it is fewer than it could be, because some were refused.
+    /// Whether refusals keep the number below its maximum.
     pub(super) fn is_lowered(&self) -> bool {
         !self.is_untroubled && self.allowed < self.most()
     }
 
-    /// What connections are worth having does not bound what the user wants.
+    /// Sets the upper limit by connections, which does not bound the user's number.
     pub(super) fn limit(&mut self, most: u32) {
         self.most = most.clamp(IN_FLIGHT_MIN, IN_FLIGHT_MAX);
     }
@@ -86,19 +86,19 @@ impl Concurrency {
         self.wanted.unwrap_or(self.most)
     }
 
-    /// Whether the next reply that begins makes it more.
+    /// Whether the next reply that begins doubles the number.
     pub(super) fn doubles(&self) -> bool {
         self.is_untroubled && self.allowed < self.most()
     }
 
-    /// A reply has begun: the vendor has taken the request.
+    /// A reply has begun, so the vendor has accepted the request.
     pub(super) fn begun(&mut self) {
         if self.doubles() {
             self.allowed = self.allowed.saturating_mul(2).min(IN_FLIGHT_MAX);
         }
     }
 
-    /// One of `in_flight` requests has been answered.
+    /// One of `in_flight` requests was answered.
     pub(super) fn answered(&mut self, permit: PermitId, in_flight: u32) {
         if self.is_news(permit, in_flight) {
             if self.allowed < self.too_many / 2 {
@@ -108,8 +108,7 @@ impl Concurrency {
         }
     }
 
-    /// One of `in_flight` requests has been refused, because they are too many;
-    /// `last` was the last to leave.
+    /// One of `in_flight` requests was refused because there are too many; `last` was sent last.
     pub(super) fn refused(&mut self, permit: PermitId, last: PermitId, in_flight: u32) {
         self.is_untroubled = false;
         if self.is_news(permit, in_flight) {
@@ -133,7 +132,7 @@ impl Concurrency {
     fn halve(&mut self, last: PermitId) {
         let level = self.allowed.min(self.peak);
         if self.has_grown {
-            // Otherwise it is still the same outage, and shows nothing.
+            // Otherwise the same outage continues, which is no evidence about the level.
             self.too_many = level;
         }
         self.allowed = (level / 2).max(IN_FLIGHT_MIN);
@@ -163,7 +162,7 @@ impl Concurrency {
 mod tests {
     use super::*;
 
-    /// Requests that leave all at once and come back together, round by round.
+    /// Requests that are sent all at once and end together, round by round.
     struct Rounds {
         concurrency: Concurrency,
         left: u64,
@@ -177,8 +176,8 @@ mod tests {
             }
         }
 
-        /// A round of `most` or as many as may leave, of which the vendor takes
-        /// `taken`. How many left.
+        /// A round of at most `most` requests, of which the vendor accepts `taken`. Returns the
+        /// number sent.
         fn round(&mut self, most: u32, taken: u32) -> u32 {
             let leave = self.concurrency.allowed().min(most);
             let first = self.left + 1;

@@ -1,4 +1,4 @@
-//! The words between a governor and those who send requests.
+//! The types with which callers ask a governor and report to it.
 
 use crate::retry::Told;
 use crate::{FailureClass, Millis, Timestamp};
@@ -12,52 +12,52 @@ pub struct Estimate {
     pub output: u64,
 }
 
-/// Names a request that was let go.
+/// Identifies a request that was allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PermitId(pub(super) u64);
 
-/// Whether a request may leave.
+/// Whether a request may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It may. Its end is to be reported.
+    /// It may. Its end must be reported.
     Go(PermitId),
     /// Not before this moment.
     Wait(Timestamp),
-    /// Not before another one has come back.
+    /// Not before another request ends.
     Full,
-    /// Nothing leaves any more, or not before the moment at which it reopens.
+    /// The vendor accepts no requests, or none before the given moment.
     Closed(Option<Timestamp>),
 }
 
-/// How a request ended, as far as it concerns others.
+/// How a request ended, as far as it affects further requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// It was answered.
     Ok,
-    /// It was one too many.
+    /// It exceeded a rate limit.
     RateLimited {
-        /// How long nobody is to come.
+        /// Time after which the vendor accepts requests again.
         retry_after: Option<Millis>,
     },
     /// The vendor has no capacity.
     Overloaded,
     /// Money or quota are used up.
     Quota {
-        /// When there will be some again, if that is known.
+        /// When the quota is reset, if known.
         until: Option<Timestamp>,
     },
     /// The key was refused.
     Auth,
-    /// It failed, or was given up, for a reason of its own.
+    /// It failed or was abandoned for a reason that does not affect others.
     Other,
 }
 
 impl Ending {
-    /// How a request ended that failed with this class at `now`, and of which the vendor
-    /// has said this.
+    /// Classifies the end of a request that failed with this class at `now`; `told` is what the
+    /// vendor said about it.
     pub fn of(class: FailureClass, told: Told, now: Timestamp) -> Self {
         match class {
-            // The vendor says that pace has nothing to do with it.
+            // The vendor says that waiting does not help.
             FailureClass::RateLimited if told.should_retry == Some(false) => Self::Other,
             FailureClass::RateLimited => Self::RateLimited {
                 retry_after: told.retry_after,

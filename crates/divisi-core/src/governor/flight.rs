@@ -1,4 +1,4 @@
-//! The requests under way, and what was taken before and after they left.
+//! The requests under way, with the amounts taken before and after each was sent.
 
 use super::bucket::ON_ITS_WAY;
 use super::{KINDS, PermitId};
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flight {
     grants: BTreeMap<PermitId, Grant>,
-    /// Those that left so lately that the next ones may overtake them.
+    /// Requests sent so recently that later ones may overtake them.
     on_their_way: VecDeque<(Timestamp, PermitId)>,
     granted: u64,
 }
@@ -19,14 +19,14 @@ pub(super) struct Flight {
 pub(super) struct Grant {
     pub(super) at: Timestamp,
     pub(super) amounts: [u64; KINDS],
-    /// Everything ever taken when it had left.
+    /// Total amounts taken when it was sent.
     taken: [u64; KINDS],
-    /// The same when the next to leave could no longer overtake it.
+    /// The same at the moment from which later requests cannot overtake it.
     taken_later: Option<[u64; KINDS]>,
 }
 
 impl Flight {
-    /// A request leaves for which `amounts` have been taken, which makes `taken` in all.
+    /// Registers a request that is sent. It takes `amounts`, which makes `taken` in total.
     pub(super) fn leaves(
         &mut self,
         now: Timestamp,
@@ -48,8 +48,8 @@ impl Flight {
         id
     }
 
-    /// Those that left a while ago have arrived before whatever leaves from now
-    /// on; `taken` has been taken so far.
+    /// Marks requests that must have arrived by now, so that later ones cannot overtake them.
+    /// `taken` is the present total.
     pub(super) fn note_arrivals(&mut self, now: Timestamp, taken: [u64; KINDS]) {
         while let Some((_, id)) = self
             .on_their_way
@@ -69,7 +69,7 @@ impl Flight {
         self.grants.remove(&id)
     }
 
-    /// The last to leave so far.
+    /// The last request sent.
     pub(super) fn last(&self) -> PermitId {
         PermitId(self.granted)
     }
@@ -80,12 +80,12 @@ impl Flight {
 }
 
 impl Grant {
-    /// What has been taken since it left.
+    /// Amounts taken since it was sent.
     pub(super) fn since(&self, taken: &[u64; KINDS]) -> [u64; KINDS] {
         std::array::from_fn(|kind| taken[kind].saturating_sub(self.taken[kind]))
     }
 
-    /// The part of it that cannot have overtaken it.
+    /// The part of it that cannot have arrived before it.
     pub(super) fn since_surely(&self, taken: &[u64; KINDS]) -> [u64; KINDS] {
         let before = self.taken_later.as_ref().unwrap_or(taken);
         std::array::from_fn(|kind| taken[kind].saturating_sub(before[kind]))

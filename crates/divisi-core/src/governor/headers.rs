@@ -1,16 +1,16 @@
-//! What vendors say about what may be sent next.
+//! Rate limits in the headers of replies.
 
 use crate::Millis;
 
-/// Vendors write moments in whole seconds, by a clock that they show in whole
-/// seconds: a span between two of them may be wrong by this much.
+/// Vendors give moments in whole seconds, by a clock in whole seconds: a span between two of them
+/// may be wrong by this much.
 const RESET_ERROR: Millis = Millis(2_000);
 
-/// No limit takes longer than a month to fill. What is longer than this is no
-/// span: some write the moment itself, in seconds since 1970.
+/// No limit takes longer than a month to fill. A larger value is not a span: some vendors give the
+/// moment itself, in seconds since 1970.
 const SPAN_MAX: Millis = Millis::from_secs(31 * 24 * 3_600);
 
-/// What may be sent next.
+/// The limits of one reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
     /// Requests.
@@ -23,21 +23,20 @@ pub struct RateLimits {
     pub output_tokens: Window,
 }
 
-/// One limit and how much of it is left. What the vendor did not say is absent.
+/// One limit and its remainder. Values that the vendor did not send are absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
-    /// How much there is in a minute, with few exceptions.
+    /// Capacity, usually per minute.
     pub limit: Option<u64>,
-    /// How much is left.
+    /// What is left of it.
     pub remaining: Option<u64>,
-    /// How long until it is full again.
+    /// Time until it is full again.
     pub resets_in: Option<Millis>,
 }
 
 impl Window {
-    /// How much it gains in a minute: its limit, unless it takes longer to fill
-    /// than that, as a limit per day does. A limit of nothing is none: whoever says
-    /// so has answered.
+    /// Gain per minute: the limit, unless it takes longer than a minute to fill, as a limit per day
+    /// does. A limit of zero is ignored, because the vendor did answer.
     pub(super) fn per_minute(&self) -> Option<u64> {
         let limit = self.limit.filter(|limit| *limit > 0)?;
         let missing = limit.saturating_sub(self.remaining.unwrap_or(limit));
@@ -50,13 +49,13 @@ impl Window {
         Some((missing.saturating_mul(60_000) / span).clamp(1, limit))
     }
 
-    /// How long until it is full again, if that can be meant.
+    /// Time until it is full again, if the value is plausible.
     pub(super) fn resets_in(&self) -> Option<Millis> {
         self.resets_in.filter(|span| is_span(*span))
     }
 }
 
-/// Whether a vendor can mean that something takes so long.
+/// Whether a vendor's time span is plausible.
 pub(super) fn is_span(span: Millis) -> bool {
     span <= SPAN_MAX
 }

@@ -1,15 +1,13 @@
-//! Decides when a request may leave: one governor for each credential and
-//! model family.
+//! Decides when a request may be sent: one governor for each credential and model family.
 //!
-//! It keeps a bucket for each limit that the user has set or the vendor has
-//! told of, a number of requests that may be under way, and a breaker. Headers
-//! are the truth: what a vendor says is left is lowered by what it cannot have
-//! known, and never raised above it. A bucket is never taken to be larger than
-//! it has been seen. What a vendor says holds nobody back for long on its own:
-//! only another answer can put it right. Without any limit, 64 requests leave at once,
-//! and each reply that begins doubles that, up to [`IN_FLIGHT_MAX`].
+//! It keeps a bucket for each limit of the user or the vendor, a limit on requests under way, and a
+//! breaker. The headers decide: a reported remainder is lowered by what the report cannot include,
+//! and never raised. No bucket counts as larger than the vendor has ever reported it. Nothing a
+//! vendor reports blocks for more than an hour by itself, because only a further answer can correct
+//! it. Without any limit, 64 requests are sent at once, and each reply that begins doubles that, up
+//! to [`IN_FLIGHT_MAX`].
 //!
-//! Whose turn it is among those who wait, [`Queue`] decides.
+//! [`Queue`] decides which waiting request is next.
 
 mod settings;
 mod decision;
@@ -39,46 +37,46 @@ use flight::{Flight, Grant};
 use headers::is_span;
 use pace::{Closure, News};
 
-/// Tokens that a reply is taken to have before any has been seen. The vendor
-/// counts them as they are written, so this only spreads the first requests.
+/// Estimated tokens of a reply before the first one is known. The vendor counts tokens as they are
+/// written, so this only spreads the first requests.
 const REPLY_TOKENS_FIRST: u64 = 1_000;
 
-/// After a wait that is longer than this when somebody asks, one request leaves
-/// at first, and the others when it is answered.
+/// After a wait longer than this, one request is sent first, and the others when it is answered:
+/// the reported limit may no longer hold.
 const SURE_MAX: Millis = Millis::from_secs(60);
 
 /// Decides when requests may leave.
 #[derive(Clone, Debug)]
 pub struct Governor {
-    /// What it shares with others who use the same credential.
+    /// Shared with all users of the same credential.
     pace: Pace,
-    /// What it has not told them yet.
+    /// Changes that have not been shared yet.
     news: News,
-    /// What the user sets.
+    /// The user's limits.
     set: [Option<Limit>; KINDS],
     concurrency: Concurrency,
     flight: Flight,
-    /// Whether the vendor has said to one of its own requests that it takes no more.
+    /// Set when the vendor refused one of this governor's own requests for quota or key.
     closed: Option<Closure>,
-    /// Whether one request is to find out if it is open.
+    /// Whether one request is to test if the vendor accepts requests again.
     tries: bool,
-    /// The last to leave before that was in doubt: up to it, replies say nothing of it.
+    /// The last request sent before that test began: replies up to it are no evidence.
     doubted: PermitId,
-    /// Whoever tries need not wait until then: somebody hopes that it is no longer true.
+    /// A `not_before` up to this moment does not hold back the test request.
     waived: Timestamp,
     count_cached: bool,
-    /// Tokens that a reply is likely to have.
+    /// Running estimate of a reply's tokens.
     reply_tokens: u64,
 }
 
 const KINDS: usize = 4;
 const REQUESTS: usize = 0;
-/// In and out together.
+/// Input and output together.
 const TOKENS: usize = 1;
 const OUTPUT: usize = 3;
 
 impl Governor {
-    /// A governor that knows what the user has set.
+    /// A governor with the user's limits.
     pub fn new(settings: &RateSettings) -> Self {
         let per_minute = |limit: Option<u64>| limit.map(|limit| Limit::new(limit, limit));
         let burst = |limit: u64| settings.burst.unwrap_or_else(|| limit.div_ceil(60));
@@ -108,12 +106,13 @@ impl Governor {
         }
     }
 
-    /// Whether a request may leave now.
+    /// Asks whether a request may be sent now.
     ///
-    /// Who is told to wait until a moment gets a permit if they ask again then
-    /// and nobody else has asked, or news has come, in between.
+    /// After [`Decision::Wait`], asking again at that moment succeeds unless another request asked,
+    /// or limits changed, in between.
     pub fn ask(&mut self, now: Timestamp, estimate: Estimate) -> Decision {
-        // The vendor may be wrong about it, so the pace stays closed until one is answered.
+        // Only the own closure ends by time. The shared one stays until a request is answered,
+        // because the vendor's moment may be wrong.
         self.closed = self.closed.filter(|closure| !closure.is_over(now));
         if let Some(Closure { until }) = self.closed {
             return Decision::Closed(until);
@@ -158,45 +157,43 @@ impl Governor {
         Decision::Go(self.flight.leaves(now, amounts, self.pace.taken))
     }
 
-    /// Lets no more than `most` be under way at once, where the user wants no other
-    /// number, and never more than [`IN_FLIGHT_MAX`].
+    /// Limits requests under way to `most`, unless the user has set a number; never above
+    /// [`IN_FLIGHT_MAX`].
     pub fn limit_in_flight(&mut self, most: u32) {
         self.concurrency.limit(most);
     }
 
-    /// Whether nothing leaves any more, or not before some moment that is far away.
+    /// Whether no request is allowed, or none for more than a minute.
     pub fn is_shut(&self, now: Timestamp) -> bool {
         self.closed.is_some() || (self.pace.not_before > now + SURE_MAX && !self.has_waived())
     }
 
-    /// Opens it for one request at first, however long the vendor wants to be left
-    /// in peace: until one is answered nobody knows whether that was right.
+    /// Allows one test request, whatever wait the vendor has asked for: only an answer shows
+    /// whether the vendor's statement still holds.
     pub fn reopen(&mut self) {
         self.closed = None;
         self.waived = self.pace.not_before;
         self.doubt();
     }
 
-    /// Whether fewer may be under way than there is room for, because some were refused for
-    /// want of capacity.
+    /// Whether overload keeps the number of requests under way below its maximum.
     pub fn is_strained(&self) -> bool {
         self.concurrency.is_lowered()
     }
 
-    /// Whether one request has to find out if it is closed: it was opened again,
-    /// others have found it closed, or its time or a long wait is over.
+    /// Whether one test request is needed: after a reopening, a closure found in the shared state,
+    /// the end of a closure, or a long wait.
     pub fn is_unsure(&self) -> bool {
         self.closed.is_none() && (self.tries || self.pace.closed.is_some())
     }
 
-    /// Whether it is of use to it to learn at once that a reply has begun.
+    /// Whether the begin of a reply should be reported at once rather than with its end.
     pub fn awaits_begun(&self) -> bool {
         self.is_unsure() || self.concurrency.doubles()
     }
 
-    /// Learns that the reply to a request has begun, and what the vendor says of its
-    /// limits: the vendor takes that many, and it is not closed, if the request left
-    /// when that was in doubt.
+    /// Applies the begin of a reply, with the limits in its headers. A request that was sent as a
+    /// test reopens the governor.
     pub fn begun(&mut self, now: Timestamp, permit: PermitId, limits: &RateLimits) {
         self.flight.note_arrivals(now, self.pace.taken);
         if let Some(grant) = self.flight.get(permit) {
@@ -210,7 +207,7 @@ impl Governor {
         self.concurrency.begun();
     }
 
-    /// A request that left as `permit` has been taken.
+    /// Ends the test if this request was sent after it began.
     fn is_open(&mut self, permit: PermitId) {
         if self.is_unsure() && permit > self.doubted {
             (self.tries, self.pace.closed, self.news.closed) = (false, None, None);
@@ -222,7 +219,7 @@ impl Governor {
         }
     }
 
-    /// Takes back a permit that was not used: nothing was sent.
+    /// Returns a permit whose request was not sent.
     pub fn withdraw(&mut self, now: Timestamp, permit: PermitId) {
         let Some(grant) = self.flight.ends(permit) else {
             return;
@@ -230,8 +227,7 @@ impl Governor {
         self.give_back(&grant.amounts, now);
     }
 
-    /// Learns how a request ended: what it used, where it was answered, and
-    /// what the vendor says of its limits.
+    /// Applies the end of a request: its usage, if it was answered, and the limits in its headers.
     pub fn done(
         &mut self,
         now: Timestamp,
@@ -249,7 +245,7 @@ impl Governor {
         let mut surely = grant.since_surely(&self.pace.taken);
         if let Some(usage) = usage {
             self.settle(&grant, usage, now);
-            // A vendor speaks before it has written the reply.
+            // Headers are sent before the output, so they do not count this reply's output tokens.
             for since in [&mut since, &mut surely] {
                 since[OUTPUT] = since[OUTPUT].saturating_add(usage.output);
                 since[TOKENS] = since[TOKENS].saturating_add(usage.output);
@@ -275,11 +271,11 @@ impl Governor {
         }
         self.learn(&grant, limits, [since, surely], now);
         if matches!(ending, Ending::RateLimited { .. }) {
-            // It may have been any of them: what is left of each has been overrated.
+            // Any limit may have been exceeded, so the level of each was too high.
             self.pace.drain(now);
             self.news.drained_at = Some(now);
             if self.pace.buckets[REQUESTS].is_none() {
-                // Nobody knows the limit, so fewer at once is all that helps.
+                // Without a known limit, only fewer requests at once can help.
                 self.concurrency
                     .refused(permit, self.flight.last(), in_flight);
             }
@@ -300,12 +296,12 @@ impl Governor {
         }
     }
 
-    /// Whether one request need not wait for as long as the vendor wanted.
+    /// Whether a test request need not wait for `not_before`.
     fn has_waived(&self) -> bool {
         self.tries && self.pace.not_before <= self.waived
     }
 
-    /// One request has to find out if it is open.
+    /// Starts a test: one request must be answered before others are sent.
     fn doubt(&mut self) {
         self.tries = true;
         self.doubted = self.flight.last();
@@ -322,7 +318,7 @@ impl Governor {
         }
     }
 
-    /// Nobody leaves for so long, as far as that can be meant.
+    /// Blocks all requests for this time, if it is plausible and up to [`BELIEVED_FOR`].
     fn hold(&mut self, now: Timestamp, wait: Millis) {
         if is_span(wait) {
             let until = now + wait.min(BELIEVED_FOR);
@@ -340,7 +336,7 @@ impl Governor {
         }
     }
 
-    /// Puts what a request used in the place of what it was likely to use.
+    /// Replaces the estimated amounts of a request by its usage.
     fn settle(&mut self, grant: &Grant, usage: &Usage, now: Timestamp) {
         let cached = if self.count_cached {
             0
@@ -376,7 +372,7 @@ impl Governor {
             input_tokens,
             output_tokens,
         } = limits;
-        // Where both are known, the sum only repeats the narrower of them.
+        // If both are known, the combined limit is the narrower of them and adds nothing.
         let known = input_tokens.limit.is_some() || output_tokens.limit.is_some();
         let tokens = if known { &Window::default() } else { tokens };
         for (kind, window) in [requests, tokens, input_tokens, output_tokens]

@@ -1,35 +1,32 @@
-//! What all share who use one credential: the processes of one machine, and the
-//! providers of one process that have the same key.
+//! Limits shared by all users of one credential: the processes of a machine, and the providers of
+//! one process with the same key.
 
 use super::bucket::Bucket;
 use super::{Governor, KINDS};
 use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What has been taken and what is left, for all who use one credential.
+/// Amounts taken and left, shared by all users of one credential.
 ///
-/// Whoever asks first adopts what the others have left, and afterwards shares
-/// what they leave; both in one step that nobody comes between. What a user
-/// sets stays with the process whose settings it stands in, and so does the
-/// number of requests under way.
+/// A process first adopts the shared state, then asks, then shares the result; all under one lock.
+/// The user's limits and the number of requests under way stay with the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
     pub(super) buckets: [Option<Bucket>; KINDS],
-    /// Everything ever taken, to tell what a vendor cannot have known.
+    /// Total amounts ever taken; differences show what a vendor's report cannot include.
     pub(super) taken: [u64; KINDS],
-    /// Nobody leaves before it.
+    /// No request is sent before this moment.
     pub(super) not_before: Timestamp,
-    /// Whether the vendor has told somebody that it takes no more, and has answered
-    /// nobody since.
+    /// Set when the vendor accepts no requests, until a request is answered again.
     pub(super) closed: Option<Closure>,
 }
 
-/// What has been learnt that the others do not know of yet.
+/// Changes that the other processes do not know yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct News {
     pub(super) taken: [u64; KINDS],
     pub(super) not_before: Timestamp,
-    /// When nothing was left of any limit.
+    /// When a rate limit was exceeded, which drains all buckets.
     pub(super) drained_at: Option<Timestamp>,
     pub(super) closed: Option<Closure>,
 }
@@ -42,7 +39,7 @@ pub(super) struct Closure {
 }
 
 impl Pace {
-    /// Nothing is left of any limit.
+    /// Drains all buckets.
     pub(super) fn drain(&mut self, now: Timestamp) {
         self.buckets
             .iter_mut()
@@ -52,8 +49,7 @@ impl Pace {
 }
 
 impl Governor {
-    /// Whether anything holds requests back that others should know of, or may
-    /// have told of.
+    /// Whether there is anything to share, or anything adopted from others.
     pub fn is_paced(&self) -> bool {
         let Pace {
             buckets,
@@ -64,8 +60,8 @@ impl Governor {
         buckets.iter().any(Option::is_some) || *not_before > Timestamp(0) || closed.is_some()
     }
 
-    /// Learns what others who use the same credential have left, before
-    /// anything else is asked. All must go by one clock.
+    /// Adopts the shared state, merging this process's changes. Must precede [`Governor::ask`], and
+    /// all processes must use one clock.
     pub fn adopt(&mut self, shared: Pace) {
         if shared.closed.is_some() && self.pace.closed.is_none() {
             self.doubted = self.flight.last();
@@ -92,7 +88,7 @@ impl Governor {
         }
     }
 
-    /// What it leaves to others, who from now on know all of it.
+    /// Returns the state to share. From here on it includes all changes of this process.
     pub fn share(&mut self) -> &Pace {
         self.news = News::default();
         &self.pace

@@ -1,65 +1,61 @@
-//! What is known of the prefixes in a vendor's cache, and which request is to write
-//! one that others share with it.
+//! Tracks the prompt prefixes in a vendor's cache, and which request writes a shared one.
 //!
-//! A prefix can be read by others once the first reply to a prompt that begins
-//! with it has begun. Requests that leave together before that all write it, at
-//! more than the full price. So the first one leads, its siblings wait until its
-//! reply begins, and then read at a small part of the price.
+//! A prefix can be read once the first reply to a prompt with it has begun. Requests sent together
+//! before that would all write it, at more than the full price. So the first one leads, its
+//! siblings wait until its reply begins, and then read at a small part of the price.
 //!
-//! A request waits only for one that is under way or next at the gate, and a request
-//! that waits leads nothing, so none wait in a circle. Whatever becomes of the one
-//! that leads (reply, failure, drop), those that wait for it go on: they read, or the
-//! next one leads. How long one waits at the most, its attempt says
+//! A request waits only for one that is under way or next at the gate, and a waiting request never
+//! leads, so no waits form a cycle. However the lead ends (reply, failure, drop), the waiting
+//! requests continue: they read, or the next one leads. Their attempt bounds the wait
 //! ([`crate::attempt::HOLD_MAX`]).
 
 use crate::{Digest, Millis, Timestamp};
 use std::collections::BTreeMap;
 
-/// How long vendors keep a prefix that is not read. Anthropic's five minutes;
-/// OpenAI promises more.
+/// How long vendors keep an unread prefix: five minutes at Anthropic; OpenAI promises more.
 const LIFE: Millis = Millis::from_secs(5 * 60);
 
-/// Most prefixes that are remembered; the one unused for longest is forgotten.
-/// A fan-out has two, so these are more fan-outs than run within five minutes.
+/// Most prefixes kept; beyond it the one unused for longest is removed. A fan-out has two, so this
+/// is more fan-outs than run within five minutes.
 const PREFIXES_MAX: usize = 1_024;
 
-/// What is known of the prefixes in the cache of one provider.
+/// The known prefixes in the cache of one provider.
 #[derive(Clone, Debug, Default)]
 pub struct PrefixCache {
     known: BTreeMap<Digest, State>,
     leads: u64,
-    /// Leads that are over, of which those that wait for them have not been told.
+    /// Ended leads that have not been reported by [`Self::take_over`].
     over: Vec<Lead>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// One request is to write it, and perhaps on its way.
+    /// A request is to write it, and may be under way.
     Warming {
         since: Timestamp,
         lead: Lead,
         has_left: bool,
     },
-    /// It can be read; last used by a request that left then.
+    /// It can be read; `used_at` is when its last request was sent.
     Warm { used_at: Timestamp },
 }
 
-/// One request's part in writing prefixes.
+/// Identifies a request as the possible writer of prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lead(u64);
 
-/// The request that another one waits for.
+/// The request that another one has to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leader {
-    /// Its part. When it is over, those that wait ask again.
+    /// Its lead. When that ends, the waiting requests ask again.
     pub lead: Lead,
-    /// Whether it is under way.
+    /// Whether it has been sent.
     pub has_left: bool,
 }
 
 impl PrefixCache {
-    /// Lets a request with the prefixes `wanted` leave, leading where no other
-    /// does; or says which one it waits for, if it is `patient`.
+    /// Allows a request with the prefixes `wanted`, which then leads for those that no other
+    /// request writes. If another one does and the request is `patient`, returns that leader.
     pub fn ask(
         &mut self,
         wanted: &[Digest],
@@ -100,7 +96,7 @@ impl PrefixCache {
         Ok(lead)
     }
 
-    /// A request leaves.
+    /// A request is sent.
     pub fn leaves(&mut self, wanted: &[Digest], lead: Lead) {
         for prefix in wanted {
             if let Some(State::Warming {
@@ -113,10 +109,10 @@ impl PrefixCache {
         }
     }
 
-    /// The reply to a request that left at `left_at` has begun.
+    /// The reply to a request sent at `left_at` has begun.
     pub fn begun(&mut self, wanted: &[Digest], lead: Lead, left_at: Timestamp) {
         for prefix in wanted {
-            // When the vendor begins to count is not known, but not before this.
+            // The vendor's time starts at an unknown moment, but not before this one.
             let used_at = match self.known.get(prefix) {
                 Some(State::Warm { used_at }) => left_at.max(*used_at),
                 Some(State::Warming { .. }) | None => left_at,
@@ -137,8 +133,8 @@ impl PrefixCache {
         self.over.push(lead);
     }
 
-    /// The leads that are over since this was asked last: what waits for one of them
-    /// asks again.
+    /// Returns the leads that have ended since the last call: requests that wait for them ask
+    /// again.
     pub fn take_over(&mut self) -> Vec<Lead> {
         std::mem::take(&mut self.over)
     }
@@ -148,7 +144,7 @@ impl PrefixCache {
             self.over.push(lead);
         }
         if self.known.len() > PREFIXES_MAX {
-            // Those that wait for it are told all the same when its lead is over.
+            // Requests that wait for it are still notified when its lead ends.
             let oldest = self
                 .known
                 .iter()

@@ -1,62 +1,61 @@
-//! Whose turn it is among those who wait for one [`Governor`].
+//! Orders the requests that wait for one [`Governor`].
 //!
-//! Runs take turns, one request each. Within a run, the longer chain goes first,
-//! then whoever came first. Whoever is next holds up everybody behind, however
-//! little those want: what they took would make the first wait longer, and a
-//! large request among many small ones would never leave.
+//! Runs take turns, one request each. Within a run, the longer chain goes first, then the earlier
+//! request. The first request blocks all behind it, however small they are: letting small ones pass
+//! would delay it, and a large request among many small ones would never be sent.
 
 use super::{Decision, Ending, Estimate, Governor, PermitId, RateLimits};
 use crate::{Timestamp, Usage};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A governor and those who wait for it. `R` tells the runs apart, `T` is what
-/// the caller knows one that waits by.
+/// A governor with its waiting requests. `R` identifies runs; `T` is the caller's handle of a
+/// waiting request.
 ///
-/// Each operation takes time logarithmic in how many wait.
+/// Each operation takes time logarithmic in the number of waiting requests.
 #[derive(Clone, Debug)]
 pub struct Queue<R, T> {
     governor: Governor,
     lines: BTreeMap<R, Line<T>>,
-    /// Runs that somebody waits for, by their turn.
+    /// Runs with waiting requests, by turn.
     turns: BTreeSet<(u64, R)>,
-    /// How many turns and places have been given out.
+    /// Number of turns and places handed out.
     given: u64,
     waiting: usize,
 }
 
-/// Those who wait for one run. Nobody keeps an empty one.
+/// The waiting requests of one run. An empty line is removed.
 #[derive(Clone, Debug)]
 struct Line<T> {
     turn: u64,
     waiting: BTreeMap<(Reverse<u32>, u64), (Estimate, T)>,
 }
 
-/// Names somebody who waits.
+/// Identifies a waiting request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<R> {
     run: R,
     at: (Reverse<u32>, u64),
 }
 
-/// What becomes of whose turn it is.
+/// The result for the first waiting request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next<T> {
-    /// They may leave, and wait no longer. There may be more of them.
+    /// It may be sent, and has left the queue. Further ones may be allowed too.
     Through(T, PermitId),
-    /// They are turned away, and wait no longer: nothing leaves any more, or not
-    /// before this moment. So is everybody else.
+    /// It is refused, and has left the queue: no request is allowed, or none before this moment.
+    /// The others are refused too.
     Closed(T, Option<Timestamp>),
-    /// It is nobody's turn before this moment, unless news comes.
+    /// It must wait until this moment, unless the governor's state changes.
     Wait(Timestamp),
-    /// It is nobody's turn before a request has come back.
+    /// It must wait until a request ends.
     Full,
-    /// Nobody waits.
+    /// The queue is empty.
     Nobody,
 }
 
 impl<R: Copy + Ord, T> Queue<R, T> {
-    /// Nobody waits for `governor` yet.
+    /// An empty queue for `governor`.
     pub fn new(governor: Governor) -> Self {
         Self {
             governor,
@@ -67,25 +66,23 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         }
     }
 
-    /// How many wait.
+    /// Number of waiting requests.
     pub fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Whether nobody waits.
+    /// Whether no request waits.
     pub fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
-    /// Asks for somebody who has not joined the line. `None` if there is one:
-    /// then they must.
+    /// Asks for a request that is not in the queue. `None` if others wait: then it must be entered.
     pub fn ask(&mut self, now: Timestamp, estimate: Estimate) -> Option<Decision> {
         self.is_empty().then(|| self.governor.ask(now, estimate))
     }
 
-    /// Joins the line. `priority` is the length of the longest chain of tasks
-    /// that wait for this one. If it is their turn at once, [`Queue::next_through`]
-    /// is to be called next.
+    /// Enters a request. `priority` is the length of the longest chain of tasks that wait for its
+    /// task. [`Queue::next_through`] must be called next, because it may be first.
     pub fn enter(&mut self, run: R, priority: u32, estimate: Estimate, waiter: T) -> Place<R> {
         self.given += 1;
         let at = (Reverse(priority), self.given);
@@ -101,14 +98,14 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         Place { run, at }
     }
 
-    /// Whether it is the turn of whoever waits there.
+    /// Whether the request at this place is first.
     pub fn is_next(&self, place: Place<R>) -> bool {
         self.first()
             .is_some_and(|(run, at, _)| (run, at) == (place.run, place.at))
     }
 
-    /// Leaves the line without having been let through; `None` for those who
-    /// have been. [`Queue::next_through`] is to be called next.
+    /// Removes a waiting request; `None` if it has been allowed or refused already.
+    /// [`Queue::next_through`] must be called next.
     pub fn leave(&mut self, place: Place<R>) -> Option<T> {
         let line = self.lines.get_mut(&place.run)?;
         let (_, waiter) = line.waiting.remove(&place.at)?;
@@ -120,8 +117,8 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         Some(waiter)
     }
 
-    /// Lets one through whose turn it is, or says when to look again. To be
-    /// called until nobody more is let through.
+    /// Allows or refuses the first request, or says when to call again. To be called until it does
+    /// neither.
     pub fn next_through(&mut self, now: Timestamp) -> Next<T> {
         let Some((run, at, estimate)) = self.first() else {
             return Next::Nobody;
@@ -142,9 +139,9 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         }
     }
 
-    /// Lets all through whose turn it is, and turns all away when it is closed: each
-    /// gets a permit, or when it may open again. Those that `answer` does not reach any
-    /// more give the permit back. Returns when to look again, if only time has to pass.
+    /// Allows every request whose turn it is, or refuses all while the vendor accepts none:
+    /// `answer` gets a permit, or the moment of the reopening. It returns a permit that its request
+    /// no longer needs. Returns when to call again, if only time has to pass.
     pub fn let_through(
         &mut self,
         now: Timestamp,
@@ -163,14 +160,13 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         }
     }
 
-    /// Takes back a permit that was not used: nothing was sent.
-    /// [`Queue::next_through`] is to be called next.
+    /// Returns a permit whose request was not sent. [`Queue::next_through`] must be called next.
     pub fn withdraw(&mut self, now: Timestamp, permit: PermitId) {
         self.governor.withdraw(now, permit);
     }
 
-    /// Learns how a request ended, as [`Governor::done`] does.
-    /// [`Queue::next_through`] is to be called next.
+    /// Applies the end of a request, as [`Governor::done`] does. [`Queue::next_through`] must be
+    /// called next.
     pub fn done(
         &mut self,
         now: Timestamp,
@@ -182,24 +178,24 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         self.governor.done(now, permit, usage, ending, limits);
     }
 
-    /// What they wait for.
+    /// The governor.
     pub fn governor(&self) -> &Governor {
         &self.governor
     }
 
-    /// The same, to share its pace with others.
+    /// The governor, for adopting and sharing its pace.
     pub fn governor_mut(&mut self) -> &mut Governor {
         &mut self.governor
     }
 
-    /// Whose turn it is, and what they want.
+    /// The first request: its run, its place and its estimate.
     fn first(&self) -> Option<(R, (Reverse<u32>, u64), Estimate)> {
         let (_, run) = self.turns.first()?;
         let (at, (estimate, _)) = self.lines.get(run)?.waiting.first_key_value()?;
         Some((*run, *at, *estimate))
     }
 
-    /// Gives the next turn to the others.
+    /// Moves a run behind the other runs.
     fn pass_turn(&mut self, run: R) {
         let Some(line) = self.lines.get_mut(&run) else {
             return;

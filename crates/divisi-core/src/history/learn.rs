@@ -1,4 +1,4 @@
-//! Reading what happened out of a journal.
+//! Extracts samples from a journal.
 
 use super::{History, Sample};
 use crate::event::{TaskFacts, TaskSubmitted};
@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl History {
-    /// Learns what the finished tasks of one run tell. Whole journals or their
-    /// beginnings: what a journal does not end yet is left out.
+    /// Adds samples of the finished tasks of one run. Accepts whole journals and their beginnings:
+    /// tasks that have not ended are left out.
     pub fn learn<'a>(&mut self, events: impl IntoIterator<Item = &'a Recorded>) {
         let mut reader = Reader::default();
         for recorded in events {
@@ -18,12 +18,12 @@ impl History {
     }
 }
 
-/// Reads one journal event by event, for one that is too long to be held whole.
+/// Reads a journal event by event, for journals too long to hold in memory.
 #[derive(Debug, Default)]
 pub struct Reader {
     flow: Arc<str>,
     started: Timestamp,
-    /// Those that have been submitted.
+    /// The submitted tasks.
     tasks: BTreeMap<TaskId, Open>,
 }
 
@@ -34,14 +34,14 @@ struct Open {
     facts: Arc<TaskFacts>,
     /// Whether its results are known to be checked.
     checked: bool,
-    /// What the model it is on has done so far; `None` between models.
+    /// The sample of the current model; `None` between models.
     part: Option<Sample>,
-    /// The attempt in flight, and what it has cost so far.
+    /// The attempt in flight, its start, and its cost so far.
     attempt: Option<(AttemptId, Timestamp, PicoUsd)>,
 }
 
 impl Reader {
-    /// Takes the next event; what it ends goes into `history`.
+    /// Reads the next event; samples that it completes are added to `history`.
     pub fn read(&mut self, recorded: &Recorded, history: &mut History) {
         let at = recorded.at;
         match &recorded.event {
@@ -96,14 +96,14 @@ impl Reader {
                 ..
             } => {
                 if let Some(open) = self.tasks.get_mut(&attempt.task) {
-                    // What was set aside for a reply that never came is the most it can
-                    // have cost, which says nothing of what such tasks do cost.
+                    // A reservation is only an upper bound, so it is no evidence of the cost of
+                    // such tasks.
                     open.used(*attempt, usage, cost.saturating_sub(*unconfirmed), false);
                     history.extend(open.end(*attempt, failure.as_deref(), *waited, at));
                 }
             }
             Event::TaskEnded { task, outcome } => {
-                // A task that a resume tries again is claimed, not submitted anew.
+                // A task that a resume tries again is claimed, not submitted again.
                 if let Some(open) = self.tasks.get_mut(task) {
                     history.extend(open.finish(outcome));
                 }
@@ -144,7 +144,7 @@ impl Open {
         let mut work = [0; 8];
         work.copy_from_slice(&submitted.key.0.as_bytes()[..8]);
         Self {
-            // Equal tasks, of one run or of two, are two pieces of work.
+            // Equal tasks, in one run or in two, are separate work.
             work: u64::from_le_bytes(work) ^ u64::from(submitted.occurrence) ^ started.0,
             facts: submitted.facts.clone(),
             checked: submitted.facts.checked,
@@ -153,7 +153,7 @@ impl Open {
         }
     }
 
-    /// An attempt starts. Another model than the last one's ends that one's part.
+    /// An attempt starts. If its model is another one, the sample of the previous model ends.
     fn begin(
         &mut self,
         flow: &Arc<str>,
@@ -161,7 +161,7 @@ impl Open {
         model: Option<&Arc<str>>,
         at: Timestamp,
     ) -> Option<Sample> {
-        // What a word for a model means to a program, only the program knows.
+        // Only the program knows which model such a word means.
         let model: Arc<str> = model
             .filter(|_| !self.facts.words)
             .cloned()
@@ -188,7 +188,7 @@ impl Open {
         ended
     }
 
-    /// A judge has looked at a result.
+    /// Adds the cost of a judge's verdict.
     fn judged(&mut self, cost: PicoUsd) {
         if let Some(part) = &mut self.part {
             part.check_cost += cost;
@@ -212,7 +212,7 @@ impl Open {
         }
     }
 
-    /// An attempt has ended; so has the model's part, if it made a result.
+    /// An attempt has ended. If it made a result, the sample of its model is complete.
     fn end(
         &mut self,
         attempt: AttemptId,
@@ -225,7 +225,7 @@ impl Open {
         part.at = at;
         let class = failure.map(|failure| failure.class);
         if class != Some(FailureClass::Lost) {
-            // When a lost one ended, nobody knows: this is when somebody resumed the run.
+            // A lost attempt ended at an unknown time: `at` is the time of the resume.
             part.took.0 += at.since(since).0.saturating_sub(waited.0);
         }
         match class {
@@ -245,8 +245,8 @@ impl Open {
         }
     }
 
-    /// The task has ended. What a model did in vain counts as well, unless it
-    /// was stopped half-way: that says nothing about what such a task costs.
+    /// The task has ended. Work without a result counts as well, unless the task was stopped: then
+    /// its cost is incomplete.
     fn finish(&mut self, outcome: &Outcome) -> Option<Sample> {
         self.attempt = None;
         let part = self.part.take()?;

@@ -1,9 +1,8 @@
-//! What past tasks cost, how long they took, and whether their checks were satisfied.
+//! History of past tasks: cost, duration, and whether their checks passed.
 //!
-//! A [`History`] is learnt from journals, one run at a time. It holds finished
-//! work only: a model's whole work on one task, failed attempts included, up to
-//! the moment when its result was taken, refused by a check, or given up. What
-//! is still under way says nothing yet about what it costs.
+//! A [`History`] is filled from journals, one run at a time. It holds finished work only: all of a
+//! model's work on one task, failed attempts included, until its result was taken, refused by a
+//! check, or given up. Work in progress is no evidence of its cost.
 
 mod learn;
 
@@ -13,55 +12,52 @@ use crate::{Millis, PicoUsd, Timestamp, Usage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What one model did for one task, from its first attempt to the end of its part.
+/// The work of one model on one task, from its first attempt to the end of its part.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sample {
-    /// When that was.
+    /// The time of its end.
     pub at: Timestamp,
-    /// The same for everything done about one task: two models that worked on
-    /// it do not tell twice how hard such tasks are.
+    /// Identifies the task: samples of two models with the same value show the difficulty of one
+    /// task, not of two.
     pub work: u64,
     /// Name of the flow.
     pub flow: Arc<str>,
     /// Name of the task.
     pub label: Arc<str>,
-    /// Its progress group.
+    /// Its phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Arc<str>>,
     /// The kind of work, where the flow or the classifier said one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Arc<str>>,
-    /// What carried it out.
+    /// Name of its executor.
     pub executor: Arc<str>,
-    /// The model that was asked; empty where none was.
+    /// The model asked for; empty where there is none.
     pub model: Arc<str>,
     /// Its place in the task's ladder.
     pub rung: usize,
     /// Tokens of all turns of all attempts.
     pub usage: Usage,
-    /// How many requests that were; 0 where the executor does not say.
+    /// Number of requests; 0 where the executor does not report it.
     pub turns: u32,
-    /// Tokens of the first prompt; 0 where the executor does not say.
+    /// Tokens of the first prompt; 0 where the executor does not report it.
     pub prompt_tokens: u64,
-    /// What all of it cost, without checks.
+    /// Cost of its requests, without checks.
     pub cost: PicoUsd,
-    /// The part of `cost` that failed attempts took, and requests that were given
-    /// up of two for the same.
+    /// The part of `cost` of failed attempts and of hedges whose reply was not used.
     pub lost: PicoUsd,
-    /// From the first attempt's start to the last one's end, without the rests
-    /// between them and without their waits for a turn to send a request: those
-    /// say how busy a run was, not how long such a task takes.
+    /// Sum of the attempts' durations. Lost attempts are left out, whose end is unknown, and so are
+    /// waits for a permit: they show how busy the run was, not how long such a task takes.
     pub took: Millis,
-    /// Whether the task's check was satisfied; `None` where there was no check
-    /// or nothing to check.
+    /// Whether the task's check passed; `None` without a check or a result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<bool>,
-    /// What the check cost.
+    /// Cost of the check.
     pub check_cost: PicoUsd,
 }
 
-/// Samples of finished work, the newest of them.
+/// Samples of finished work, the newest ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     samples: Vec<Sample>,
@@ -71,10 +67,10 @@ impl History {
     /// Most samples kept. Far more than a percentile needs, and some megabytes.
     pub const SAMPLES_MAX: usize = 20_000;
 
-    /// Adds one sample. Where that makes too many, the oldest go.
+    /// Adds one sample. Beyond the limit the oldest are removed.
     pub fn add(&mut self, sample: Sample) {
         self.samples.push(sample);
-        // Twice as many before the oldest go, so that adding stays cheap.
+        // Removes the oldest only at twice the limit, so that adding stays cheap on average.
         if self.samples.len() >= 2 * Self::SAMPLES_MAX {
             self.trim();
         }
@@ -124,7 +120,7 @@ mod tests {
 
     const TASK: TaskId = TaskId(0);
 
-    /// What is learnt of a task whose attempts bring these events, each at its time.
+    /// The sample of a task with these events at these times.
     fn learnt(events: impl IntoIterator<Item = (u64, Event)>) -> Sample {
         let facts = TaskFacts {
             checked: true,
@@ -298,7 +294,7 @@ mod tests {
     #[test]
     fn the_newest_samples_win() {
         let many = 2 * History::SAMPLES_MAX as u64 + 10;
-        // Oldest last: the order in which runs are read must not matter.
+        // Oldest last: the order of reading runs must not matter.
         let history: History = (0..many)
             .rev()
             .map(|at| Sample {

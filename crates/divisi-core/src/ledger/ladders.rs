@@ -1,4 +1,4 @@
-//! What ladders did, rung by rung, and what their last model alone would have cost.
+//! The record of ladders, rung by rung, and what their last model alone would have cost.
 
 use super::{Entry, Kind, Ledger};
 use crate::check::LadderWorth;
@@ -8,59 +8,57 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the tasks of one kind did on one ladder.
+/// The record of one ladder for tasks of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LadderRecord {
-    /// The kind of the tasks, where one is known.
+    /// The kind of the tasks, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Arc<str>>,
     /// Its rungs, lowest first.
     pub rungs: Vec<RungRecord>,
-    /// Against the last model at once; `None` where no task was decided, or
-    /// that model has no price.
+    /// Comparison with the last model alone; `None` if no task was decided, or if that model has no
+    /// price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<Instead>,
 }
 
-/// What one rung did.
+/// The record of one rung.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RungRecord {
     /// Its model.
     pub model: Arc<str>,
     /// Results it made.
     pub tried: u64,
-    /// Those of them that were taken.
+    /// Results that were taken.
     pub accepted: u64,
-    /// What its attempts cost, failed ones included and checks left out.
+    /// Cost of its attempts, failed ones included, checks excluded.
     pub cost: PicoUsd,
-    /// What judges of its results cost.
+    /// Cost of judging its results.
     pub checks: PicoUsd,
-    /// What the tokens of its attempts cost by the list of the next rung's
-    /// model; `None` on the last rung, or without a price.
+    /// Cost of the same tokens at the list price of the next rung's model; `None` on the last rung,
+    /// or without a price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub above: Option<PicoUsd>,
 }
 
-/// A ladder against its last model at once.
+/// Compares a ladder with its last model alone.
 ///
-/// Of each task that was decided counts the work of the rung that decided it:
-/// as it was paid where that is the last one, and else its tokens at the price
-/// of the last model. That is an estimate: the last model might have needed
-/// more tokens or fewer. Checks and refused results are what the ladder cost
-/// beside that; the last model alone is taken to need no check.
+/// For each decided task the work of the deciding rung counts: as paid on the last rung, otherwise
+/// its tokens at the price of the last model. That is an estimate: the last model might have needed
+/// more tokens or fewer. Checks and refused results are the extra cost of the ladder; the last
+/// model alone is assumed to need no check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Instead {
-    /// Tasks that were decided.
+    /// Number of decided tasks.
     pub tasks: u64,
-    /// What they cost on the ladder, checks and refused results included.
+    /// Their cost on the ladder, checks and refused results included.
     pub ladder: PicoUsd,
-    /// What they would have cost on its last model.
+    /// Their estimated cost on its last model.
     pub last_model: PicoUsd,
 }
 
 impl RungRecord {
-    /// Whether it pays to ask this model before the next one; `None` while it
-    /// has made no result.
+    /// Whether trying this model before the next one pays; `None` while it has made no result.
     pub fn worth(&self) -> Option<LadderWorth> {
         LadderWorth::of(
             self.accepted,
@@ -71,11 +69,11 @@ impl RungRecord {
     }
 }
 
-/// The attempts of tasks on ladders.
+/// The attempts at tasks with ladders.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tries(BTreeMap<AttemptId, Try>);
 
-/// One attempt: on which rung, and what became of its result.
+/// One attempt: its rung, and whether its result was taken.
 #[derive(Clone, Copy, Debug)]
 struct Try {
     rung: usize,
@@ -101,7 +99,7 @@ impl Tries {
             number: attempt.number.saturating_sub(1),
             ..attempt
         };
-        // A model that stands in for another stands on its rung.
+        // A fallback model counts for the rung it replaces.
         let rung = place
             .or_else(|| Some(self.0.get(&before)?.rung))
             .unwrap_or(0);
@@ -130,12 +128,12 @@ impl Tries {
 #[derive(Default)]
 struct Work<'a> {
     entries: Vec<(usize, &'a Entry)>,
-    /// The rung whose result was the last to be taken or refused.
+    /// The rung whose result was last taken or refused.
     decided: Option<(usize, bool)>,
 }
 
 impl Work<'_> {
-    /// Whether nothing can follow: a result was taken, or there is no rung left.
+    /// The deciding rung, once a result was taken or no rung is left.
     fn decided_on(&self, last: usize) -> Option<usize> {
         self.decided
             .filter(|(rung, accepted)| *accepted || *rung == last)
@@ -146,8 +144,8 @@ impl Work<'_> {
 type Key<'a> = (Option<&'a Arc<str>>, &'a [Arc<str>]);
 
 impl Ledger {
-    /// What the checked tasks with more than one model did, by kind and ladder.
-    /// `price` says what a model costs at a time.
+    /// The records of checked tasks with several models, by kind and ladder. `price` gives the
+    /// price of a model at a time.
     pub fn ladders(
         &self,
         price: impl Fn(&Arc<str>, Timestamp) -> Option<ModelPrice>,
@@ -233,7 +231,7 @@ impl LadderRecord {
         }
     }
 
-    /// One task against the last model at once.
+    /// Compares one task with the last model alone.
     fn instead_of(
         &self,
         work: &Work<'_>,

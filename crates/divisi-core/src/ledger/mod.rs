@@ -1,8 +1,7 @@
 //! Where the money of a run went: a fold over its events, entry by entry.
 //!
-//! A [`Ledger`] holds what was recorded and nothing else; what it confirms and what
-//! it does not are together, to the last unit, what the run has settled. What entries would have
-//! cost otherwise is a question to a price list: see [`Review`].
+//! A [`Ledger`] holds only what was recorded; its confirmed and unconfirmed parts add up exactly to
+//! what the run has settled. Other prices are applied by [`Review`].
 
 mod ladders;
 mod review;
@@ -21,74 +20,74 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What one reply, or one attempt besides its replies, has cost.
+/// The cost of one reply, or of an attempt apart from its replies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Which attempt it belongs to.
+    /// Its attempt.
     pub attempt: AttemptId,
-    /// What it stands for.
+    /// Its source.
     pub kind: Kind,
-    /// The model that was asked; `None` where no model was, and for judges.
+    /// The model asked for; `None` where there was none, and for judges.
     pub asked: Option<Arc<str>>,
     /// The model that the reply names.
     pub answered: Option<Arc<str>>,
     /// Tokens.
     pub usage: Usage,
-    /// What it cost, by the prices of then.
+    /// Cost at the prices of that time.
     pub cost: PicoUsd,
-    /// When that was recorded.
+    /// Time of the recording.
     pub at: Timestamp,
 }
 
-/// What an entry stands for.
+/// The source of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A reply; which one of its attempt, from 1.
+    /// A reply; its number within the attempt, from 1.
     Turn(u32),
-    /// A reply that judges the attempt's result.
+    /// A judge's reply.
     Judgement,
-    /// A request whose reply never came, settled at what was reserved for it.
+    /// A request without a reply, settled at its reservation.
     Unanswered,
-    /// What an executor has counted for itself.
+    /// Usage reported by an executor.
     Executor,
 }
 
-/// Tries of a task, told apart by whether they had to be.
+/// Which attempt at a task an entry belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Try {
     /// The first attempt of a task.
     First,
-    /// A later one: after a failure, or going on after an interruption.
+    /// A later attempt: after a failure, or after an interruption.
     Again,
-    /// Requests without a reply, in whichever attempt.
+    /// A request without a reply, in any attempt.
     Unanswered,
 }
 
-/// What several entries come to.
+/// The sum of several entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Total {
     /// Replies received.
     pub replies: u64,
     /// Tokens.
     pub usage: Usage,
-    /// Money that replies and executors have cost.
+    /// Cost of replies and executors.
     pub cost: PicoUsd,
-    /// Set aside for requests whose reply never came: at most this much was billed
-    /// besides.
+    /// Reservations of requests whose reply never came: at most this much may have been billed in
+    /// addition.
     pub unconfirmed: PicoUsd,
 }
 
-/// A model that was asked for, and another that answered.
+/// A reply by another model than the one asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Substitution {
-    /// The model that was asked for.
+    /// The model asked for.
     pub asked: Arc<str>,
     /// The model that the replies name.
     pub answered: Arc<str>,
 }
 
-/// Where the money of a run went.
+/// The entries of a run, with the facts needed to group them.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     entries: Vec<Entry>,
@@ -103,20 +102,20 @@ pub struct Ledger {
     spent: Spent,
 }
 
-/// An attempt as far as it has come.
+/// An attempt in flight.
 #[derive(Clone, Debug)]
 struct UnderWay {
     model: Option<Arc<str>>,
     reserved: PicoUsd,
-    /// Set aside for the same request sent a second time.
+    /// Reservation of the hedge.
     hedged: PicoUsd,
     turns: u32,
-    /// Whether it waits for something outside of the process that drives the run.
+    /// Whether it is suspended.
     is_suspended: bool,
 }
 
 impl Ledger {
-    /// The ledger of a run with these events, in their order.
+    /// The ledger of these events, which must be in order.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Self {
         let mut ledger = Self::default();
         for recorded in events {
@@ -125,7 +124,7 @@ impl Ledger {
         ledger
     }
 
-    /// Enters one more event.
+    /// Adds one event.
     pub fn record(&mut self, at: Timestamp, event: &Event) {
         self.span.record(at, event);
         self.is_over = matches!(event, Event::RunEnded { .. });
@@ -240,7 +239,7 @@ impl Ledger {
             begun.turns += 1;
             (begun.model.clone(), begun.turns)
         });
-        // The journal does not say which model was to judge.
+        // The journal does not record which model a judge call asked.
         let (asked, kind) = if *judges {
             (None, Kind::Judgement)
         } else {
@@ -258,7 +257,7 @@ impl Ledger {
         });
     }
 
-    /// Of two requests for the same, the one whose reply is not used.
+    /// Books the copy of a hedged request whose reply is not used.
     fn given_up(&mut self, at: Timestamp, attempt: AttemptId, cost: PicoUsd) {
         self.spent += Spent {
             unconfirmed: cost,
@@ -285,7 +284,7 @@ impl Ledger {
         }
     }
 
-    /// Whether nothing bounds what an attempt costs: then all of it is what it may cost.
+    /// Whether nothing bounds the cost of the attempt: then its whole cost counts as allowed.
     fn is_open_ended(&self, attempt: AttemptId) -> bool {
         self.tasks
             .get(&attempt.task)
@@ -304,7 +303,7 @@ impl Ledger {
         self.under_way.remove(&attempt);
     }
 
-    /// What an attempt has used besides its turns, of what is set aside for it.
+    /// Books usage that an executor reported, out of the attempt's reservation.
     fn reported(
         &mut self,
         at: Timestamp,
@@ -341,30 +340,29 @@ impl Ledger {
         }
     }
 
-    /// Every entry, in the order in which they were recorded.
+    /// All entries, in the order of recording.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// What is known of a task, as last said.
+    /// The latest facts of a task.
     pub fn facts(&self, task: TaskId) -> Option<&TaskFacts> {
         self.tasks.get(&task).map(|facts| &**facts)
     }
 
-    /// What all of it comes to.
+    /// The sum of all entries.
     pub fn total(&self) -> Total {
         self.entries
             .iter()
             .fold(Total::default(), |total, entry| total.and(entry))
     }
 
-    /// The money of all of it, by how sure it is.
+    /// The money spent, by how sure it is.
     pub fn spent(&self) -> Spent {
         self.spent
     }
 
-    /// Books every request under way as unanswered, as a resume does: the process
-    /// that sent them has died.
+    /// Books every request in flight as unanswered, as a resume does after a crash.
     pub fn end_in_flight(&mut self) {
         let at = self.span.latest();
         let died: Vec<_> = self
@@ -379,33 +377,33 @@ impl Ledger {
         }
     }
 
-    /// How many results later executions of the flow took from the journal, and
-    /// what those had cost, added up over all of its executions.
+    /// Number of results that later executions took from the journal, and their original cost,
+    /// summed over all executions.
     pub fn reused(&self) -> (u64, PicoUsd) {
         (self.reused, self.saved)
     }
 
-    /// What the run was expected to cost, as last said; `None` where nobody did.
+    /// The latest estimate; `None` if none was recorded.
     pub fn estimate(&self) -> Option<&Estimate> {
         self.estimate.as_ref()
     }
 
-    /// Whether the run has ended; what it has cost is all there is then.
+    /// Whether the run has ended, so that its cost is final.
     pub fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// How long it was at work, in all executions together, up to its latest event.
+    /// Time at work, over all executions, up to the latest event.
     pub fn took(&self) -> Millis {
         self.span.worked(self.span.latest())
     }
 
-    /// How long it rested between its first event and its latest.
+    /// Time parked between the first and the latest event.
     pub fn rested(&self) -> Millis {
         self.span.rested(self.span.latest())
     }
 
-    /// What the entries come to that have the same `key`.
+    /// Sums the entries by `key`.
     pub fn by<K: Ord>(&self, key: impl Fn(&Entry) -> K) -> BTreeMap<K, Total> {
         let mut totals: BTreeMap<K, Total> = BTreeMap::new();
         for entry in &self.entries {
@@ -415,12 +413,12 @@ impl Ledger {
         totals
     }
 
-    /// The progress group that an entry belongs to.
+    /// The phase of an entry.
     pub fn phase(&self, entry: &Entry) -> Option<Arc<str>> {
         self.tasks.get(&entry.attempt.task)?.phase.clone()
     }
 
-    /// Replies by another model than the one that was asked, and how many.
+    /// Replies by another model than the one asked for, with their number.
     pub fn substitutions(&self) -> BTreeMap<Substitution, u64> {
         let mut found = BTreeMap::new();
         for entry in &self.entries {
@@ -433,7 +431,7 @@ impl Ledger {
 }
 
 impl Entry {
-    /// The model it is priced by: the one that answered, or else the one asked.
+    /// The model whose price applies: the one that answered, or else the one asked for.
     pub fn model(&self) -> Option<&Arc<str>> {
         self.answered
             .as_ref()
@@ -441,7 +439,7 @@ impl Entry {
             .or(self.asked.as_ref())
     }
 
-    /// Whether the task had to be tried again.
+    /// Which attempt at the task it was.
     pub fn attempt(&self) -> Try {
         match (self.kind, self.attempt.number) {
             (Kind::Unanswered, _) => Try::Unanswered,
@@ -450,12 +448,12 @@ impl Entry {
         }
     }
 
-    /// Whether a model gave it: then its tokens have a price.
+    /// Whether it is a model's reply, whose tokens have a price.
     pub fn is_reply(&self) -> bool {
         matches!(self.kind, Kind::Turn(_) | Kind::Judgement)
     }
 
-    /// Its models, if another than the one asked has answered.
+    /// The two models, if another one answered.
     pub fn substitution(&self) -> Option<Substitution> {
         let (asked, answered) = (self.asked.as_ref()?, self.answered.as_ref()?);
         let other = !is_same_model(asked, answered);

@@ -1,4 +1,4 @@
-//! What the entries of a ledger cost by a price list, and would have cost otherwise.
+//! What the entries of a ledger cost by a price list, and what they would have cost otherwise.
 
 use super::{Entry, Ledger};
 use crate::price::TokenClass;
@@ -6,30 +6,28 @@ use crate::{ModelPrice, PicoUsd, Usage};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What the replies of a ledger cost by a price list, class by class.
+/// The replies of a ledger at the prices of a list, by token class.
 ///
-/// The list is asked for the price of each reply's model at the time of the
-/// reply. The sums need not be what was recorded: lists are corrected, models
-/// are served at other rates, user's prices change. The difference is part of
-/// the review, not hidden in it.
+/// The list is asked for each reply's model at the time of the reply. The sums may differ from what
+/// was recorded: lists are corrected, vendors use other rates, users change prices. The difference
+/// is shown, not hidden.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Review {
     /// By class of token.
     pub classes: BTreeMap<TokenClass, ClassCost>,
-    /// Tokens of models that the list has no price for, and that cost something.
+    /// Tokens of models without a list price that did cost something.
     pub unpriced: Usage,
-    /// Tokens of models that the list has no price for, and that cost nothing:
-    /// a server of one's own, scripted answers.
+    /// Tokens of models without a list price that cost nothing: a local server, scripted answers.
     pub free: Usage,
-    /// What the replies with a price cost by the list.
+    /// List cost of the replies with a price.
     pub list: PicoUsd,
-    /// What was recorded for the same replies.
+    /// Recorded cost of the same replies.
     pub recorded: PicoUsd,
-    /// What the same replies would have cost without any cache.
+    /// List cost of the same replies without any cache.
     pub uncached: PicoUsd,
-    /// What they would have cost on the strongest model, as far as there is one.
+    /// List cost of the comparable replies on the strongest model.
     pub strongest: PicoUsd,
-    /// What those cost by the list that `strongest` speaks of.
+    /// List cost of the replies for which there is a strongest model.
     pub comparable: PicoUsd,
 }
 
@@ -43,9 +41,8 @@ pub struct ClassCost {
 }
 
 impl Review {
-    /// Goes through the replies of `ledger`. `price` and `strongest` say what
-    /// a reply's model cost at its time, and what the strongest model of its
-    /// vendor did.
+    /// Reviews the replies of `ledger`. `price` and `strongest` give the price of the reply's model
+    /// and of the strongest model of its vendor, at the time of the reply.
     pub fn of(
         ledger: &Ledger,
         price: impl Fn(&Entry) -> Option<ModelPrice>,

@@ -1,61 +1,61 @@
-//! What can be wrong with a plan.
+//! Errors in plans.
 
-/// Why some tasks are no plan.
+/// Why tasks do not make a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// It has not the form of a plan.
+    /// The value does not have the form of a plan.
     #[error("the plan cannot be read: {message}")]
     Malformed {
         /// What is wrong, and where.
         message: String,
     },
-    /// There is nothing to do.
+    /// There are no tasks.
     #[error("the plan has no tasks")]
     Empty,
-    /// There is more than a plan may hold.
+    /// There are too many tasks.
     #[error("the plan has {tasks} tasks, {tasks_max} are allowed")]
     TooLong {
-        /// How many there are.
+        /// Number of tasks.
         tasks: usize,
-        /// How many there may be.
+        /// Largest number of tasks.
         tasks_max: usize,
     },
-    /// A task has no name, or one that cannot be referred to.
+    /// A task has no id, or one that cannot be referred to.
     #[error("task {place} has the id `{}`, which is no name", shortened(id))]
     BadId {
-        /// Its place in the list, from 0.
+        /// Index of the task.
         place: usize,
         /// The id as written.
         id: String,
     },
-    /// Two tasks have the same name.
+    /// Two tasks have the same id.
     #[error("two tasks have the id `{id}`")]
     SameId {
-        /// The name.
+        /// The id.
         id: String,
     },
-    /// A task asks for nothing.
+    /// The prompt of a task is empty.
     #[error("task `{task}` has an empty prompt")]
     EmptyPrompt {
-        /// Its name.
+        /// Id of the task.
         task: String,
     },
     /// A task needs one that is not in the plan.
     #[error("task `{task}` needs `{}`, which is not in the plan", shortened(need))]
     UnknownNeed {
-        /// The name of the task.
+        /// Id of the task.
         task: String,
-        /// What it needs.
+        /// Id of the missing task.
         need: String,
-        /// The names there are, sorted.
+        /// All ids, sorted.
         known: Vec<String>,
     },
-    /// A cap is for a phase that no task is in: it would hold nothing.
+    /// A cap for a phase without tasks: it would have no effect.
     #[error("the phase `{phase}` has a cap, and no task is in it")]
     UnknownPhase {
         /// Its title.
         phase: String,
-        /// The phases that tasks are in, sorted.
+        /// The phases of the tasks, sorted.
         known: Vec<String>,
     },
     /// A phase has two caps.
@@ -67,13 +67,13 @@ pub enum PlanError {
     /// A task needs its own result.
     #[error("task `{task}` needs itself")]
     NeedsItself {
-        /// Its name.
+        /// Id of the task.
         task: String,
     },
     /// Tasks wait for each other.
     #[error("tasks wait for each other: {}", path(.0))]
     Cycle(
-        /// Their names, each followed by one that it needs, the last by the first.
+        /// Their ids: each needs the next one, and the last needs the first.
         Vec<String>,
     ),
 }
@@ -106,7 +106,7 @@ impl PlanError {
     }
 }
 
-/// The beginning of what may be of any length.
+/// The beginning of a text of any length.
 fn shortened(id: &str) -> &str {
     const BYTES_MAX: usize = 80;
     &id[..id.floor_char_boundary(BYTES_MAX)]
@@ -120,7 +120,7 @@ fn path(ids: &[String]) -> String {
         .join(" → ")
 }
 
-/// The first names of a list that may be long.
+/// The first ids of a list of any length.
 fn some_of(ids: &[String]) -> String {
     const SHOWN_MAX: usize = 12;
     let shown = ids

@@ -1,15 +1,15 @@
-//! Order in a graph given as needs: for each place the places it needs.
+//! Order in a graph given as needs: for each index the indices it needs.
 //!
-//! Nothing here calls itself, since a chain may be as long as a plan.
+//! No function is recursive, because a chain may be as long as a plan.
 
-/// The places of one cycle, each followed by one that it needs; `None` in an acyclic graph.
+/// The indices of one cycle: each needs the next one. `None` if there is no cycle.
 pub(super) fn cycle(needs: &[Vec<usize>]) -> Option<Vec<usize>> {
     let mut ordered = vec![false; needs.len()];
     for place in topological(needs) {
         ordered[place] = true;
     }
-    // Whatever could not be ordered needs something else that could not be.
-    // Following such needs must come back to a place seen before.
+    // An index without order needs another one without order. Following such needs must reach an
+    // index for the second time.
     let mut place = ordered.iter().position(|&done| !done)?;
     let mut seen_at = vec![None; needs.len()];
     let mut walk = Vec::new();
@@ -39,14 +39,14 @@ pub(super) fn chains(needs: &[Vec<usize>]) -> Vec<u32> {
     chains_in(&topological(needs), needs.len(), |place| &needs[place])
 }
 
-/// The same of a graph in which whatever a place needs stands before it. Of what may start,
-/// a run starts what most tasks wait for, one behind the other, and then what stands first.
+/// The same for a graph whose needs all precede the index. Among tasks that may start, a run starts
+/// the one with the longest chain, and then the earliest.
 pub fn priorities<'n>(count: usize, needs: impl Fn(usize) -> &'n [usize]) -> Vec<u32> {
     let order: Vec<usize> = (0..count).collect();
     chains_in(&order, count, needs)
 }
 
-/// `order` has places after all they need.
+/// `order` lists each index after all that it needs.
 fn chains_in<'n>(order: &[usize], count: usize, needs: impl Fn(usize) -> &'n [usize]) -> Vec<u32> {
     let mut chains = vec![0; count];
     for &place in order.iter().rev() {
@@ -57,7 +57,7 @@ fn chains_in<'n>(order: &[usize], count: usize, needs: impl Fn(usize) -> &'n [us
     chains
 }
 
-/// Places after all they need. Those in a cycle, or above one, are left out.
+/// Each index after all that it needs. Indices in a cycle, or depending on one, are left out.
 fn topological(needs: &[Vec<usize>]) -> Vec<usize> {
     let mut needed_by = vec![Vec::new(); needs.len()];
     let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();

@@ -1,18 +1,17 @@
-//! References in prompts: `{{id}}` stands for the result of task `id`.
+//! References in prompts: `{{id}}` is replaced by the result of task `id`.
 //!
-//! What stands between the braces must be a whole id, blanks around it aside.
-//! Everything else in double braces (`{{ a | b }}`, `${{ matrix.os }}`) is text
-//! that belongs to someone else's template, and stays.
+//! The braces must contain a whole id, except for blanks around it. Other text in double braces
+//! (`{{ a | b }}`, `${{ matrix.os }}`) belongs to other template languages and stays.
 
-/// Longest id; more would not fit a line of a report.
+/// Longest id; a longer one would not fit a line of a report.
 const ID_CHARS_MAX: usize = 64;
 
-/// Whether `text` can name a task.
+/// Whether `text` is a valid id.
 pub(super) fn is_id(text: &str) -> bool {
     (1..=ID_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_id_byte)
 }
 
-/// The ids that `prompt` refers to, in order, repeated as often as they stand there.
+/// The ids in `prompt`, in order, with repetitions.
 pub fn references(prompt: &str) -> impl Iterator<Item = &str> {
     pieces(prompt).filter_map(|piece| match piece {
         Piece::Text(_) => None,
@@ -20,10 +19,9 @@ pub fn references(prompt: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Puts results in the place of references.
+/// Replaces references by results.
 ///
-/// A reference for which `result` knows nothing stays as it is. Results are
-/// not looked into: braces in them are text.
+/// A reference without a result stays. Results are not searched for references.
 pub fn render<'r>(prompt: &str, result: impl Fn(&str) -> Option<&'r str>) -> String {
     pieces(prompt)
         .map(|piece| match piece {
@@ -60,23 +58,23 @@ fn pieces(prompt: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// Where the first reference of `text` starts, its id, and where it ends.
+/// Finds the first reference of `text`: its start, its id and its end.
 fn first_reference(text: &str) -> Option<(usize, &str, usize)> {
     let mut from = 0;
     while let Some(open) = text[from..].find("{{").map(|at| from + at) {
         if let Some((id, end)) = reference_at(text, open + 2) {
             return Some((open, id, end));
         }
-        // One brace on, so that the reference in `{{{a}}` is found.
+        // Advances by one brace, so that the reference in `{{{a}}` is found.
         from = open + 1;
     }
     None
 }
 
-/// The id that begins at `inner`, after two braces, and where its reference ends.
+/// Parses an id at `inner`, after two braces, and returns where its reference ends.
 ///
-/// Looks no further than the id and the blanks around it, so that a text full of
-/// braces is read in one pass.
+/// Reads no further than the id and the blanks around it, so that a text full of braces takes
+/// linear time.
 fn reference_at(text: &str, inner: usize) -> Option<(&str, usize)> {
     let rest = text[inner..].trim_start();
     let length = rest

@@ -3,10 +3,10 @@
 use super::{Draft, Head, Plan, PlanError, PlanTask};
 use serde_json::{Map, Value, json};
 
-/// The fields of a plan beside its tasks.
+/// The fields of a plan besides its tasks.
 const HEAD: [&str; 5] = ["name", "goal", "maxCost", "phases", "gather"];
 
-/// Reads the parts of a plan, without asking whether they fit together.
+/// Parses the parts of a plan, without checking how they fit together.
 pub(super) fn read(value: &Value) -> Result<Draft, PlanError> {
     let plan = value
         .as_object()
@@ -21,7 +21,7 @@ pub(super) fn read(value: &Value) -> Result<Draft, PlanError> {
     let mut head: Map<String, Value> = others
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    // A prompt may stand for all that there is to say of a synthesis.
+    // A text is short for a synthesis with this prompt.
     if let Some(prompt @ Value::String(_)) = head.get_mut("gather") {
         *prompt = json!({ "prompt": prompt.take() });
     }
@@ -44,7 +44,7 @@ fn tasks(plan: &Map<String, Value>) -> Result<Vec<PlanTask>, PlanError> {
         Some(other) => return Err(malformed(format!("`tasks` is {}, not a list", sort(other)))),
         None => return Err(malformed("it has no `tasks`".to_owned())),
     };
-    // Before the tasks are read, so that a runaway planner costs nothing.
+    // Checked before the tasks are parsed, so that a planner's endless list costs nothing.
     if tasks.len() > Plan::TASKS_MAX {
         return Err(PlanError::TooLong {
             tasks: tasks.len(),
@@ -73,8 +73,8 @@ fn sort(value: &Value) -> &'static str {
     }
 }
 
-/// Every object is closed and every field required, the form that vendors'
-/// strict modes ask for; what a task does without is empty or null.
+/// Every object is closed and every field required, as vendors' strict modes demand; unused fields
+/// are empty or null.
 pub(super) fn planner_schema() -> Value {
     json!({
         "type": "object",

@@ -1,4 +1,4 @@
-//! How people write amounts, spans and checks in a plan.
+//! Formats of amounts, time spans and checks in a plan.
 
 use crate::check::{Check, Judge};
 use crate::{Millis, PicoUsd};
@@ -36,7 +36,7 @@ fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PicoUsd, D::Erro
             self.visit_str(&dollars.to_string())
         }
         fn visit_f64<E: Error>(self, dollars: f64) -> Result<PicoUsd, E> {
-            // The shortest text that means this number is what was written.
+            // The shortest text for this number is what the author wrote.
             self.visit_str(&dollars.to_string())
         }
     }
@@ -63,7 +63,7 @@ pub(super) mod dollars {
     }
 }
 
-/// The same where an amount has to be.
+/// The same for a required amount.
 pub(super) mod some_dollars {
     use super::{Deserialize, Deserializer, Dollars, PicoUsd, Serializer, dollars};
 
@@ -103,7 +103,7 @@ fn span_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Erro
     deserializer.deserialize_any(Text)
 }
 
-/// A span as it can be read again.
+/// A time span in the form in which it is parsed.
 pub(super) mod span {
     use super::{Deserialize, Deserializer, Millis, Serialize, Serializer, Span};
 
@@ -244,8 +244,7 @@ pub(super) mod checks {
     }
 }
 
-/// Reads a name, or a list of names, and says what is wanted, which a choice of
-/// two types cannot.
+/// Parses a name or a list of names. An untagged enum of both would not say what is expected.
 pub(super) fn names<'de, D: Deserializer<'de>, T: FromIterator<String>>(
     deserializer: D,
 ) -> Result<T, D::Error> {

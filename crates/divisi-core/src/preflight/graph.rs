@@ -1,4 +1,4 @@
-//! The tasks a flow would ask for, and how they hang together.
+//! The tasks a flow would request, and their dependencies.
 
 use crate::price::ModelPrice;
 use crate::{Digest, Failure, Millis, PicoUsd, Task, Tier};
@@ -7,95 +7,93 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The tasks a flow would ask for, as far as placeholders show.
+/// The tasks a flow would request, as far as placeholders show.
 ///
-/// Tasks are named by their place in `tasks`, which is the order in which the
-/// flow asked for them; whatever a task waits for has a smaller place.
+/// Tasks are identified by their index in `tasks`, the order in which the flow requested them; a
+/// task waits only for tasks with a smaller index.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Graph {
     /// The flow's name.
     pub name: Arc<str>,
-    /// What it asks for.
+    /// Its tasks.
     pub tasks: Vec<Node>,
-    /// What it asks for together.
+    /// Its groups.
     pub groups: Vec<Group>,
-    /// Where its shape depends on results nobody has yet.
+    /// Places at which its shape depends on results.
     pub open: Vec<Remark>,
-    /// The tasks whose results are in what the flow returns.
+    /// The tasks whose results the flow returns.
     pub returned: Vec<usize>,
-    /// Prompts that a task without a result would spoil.
+    /// Prompts that a missing result would spoil.
     pub nulls: Vec<NullRead>,
-    /// Tasks that read several results and would not be told that one is missing.
+    /// Tasks that read several results without being told which are missing.
     pub uninformed: Vec<usize>,
-    /// The tasks whose results functions of the flow check.
+    /// The tasks whose results are checked by functions of the flow.
     pub checked_by_functions: Vec<usize>,
-    /// Most that the tasks of a phase may cost together, where the flow says so.
+    /// Caps of phases set by the flow.
     pub phase_caps: BTreeMap<Arc<str>, PicoUsd>,
-    /// What its author has probably not meant.
+    /// Probable mistakes of its author.
     pub warnings: Vec<Remark>,
-    /// Whether it holds only the first of what the flow would ask for.
+    /// Whether it holds only the beginning of what the flow would request.
     pub ends_early: bool,
-    /// What the flow failed with on placeholders, where that is why it ends early.
+    /// The flow's error on placeholders, if that ended it early.
     pub broke_off: Option<Remark>,
 }
 
 /// One task of a graph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// As the flow asks for it; `{{t3}}` in a text stands for the result of the
-    /// task at place 3.
+    /// The task; `{{t3}}` in a text stands for the result of the task at index 3.
     pub task: Task,
-    /// Where the flow asks for it.
+    /// Its place in the flow.
     pub site: Option<Site>,
-    /// The tasks that have to end before it is asked for; those behind them
-    /// are left out.
+    /// The tasks that must end before it is requested, without those that they depend on in turn.
     pub waits: Vec<usize>,
-    /// The tasks whose results stand in its prompt or context.
+    /// The tasks whose results its prompt or context contains.
     pub reads: Vec<usize>,
-    /// The innermost group it is part of: a place in [`Graph::groups`].
+    /// The innermost group that contains it: an index in [`Graph::groups`].
     pub group: Option<usize>,
-    /// Whether anything reads its result.
+    /// Whether its result is used.
     pub used: Use,
-    /// What its words mean here, or why they mean nothing.
+    /// Its executor, models and limits, or why it cannot be assigned.
     pub assigned: Result<Assigned, Failure>,
 }
 
-/// Whether anything reads a result.
+/// Whether a result is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Use {
-    /// A later task, a log line or the flow's result holds it.
+    /// By a later task, a log line or the flow's result.
     Read,
-    /// Nothing does.
+    /// By nothing.
     Unread,
-    /// It leaves no trace that could be followed: numbers, booleans, choices.
+    /// Its use cannot be traced: numbers, booleans, choices.
     Unknown,
 }
 
-/// What a task's words mean: executor, models and limits.
+/// What a task's options resolve to: executor, models and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Assigned {
-    /// What carries it out.
+    /// Name of the executor.
     pub executor: Arc<str>,
-    /// Whether that may change files by itself, without tools of ours.
+    /// Whether the executor may change files by itself, without divisi's tools.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub writes: bool,
-    /// What one attempt of it may cost besides requests to models of ours.
+    /// Cost of one attempt besides divisi's own requests to models.
     #[serde(default, skip_serializing_if = "AttemptCost::is_free")]
     pub attempt_cost: AttemptCost,
     /// The kind of work it is, declared or inferred.
     pub kind: Arc<str>,
     /// Whether the flow declares the kind.
     pub kind_declared: bool,
-    /// The models it may climb, cheapest first; none where no model is asked.
+    /// The models it may climb, cheapest first; empty for executors without models.
     pub rungs: Vec<Rung>,
-    /// Why it starts on the first of them: a short phrase.
+    /// Why it starts on the first of them, as a short phrase.
     pub why: String,
-    /// Whether a check decides over its results.
+    /// Whether its results are checked.
     pub checked: bool,
-    /// About how many tokens its first request has, `shared_tokens` included.
+    /// Approximate tokens of its first request, `shared_tokens` included.
     pub prompt_tokens: u64,
-    /// About how many of them are a prefix that siblings share.
+    /// Approximate tokens of the prefix shared with siblings.
     pub shared_tokens: u64,
     /// Whether it may use tools, and so take several turns.
     pub has_tools: bool,
@@ -112,16 +110,16 @@ pub struct Assigned {
     pub timeout: Millis,
 }
 
-/// What an attempt may cost besides requests to models of ours.
+/// Cost of an attempt besides divisi's own requests to models.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptCost {
     /// Nothing.
     #[default]
     Free,
-    /// This at most.
+    /// At most this.
     UpTo(PicoUsd),
-    /// Anything.
+    /// Without a bound.
     Unbounded,
 }
 
@@ -134,35 +132,35 @@ impl AttemptCost {
 /// One model of a ladder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
-    /// The name of the provider that is asked for it: several may have one of this id.
+    /// Name of its provider: several may have a model with this id.
     #[serde(default)]
     pub provider: Arc<str>,
     /// The vendor's id.
     pub model: Arc<str>,
-    /// The tier it stands for there, if it stands for one.
+    /// Its tier at that provider, if it has one.
     pub tier: Option<Tier>,
-    /// Its price now; `None` where nobody sends a bill.
+    /// Its present price; `None` for an unpriced model.
     pub price: Option<ModelPrice>,
 }
 
-/// Tasks that a flow asks for together.
+/// Tasks that a flow requests together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// What asks for them.
+    /// The function that requests them.
     pub kind: GroupKind,
-    /// Functions or items it was given.
+    /// Number of functions or items it was given.
     pub width: usize,
-    /// Where the flow does so.
+    /// Its place in the flow.
     pub site: Option<Site>,
-    /// The group that this one is part of.
+    /// The group that contains this one.
     pub parent: Option<usize>,
-    /// The width is a guess, because it depends on a result.
+    /// Whether the width is a guess, because it depends on a result.
     pub guessed: bool,
-    /// A result decides the width, however well the flow can foretell it.
+    /// Whether a result decides the width, even if the flow declares an expectation.
     pub by_result: bool,
 }
 
-/// What asks for tasks together.
+/// A function that requests tasks together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupKind {
@@ -170,12 +168,12 @@ pub enum GroupKind {
     Parallel,
     /// `pipeline()`: stages in order for each item, no wait between items.
     Pipeline,
-    /// `decompose()`: a planner's tasks.
+    /// `decompose()`: the tasks of a planner.
     Decompose,
 }
 
 impl GroupKind {
-    /// The function that asks.
+    /// The name of the function.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Parallel => "parallel",
@@ -185,7 +183,7 @@ impl GroupKind {
     }
 }
 
-/// What is to be said of a line of a flow.
+/// A remark about a line of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remark {
     /// A lower-case phrase.
@@ -194,14 +192,14 @@ pub struct Remark {
     pub site: Option<Site>,
 }
 
-/// A prompt that a task without a result would spoil.
+/// A prompt that a missing result would spoil.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NullRead {
-    /// Label of the task that would be asked.
+    /// Label of the task.
     pub label: String,
-    /// Where the flow asks for it.
+    /// Its place in the flow.
     pub site: Option<Site>,
-    /// The word that would stand there: `null`, `undefined`, `[object Object]`.
+    /// The word in place of the result: `null`, `undefined`, `[object Object]`.
     pub word: String,
     /// The text around it.
     pub excerpt: String,
@@ -223,9 +221,9 @@ impl fmt::Display for Site {
 }
 
 impl Graph {
-    /// Names its shape: what is asked for where, together with what, and after what. A run
-    /// that was estimated says it, so that its tasks can be held against those of a plan
-    /// made later.
+    /// Digest of its shape: which tasks are requested at which place, in which group and after
+    /// which tasks. The estimate of a run records it, so that its tasks can be compared with those
+    /// of a later plan.
     pub fn digest(&self) -> Digest {
         let node = |Node {
                         task,
@@ -247,7 +245,7 @@ impl Graph {
              }: &Group| { serde_json::to_value((kind, width, site, parent)).ok() };
         let nodes: Vec<_> = self.tasks.iter().map(node).collect();
         let groups: Vec<_> = self.groups.iter().map(group).collect();
-        // Made of texts and numbers: nothing that cannot be written.
+        // Made of texts and numbers, so serialisation cannot fail.
         Digest::of(
             serde_json::to_string(&(&self.name, nodes, groups))
                 .unwrap_or_default()
@@ -255,8 +253,8 @@ impl Graph {
         )
     }
 
-    /// Counts the results that prompts hold, which stand in them as `{{t3}}`:
-    /// `result_tokens` says about how long the result of a task is.
+    /// Adds the lengths of results in prompts, which are marks such as `{{t3}}`: `result_tokens`
+    /// gives the approximate length of a task's result.
     pub fn count_results(&mut self, result_tokens: impl Fn(&Assigned) -> u64) {
         let results: Vec<u64> = self
             .tasks
@@ -272,7 +270,7 @@ impl Graph {
 }
 
 impl Node {
-    /// What people call it: its label, or the beginning of its prompt.
+    /// Its label, or the beginning of its prompt.
     pub fn label(&self) -> String {
         self.task.title()
     }

@@ -1,7 +1,6 @@
-//! What can be said of a flow before it runs.
+//! What can be known of a flow before it runs.
 //!
-//! The [`Graph`] is what a flow asks for when it is run against placeholders;
-//! everything else here reads it.
+//! The [`Graph`] is what a flow requests when it runs on placeholders; all else is derived from it.
 
 pub mod graph;
 pub mod forecast;

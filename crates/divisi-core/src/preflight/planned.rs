@@ -1,4 +1,4 @@
-//! The graph of a plan, whose shape needs no placeholders to be seen.
+//! The graph of a plan, which needs no placeholders.
 
 use super::{Assigned, Graph, Node, Site, Use};
 use crate::plan::{Plan, references, render};
@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 /// The graph of a plan.
 ///
-/// `assign` says what the words of a task mean, `site` where the task at a place
-/// of the plan stands. Tasks are in the order of their waves, so a place of the
-/// graph is not the place in the plan; labels are the same.
+/// `assign` resolves the options of a task; `site` gives the line of the task at an index of the
+/// plan. Tasks are ordered by waves, so an index of the graph is not an index of the plan; labels
+/// are the same.
 pub fn of_plan(
     name: impl Into<Arc<str>>,
     plan: &Plan,
@@ -95,7 +95,7 @@ pub fn of_plan(
     }
 }
 
-/// The tasks that no other waits for.
+/// The tasks that no task waits for.
 fn last(nodes: &[Node]) -> Vec<usize> {
     let waited: BTreeSet<usize> = nodes.iter().flat_map(|node| &node.waits).copied().collect();
     (0..nodes.len())
@@ -103,7 +103,7 @@ fn last(nodes: &[Node]) -> Vec<usize> {
         .collect()
 }
 
-/// About what `gather()` asks.
+/// The approximate prompt of `gather()`.
 fn gathered(prompt: &str, nodes: &[Node]) -> String {
     let parts = nodes
         .iter()
@@ -116,8 +116,8 @@ fn gathered(prompt: &str, nodes: &[Node]) -> String {
         .join("\n\n")
 }
 
-/// For each task of a plan, all that it needs, directly or through others: a
-/// bit for each, because plans may be long.
+/// For each task of a plan the set of its direct and indirect needs, as bits, because plans may be
+/// long.
 struct Behind {
     words: usize,
     bits: Vec<u64>,
@@ -141,7 +141,7 @@ impl Behind {
         behind
     }
 
-    /// Those needs that are not behind another one.
+    /// The needs that are not implied by another need.
     fn direct<'a>(&'a self, needs: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
         let is_behind = |need: usize, other: usize| {
             self.bits[other * self.words + need / 64] >> (need % 64) & 1 == 1

@@ -1,36 +1,36 @@
-//! Requests that cost more or less than usual, by how they were served.
+//! Requests billed above or below the list price, by how they were served.
 
 use crate::PicoUsd;
 use serde::{Deserialize, Serialize};
 
 /// How a request was served, as far as its price depends on it.
 ///
-/// It is read from the reply, not from the request: what was asked for may not
-/// have been granted. The default is a request at the list price.
+/// It is read from the reply, because a request for a service may not have been granted. The
+/// default is a request at the list price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Billing {
-    /// At which service.
+    /// The service level.
     pub service: Service,
     /// Whether it was kept within the United States.
     pub us_only: bool,
-    /// How often the vendor searched the web for it. No request of ours asks for that, but
-    /// gateways and accounts can be set up to.
+    /// Number of web searches by the vendor. divisi never requests them, but gateways and accounts
+    /// can be configured to.
     #[serde(skip_serializing_if = "is_zero")]
     pub searches: u32,
 }
 
-/// What a search of the web costs, beside its tokens: the price of OpenAI and Anthropic. Others
-/// ask for as much or less.
+/// Price of a web search besides its tokens, as charged by OpenAI and Anthropic. Others charge as
+/// much or less.
 const SEARCH: PicoUsd = PicoUsd(PicoUsd::DOLLAR.0 / 100);
 
 impl Billing {
-    /// What the vendor did for the request beside reading and writing tokens.
+    /// Cost besides tokens.
     pub(super) fn beside(&self) -> PicoUsd {
         PicoUsd(SEARCH.0.saturating_mul(u64::from(self.searches)))
     }
 
-    /// How requests of ours may be served without our having asked for it.
+    /// The ways in which a vendor may serve a request without being asked.
     pub const UNASKED: [Self; 2] = [
         Self {
             service: Service::Standard,
@@ -45,37 +45,37 @@ impl Billing {
     ];
 }
 
-/// The services that vendors sell the same model by.
+/// Service levels at which vendors sell the same model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
-    /// The usual one.
+    /// The default.
     #[default]
     Standard,
     /// Answered within a day.
     Batch,
     /// Answered when there is room.
     Flex,
-    /// Answered before others.
+    /// Answered with priority.
     Priority,
-    /// Written faster.
+    /// Generated faster.
     Fast,
 }
 
-/// By how much a request's price changes with how it was served, in thousandths.
-/// The default is what most vendors ask for.
+/// Price factors in thousandths, by how a request was served. The defaults are what most vendors
+/// charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Factors {
-    /// Of a request in a batch.
+    /// For a batch request.
     pub batch: u32,
-    /// Of one that waited for room.
+    /// For a request that waited for capacity.
     pub flex: u32,
-    /// Of one that went before others.
+    /// For a prioritised request.
     pub priority: u32,
-    /// Of one that was written faster.
+    /// For a faster one.
     pub fast: u32,
-    /// Of one kept within the United States; on top of the others.
+    /// For one kept within the United States; multiplies the others.
     pub us_only: u32,
 }
 
@@ -95,10 +95,10 @@ impl Default for Factors {
 }
 
 impl Factors {
-    /// The most that what costs `list` may cost without our having asked for it:
-    /// accounts can be set up to keep every request within the United States.
-    /// Services are another matter. Those are bought, and requests of ours name
-    /// the usual one where a vendor lets an account choose another.
+    /// The largest price that a request with list price `list` may have without its options asking
+    /// for it: an account may keep every request within the United States. Service levels are not
+    /// included: they are bought, and requests name the default one where an account could choose
+    /// another.
     pub fn dearest(&self, list: PicoUsd) -> PicoUsd {
         Billing::UNASKED
             .map(|billing| self.apply(list, billing))
@@ -107,8 +107,7 @@ impl Factors {
             .unwrap_or(list)
     }
 
-    /// What a request costs that would cost `list` as usual. A fraction of a
-    /// picodollar counts as one.
+    /// The price of a request with list price `list`, rounded up to a picodollar.
     pub fn apply(&self, list: PicoUsd, billing: Billing) -> PicoUsd {
         let service = match billing.service {
             Service::Standard => UNCHANGED,
@@ -123,7 +122,7 @@ impl Factors {
             UNCHANGED
         };
         let thousandths = u128::from(service) * u128::from(place);
-        // 64 bits of money and twice 32 of factors could pass 128 bits.
+        // 64 bits of money and twice 32 of factors could exceed 128 bits.
         let scaled = u128::from(list.0).saturating_mul(thousandths);
         let cost = scaled.div_ceil(u128::from(UNCHANGED) * u128::from(UNCHANGED));
         PicoUsd(cost.try_into().unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! What a model's tokens cost, by class.
+//! Prices of a model's tokens, by class.
 
 mod billing;
 mod names;
@@ -9,11 +9,11 @@ pub use names::is_same_model;
 use crate::{PicoUsd, Usage};
 use serde::{Deserialize, Serialize};
 
-/// A sort of token that has a price of its own.
+/// A class of tokens with its own price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenClass {
-    /// Prompt tokens that no cache has to do with.
+    /// Prompt tokens neither written to a cache nor read from one.
     Input,
     /// Prompt tokens written to the five-minute cache.
     #[serde(rename = "cache_write_5m")]
@@ -28,7 +28,7 @@ pub enum TokenClass {
 }
 
 impl TokenClass {
-    /// All of them, in the order in which they are shown.
+    /// All classes, in display order.
     pub const ALL: [Self; 5] = [
         Self::Input,
         Self::CacheWrite5m,
@@ -37,7 +37,7 @@ impl TokenClass {
         Self::Output,
     ];
 
-    /// How many tokens of this class there are in `usage`.
+    /// Number of tokens of this class in `usage`.
     pub fn of(self, usage: &Usage) -> u64 {
         match self {
             Self::Input => usage.input,
@@ -52,7 +52,7 @@ impl TokenClass {
 /// Price of one token of each class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rates {
-    /// Prompt tokens that no cache has to do with.
+    /// Prompt tokens neither written to a cache nor read from one.
     pub input: PicoUsd,
     /// Prompt tokens written to the five-minute cache.
     pub cache_write_5m: PicoUsd,
@@ -76,12 +76,12 @@ impl Rates {
         }
     }
 
-    /// What the tokens of `class` in `usage` cost.
+    /// Cost of the tokens of `class` in `usage`.
     pub fn part(&self, class: TokenClass, usage: &Usage) -> PicoUsd {
         PicoUsd(class.of(usage).saturating_mul(self.of(class).0))
     }
 
-    /// What `usage` costs at these rates.
+    /// Cost of `usage` at these rates.
     pub fn cost(&self, usage: &Usage) -> PicoUsd {
         TokenClass::ALL
             .into_iter()
@@ -90,22 +90,22 @@ impl Rates {
     }
 }
 
-/// What one model costs at one moment.
+/// The price of one model at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelPrice {
     /// The rates of a request with a short prompt.
     pub base: Rates,
-    /// The rates of a whole request, output too, whose prompt has more tokens
-    /// than this; smallest threshold first.
+    /// Rates of a whole request, output included, whose prompt has more tokens than the threshold;
+    /// smallest threshold first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub above: Vec<(u64, Rates)>,
-    /// What a request costs that is not served as usual.
+    /// Factors for requests not served by default.
     #[serde(default, skip_serializing_if = "is_default")]
     pub factors: Factors,
 }
 
 impl ModelPrice {
-    /// The rates of a request with so many prompt tokens, cached ones included.
+    /// The rates of a request with this many prompt tokens, cached ones included.
     pub fn rates(&self, prompt_tokens: u64) -> &Rates {
         let reached = self
             .above
@@ -115,15 +115,14 @@ impl ModelPrice {
         reached.map_or(&self.base, |(_, rates)| rates)
     }
 
-    /// What one request costs that used this much and was served as usual. Not
-    /// for sums of requests: each has its own place among the thresholds.
+    /// Cost of one request with this usage at the default service. Not for sums of requests:
+    /// thresholds apply to each request by itself.
     pub fn cost(&self, usage: &Usage) -> PicoUsd {
         self.rates(usage.prompt()).cost(usage)
     }
 
-    /// The same for a request that was served as `billing` says. A fraction of
-    /// a picodollar counts as one, once for the request. Where tokens cost nothing, so
-    /// does all else: a server of one's own sends no bill.
+    /// Cost of one request served as `billing` says, rounded up to a picodollar once. If tokens are
+    /// free, so is everything else: a local server sends no bill.
     pub fn billed(&self, usage: &Usage, billing: Billing) -> PicoUsd {
         let tokens = self.factors.apply(self.cost(usage), billing);
         match self.base == Rates::default() {
@@ -133,10 +132,10 @@ impl ModelPrice {
     }
 }
 
-/// The price of one token, from that of a million.
+/// Converts a price per million tokens to one per token.
 ///
-/// `None` where it is no whole number of picodollars: nobody has published such
-/// a price, so it is a slip of the pen.
+/// `None` if that is not a whole number of picodollars: no vendor has such a price, so it is a
+/// typing error.
 pub fn per_token(per_million: PicoUsd) -> Option<PicoUsd> {
     per_million
         .0
@@ -225,7 +224,8 @@ mod tests {
     fn the_most_is_looked_for_among_all_rates_within_reach() {
         let most = |prompt, reply| TurnBound::of(&tiered(), prompt, reply).most().0;
         assert_eq!(most(100, 10), (100 * 20 + 10 * 50) * 11 / 10);
-        // A prompt counted from above may in fact be short, so the dearer step before it counts.
+        // A prompt counted from above may in fact be short, so the dearer rate below the threshold
+        // counts.
         assert_eq!(most(201, 10), (201 * 100 + 10 * 250) * 11 / 10);
         let at_home = ModelPrice {
             factors: Factors {
@@ -287,8 +287,8 @@ mod tests {
     }
 
     proptest! {
-        /// What is billed, after every factor that a request of ours can meet, was reserved:
-        /// also where the reply had less room than was wanted.
+        /// A bill never exceeds its reservation, with any factor that an unasked service may add
+        /// and also with a shortened reply.
         #[test]
         fn no_bill_is_above_its_reservation(
             price in any_price(),
@@ -298,7 +298,7 @@ mod tests {
             room in 0u64..50,
             left in 0u64..20_000_000_000,
         ) {
-            // Requests of ours ask for no hour-long cache.
+            // divisi requests no hour-long cache.
             let [input, cache_write_5m, cache_read] = parts;
             let prompt = Usage { input, cache_write_5m, cache_read, ..Usage::default() };
             let bound = TurnBound::of(&price, prompt.prompt() + room, longest);

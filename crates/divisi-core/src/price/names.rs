@@ -1,26 +1,26 @@
-//! Names of models, which vendors write in several ways.
+//! Compares model names, which vendors write in several ways.
 
-/// Fewest digits that make the end of a name a date or a version of the same
-/// model: `-0613`, `-20261007`, `-2026-10-07`, `-001`.
+/// Fewest digits at the end of a name that are a date or version of the same model: `-0613`,
+/// `-20261007`, `-2026-10-07`, `-001`.
 const VERSION_DIGITS_MIN: usize = 3;
 
-/// Whether a vendor that answers as `answered` answers for the model `asked`.
+/// Whether `answered` names the model `asked`.
 ///
-/// A date, a snapshot number or `latest` at the end of either makes no other
-/// model, nor do capitals or dots in place of dashes. A name that is empty says
-/// nothing, so it is no difference.
+/// A date, a snapshot number or `latest` at the end is ignored, and so are capitals and dots in
+/// place of dashes. An empty name counts as the same model, because it is no evidence of another
+/// one.
 pub fn is_same_model(asked: &str, answered: &str) -> bool {
     answered.is_empty() || asked == answered || stem(asked) == stem(answered)
 }
 
-/// The name without what only says which edition of the model it is.
+/// The name without its edition.
 fn stem(name: &str) -> String {
     let name = name.trim().to_lowercase().replace('.', "-");
     let name = name.split(['@', ':']).next().unwrap_or_default();
     let name = name.strip_suffix("-latest").unwrap_or(name);
     let end = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
     let version = &name[end.len()..];
-    // Parts of one or two digits at the front belong to the name: `-5-5-20261007`.
+    // Parts of one or two digits belong to the name: `-5-5` in `-5-5-20261007`.
     let mut keep = end.len();
     for part in version.split_inclusive('-') {
         let digits = part.trim_end_matches('-');

@@ -1,4 +1,4 @@
-//! How recorded events change a run: the only way its state changes.
+//! Applies recorded events to a run: the only way its state changes.
 
 use super::siblings::Siblings;
 use super::{InFlight, KeptTurn, Run, Session, Stage, TaskStage, TaskState, Waiting};
@@ -15,18 +15,18 @@ use crate::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// An event that cannot follow what has been applied before it.
+/// An event that cannot follow the events before it.
 ///
-/// A journal that holds one was not written by divisi, or was damaged.
+/// A journal with one was not written by divisi, or is damaged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the journal holds an event that cannot follow: {0}")]
 pub struct IllegalEvent(pub String);
 
 impl Run {
-    /// Makes one recorded event true.
+    /// Applies one recorded event.
     ///
-    /// Live and in replay the same code runs. `at` is when the event was
-    /// decided. Fails, and changes nothing, if the event cannot follow.
+    /// Live runs and replays use the same code. `at` is when the event was decided. Fails, and
+    /// changes nothing, if the event cannot follow.
     pub fn apply(&mut self, at: Timestamp, event: &Event) -> Result<(), IllegalEvent> {
         if !self.can_follow(event) {
             let told = format!("{event:?}");
@@ -165,8 +165,8 @@ impl Run {
         Ok(())
     }
 
-    /// Takes what is under way for lost, as a resume will record it: for those who
-    /// look at a run whose process has died. Nothing of it is in the journal yet.
+    /// Counts attempts in flight as lost, as a resume will record: for displaying a run whose
+    /// process has died. The journal does not contain these events yet.
     pub fn assume_dead(&mut self) -> Result<(), IllegalEvent> {
         let at = self.span.latest();
         self.lost()
@@ -174,8 +174,8 @@ impl Run {
             .try_for_each(|event| self.apply(at, event))
     }
 
-    /// Whether such an event can follow where the run stands; what it says of
-    /// its task or attempt is checked where it is applied.
+    /// Whether an event of this sort can follow in the present stage; its task and attempt are
+    /// checked where it is applied.
     pub(super) fn can_follow(&self, event: &Event) -> bool {
         let idle = self.in_flight.is_empty();
         match event {
@@ -194,7 +194,7 @@ impl Run {
             | Event::SuspensionAnswered { .. }
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. } => self.is_alive(),
-            // Of two requests, the one that is given up ends first.
+            // A hedge must end before its attempt does.
             Event::TurnEnded { attempt, .. }
             | Event::AttemptSuspended { attempt, .. }
             | Event::AttemptEnded { attempt, .. } => {
@@ -203,7 +203,7 @@ impl Run {
             Event::TurnHedged { attempt, reserved } => {
                 self.stage == Stage::Running && self.holds_hedge(*attempt, *reserved)
             }
-            // Reserving what does not fit would break the promise that counts most.
+            // A reservation above the budget would break the cap, the most important promise.
             Event::AttemptScheduled {
                 attempt, reserved, ..
             }
@@ -211,7 +211,7 @@ impl Run {
                 attempt, reserved, ..
             } => self.stage == Stage::Running && self.holds(*attempt, *reserved),
             Event::SoftLimitReached { .. } => self.stage == Stage::Running,
-            // Whatever it was to rest for, it does not go on by itself after this.
+            // Replaces any other reason, so that the run does not continue by itself.
             Event::ParkingStarted {
                 reason: ParkReason::Overcharged { .. },
             } => match &self.stage {
@@ -232,8 +232,8 @@ impl Run {
         }
     }
 
-    /// Whether all budgets hold this for an attempt. What is wrong with an
-    /// unknown one is told where it is applied.
+    /// Whether all budgets allow this for an attempt. An unknown attempt is reported where the
+    /// event is applied.
     fn holds(&self, attempt: AttemptId, reserved: PicoUsd) -> bool {
         let left = |task: &TaskState| task.own_left().min(self.left_without(attempt));
         self.task(attempt.task)
@@ -279,7 +279,7 @@ impl Run {
                     outcome: Outcome::Failed(_),
                     ..
                 } => !resumed.reopen_failed,
-                // Never tried or stopped by a person: not finished work.
+                // Skipped or cancelled, so it is not finished work.
                 TaskStage::Ended {
                     outcome: Outcome::Skipped { .. } | Outcome::Cancelled,
                     ..
@@ -296,7 +296,7 @@ impl Run {
         }
     }
 
-    /// The caps of an execution; nothing waits when it begins.
+    /// Sets the caps of an execution, at whose beginning no task waits.
     fn apply_caps(&mut self, caps: &Caps) {
         self.caps = caps.clone();
         self.warned = false;
@@ -319,7 +319,7 @@ impl Run {
         }
     }
 
-    /// Caps a phase. Those of its tasks that wait already change their place.
+    /// Caps a phase. Tasks of it that already wait move to its own pool.
     fn cap_phase(&mut self, phase: &Arc<str>, cap: PicoUsd) {
         let is_in = |id: &TaskId| self.tasks[*id].facts.phase.as_ref() == Some(phase);
         let moving: Vec<TaskId> = match self.budgets.is_capped(Some(phase)) {
@@ -410,7 +410,7 @@ impl Run {
             self.saved += task.cost();
             self.counts.count(outcome);
         } else if matches!(task.stage, TaskStage::Suspended(_)) {
-            // It waits for the same as before.
+            // A suspended task keeps its stage and waits for the same as before.
             task.sibling = self.siblings.join(&task.facts);
             self.siblings.started(&mut task.sibling);
             self.counts.open += 1;
@@ -476,18 +476,16 @@ impl Run {
         Ok(())
     }
 
-    /// Adds results to the reply that called for them, the last one of the model
-    /// that is being asked. An attempt that went on from kept replies may have
-    /// none to add.
+    /// Adds tool results to the reply that called them: the last one of the current model. An
+    /// attempt that continued from kept replies may have none to add.
     fn keep_tool_results(&mut self, task: TaskId, results: Option<&Content>) {
         if let (Some(turn), Some(results)) = (self.last_turn(task), results) {
             turn.tool_results = Some(results.clone());
         }
     }
 
-    /// Counts the end of an attempt for the reply whose calls had no results yet:
-    /// those are carried out first by the next one. An attempt that has ended in
-    /// another way than with its process shows that they can be.
+    /// Counts crashes for the reply whose calls have no results yet, which the next attempt
+    /// executes first. Any other end shows that the calls can be executed, and resets the count.
     fn count_death(&mut self, task: TaskId, failure: Option<&Failure>) {
         let has_died = failure.is_some_and(|failure| failure.class == FailureClass::Lost);
         if let Some(turn) = self
@@ -502,7 +500,7 @@ impl Run {
         }
     }
 
-    /// The last kept reply of the model that is asked.
+    /// The last kept reply of the current model.
     fn last_turn(&mut self, task: TaskId) -> Option<&mut KeptTurn> {
         let task = &mut self.tasks[task];
         let asked = task.next_model().cloned();
@@ -534,8 +532,8 @@ impl Run {
         Ok(())
     }
 
-    /// A task has got what it asked for. That shows that there is quota again if
-    /// it had been refused for want of it: others may ask another vendor.
+    /// A reply for a task that was out of quota shows that there is quota again. Replies for other
+    /// tasks do not: they may come from another vendor.
     fn has_quota(&mut self, task: TaskId) {
         if std::mem::take(&mut self.tasks[task].out_of_quota) {
             self.wakes = 0;
@@ -580,7 +578,7 @@ impl Run {
         Ok(())
     }
 
-    /// Books what a task has used, for which `reserved` was set aside and is no longer.
+    /// Books the usage and cost of a task and releases `reserved`.
     fn book(
         &mut self,
         id: TaskId,

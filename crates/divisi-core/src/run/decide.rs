@@ -1,4 +1,4 @@
-//! What follows from what happens.
+//! Decides what follows from inputs.
 
 use super::{AttemptEnd, Bill, InFlight, Input, Report, Run, Stage, Submission};
 use crate::budget::{Grant, TurnBound};
@@ -15,7 +15,7 @@ use crate::{
 use std::sync::Arc;
 
 impl Run {
-    /// Decides what follows from `input`. Nothing is true until applied.
+    /// Decides which events follow from `input`. The state changes only when they are applied.
     pub fn decide(&self, now: Timestamp, input: Input) -> Vec<Event> {
         match input {
             Input::Start { .. } if self.stage != Stage::Unstarted => vec![],
@@ -54,7 +54,7 @@ impl Run {
                 Stage::Replaying => vec![self.caught_up()],
                 _ => vec![],
             },
-            // Nothing is said or asked for before the start and after the end.
+            // Ignored before the start and after the end of the run.
             Input::Submit(_)
             | Input::Phase { .. }
             | Input::Log(_)
@@ -95,7 +95,7 @@ impl Run {
             },
             Input::FlowEnded(result) => match self.flow_ended {
                 Some(_) => vec![],
-                // It waits for nothing more, so it has caught up.
+                // A flow that ends while replaying waits for nothing, so it has caught up.
                 None if self.stage == Stage::Replaying => {
                     vec![self.caught_up(), Event::FlowEnded { result }]
                 }
@@ -115,7 +115,7 @@ impl Run {
                         reason: ParkReason::Asked,
                     }]
                 }
-                // Parked it is; from now on it does not go on by itself.
+                // Stays parked, but no longer continues by itself.
                 Stage::Parked(reason) if self.waits_until().is_some() => {
                     vec![Event::RunParked {
                         reason: reason.clone(),
@@ -146,7 +146,7 @@ impl Run {
         let (occurrence, known) = self.keys.next(&key);
         if let Some(task) = known {
             let known = &self.tasks[task];
-            // What is set aside for one that is suspended stands where it was set aside.
+            // A suspended task keeps the phase in which its reservation is booked.
             let is_suspended = matches!(known.stage, TaskStage::Suspended(_));
             let facts = (*known.facts != facts && !is_suspended).then(|| Arc::new(facts));
             let mut events = vec![Event::TaskClaimed { task, facts }];
@@ -184,8 +184,8 @@ impl Run {
         events
     }
 
-    /// What follows when a reply costs more than was set aside for its request:
-    /// nothing new starts, because what others may cost is not known either.
+    /// Parks the run when a reply costs more than its reservation: the bounds of other requests may
+    /// be wrong as well.
     fn overcharge(
         &self,
         attempt: AttemptId,
@@ -207,9 +207,8 @@ impl Run {
         (cost > reserved && self.can_follow(&event)).then_some(event)
     }
 
-    /// What carries out an attempt says how far it is. One that costs more than was set
-    /// aside for it has had its share: it ends, and so does its task, because another
-    /// attempt would cost as much.
+    /// Applies a report of an executor. An attempt that costs more than its reservation ends, and
+    /// so does its task, because another attempt would cost as much.
     fn reported(
         &self,
         attempt: AttemptId,
@@ -272,7 +271,7 @@ impl Run {
             return vec![];
         };
         let task = &self.tasks[attempt.task];
-        // What is given up with this may be billed.
+        // The hedge given up with this order may still be billed.
         let own_left = task
             .own_left()
             .saturating_sub(in_flight.hedged.unwrap_or_default());
@@ -280,7 +279,7 @@ impl Run {
         let granted = match bound.fit(own_left) {
             None => return self.out_of_own_budget(attempt, tool_results, bound),
             Some(wanted) if wanted.reserved <= left => Some(wanted),
-            // Others under way may leave more than they have set aside.
+            // Other attempts in flight may release part of their reservations.
             Some(_) if self.in_flight.len() > 1 => None,
             Some(_) => bound.fit(left.min(own_left)),
         };
@@ -319,7 +318,7 @@ impl Run {
         ]
     }
 
-    /// The end of a task whose own budget does not hold its next turn.
+    /// Ends a task whose own budget does not allow its next turn.
     fn out_of_own_budget(
         &self,
         attempt: AttemptId,
@@ -339,8 +338,8 @@ impl Run {
         events
     }
 
-    /// The end of a task whose attempt has failed for good, and of the wait of
-    /// its siblings where there is no hope for them either.
+    /// Ends a task that has failed for good, and parks the run if its cohort has no prospects
+    /// either.
     fn give_up(&self, id: TaskId, failure: Failure, events: &mut Vec<Event>) {
         let hopeless = self.hopeless(&self.tasks[id], &failure);
         events.push(Event::TaskEnded {
@@ -361,7 +360,7 @@ impl Run {
             .hint("raise `maxCost` of the task, or ask for less")
     }
 
-    /// The end of an attempt whose next turn some budget does not hold.
+    /// Ends an attempt whose next turn exceeds a budget.
     fn interrupted(
         &self,
         attempt: AttemptId,
@@ -475,7 +474,7 @@ impl Run {
         let task = &self.tasks[attempt.task];
         let mut events = Vec::with_capacity(3);
         events.extend(self.end_hedge(attempt, true));
-        // What is set aside for whatever else it has cost.
+        // The reservation for any other cost of the attempt.
         let mut left = in_flight.reserved;
         let mut overcharge = None;
         let unanswered = match end.last_turn {
@@ -509,7 +508,7 @@ impl Run {
         let id = attempt.task;
         match outcome {
             Ok(outcome) => events.push(Event::TaskEnded { task: id, outcome }),
-            // It waits for money, or for a stronger model.
+            // It continues when there is budget, or on a stronger model.
             Err(_) if end.next_turn.is_some() => {
                 events.push(Event::RetryPlanned { task: id, due: now });
             }
@@ -548,14 +547,14 @@ impl Run {
             }
         }
         if overcharge.is_some() {
-            // Of several reasons, the one that a person has to know.
+            // Of several reasons to park, the overcharge is the one the user must know.
             events.retain(|event| !matches!(event, Event::ParkingStarted { .. }));
         }
         events.extend(overcharge);
         events
     }
 
-    /// A refusal of a sort that is told for the first of an execution only.
+    /// A refusal that is recorded only once per execution.
     fn said_once(&self, refusal: Refusal, is_it: impl Fn(&Refusal) -> bool) -> Vec<Event> {
         match self.refused.keys().any(is_it) {
             true => vec![],
@@ -563,7 +562,7 @@ impl Run {
         }
     }
 
-    /// As much of a text of the flow as is kept.
+    /// Cuts a text of the flow to the permitted length.
     fn cut(&self, message: Arc<str>) -> Arc<str> {
         let most = self.limits.log_bytes_max as usize;
         match message.len() > most {
@@ -600,7 +599,7 @@ impl Run {
             return vec![];
         }
         let mut events = self.end_in_flight(FailureClass::Interrupted, "the run was cancelled");
-        // Nothing will be heard of what is outside, so it counts as what it may cost.
+        // The suspended work is abandoned, so it counts as its remaining reservation.
         let outside = self
             .suspended
             .iter()
@@ -620,13 +619,12 @@ impl Run {
         events
     }
 
-    /// What a resume records of the attempts that were under way when a process died.
+    /// The events by which a resume ends attempts that were in flight when the process died.
     pub(super) fn lost(&self) -> Vec<Event> {
         self.end_in_flight(FailureClass::Lost, "the process that ran it died")
     }
 
-    /// Ends every attempt under way. Each may have a request out, so each is
-    /// settled at its reservation.
+    /// Ends every attempt in flight at its reservation, because each may have a request out.
     fn end_in_flight(&self, class: FailureClass, message: &str) -> Vec<Event> {
         let end = |(&attempt, in_flight): (&AttemptId, &super::InFlight)| {
             let ended =
@@ -636,8 +634,8 @@ impl Run {
         self.in_flight.iter().flat_map(end).collect()
     }
 
-    /// What the budgets hold for the next turn of `attempt`: what is still
-    /// reserved for its last one is free again with this one.
+    /// The budget for the next turn of `attempt`: its present reservation is released by the order
+    /// of that turn.
     pub(super) fn left_without(&self, attempt: AttemptId) -> PicoUsd {
         let reserved = self
             .in_flight
@@ -647,7 +645,7 @@ impl Run {
         self.budgets.left_without(phase, reserved)
     }
 
-    /// Whether it has begun and is not over.
+    /// Whether the run has begun and not ended.
     pub(super) fn is_alive(&self) -> bool {
         !matches!(self.stage, Stage::Unstarted | Stage::Ended(_))
     }
@@ -667,7 +665,7 @@ impl Run {
     }
 }
 
-/// The end of an attempt of which nothing more will be heard.
+/// The end of an attempt whose reservation is booked in full.
 fn ended_at_reservation(attempt: AttemptId, reserved: PicoUsd, failure: Failure) -> Event {
     Event::attempt_ended(attempt, Some(failure), reserved, reserved)
 }

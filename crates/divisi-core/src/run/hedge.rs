@@ -1,8 +1,8 @@
-//! Requests that are sent twice, because the first takes far longer than others.
+//! Hedged requests: a second copy is sent because the first takes far longer than comparable
+//! requests.
 //!
-//! Both ask for the same, so the second may cost as much as the first, and that
-//! is set aside before it leaves. Whichever is answered well first is the turn;
-//! the other one is given up, and may be billed all the same.
+//! The second may cost as much as the first, so as much is reserved before it is sent. The first
+//! good answer is used; the other request is abandoned and may still be billed.
 
 use super::apply::IllegalEvent;
 use super::{Run, Stage};
@@ -10,7 +10,7 @@ use crate::budget::Spent;
 use crate::{AttemptId, Event, PicoUsd};
 
 impl Run {
-    /// The order to send the request of an attempt once more, where that is allowed.
+    /// Orders the hedge of an attempt, if that is allowed.
     pub(super) fn hedge(&self, attempt: AttemptId) -> Vec<Event> {
         let Some(in_flight) = self.in_flight.get(&attempt) else {
             return vec![];
@@ -26,7 +26,7 @@ impl Run {
         }
     }
 
-    /// The end of the request that is given up of two, if there are two.
+    /// Ends the hedge of an attempt, if it has one.
     pub(super) fn end_hedge(&self, attempt: AttemptId, billed: bool) -> Option<Event> {
         let reserved = self.in_flight.get(&attempt)?.hedged?;
         Some(Event::HedgeEnded {
@@ -35,8 +35,7 @@ impl Run {
         })
     }
 
-    /// What an attempt does next with these events. Of two requests under way, one
-    /// is given up first.
+    /// Puts the end of the hedge, if there is one, before these events.
     pub(super) fn after_hedge(
         &self,
         attempt: AttemptId,
@@ -48,8 +47,8 @@ impl Run {
             .collect()
     }
 
-    /// Whether all budgets hold a second request beside the first, and there is
-    /// none yet. What is wrong with an unknown attempt is told where it is applied.
+    /// Whether all budgets allow a second copy besides the first, and there is none yet. An unknown
+    /// attempt is reported where the event is applied.
     pub(super) fn holds_hedge(&self, attempt: AttemptId, reserved: PicoUsd) -> bool {
         let (Some(in_flight), Some(task)) = (self.in_flight.get(&attempt), self.task(attempt.task))
         else {

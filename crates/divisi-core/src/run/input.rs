@@ -1,4 +1,4 @@
-//! What happens to a run.
+//! The inputs of a run.
 
 use crate::budget::TurnBound;
 use crate::event::{
@@ -9,73 +9,70 @@ use crate::retry::QuotaWait;
 use crate::{AttemptId, Content, Failure, Key, Limits, Millis, Outcome, PicoUsd, TaskId, Usage};
 use std::sync::Arc;
 
-/// Something that happens to a run.
+/// Something that happened to a run.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The run begins.
     Start {
         /// The flow's name.
         name: Arc<str>,
-        /// What is executed.
+        /// The flow to execute.
         flow: FlowSource,
-        /// How large it may grow.
+        /// Limits on its size.
         limits: Limits,
-        /// How much may be spent.
+        /// Limits on its cost.
         caps: Caps,
     },
-    /// The run goes on, in another process or after an edit. Attempts still in
-    /// flight are lost: whoever carried them out is gone.
+    /// The run continues, in another process or after an edit. Attempts still in flight are lost
+    /// with the process that carried them out.
     Resume {
-        /// What is executed now.
+        /// The flow to execute now.
         flow: FlowSource,
-        /// How large it may grow now.
+        /// Limits on its size from now on.
         limits: Limits,
-        /// How much may be spent now.
+        /// Limits on its cost from now on.
         caps: Caps,
-        /// Whether tasks that have failed are tried again.
+        /// Whether failed tasks are tried again.
         reopen_failed: bool,
     },
-    /// The flow waits, and the journal can answer none of what it waits for.
+    /// The flow waits, and the journal has no further answer for it.
     CaughtUp,
-    /// The flow asks for a task. The first event decided is `TaskSubmitted` or
-    /// `TaskClaimed`; `Refused` is when the run has as many tasks as it may
-    /// have, and there is none when it is over.
+    /// The flow requests a task. The first event decided is `TaskSubmitted` or `TaskClaimed`; it is
+    /// `Refused` if the run has reached its number of tasks, and there is none after its end.
     Submit(Box<Submission>),
-    /// An attempt wants to send a further request. Decides `TurnScheduled`, or
-    /// ends the attempt when the run is parking or a budget is too small.
-    /// What is still reserved for the attempt is released, so the request
-    /// before must have been answered, or never sent.
+    /// An attempt orders a further request. Decides `TurnScheduled`, or ends the attempt if the run
+    /// is parking or a budget is too small. The attempt's present reservation is released, so the
+    /// previous request must have been answered, or never sent.
     TurnWanted {
         /// Which attempt.
         attempt: AttemptId,
-        /// Results of the tools that the last reply called; `None` where they are kept.
+        /// Results of the tools called by the last reply; `None` if they are kept already.
         tool_results: Option<Content>,
-        /// The calls that those are of.
+        /// The calls that gave these results.
         tools: Vec<ToolCall>,
-        /// What the request may cost.
+        /// Bound of the request.
         bound: TurnBound,
     },
-    /// An attempt wants to send its request a second time, because the first
-    /// takes far longer than others. Decides `TurnHedged`; nothing, when the run
-    /// is parking, a budget is too small, that was done already, or the request
-    /// has been answered.
+    /// An attempt orders a hedge of its request, because that takes far longer than comparable
+    /// ones. Decides `TurnHedged`, or nothing if the run is parking, a budget is too small, the
+    /// request is hedged already, or it has been answered.
     HedgeWanted {
         /// Which attempt.
         attempt: AttemptId,
     },
-    /// One of an attempt's two requests for the same has ended, and its reply is
-    /// not used. Where nobody says so, it ends with the other one, as billed.
+    /// One of the two copies of a request has ended and its reply is not used. Without this input
+    /// it ends together with the other copy, as billed.
     HedgeEnded {
         /// Which attempt.
         attempt: AttemptId,
         /// Whether it may be billed.
         billed: bool,
     },
-    /// A reply has arrived that is not the attempt's last.
+    /// A reply has been received that is not the attempt's last.
     TurnEnded {
         /// Which attempt.
         attempt: AttemptId,
-        /// What was asked and answered.
+        /// The request and its reply.
         turn: Box<Turn>,
     },
     /// An attempt has ended.
@@ -85,103 +82,101 @@ pub enum Input {
         /// How.
         end: Box<AttemptEnd>,
     },
-    /// What carries out an attempt says how far it is. Decides `AttemptReported`, and the
-    /// end of the task where it costs more than was set aside for the attempt; nothing,
-    /// where it says nothing new.
+    /// An executor reports usage or a handle. Decides `AttemptReported`, and the end of the task if
+    /// the cost exceeds the attempt's reservation; nothing, if the report is empty.
     AttemptReports {
         /// Which attempt.
         attempt: AttemptId,
-        /// What it says.
+        /// The report.
         report: Box<Report>,
     },
-    /// An attempt waits from now on for something outside of the process.
+    /// An attempt suspends: it waits for something outside of the process.
     AttemptSuspended {
         /// Which attempt.
         attempt: AttemptId,
-        /// For what.
+        /// What it waits for.
         suspension: Box<Suspension>,
     },
-    /// What a suspended task waits for has come. Decides how its attempt ends, also where
-    /// the run is parked and nothing drives it; nothing, where the task waits for nothing.
+    /// The answer for a suspended task. Decides the end of its attempt, even if the run is parked
+    /// and nothing drives it; nothing, if the task does not wait.
     Resolve {
         /// Which task.
         task: TaskId,
         /// How its attempt ends.
         end: Box<AttemptEnd>,
     },
-    /// What a suspended attempt has asked is answered, and its executor goes on with that
-    /// in another attempt. Decides nothing where the task does not wait for such an answer.
+    /// The answer to a question of a suspended attempt, with which its executor continues in a
+    /// further attempt. Decides nothing if the task does not wait for such an answer.
     Answer {
         /// Which task.
         task: TaskId,
         /// The answer: JSON text.
         answer: Content,
     },
-    /// The flow waits, and has been given every answer there is: a run of which all the
-    /// rest is suspended parks.
+    /// The flow waits and has been given every answer: if all remaining tasks are suspended, the
+    /// run parks.
     FlowWaits,
-    /// A progress group begins.
+    /// A phase begins.
     Phase {
         /// Its title.
         title: Arc<str>,
-        /// Most that its tasks may spend, where the flow says so.
+        /// Cap of its tasks, if the flow sets one.
         cap: Option<PicoUsd>,
     },
-    /// Something that was asked for was not done, which the run could not see.
+    /// Something was requested and not done, outside of the run's own limits.
     Refused {
-        /// What, and why not.
+        /// What was refused, and why.
         refusal: Refusal,
         /// How often.
         count: u32,
     },
-    /// The flow has ended, and exceptions in it had no handler.
+    /// The flow has ended with exceptions that no handler caught.
     Uncaught {
         /// The first of them, with the line where it was thrown.
         message: Arc<str>,
         /// How many there were.
         count: u32,
     },
-    /// The flow says something.
+    /// The flow logs a message.
     Log(Arc<str>),
-    /// What the run is expected to cost and take, as its execution begins. What
-    /// an execution has been told already stands.
+    /// The estimate of the run, made as its execution begins. A second one in the same execution is
+    /// ignored.
     Estimate(Box<Estimate>),
     /// The flow has returned JSON text, or has failed.
     FlowEnded(Result<Content, Box<Failure>>),
-    /// A person wants the run to rest. One that waits to go on by itself stays
-    /// parked, whatever the time.
+    /// The user parks the run. A run that waits to continue by itself stays parked instead.
     Park,
-    /// The process that drives the run stays, and goes on by itself once there
-    /// may be quota again. Means nothing unless the run is parked for want of it.
+    /// The driving process stays, and continues once quota may be available again. Ignored unless
+    /// the run is parked for want of quota.
     Wait(QuotaWait),
-    /// A person wants the run to end at once.
+    /// The user ends the run at once.
     Cancel,
     /// Time has passed, or other inputs have been applied: start what may start.
     Tick,
 }
 
-/// A task on its way into a run.
+/// A task that a flow requests.
 #[derive(Clone, Debug)]
 pub struct Submission {
     /// Its identity.
     pub key: Key,
-    /// What the scheduler and the display need to know of it.
+    /// Its facts for the scheduler and the display.
     pub facts: TaskFacts,
     /// The whole task: JSON text.
     pub spec: Content,
-    /// Its outcome, where that is known without trying: it asks for what is not
-    /// there, or what it needs has failed.
+    /// Its outcome, if known without an attempt: it asks for something that does not exist, or a
+    /// task it needs has failed.
     pub outcome: Option<Outcome>,
-    /// After how many answers the flow asked for it; `None` where nothing tells, as of a
-    /// program that asks for several things at once.
+    /// Number of answers after which the flow requested it; `None` if unknown, as for programs that
+    /// request several tasks at once.
     pub asked_after: Option<u64>,
-    /// How it hangs together with what the flow asked for before, as far as the flow
-    /// tells. [`RunLoop`](crate::run_loop::RunLoop) adds which outcomes it had been given.
+    /// Its relation to earlier tasks, as far as the flow knows it.
+    /// [`RunLoop`](crate::run_loop::RunLoop) adds the number of outcomes given.
     pub edges: Edges,
 }
 
 impl Submission {
-    /// A task of which nothing else is to be said.
+    /// A submission without further edges.
     pub fn new(key: Key, facts: TaskFacts, spec: Content, outcome: Option<Outcome>) -> Self {
         Self {
             key,
@@ -194,23 +189,23 @@ impl Submission {
     }
 }
 
-/// What carries out an attempt says of it while it works.
+/// A report of an executor about its attempt.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Tokens since it last said so.
+    /// Tokens since the last report.
     pub usage: Usage,
     /// What they cost.
     pub bill: Bill,
-    /// By what its work is found again: JSON text.
+    /// Handle of its work: JSON text.
     pub handle: Option<Content>,
 }
 
-/// What is known of the bill for something.
+/// The bill for reported usage, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bill {
-    /// So much.
+    /// This amount.
     Of(PicoUsd),
-    /// Nothing: it may be all that is set aside.
+    /// Unknown: it may be the whole reservation.
     Unknown,
 }
 
@@ -219,33 +214,33 @@ pub enum Bill {
 pub struct AttemptEnd {
     /// The result as JSON text, or why there is none.
     pub result: Result<Content, Failure>,
-    /// Its last reply, where that has not been reported by itself.
+    /// Its last reply, if that has not been reported separately.
     pub last_turn: Option<Box<Turn>>,
-    /// Tokens that stand in none of its turns.
+    /// Tokens beyond its turns.
     pub usage: Usage,
     /// What those cost.
     pub cost: PicoUsd,
-    /// Whether a request was sent whose reply never came: it may be billed.
+    /// Whether a request without a reply was sent: it may be billed.
     pub unanswered: bool,
-    /// How long the vendor wants us to wait.
+    /// Time that the vendor asks to wait.
     pub retry_after: Option<Millis>,
-    /// What the vendor says about trying again.
+    /// The vendor's statement on whether to retry.
     pub should_retry: Option<bool>,
-    /// What its last request may cost with all the room it wants, where the
-    /// reply was cut off because the budget gave it less.
+    /// Bound of its last request with full room for the reply, if the reply was cut off because the
+    /// budget allowed less.
     pub next_turn: Option<TurnBound>,
-    /// What its check has against the result.
+    /// Findings of the check that refused the result.
     pub findings: Option<Content>,
-    /// How long it waited for its turn to send requests.
+    /// Total time it waited for permits.
     pub waited: Millis,
-    /// What for, as far as none of its turns says it.
+    /// The waits that none of its turns records.
     pub waits: Vec<Wait>,
-    /// The worktree of it that was kept.
+    /// Its worktree, if that was kept.
     pub worktree: Option<Box<Worktree>>,
 }
 
 impl AttemptEnd {
-    /// An end of which nothing else is to be said.
+    /// An end with this result and empty fields otherwise.
     pub fn of(result: Result<Content, Failure>) -> Self {
         Self {
             result,

@@ -1,8 +1,9 @@
-//! Which tasks ask for the same.
+//! Finds tasks with equal keys.
 
 use crate::{Key, TaskId};
 use std::collections::BTreeMap;
-// With 100,000 keys a tree takes several times as long as the rest of a task.
+// A hash map, because with 100,000 keys a tree would take several times as long as the rest of a
+// submission.
 #[expect(
     clippy::disallowed_types,
     reason = "looked up only, so its order is never seen"
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// The tasks of every key, and how many of them the current execution has asked for.
+/// The tasks of every key, and how many of them the current execution has requested.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Keys {
     #[expect(
@@ -29,7 +30,7 @@ struct First {
 }
 
 impl Keys {
-    /// Which occurrence of `key` is asked for next, and the task that it is, if known.
+    /// The occurrence number of the next task with `key`, and the task, if it is known.
     pub(super) fn next(&self, key: &Key) -> (u32, Option<TaskId>) {
         match self.first.get(key) {
             None => (0, None),
@@ -38,7 +39,7 @@ impl Keys {
         }
     }
 
-    /// Takes note that `task` is the next occurrence of `key`.
+    /// Registers `task` as the next occurrence of `key`.
     pub(super) fn claim(&mut self, key: Key, task: TaskId) {
         let first = self.first.entry(key).or_insert(First { task, claimed: 0 });
         if first.claimed > 0 {
@@ -47,7 +48,7 @@ impl Keys {
         first.claimed += 1;
     }
 
-    /// Begins an execution, which has asked for nothing yet.
+    /// Begins an execution, in which no task has been requested yet.
     pub(super) fn begin(&mut self) {
         for first in self.first.values_mut() {
             first.claimed = 0;

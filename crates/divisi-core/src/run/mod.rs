@@ -1,8 +1,8 @@
-//! A run: its state, what it decides and how events change it.
+//! A run: its state, its decisions, and the effect of events.
 //!
-//! A run is fed with tasks while it runs, by a script, a plan or a program;
-//! it does not know which. It knows nothing of results either, except whether
-//! there is one: what a result means for the next task is the flow's business.
+//! A run is fed with tasks while it runs, by a script, a plan or a program; it does not know which.
+//! It uses nothing of a result but whether there is one: what a result means for the next task is
+//! up to the flow.
 
 mod apply;
 mod decide;
@@ -39,7 +39,7 @@ use std::sync::Arc;
 use tasks::Tasks;
 use waiting::Waiting;
 
-/// One execution of a flow, as its journal tells it.
+/// One run of a flow, as recorded in its journal.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     name: Arc<str>,
@@ -48,12 +48,12 @@ pub struct Run {
     limits: Limits,
     caps: Caps,
     budgets: Budgets,
-    /// Whether it has been said that most of the budget is spent.
+    /// Whether `SoftLimitReached` was recorded in this execution.
     warned: bool,
     usage: Usage,
     tasks: Tasks,
     keys: Keys,
-    /// Which execution of the flow this is, from 1; a resume begins the next.
+    /// Number of the execution, from 1; a resume begins the next.
     execution: u32,
     counts: Counts,
     reused: u32,
@@ -61,80 +61,79 @@ pub struct Run {
     waiting: Waiting,
     siblings: Siblings,
     in_flight: BTreeMap<AttemptId, InFlight>,
-    /// How many of these are carried out by programs.
+    /// Number of programs among the attempts in flight.
     programs: usize,
-    /// Attempts that wait for something outside, and what stays reserved for each.
+    /// Suspended attempts, with the reservation kept for each.
     suspended: BTreeMap<AttemptId, PicoUsd>,
     outcomes: u32,
     phases: Vec<Arc<str>>,
-    /// What the flow has asked for together, as last recorded.
+    /// The flow's groups, as last recorded.
     groups: BTreeMap<u32, GroupBegan>,
     logs: u32,
-    /// What the current execution asked for and was not done, and how often.
+    /// What was refused in the current execution, and how often.
     refused: BTreeMap<Refusal, u64>,
-    /// The first exception of the current execution that had no handler, and how many.
+    /// The first uncaught exception of the current execution, and their number.
     uncaught: Option<(Arc<str>, u32)>,
-    /// What replies had cost above their reservations when it began.
+    /// Overcharges before this execution.
     over_before: PicoUsd,
     logged: BTreeSet<Digest>,
-    /// What it was expected to cost, and in which execution that was said.
+    /// The latest estimate, with its execution.
     estimate: Option<(u32, Estimate)>,
     flow_ended: Option<Result<Content, Box<Failure>>>,
-    /// When the parked run goes on by itself, if the process that drives it waits.
+    /// When a parked run continues by itself, if its process waits.
     wakes_at: Option<Timestamp>,
-    /// How often it has gone on by itself since there was quota for a task that
-    /// had been refused for want of it.
+    /// Number of wakes since quota was last available for a task that had been refused for want of
+    /// it.
     wakes: u32,
     started_at: Timestamp,
     ended_at: Timestamp,
     span: Span,
 }
 
-/// An attempt under way.
+/// An attempt in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct InFlight {
     /// Whether its latest request has not been answered yet.
     asks: bool,
-    /// Set aside for that one until then.
+    /// Reservation of that request, until it is answered.
     reserved: PicoUsd,
-    /// What it is said to have cost so far, of what was set aside before.
+    /// Cost reported so far, already taken out of the reservation.
     reported: PicoUsd,
-    /// Set aside for the same request sent a second time, until one of the two
-    /// has ended.
+    /// Reservation of the hedge, until one of the two copies has ended.
     hedged: Option<PicoUsd>,
 }
 
-/// Where a run stands.
+/// The stage of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Nothing has been recorded yet.
     #[default]
     Unstarted,
-    /// The flow is executed again; nothing starts until it has caught up.
+    /// The flow is executed again; no attempt starts until it has caught up.
     Replaying,
-    /// Tasks start.
+    /// Attempts start.
     Running,
-    /// Nothing new starts; what is in flight finishes.
+    /// No attempt starts; those in flight finish.
     Parking(ParkReason),
     /// Nothing happens until the run is resumed.
     Parked(ParkReason),
-    /// Over.
+    /// The run has ended.
     Ended(RunStatus),
 }
 
-/// Tasks of the current execution, by where they stand.
+/// Number of tasks of the current execution, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Ended with a result.
     pub ok: u32,
-    /// Ended without.
+    /// Ended without a result.
     pub failed: u32,
-    /// Never tried.
+    /// Never started.
     pub skipped: u32,
-    /// Stopped by a person.
+    /// Stopped by the user.
     pub cancelled: u32,
-    /// No outcome yet.
+    /// Without an outcome yet.
     pub open: u32,
 }
 
@@ -148,17 +147,17 @@ impl Counts {
         }
     }
 
-    /// All of them.
+    /// The sum.
     pub fn total(&self) -> u32 {
         self.ok + self.failed + self.skipped + self.cancelled + self.open
     }
 }
 
 impl Run {
-    /// Progress groups a run may have; more than anyone would scroll through.
+    /// Most phases of a run; more than a user would read.
     pub const PHASES_MAX: usize = 1_000;
 
-    /// A run of which nothing is known yet.
+    /// A run without events.
     pub fn new() -> Self {
         Self::default()
     }
@@ -173,23 +172,23 @@ impl Run {
         self.flow.as_ref()
     }
 
-    /// Where it stands.
+    /// Its stage.
     pub fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// How large it may grow.
+    /// The limits on its size.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Its money.
+    /// The money of the whole run.
     pub fn budget(&self) -> &Budget {
         &self.budgets.run
     }
 
-    /// The least cap under which one of the tasks that wait could start; `None`
-    /// where nothing waits that more money would help.
+    /// The least cap under which one of the waiting tasks could start; `None` if a higher cap would
+    /// help none of them.
     pub fn cap_least(&self) -> Option<PicoUsd> {
         let waiting = self.waiting.all().map(|id| &self.tasks[id]);
         let least = waiting
@@ -199,7 +198,7 @@ impl Run {
         Some(self.budgets.run.spent().total() + self.budgets.run.reserved + least)
     }
 
-    /// The money of its phases, of those that have spent something or have a cap.
+    /// The money of phases that have a cap or have spent something.
     pub fn phase_budgets(&self) -> impl Iterator<Item = (&Arc<str>, &Budget)> {
         self.budgets.phases.iter()
     }
@@ -209,33 +208,32 @@ impl Run {
         self.usage
     }
 
-    /// Tasks of the current execution, counted.
+    /// Number of tasks of the current execution, by state.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// What the flow asked for in the current execution and was not done, and how
-    /// often. What agents asked for stands with their tasks.
+    /// Requests of the flow that were refused in the current execution, and how often. Refused
+    /// tools are listed with their tasks.
     pub fn refused(&self) -> impl Iterator<Item = (&Refusal, u64)> {
         self.refused
             .iter()
             .map(|(refusal, count)| (refusal, *count))
     }
 
-    /// The first exception in the flow that had no handler, with its line, and how
-    /// many there were, in the current execution.
+    /// The first uncaught exception of the current execution with its line, and their number.
     pub fn uncaught(&self) -> Option<(&str, u32)> {
         self.uncaught
             .as_ref()
             .map(|(message, count)| (&**message, *count))
     }
 
-    /// What replies have cost in the current execution above what was set aside for them.
+    /// The overcharges of the current execution.
     pub fn overcharged(&self) -> PicoUsd {
         self.budgets.run.over.saturating_sub(self.over_before)
     }
 
-    /// How many tasks the current execution found in the journal with an outcome.
+    /// Tasks whose outcome the current execution took from the journal.
     pub fn reused(&self) -> u32 {
         self.reused
     }
@@ -245,12 +243,12 @@ impl Run {
         self.execution
     }
 
-    /// How many attempts are under way.
+    /// Number of attempts in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// Tasks of this execution that wait for something outside of the process.
+    /// Suspended tasks of this execution.
     pub fn suspended(&self) -> impl Iterator<Item = TaskId> {
         self.suspended
             .keys()
@@ -263,36 +261,35 @@ impl Run {
             .is_some_and(|task| task.claimed_in == self.execution)
     }
 
-    /// Whether the flow has asked for this before, so that asking again claims a task.
+    /// Whether the next request of this key claims a known task.
     pub fn knows(&self, key: &Key) -> bool {
         self.keys.next(key).1.is_some()
     }
 
-    /// What the flow has asked for together under this number, as last recorded.
+    /// The group with this number, as last recorded.
     pub fn group(&self, group: u32) -> Option<&GroupBegan> {
         self.groups.get(&group)
     }
 
-    /// Progress groups in the order in which they began.
+    /// The phases, in the order of their beginning.
     pub fn phases(&self) -> &[Arc<str>] {
         &self.phases
     }
 
-    /// What it was expected to cost and take when the latest execution began
-    /// that was estimated; `None` where none was.
+    /// The latest estimate; `None` if there is none.
     pub fn estimate(&self) -> Option<&Estimate> {
         self.estimate.as_ref().map(|(_, estimate)| estimate)
     }
 
-    /// What the flow returned, or why it failed; `None` while it goes on.
+    /// What the flow returned, or why it failed; `None` while it runs.
     pub fn result(&self) -> Option<Result<&Content, &Failure>> {
         self.flow_ended
             .as_ref()
             .map(|ended| ended.as_ref().map_err(|failure| failure.as_ref()))
     }
 
-    /// When it goes on by itself, if it is parked and the process that drives it
-    /// waits; whether that process still lives, a journal cannot tell.
+    /// When a parked run continues by itself, if its process waits. The journal does not show
+    /// whether that process still runs.
     pub fn waits_until(&self) -> Option<Timestamp> {
         self.wakes_at
             .filter(|_| matches!(self.stage, Stage::Parked(_)))
@@ -303,28 +300,28 @@ impl Run {
         self.started_at
     }
 
-    /// When it last parked or ended; the start of the run before that.
+    /// When it last parked or ended; before that, its start.
     pub fn ended_at(&self) -> Timestamp {
         self.ended_at
     }
 
-    /// How long it was at work, and how long at rest.
+    /// Its time at work and its time parked.
     pub fn span(&self) -> &Span {
         &self.span
     }
 
-    /// One task, if there is one of that number.
+    /// The task with this number, if it exists.
     pub fn task(&self, id: TaskId) -> Option<&TaskState> {
         self.tasks.get(id)
     }
 
-    /// All tasks that the current execution asked for, in order of submission.
+    /// The tasks requested in the current execution, in order of submission.
     pub fn tasks(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
         self.all_tasks()
             .filter(|(_, task)| task.claimed_in == self.execution)
     }
 
-    /// Tasks of earlier executions that the current one has not asked for.
+    /// The tasks of earlier executions that the current one has not requested.
     pub fn earlier_tasks(&self) -> impl Iterator<Item = (TaskId, &TaskState)> {
         self.all_tasks()
             .filter(|(_, task)| task.claimed_in != self.execution)
@@ -335,9 +332,8 @@ impl Run {
         self.tasks.iter()
     }
 
-    /// When to decide again even if nothing happens: the end of the first rest
-    /// of a task that the budget holds, or of the whole run's. Never past, once a
-    /// tick has nothing to add.
+    /// Earliest time at which [`Input::Tick`] may decide something: the next affordable retry, or
+    /// the end of the quota wait. Never in the past once a tick has decided nothing.
     pub fn wake_at(&self) -> Option<Timestamp> {
         if let Some(until) = self.waits_until() {
             return Some(until);
@@ -347,7 +343,7 @@ impl Run {
         }
         let mut resting = self.waiting.resting().filter(|(_, id)| self.has_slot(*id));
         if self.in_flight.is_empty() {
-            // With less room for its reply, if need be.
+            // With nothing in flight, a task may also start with a shorter reply.
             return resting
                 .find(|(_, id)| self.is_hopeful(*id))
                 .map(|(due, _)| due);
@@ -366,7 +362,7 @@ impl Run {
                 wanted.reserved <= self.budgets.left(task.facts.phase.as_ref())
             })
         };
-        // Behind too many that are too dear, the cheapest will do.
+        // If none of the first ones is affordable, the cheapest of all decides.
         first
             .find(fits)
             .map(|(due, _)| due)
@@ -374,7 +370,7 @@ impl Run {
     }
 
     fn slots_free(&self) -> usize {
-        // With no slot at all the run would wait for ever.
+        // At least one slot, because without any the run would wait for ever.
         (self.limits.in_flight_max.max(1) as usize).saturating_sub(self.in_flight.len())
     }
 

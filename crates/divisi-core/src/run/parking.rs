@@ -1,4 +1,4 @@
-//! What a run does while it rests.
+//! What a parked run does.
 
 use super::{Run, Stage};
 use crate::event::ParkReason;
@@ -6,7 +6,7 @@ use crate::retry::QuotaWait;
 use crate::{Event, Timestamp};
 
 impl Run {
-    /// Plans to go on without anybody's help, where that may help.
+    /// Plans to continue without the user, if the run is parked for want of quota.
     pub(super) fn wait(&self, now: Timestamp, wait: QuotaWait) -> Vec<Event> {
         match (self.rests_for_quota(), self.wakes_at) {
             (Some(reset), None) => vec![Event::WaitStarted {
@@ -16,7 +16,7 @@ impl Run {
         }
     }
 
-    /// Parks a run of which all the rest waits for something outside of the process.
+    /// Parks a run whose remaining tasks are all suspended.
     pub(super) fn rests_for_answers(&self) -> Option<Vec<Event>> {
         let tasks = self.suspended().count() as u32;
         let rests = self.stage == Stage::Running
@@ -34,7 +34,7 @@ impl Run {
         })
     }
 
-    /// Goes on when it is time.
+    /// Continues once the wait is over.
     pub(super) fn wake(&self, now: Timestamp) -> Vec<Event> {
         match self.waits_until() {
             Some(until) if until <= now => vec![Event::RunWoken],
@@ -42,8 +42,7 @@ impl Run {
         }
     }
 
-    /// When there is quota again, as far as that is known, in a run that is
-    /// parked for want of it.
+    /// If the run is parked for want of quota, when that is reset, as far as known.
     pub(super) fn rests_for_quota(&self) -> Option<Option<Timestamp>> {
         match &self.stage {
             Stage::Parked(ParkReason::Quota { until, .. }) => Some(*until),

@@ -1,4 +1,4 @@
-//! What follows from time alone: who starts, and when the run parks or ends.
+//! Decides what follows from time alone: which tasks start, and when the run parks or ends.
 
 use super::{Run, Stage, TaskStage};
 use crate::budget::{Budgets, Grant};
@@ -7,9 +7,9 @@ use crate::{Event, Failure, FailureClass, Outcome, PicoUsd, TaskId, Timestamp};
 use std::sync::Arc;
 
 impl Run {
-    /// Waiting tasks looked at in one decision for those that fit what is left
-    /// of the budget. Enough that smaller work behind larger goes in order, little
-    /// enough that a decision stays cheap.
+    /// Most waiting tasks examined in one decision for one that the budget allows. Enough that
+    /// smaller tasks behind larger ones usually keep their order, and few enough that a decision
+    /// stays cheap.
     pub const BUDGET_SCAN_MAX: usize = 1_024;
 
     pub(super) fn tick(&self, now: Timestamp) -> Vec<Event> {
@@ -38,11 +38,10 @@ impl Run {
         }
     }
 
-    /// The end of a run whose flow has ended, once nothing is under way.
+    /// Ends a run whose flow has ended, once nothing is in flight.
     ///
-    /// When the flow has returned, its last tasks still get their turn. When it
-    /// has failed, nobody waits for them: those not yet started are skipped, and
-    /// the run does not sit out its wait for quota.
+    /// If the flow has returned, its last tasks still start. If it has failed, their results are of
+    /// no use: those not yet started are skipped, and a wait for quota ends.
     fn ending(&self) -> Option<Vec<Event>> {
         let ended = self.flow_ended.as_ref()?;
         let goes_on = match self.stage {
@@ -90,7 +89,7 @@ impl Run {
         Some(events)
     }
 
-    /// Says once that most of the budget is spent.
+    /// Warns once that most of the budget is spent.
     fn soft_limit(&self) -> Option<Event> {
         let (cap, percent) = (self.caps.run?, self.caps.warn_percent?);
         let spent = self.budgets.run.spent().total();
@@ -99,11 +98,10 @@ impl Run {
             .then_some(Event::SoftLimitReached { spent, cap })
     }
 
-    /// Starts what may start, in order; what is too dear is passed by.
+    /// Starts tasks in order, passing over those that the budget does not allow.
     ///
-    /// With nothing under way, no money will come free: then the first that
-    /// fits with less room for its reply goes. When none does, nothing ever
-    /// will: the run parks.
+    /// With nothing in flight, no reservation will be released: then the first task that fits with
+    /// a shorter reply starts. If there is none, none will ever fit, and the run parks.
     fn schedule(&self, now: Timestamp) -> Vec<Event> {
         let slots_free = self.slots_free();
         if slots_free == 0 {
@@ -132,7 +130,7 @@ impl Run {
             }
         }
         if events.is_empty() && too_dear == Self::BUDGET_SCAN_MAX {
-            // Small work may stand further behind; the smallest goes first.
+            // All examined tasks were too dear; smaller ones may follow, so the cheapest starts.
             let rests =
                 |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
             let smallest = self
@@ -154,7 +152,8 @@ impl Run {
         events
     }
 
-    /// What follows when nothing is under way and nothing fits as it is.
+    /// Starts a task with a shorter reply, or parks, when nothing is in flight and no task fits in
+    /// full.
     fn squeeze_or_park(&self, now: Timestamp) -> Vec<Event> {
         let rests =
             |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
@@ -176,14 +175,14 @@ impl Run {
         ]
     }
 
-    /// The phase whose cap stops the first of those that wait, where the run's would not.
+    /// The phase whose cap stops the first waiting task, if the run's own cap would not.
     fn exhausted_phase(&self) -> Option<Arc<str>> {
         let first = &self.tasks[self.waiting.all().next()?];
         first.bound().fit(self.budgets.run.left())?;
         first.facts.phase.clone()
     }
 
-    /// A start with as much room for the reply as the budgets hold.
+    /// A start with as much room for the reply as the budgets allow.
     fn squeezed(&self, id: TaskId) -> Option<Grant> {
         let task = &self.tasks[id];
         self.wanted(id)?;
@@ -193,18 +192,18 @@ impl Run {
         )
     }
 
-    /// What the next attempt reserves where the budgets hold it; `None` where it can never start.
+    /// The full reservation of the next attempt; `None` if the task can never start.
     fn wanted(&self, id: TaskId) -> Option<Grant> {
         self.tasks[id].wanted().filter(|_| !self.is_uncovered(id))
     }
 
-    /// Whether it may cost anything, and a cap says that not all may be spent.
+    /// Whether its cost has no bound although a cap applies.
     fn is_uncovered(&self, id: TaskId) -> bool {
         let facts = &self.tasks[id].facts;
         facts.is_open_ended() && self.budgets.limit(facts.phase.as_ref())
     }
 
-    /// The end of a task that can never start.
+    /// Ends a task that can never start.
     fn cannot_start(&self, task: TaskId) -> Event {
         let failure = match self.is_uncovered(task) {
             true => Failure::new(
@@ -220,12 +219,12 @@ impl Run {
         }
     }
 
-    /// Whether a waiting task can start, or be ended, as the budgets are.
+    /// Whether a waiting task can start, or be ended, with the present budgets.
     pub(super) fn is_hopeful(&self, id: TaskId) -> bool {
         self.squeezed(id).is_some() || self.wanted(id).is_none()
     }
 
-    /// The start of the next attempt, reserved in `budgets`.
+    /// Starts the next attempt, with its reservation in `budgets`.
     fn attempt(&self, id: TaskId, grant: Grant, budgets: &mut Budgets) -> Event {
         let task = &self.tasks[id];
         let Grant {

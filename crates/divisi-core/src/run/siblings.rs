@@ -1,15 +1,13 @@
-//! Tasks of one sort, and whether there is hope for those of them that wait.
+//! Cohorts of similar tasks, and whether their waiting tasks have any prospects.
 //!
-//! A fan-out whose tasks all fail alike costs money and says nothing new after
-//! the first few. So the first of every sort are looked at: when all of them
-//! have failed for the same class of reason, and none of the others has
-//! succeeded meanwhile, those that wait are not tried before a person has been
-//! asked.
+//! A fan-out whose tasks all fail alike costs money, and after the first few there is nothing to
+//! learn from it. So the first tasks of every cohort are watched: if all of them failed for the
+//! same class of reason, and no other one has succeeded meanwhile, the waiting ones are not started
+//! before the user has decided.
 //!
-//! What counts is who started first, not who ended first: a request that is
-//! refused comes back long before one that is answered, and would speak for
-//! those that are still at work. Only when those that have failed outnumber these,
-//! they do: one that hangs must not let all the others be burnt.
+//! The order of starting counts, not that of ending: a refused request returns long before an
+//! answered one, and would decide while others still run. If failures outnumber running attempts,
+//! failures decide: one hung request must not let the rest of the fan-out be spent.
 
 use super::Run;
 use crate::event::{ParkReason, TaskFacts};
@@ -19,45 +17,45 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The tasks of the current execution by sort.
+/// The tasks of the current execution by cohort.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Siblings {
     sorts: BTreeMap<Sort, u32>,
     groups: Vec<Group>,
 }
 
-/// Which tasks are siblings: those in the same phase, carried out by the same
-/// executor on the same models, and of the same kind.
+/// Identity of a cohort: tasks in the same phase, of the same kind, with the same executor and the
+/// same models.
 #[derive(Clone, Debug)]
 struct Sort(Arc<TaskFacts>);
 
-/// Where a task belongs.
+/// A task's cohort, and its order in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     group: u32,
-    /// How many of its siblings had started before it; `None` before it starts.
+    /// Number of its siblings that started before it; `None` before it starts.
     order: Option<u32>,
 }
 
-/// What is known of siblings.
+/// The state of a cohort.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Group {
-    /// Without an outcome.
+    /// Tasks without an outcome.
     open: u32,
     in_flight: u32,
     started: u32,
     failed: u32,
-    /// How those that have failed did so, where all did for the same reason.
+    /// Class of all failures, if they have the same one.
     failed_alike: Option<FailureClass>,
-    /// How those of the first that have failed did so, and how many they are.
+    /// Class of failures among the first tasks, and their number.
     first_failed: Option<(FailureClass, u32)>,
-    /// Whether the first have failed in several ways.
+    /// Whether the first tasks failed with several classes.
     is_mixed: bool,
     has_succeeded: bool,
 }
 
 impl Siblings {
-    /// A task waits for the first time in this execution.
+    /// Adds a task that waits for the first time in this execution.
     pub(super) fn join(&mut self, facts: &Arc<TaskFacts>) -> Place {
         let next = self.groups.len() as u32;
         let group = *self.sorts.entry(Sort(facts.clone())).or_insert(next);
@@ -83,8 +81,8 @@ impl Siblings {
         self.groups[place.group as usize].in_flight -= 1;
     }
 
-    /// A task has its outcome. `tried` tells whether that is an attempt's; the
-    /// first `first` siblings are those that count.
+    /// A task has its outcome. `tried` says whether an attempt gave it; only the first `first`
+    /// siblings are watched.
     pub(super) fn ended(&mut self, place: Place, outcome: &Outcome, tried: bool, first: u32) {
         let group = &mut self.groups[place.group as usize];
         group.open -= 1;
@@ -102,7 +100,7 @@ impl Siblings {
                     Some(_) => group.is_mixed = true,
                 }
             }
-            // What was never tried says nothing of those that wait.
+            // Tasks that were never started are no evidence.
             Outcome::Ok { .. }
             | Outcome::Failed(_)
             | Outcome::Skipped { .. }
@@ -110,8 +108,8 @@ impl Siblings {
         }
     }
 
-    /// Whether siblings wait, and there is no hope for them, once a task under
-    /// way has failed so. Tells how many have failed then.
+    /// Whether waiting siblings have no prospects once a running task fails with this class.
+    /// Returns the number of failures, including this one.
     fn hopeless(&self, place: Place, class: FailureClass, first: u32) -> Option<u32> {
         let group = &self.groups[place.group as usize];
         let (alike, failed) = group.first_failed.unwrap_or((class, 0));
@@ -126,8 +124,8 @@ impl Siblings {
 }
 
 impl Run {
-    /// Why those that wait are not tried any more once an attempt of `task` has
-    /// ended it with this failure, if so.
+    /// The reason to park when an attempt of `task` has ended with this failure and its cohort has
+    /// no prospects.
     pub(super) fn hopeless(&self, task: &TaskState, failure: &Failure) -> Option<ParkReason> {
         let first = self.limits.hopeless_after;
         let failed = self.siblings.hopeless(task.sibling, failure.class, first)?;

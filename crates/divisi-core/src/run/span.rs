@@ -1,26 +1,26 @@
-//! How long a run was at work, apart from its rests.
+//! Measures how long a run was at work, without the time it was parked.
 
 use crate::{Event, Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The time of a run: driven, and at rest between executions, while parked or while
-/// it waits for a quota.
+/// The time of a run: at work, and not at work (between executions, while parked, or while waiting
+/// for quota).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     began: Option<Timestamp>,
-    /// Of the times at work that are over.
+    /// Sum of the ended times at work.
     worked: Millis,
-    /// Since when it is at work, if it is.
+    /// Begin of the current time at work.
     since: Option<Timestamp>,
     latest: Timestamp,
 }
 
 impl Span {
-    /// Takes in the next event, which was recorded `at`.
+    /// Adds the next event, recorded `at`.
     pub fn record(&mut self, at: Timestamp, event: &Event) {
         match event {
             Event::RunStarted(_) | Event::RunResumed(_) => {
-                // A process that died was at work up to what it wrote last.
+                // A crashed process counts as working until its last event.
                 self.close(self.latest);
                 self.began.get_or_insert(at);
                 self.since = Some(at);
@@ -45,12 +45,12 @@ impl Span {
         self.latest
     }
 
-    /// How long it has been at work, up to `now` if it still is.
+    /// Time at work, up to `now` if it is at work.
     pub fn worked(&self, now: Timestamp) -> Millis {
         Millis(self.worked.0 + self.since.map_or(0, |since| now.since(since).0))
     }
 
-    /// How long it has rested between its beginning and `end`.
+    /// Time not at work between its beginning and `end`.
     pub fn rested(&self, end: Timestamp) -> Millis {
         let whole = self.began.map_or(0, |began| end.since(began).0);
         Millis(whole.saturating_sub(self.worked(end).0))

@@ -1,4 +1,4 @@
-//! What a run knows of one task.
+//! The state of one task.
 
 use super::siblings;
 use super::waiting::Place;
@@ -28,42 +28,42 @@ pub struct TaskState {
     pub(super) turns: Vec<KeptTurn>,
     pub(super) turns_total: u32,
     pub(super) next_turn: Option<TurnBound>,
-    /// How many rungs of its ladder a check has refused.
+    /// Number of rungs whose results a check has refused.
     pub(super) rung: u32,
-    /// Attempts on this rung that found the model out of order.
+    /// Attempts on this rung that found the model unavailable.
     pub(super) outages: u32,
-    /// Whether the vendor has refused it for want of quota, and given no result since.
+    /// Whether the vendor refused it for want of quota and has not replied since.
     pub(super) out_of_quota: bool,
     pub(super) findings: Option<Content>,
     pub(super) model: Option<Arc<str>>,
     pub(super) usage: Usage,
     pub(super) spent: Spent,
-    /// Tools that its agents called and the run does not permit: the permission
-    /// each takes, and how often. No more than there are tools.
+    /// Tools that its agents called without permission: the permission each needs, and how often.
+    /// Bounded by the number of tools.
     pub(super) refused_tools: BTreeMap<Arc<str>, (Arc<str>, u32)>,
-    /// Of its attempts, those that were kept.
+    /// The worktrees kept from its attempts.
     pub(super) worktrees: Vec<Worktree>,
-    /// What its attempt waits for, while that is suspended.
+    /// What its suspended attempt waits for.
     pub(super) suspension: Option<Suspension>,
-    /// What its next attempt goes on with.
+    /// What its next attempt continues with.
     pub(super) session: Session,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) sibling: siblings::Place,
 }
 
-/// Where a task stands.
+/// The stage of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TaskStage {
-    /// Known from an earlier execution; the current one has not asked for it.
+    /// Known from an earlier execution, and not requested in the current one.
     Unclaimed,
-    /// May start as soon as there is room.
+    /// May start as soon as a slot and budget are available.
     Ready,
     /// May start from this moment on.
     Resting(Timestamp),
-    /// This attempt is under way.
+    /// This attempt is in flight.
     InFlight(AttemptId),
-    /// This attempt waits for something outside of the process.
+    /// This attempt is suspended.
     Suspended(AttemptId),
     /// Its attempt has ended; what follows is not recorded yet.
     Between,
@@ -71,8 +71,8 @@ pub enum TaskStage {
     Ended {
         /// The outcome.
         outcome: Outcome,
-        /// How many outcomes the run had before it. A replay answers the
-        /// flow's calls in this order, so that it takes the same branches.
+        /// Number of outcomes that the run had before it. A replay answers the flow's calls in this
+        /// order, so that the flow takes the same branches.
         order: u32,
     },
 }
@@ -80,32 +80,32 @@ pub enum TaskStage {
 /// What an attempt leaves to the next one, outside of the process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Session {
-    /// By what its work is found again: JSON text that only its executor reads.
+    /// Handle of its work: JSON text that only its executor reads.
     pub handle: Option<Content>,
-    /// What came for it while it was suspended: JSON text.
+    /// The answer it got while suspended: JSON text.
     pub answer: Option<Content>,
 }
 
-/// A reply that a later attempt need not ask for again.
+/// A recorded reply that a later attempt uses instead of a new request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptTurn {
     /// Identity of the request.
     pub request: Digest,
     /// The reply: JSON text.
     pub reply: Content,
-    /// The model that was asked. Each has a conversation of its own, and they
-    /// may lie between each other.
+    /// The model asked. Each model has a conversation of its own, and their turns may be
+    /// interleaved.
     pub model: Option<Arc<str>>,
-    /// Results of the tools it called, if they have run: JSON text.
+    /// Results of the tools it called, if they were executed: JSON text.
     pub tool_results: Option<Content>,
-    /// How many attempts in a row have died with their process before they had
-    /// these results. The second says that the calls themselves may be why.
+    /// Number of attempts in a row that crashed before they had these results. After the second the
+    /// calls themselves are the likely cause.
     pub deaths: u32,
 }
 
 impl TaskState {
-    /// Attempts that may find a model out of order before another one of the
-    /// fallback list takes its place. The second is the proof that it was no hiccup.
+    /// Attempts that may find a model unavailable before a fallback replaces it. The second one
+    /// shows that it is not a short failure.
     pub const OUTAGES_MAX: u32 = 2;
 
     /// Its identity.
@@ -118,7 +118,7 @@ impl TaskState {
         self.occurrence
     }
 
-    /// Label, phase, models and the like, as last said.
+    /// Label, phase, models and the like, as last recorded.
     pub fn facts(&self) -> &TaskFacts {
         &self.facts
     }
@@ -128,7 +128,7 @@ impl TaskState {
         &self.spec
     }
 
-    /// Where it stands.
+    /// Its stage.
     pub fn stage(&self) -> &TaskStage {
         &self.stage
     }
@@ -151,28 +151,28 @@ impl TaskState {
         self.attempts
     }
 
-    /// Replies of its attempts so far that can be used again. The last may have
-    /// been an attempt's last, so that nothing is left to ask for.
+    /// The replies that a later attempt can use again. The last one may have ended its attempt, so
+    /// that nothing is left to request.
     pub fn kept_turns(&self) -> &[KeptTurn] {
         &self.turns
     }
 
-    /// How many replies it has had in all.
+    /// Total number of replies.
     pub fn turns_total(&self) -> u32 {
         self.turns_total
     }
 
-    /// The model that its latest reply named, or else the one it was sent to.
+    /// The model named by its latest reply, or else the model of its latest attempt.
     pub fn model(&self) -> Option<&Arc<str>> {
         self.model.as_ref()
     }
 
-    /// How many models of its ladder have been refused by its check.
+    /// Number of models of its ladder whose results a check has refused.
     pub fn rung(&self) -> u32 {
         self.rung
     }
 
-    /// What its check had against its latest result.
+    /// Findings of its check about the latest result.
     pub fn findings(&self) -> Option<&Content> {
         self.findings.as_ref()
     }
@@ -187,30 +187,29 @@ impl TaskState {
         self.spent.total()
     }
 
-    /// The same by how sure it is.
+    /// The same, by how sure it is.
     pub fn spent(&self) -> Spent {
         self.spent
     }
 
-    /// Tools that its agents called and the run does not permit, the permission
-    /// that each takes, and how often it was called.
+    /// Tools that its agents called without permission, the permission each needs, and how often.
     pub fn refused_tools(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, u32)> {
         self.refused_tools
             .iter()
             .map(|(tool, (permission, count))| (tool, permission, *count))
     }
 
-    /// What it waits for outside of the process, while its attempt is suspended.
+    /// What its suspended attempt waits for.
     pub fn suspension(&self) -> Option<&Suspension> {
         self.suspension.as_ref()
     }
 
-    /// What its next attempt goes on with, where what carries it out can do so.
+    /// What its next attempt continues with, if its executor can.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// The worktrees of its attempts that were kept, because there is work in them.
+    /// The worktrees kept from its attempts, because files in them have changed.
     pub fn worktrees(&self) -> &[Worktree] {
         &self.worktrees
     }
@@ -225,7 +224,7 @@ impl TaskState {
         self.ended_at
     }
 
-    /// What an ended attempt means for the next one.
+    /// Applies the end of an attempt to the next one.
     pub(super) fn follow_up(
         &mut self,
         at: Timestamp,
@@ -236,26 +235,26 @@ impl TaskState {
     ) {
         let place = self.next_place();
         if failure.is_none_or(|failure| failure.class == FailureClass::Check) {
-            // An attempt without a result leaves what is known of the one before.
+            // An attempt without a result keeps the findings of the one before.
             self.findings = findings.cloned();
         }
-        // Until a reply comes, it waits for the same request, whatever goes wrong.
+        // Until a reply comes, the next attempt must afford the same request.
         self.next_turn = next_turn.or(self.next_turn);
         if failure.is_none_or(|failure| !leaves_a_session(failure.class)) {
             self.session = Session::default();
         }
         match failure {
             None => {}
-            // It goes on with what it has waited for.
+            // It continues with the answer it waited for.
             Some(_) if self.session.answer.is_some() && was_suspended => {}
             Some(failure) if failure.class == FailureClass::Check => {
-                // The task starts again on the next rung; no conversation changes its model.
+                // The task starts again on the next rung; a conversation never changes its model.
                 self.rung += 1;
                 self.outages = 0;
                 self.turns = vec![];
                 self.next_turn = None;
             }
-            // What a budget interrupts, nobody has failed or waited at.
+            // An interruption by a budget is neither a failure nor a wait for a vendor.
             Some(_) if next_turn.is_some() => {}
             Some(failure) => {
                 self.tries = self
@@ -269,15 +268,15 @@ impl TaskState {
         self.forget_next_turn_unless_at(place);
     }
 
-    /// Begins afresh in a later execution: with all its tries, and on the model
-    /// that others have stood in for.
+    /// Resets the task for a later execution: all retries are available, and the replaced model is
+    /// tried again.
     pub(super) fn reopen(&mut self) {
         let place = self.next_place();
         self.tries = Tries::default();
         self.outages = 0;
         self.out_of_quota = false;
         if matches!(self.stage, TaskStage::Ended { .. }) {
-            // Given another chance, it begins at the foot of its ladder.
+            // A task that had failed starts on the first rung again.
             self.rung = 0;
             self.findings = None;
             self.session = Session::default();
@@ -288,7 +287,7 @@ impl TaskState {
         self.ended_at = None;
     }
 
-    /// What one model was to be asked next says nothing of another.
+    /// The bound and the session of one model do not apply to another.
     fn forget_next_turn_unless_at(&mut self, place: usize) {
         if self.next_place() != place {
             self.next_turn = None;
@@ -304,7 +303,7 @@ impl TaskState {
         models.iter().chain(fallbacks).nth(self.next_place())
     }
 
-    /// The place of that model among those of its ladder and its fallbacks.
+    /// The index of that model among its ladder and its fallbacks.
     fn next_place(&self) -> usize {
         let TaskFacts {
             models, fallbacks, ..
@@ -316,7 +315,7 @@ impl TaskState {
         }
     }
 
-    /// Whether a stronger model is left to ask if its check refuses the next result.
+    /// Whether a stronger model is left if its check refuses the next result.
     pub fn can_climb(&self) -> bool {
         matches!(
             climb(self.rung as usize, self.facts.models.len(), false, false),
@@ -324,14 +323,14 @@ impl TaskState {
         )
     }
 
-    /// What the first new request of its next attempt may cost.
+    /// The bound of the first new request of its next attempt.
     ///
-    /// That is the one it is known to wait for, or the very first: kept replies
-    /// may be of no use. So whatever room is granted is covered for either.
+    /// That is either the request it waits to afford or the very first one, because kept replies
+    /// may turn out to be unusable. The reservation must cover either.
     pub(super) fn bound(&self) -> TurnBound {
         let firsts = &self.facts.first_turns;
         let first = match self.facts.cost_max {
-            // Nothing left is not enough.
+            // At least one unit, so that an empty budget is not enough.
             Some(_) if self.facts.unbounded => TurnBound::fixed(self.own_left().max(PicoUsd(1))),
             _ => firsts
                 .get(self.next_place())
@@ -349,12 +348,11 @@ impl TaskState {
             .map_or(PicoUsd::MAX, |most| most.saturating_sub(self.spent.total()))
     }
 
-    /// What its next attempt reserves where only its own budget counts; `None`
-    /// where that is used up.
+    /// The reservation of its next attempt, by its own budget alone; `None` if that is used up.
     ///
-    /// Never less than the request that it waits for will want by itself, for which
-    /// its own budget may hold a longer reply than for either of two: it would be
-    /// turned down, and the attempt begin again and again.
+    /// Never less than the reservation of the request it waits to afford, for which the budget may
+    /// allow a longer reply than for the combined bound: otherwise that request would be refused,
+    /// and the attempt would start again and again.
     pub(super) fn wanted(&self) -> Option<Grant> {
         let own_left = self.own_left();
         let grant = self.bound().fit(own_left)?;
@@ -368,9 +366,9 @@ impl TaskState {
         })
     }
 
-    /// What its place among those that wait depends on.
+    /// The values that decide its place among waiting tasks.
     pub(super) fn place(&self, id: TaskId) -> Place<'_> {
-        // One that can only fail reserves nothing.
+        // A task that cannot start reserves nothing.
         let cost = self.wanted().map_or(PicoUsd::ZERO, |grant| grant.reserved);
         let TaskFacts {
             priority,
@@ -387,7 +385,7 @@ impl TaskState {
         }
     }
 
-    /// The name of its next attempt.
+    /// The id of its next attempt.
     pub(super) fn next_attempt(&self, id: TaskId) -> AttemptId {
         AttemptId {
             task: id,
@@ -396,8 +394,8 @@ impl TaskState {
     }
 }
 
-/// Whether an attempt that ended like this can be gone on with: what has ended for a
-/// reason outside of it, but not what may hang or be broken by itself.
+/// Whether a later attempt can continue the work of one that ended like this: yes after an outside
+/// cause, but not if the work itself may hang or be broken.
 fn leaves_a_session(class: FailureClass) -> bool {
     match class.remedy() {
         Remedy::Wait | Remedy::Repeat | Remedy::Park => true,

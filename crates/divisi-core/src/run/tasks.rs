@@ -4,8 +4,8 @@ use super::task_state::TaskState;
 use crate::TaskId;
 use std::ops::{Index, IndexMut};
 
-/// Tasks kept together. They stay where they are when there are more of them: to
-/// move a hundred thousand again and again takes longer than what is done with them.
+/// Tasks per chunk. Chunks never move when tasks are added: growing one vector to a hundred
+/// thousand tasks would spend more time on copying than on the tasks.
 const CHUNK: usize = 1_024;
 
 /// The tasks of a run, by number.
@@ -28,11 +28,11 @@ impl<T> Tasks<T> {
         }
     }
 
-    /// Adds a task, whose number is how many there were.
+    /// Adds a task; its number is the number of tasks before it.
     pub(super) fn push(&mut self, task: T) {
         match self.chunks.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(task),
-            // The first ones grow: most runs have few tasks.
+            // The first chunk grows by doubling, because most runs have few tasks.
             None => self.chunks.push(vec![task]),
             Some(_) => {
                 let mut chunk = Vec::with_capacity(CHUNK);

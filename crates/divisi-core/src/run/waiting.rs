@@ -1,4 +1,4 @@
-//! Tasks that wait to be tried, and in which order they go.
+//! The waiting tasks, and the order in which they start.
 
 use super::TaskStage;
 use crate::budget::Budgets;
@@ -9,36 +9,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::sync::Arc;
 
-/// Tasks that wait to be tried.
+/// Tasks that wait to start.
 ///
-/// Those of a phase with a cap of its own wait by themselves, and so do those of
-/// programs: a phase whose money is used up, and programs where as many as may are at
-/// work, are passed by at once, however many wait.
+/// Tasks of a phase with its own cap are in pools of their own, and so are tasks of programs: if
+/// the money of a phase or the slots of programs are used up, those pools are skipped at once,
+/// however many tasks they have.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Waiting {
     open: Sorts,
     capped: BTreeMap<Arc<str>, Sorts>,
 }
 
-/// Tasks that the same budget holds, by what carries them out.
+/// Tasks under the same budgets, with and without programs.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Sorts {
     models: Pool,
     programs: Pool,
 }
 
-/// Tasks that the same budget holds, and that the same slots take.
+/// Tasks under the same budgets and slots.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Pool {
-    /// Those that may start, longest chain first, then in order of submission.
+    /// Tasks that may start now, longest chain first, then in order of submission.
     ready: BTreeSet<(Reverse<u32>, TaskId)>,
-    /// Those that may start at a later moment.
+    /// Tasks that may start later, by that moment.
     resting: BTreeSet<(Timestamp, TaskId)>,
-    /// All of them by what they would reserve; kept only where there is a cap.
+    /// All tasks by their reservation; kept only if there is a cap.
     by_cost: Option<BTreeSet<(PicoUsd, TaskId)>>,
 }
 
-/// A task as its place in the order depends on it. None of this changes while it waits.
+/// The values that decide a task's place. They do not change while it waits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) id: TaskId,
@@ -48,7 +48,7 @@ pub(super) struct Place<'a> {
     pub(super) is_program: bool,
 }
 
-/// The order in which tasks start: the rested first, then the ready.
+/// The order in which tasks start: first those whose delay is over, then the ready ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Turn {
     Rested(Timestamp),
@@ -56,7 +56,7 @@ pub(super) enum Turn {
 }
 
 impl Waiting {
-    /// Nothing waits. `capped` tells whether there is a cap for the run.
+    /// Without tasks. `capped` says whether the run has a cap.
     pub(super) fn empty(capped: bool) -> Self {
         Self {
             open: Sorts::empty(capped),
@@ -64,8 +64,7 @@ impl Waiting {
         }
     }
 
-    /// From now on the tasks of this phase wait by themselves. None of them may
-    /// wait at this moment.
+    /// Creates a pool for tasks of this phase. None of them may be waiting.
     pub(super) fn cap_phase(&mut self, phase: &Arc<str>) {
         self.capped
             .entry(phase.clone())
@@ -76,17 +75,17 @@ impl Waiting {
         self.pools().all(|(_, _, pool)| pool.is_empty())
     }
 
-    /// Takes a task in; at this stage it waits, or nothing happens.
+    /// Adds a task, if it waits at this stage.
     pub(super) fn insert(&mut self, stage: &TaskStage, place: Place<'_>) {
         self.pool(place).insert(stage, place);
     }
 
-    /// Takes a task out; at this stage it waited, or nothing happens.
+    /// Removes a task, if it waited at this stage.
     pub(super) fn remove(&mut self, stage: &TaskStage, place: Place<'_>) {
         self.pool(place).remove(stage, place);
     }
 
-    /// Everyone, those that may start first.
+    /// All tasks: the ready ones first, then the delayed ones.
     pub(super) fn all(&self) -> impl Iterator<Item = TaskId> {
         let ready = self
             .pools()
@@ -97,8 +96,8 @@ impl Waiting {
         )
     }
 
-    /// Those that may start at `now`, in order. Phases whose budget holds none
-    /// of theirs are left out.
+    /// The tasks that may start at `now`, in order. Phases whose budget allows none of their tasks
+    /// are left out.
     pub(super) fn startable(
         &self,
         now: Timestamp,
@@ -115,20 +114,20 @@ impl Waiting {
         )
     }
 
-    /// Those that rest, the first to be done first.
+    /// The delayed tasks, earliest first.
     pub(super) fn resting(&self) -> impl Iterator<Item = (Timestamp, TaskId)> {
         self.pools()
             .map(|(_, _, pool)| pool.resting.iter().copied())
             .kmerge()
     }
 
-    /// Those that the budgets hold one of, cheapest first. None where there is no cap.
+    /// The tasks that the budgets allow, cheapest first. Empty without a cap.
     pub(super) fn cheapest(&self, budgets: &Budgets) -> impl Iterator<Item = TaskId> {
         self.pools()
             .flat_map(move |(phase, _, pool)| pool.cheapest(budgets.left(phase)))
     }
 
-    /// Whether the budgets hold any of them.
+    /// Whether the budgets allow any of them.
     pub(super) fn any_fits(&self, budgets: &Budgets) -> bool {
         self.pools()
             .any(|(phase, _, pool)| pool.any_fits(budgets.left(phase)))
@@ -161,11 +160,11 @@ impl Waiting {
     }
 }
 
-/// Tasks that may start, in order, of several pools.
+/// The tasks that may start, merged in order from several pools.
 pub(super) struct Startable<I: Iterator>(Vec<(bool, Peekable<I>)>);
 
 impl<I: Iterator<Item = (Turn, TaskId)>> Startable<I> {
-    /// The next one; with or without those of programs.
+    /// The next one, with or without tasks of programs.
     pub(super) fn next(&mut self, with_programs: bool) -> Option<TaskId> {
         let may = self
             .0

@@ -1,37 +1,36 @@
-//! In which order a flow is answered.
+//! The order in which a flow is answered.
 //!
-//! A flow is deterministic only as long as it gets the same answers in the
-//! same order. So while a run catches up, answers from the journal are given
-//! in the order in which they were recorded, and where an answer that comes
-//! between two has not been asked for yet, the flow is heard first.
+//! A flow is deterministic only if it gets the same answers in the same order. So while a run
+//! catches up, answers from the journal are given in recorded order. If the next recorded outcome
+//! has not been requested yet, the flow runs on before later ones are given.
 
 use crate::run::{Stage, TaskStage, TaskState};
 use crate::{Run, TaskId};
 use std::collections::BTreeMap;
 
-/// What waits for outcomes, and the outcomes that have not been given.
+/// The waiters of the flow, and the outcomes not given to it yet.
 #[derive(Clone, Debug)]
 pub(super) struct Delivery<W> {
-    /// By task, whose ids are numbers in a row.
+    /// Indexed by task number.
     waiting: Vec<Option<W>>,
     /// Outcomes of earlier executions that have not been given, in recorded order.
     recorded: BTreeMap<u32, TaskId>,
-    /// Outcomes recorded in this execution, in order, to be given now.
+    /// Outcomes of this execution, in order, to be given now.
     fresh: Vec<TaskId>,
-    /// How many answers the flow has been given, and what they were. A refusal that
-    /// follows another is no entry of its own: a flow can ask for any number of them.
+    /// The answers given so far. Consecutive refusals share one entry of `told`, because a flow can
+    /// cause any number of them.
     answered: u64,
     told: Vec<Told>,
 }
 
-/// An answer that the flow has been given.
+/// An answer given to the flow.
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
-    /// How many answers came before it.
+    /// Number of answers before it.
     before: u64,
-    /// Whose outcome it was, if it was one.
+    /// The task, unless it was a refusal.
     task: Option<TaskId>,
-    /// The first outcome from which on none had been given after it.
+    /// After this answer, the number of the first outcome from which on none has been given.
     given: u32,
 }
 
@@ -46,7 +45,7 @@ impl<W> Delivery<W> {
         }
     }
 
-    /// Learns which outcomes the journal holds when an execution begins.
+    /// Collects the outcomes of the journal when an execution begins.
     pub(super) fn remember(&mut self, run: &Run) {
         let order = |(id, task): (TaskId, &TaskState)| match task.stage() {
             TaskStage::Ended { order, .. } => Some((*order, id)),
@@ -55,7 +54,8 @@ impl<W> Delivery<W> {
         self.recorded = run.all_tasks().filter_map(order).collect();
     }
 
-    /// `waiter` waits for `task`, whose outcome, if there is one, `is_known` from before.
+    /// Registers `waiter` for `task`. With `is_known` its outcome, if any, is from before this
+    /// batch.
     pub(super) fn wait(&mut self, run: &Run, task: TaskId, waiter: W, is_known: bool) {
         let place = task.0 as usize;
         if place >= self.waiting.len() {
@@ -63,15 +63,15 @@ impl<W> Delivery<W> {
         }
         self.waiting[place] = Some(waiter);
         let has_outcome = run.task(task).is_some_and(|task| task.outcome().is_some());
-        // While the run catches up, recorded outcomes wait for their turn.
+        // While the run catches up, recorded outcomes are given in order.
         if has_outcome && is_known && *run.stage() != Stage::Replaying {
             self.fresh.push(task);
         }
     }
 
-    /// `task` has its outcome. One that comes while the run catches up, because it was
-    /// known when the task was asked for, waits for its turn behind those recorded
-    /// before: the next replay will give it there.
+    /// `task` has its outcome. If that comes while the run catches up, because it was known at
+    /// submission, it is queued behind the earlier recorded ones: the next replay will give it in
+    /// this place.
     pub(super) fn ended(&mut self, run: &Run, task: TaskId) {
         match (run.stage(), run.task(task).map(TaskState::stage)) {
             (Stage::Replaying, Some(TaskStage::Ended { order, .. })) => {
@@ -94,8 +94,8 @@ impl<W> Delivery<W> {
         self.answered += 1;
     }
 
-    /// The task whose outcome was the last of so many answers, and the first outcome
-    /// from which on none had been given with them.
+    /// The task of the last of the first `answered` answers, and the number of the first outcome
+    /// that had not been given by then.
     pub(super) fn after(&self, answered: u64) -> (Option<TaskId>, u32) {
         let entries = self.told.partition_point(|told| told.before < answered);
         let Told { task, given, .. } = self.told[..entries].last().copied().unwrap_or_default();
@@ -106,13 +106,13 @@ impl<W> Delivery<W> {
         self.told.last().copied().unwrap_or_default()
     }
 
-    /// How many answers the flow has been given.
+    /// Number of answers given.
     pub(super) fn answered(&self) -> u64 {
         self.answered
     }
 
-    /// Whether the flow has heard everything it was told, and the journal has
-    /// nothing more for it. Otherwise the next answers of the journal are due.
+    /// Whether the flow has processed every answer given and the journal has no further one for it.
+    /// Otherwise the next answers of the journal are queued.
     pub(super) fn is_quiet(&mut self, answered: u64) -> bool {
         if answered != self.answered {
             return false;
@@ -129,13 +129,13 @@ impl<W> Delivery<W> {
             .is_some_and(Option::is_some)
     }
 
-    /// Whether the flow has heard everything it can be told.
+    /// Whether the flow has processed every answer there is.
     pub(super) fn has_told_all(&self, answered: u64) -> bool {
         answered == self.answered && self.fresh.is_empty()
     }
 
-    /// The recorded outcomes that may be given now: the first that is asked
-    /// for, and those right behind it.
+    /// The recorded outcomes that may be given now: the first one with a waiter, and those that
+    /// directly follow it.
     fn next_recorded(&mut self) -> Vec<TaskId> {
         let asked_for = |task: &TaskId| self.is_waited_for(*task);
         let next: Vec<(u32, TaskId)> = self

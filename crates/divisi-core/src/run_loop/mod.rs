@@ -1,15 +1,15 @@
-//! The loop that drives a run, without IO: what is decided together, what may follow
-//! once it is durable, in which order a flow is answered, and when to stop.
+//! The loop that drives a run, without IO: it groups decisions into batches, and decides what may
+//! follow once a batch is durable, in which order a flow is answered, and when to stop.
 //!
-//! Its driver takes in what has queued up ([`RunLoop::submit`], [`RunLoop::ask`],
-//! [`RunLoop::input`] and their like), then lets it [settle](RunLoop::settle), makes the
-//! [batch](RunLoop::take_batch) durable, and only then carries out the
-//! [effects](RunLoop::committed) and gives the flow its [answers](RunLoop::answers). The
-//! engine does so with a store and tasks of a runtime, the simulator with a journal in
-//! memory and seeded deaths.
+//! Its driver passes all queued inputs ([`RunLoop::submit`], [`RunLoop::ask`], [`RunLoop::input`]
+//! and others), then calls [settle](RunLoop::settle), makes the [batch](RunLoop::take_batch)
+//! durable, and only then performs the [effects](RunLoop::committed) and gives the flow its
+//! [answers](RunLoop::answers). The engine does this with a store and async tasks, the simulator
+//! with a journal in memory and seeded crashes.
 //!
-//! State is ahead of the journal for the length of one append. Nothing outside sees it:
-//! if the append fails, the loop ends and the state with it.
+//! During an append the state is ahead of the journal. Only the flow may see it
+//! ([`RunLoop::answers_ahead`]), and what the flow requests then is part of the same batch. If the
+//! append fails, the loop ends and its state is dropped.
 
 mod delivery;
 
@@ -28,29 +28,29 @@ use delivery::Delivery;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Drives one run. `W` is what waits for the outcome of a task, `A` what an attempt is
-/// answered by, `O` what looks at every event.
+/// Drives one run. `W` waits for the outcome of a task, `A` answers an attempt, and `O` observes
+/// every event.
 #[derive(Clone, Debug)]
 pub struct RunLoop<W, A, O = ()> {
     run: Run,
     position: Position,
     latest: Timestamp,
-    /// How it waits for quota, if it does.
+    /// Delays of the wait for quota, if it waits.
     quota_wait: Option<QuotaWait>,
     batch: Vec<Recorded>,
-    /// Where the refusals of the batch stand among its events: alike ones are one event.
+    /// Index of each refusal in the batch: equal refusals are one event.
     refusals: BTreeMap<Refusal, usize>,
-    /// What attempts are answered once the batch is durable.
+    /// Answers for attempts, given once the batch is durable.
     granted: Vec<Effect<A>>,
     delivery: Delivery<W>,
-    /// After how many answers the flow has last said that it waits.
+    /// Number of answers after which the flow last reported that it waits.
     flow_waits_after: Option<u64>,
-    /// Groups that have begun and that no new task has told the journal of.
+    /// Groups that have begun since the last new task.
     groups: Vec<GroupBegan>,
     observer: O,
 }
 
-/// Looks at every event as it is decided.
+/// Observes every event as it is decided.
 pub trait Observer {
     /// Before an event is applied.
     fn before(&mut self, run: &Run, now: Timestamp, event: &Event);
@@ -63,58 +63,59 @@ impl Observer for () {
     fn after(&mut self, _: &Run, _: &Event) {}
 }
 
-/// What has become of a task that was asked for.
+/// The result of submitting a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submitted<W> {
-    /// The run has it. Its waiter is answered once it has an outcome.
+    /// The run has it. Its waiter gets the outcome.
     Taken {
         /// Which one it is.
         task: TaskId,
         /// Whether the journal did not know it.
         is_new: bool,
     },
-    /// The run takes no more tasks: it is over, or has as many as it may have.
+    /// The run accepts no more tasks: it has ended, or has reached their number.
     Refused(W),
 }
 
-/// What follows from a batch that is durable.
+/// An action that follows from a durable batch.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect<A> {
     /// An attempt is to start.
     Start {
         /// Which one.
         attempt: AttemptId,
-        /// The model that it asks.
+        /// Its model.
         model: Option<Arc<str>>,
-        /// Longest reply to its first request, where the budget leaves less than was wanted.
+        /// Longest reply to its first request in tokens, where the budget allows less than was
+        /// asked for.
         room: Option<u32>,
     },
     /// An attempt may send a further request.
     Granted(A, Option<u32>),
-    /// What an attempt has said is durable: a reply, or that a request is sent twice.
+    /// An attempt's message is durable: a reply, or the order of a hedge.
     Recorded(A),
-    /// An attempt has ended, from whatever source, or is suspended.
+    /// An attempt has ended, from whatever source, or has been suspended.
     Ended(AttemptId),
     /// A task has its outcome.
     TaskEnded(TaskId),
-    /// The run parks: what has not left stays.
+    /// The run parks: requests that have not been sent are withdrawn.
     Park,
-    /// The run goes on by itself.
+    /// The run continues by itself.
     Wake,
-    /// It waits, and goes on by itself then.
+    /// The run waits until then, and continues by itself.
     Wait(Timestamp),
 }
 
-/// An attempt under way when the run is cancelled.
+/// An attempt in flight when the run is cancelled.
 #[derive(Clone, Debug)]
 pub struct UnderWay {
     /// Which one.
     pub attempt: AttemptId,
-    /// What of it may be billed; it has been withdrawn.
+    /// Its requests that may be billed; all others have been withdrawn.
     pub owed: Owed,
-    /// How long it has waited for its turn to send requests.
+    /// Total time it waited for permits.
     pub waited: Millis,
-    /// What for, as far as none of its turns says it.
+    /// The waits that none of its turns records.
     pub waits: Vec<Wait>,
 }
 
@@ -136,32 +137,32 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         }
     }
 
-    /// The run, with all that has been decided.
+    /// The run, including decisions that are not durable yet.
     pub fn run(&self) -> &Run {
         &self.run
     }
 
-    /// The run, when it is no longer driven.
+    /// The run, once it is no longer driven.
     pub fn into_run(self) -> Run {
         self.run
     }
 
-    /// When something was last decided.
+    /// Time of the latest decision.
     pub fn latest(&self) -> Timestamp {
         self.latest
     }
 
-    /// What looks at every event.
+    /// The observer.
     pub fn observer(&self) -> &O {
         &self.observer
     }
 
-    /// The same, to be changed.
+    /// The observer, mutable.
     pub fn observer_mut(&mut self) -> &mut O {
         &mut self.observer
     }
 
-    /// Events that have been decided and are not durable yet.
+    /// Events decided and not durable yet.
     pub fn batch(&self) -> &[Recorded] {
         &self.batch
     }
@@ -173,12 +174,12 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         Ok(())
     }
 
-    /// Takes in something that needs no answer.
+    /// Applies an input without an answer.
     pub fn input(&mut self, now: Timestamp, input: Input) -> Result<(), IllegalEvent> {
         self.decide(now, input).map(drop)
     }
 
-    /// The flow asks for a task.
+    /// The flow requests a task.
     pub fn submit(
         &mut self,
         now: Timestamp,
@@ -195,14 +196,14 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
                 return Ok(Submitted::Refused(waiter));
             }
         };
-        // An outcome of this batch is given with the others of the batch, in their order.
+        // An outcome decided in this batch is given with the others of the batch, in order.
         let ends_now = |recorded: &Recorded| matches!(recorded.event, Event::TaskEnded { task: of, .. } if of == task);
         let is_known = !self.batch[from..].iter().any(ends_now);
         self.delivery.wait(&self.run, task, waiter, is_known);
         Ok(Submitted::Taken { task, is_new })
     }
 
-    /// Says how a task hangs together with those before it.
+    /// Adds the edges of a task.
     fn connect(
         &mut self,
         Submission {
@@ -224,9 +225,9 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         }
     }
 
-    /// An attempt says something and waits for the answer, which comes as an effect:
-    /// [`Input::TurnWanted`], [`Input::TurnEnded`] or [`Input::HedgeWanted`]. Where it is
-    /// turned down, the answer is given back at once.
+    /// An attempt sends [`Input::TurnWanted`], [`Input::TurnEnded`] or [`Input::HedgeWanted`] and
+    /// waits for an answer, which comes as an effect. If the input is refused, `answer` is returned
+    /// at once.
     pub fn ask(
         &mut self,
         now: Timestamp,
@@ -246,8 +247,8 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         Ok(None)
     }
 
-    /// The flow waits, after so many answers. If the journal has none for it either, the
-    /// run has caught up.
+    /// The flow waits, after this number of answers. If the journal has none for it either, the run
+    /// has caught up.
     pub fn flow_waits(&mut self, now: Timestamp, answered: u64) -> Result<(), IllegalEvent> {
         self.flow_waits_after = Some(answered);
         if *self.run.stage() == Stage::Replaying && self.delivery.is_quiet(answered) {
@@ -256,7 +257,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         Ok(())
     }
 
-    /// The flow has ended. One that needed nothing new has caught up by ending.
+    /// The flow has ended. A flow that needed nothing new has caught up by ending.
     pub fn flow_ended(
         &mut self,
         now: Timestamp,
@@ -266,14 +267,14 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         self.decide(now, Input::FlowEnded(result)).map(drop)
     }
 
-    /// A person wants the run to rest, and not to go on by itself.
+    /// The user parks the run, which then does not continue by itself.
     pub fn park(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
         self.quota_wait = None;
         self.decide(now, Input::Park).map(drop)
     }
 
-    /// A person wants the run to end. Each attempt under way is settled at its
-    /// reservation, so those of which nothing has left end before.
+    /// The user ends the run. Attempts in flight are settled at their reservations, so those
+    /// without a sent request are ended first.
     pub fn cancel(
         &mut self,
         now: Timestamp,
@@ -314,7 +315,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         self.decide(now, Input::Cancel).map(drop)
     }
 
-    /// Starts what may start, until nothing more follows from what was taken in.
+    /// Starts all tasks that may start, until no further event follows.
     pub fn settle(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
         while self.decide(now, Input::Tick)? < self.batch.len() {}
         if self
@@ -330,9 +331,9 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         Ok(())
     }
 
-    /// What the flow may be told before the batch is durable, so that an outcome and what
-    /// it leads to are made durable together and a chain takes one append for each step:
-    /// only where everything waits for the flow, which reaches nothing but this loop.
+    /// Answers that the flow may get before the batch is durable, so that an outcome and what it
+    /// leads to are appended together and each step of a chain takes one append. Only while the
+    /// flow alone can continue, because it has no effects outside of this loop.
     pub fn answers_ahead(&mut self) -> Vec<(W, TaskId)> {
         let is_heard = self.run.result().is_none();
         if *self.run.stage() != Stage::Running || self.run.in_flight() > 0 || !is_heard {
@@ -346,7 +347,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         self.answers()
     }
 
-    /// Whether the batch holds an outcome that the flow has not been told.
+    /// Whether the batch has an outcome that the flow has not been given.
     fn has_outcomes(&self) -> bool {
         let is_untold = |recorded: &Recorded| match recorded.event {
             Event::TaskEnded { task, .. } => self.delivery.is_waited_for(task),
@@ -355,9 +356,8 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         self.batch.iter().any(is_untold)
     }
 
-    /// What has been decided since the last batch, and the position of its first event.
-    /// It is to be made durable before anything else is taken in; then
-    /// [`RunLoop::committed`] says what follows.
+    /// The events decided since the last batch, and the position of the first. They must be durable
+    /// before any further input; then [`RunLoop::committed`] gives the actions that follow.
     pub fn take_batch(&mut self) -> (Position, Vec<Recorded>) {
         self.refusals.clear();
         let (first, batch) = (self.position, std::mem::take(&mut self.batch));
@@ -365,7 +365,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         (first, batch)
     }
 
-    /// What follows from a batch, now that it is durable.
+    /// The actions that follow from a batch, now that it is durable.
     pub fn committed(&mut self, batch: &[Recorded]) -> Vec<Effect<A>> {
         let mut effects = std::mem::take(&mut self.granted);
         for Recorded { event, .. } in batch {
@@ -380,7 +380,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
                     model: model.clone(),
                     room: *reply_tokens,
                 }),
-                // What is suspended is carried out elsewhere.
+                // A suspended attempt is not in flight here.
                 Event::AttemptSuspended { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
                     Some(Effect::Ended(*attempt))
                 }
@@ -388,7 +388,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
                     self.delivery.ended(&self.run, *task);
                     Some(Effect::TaskEnded(*task))
                 }
-                // What has not left stays, whatever the reason: it has not begun.
+                // A request that has not been sent is withdrawn, whatever the reason.
                 Event::ParkingStarted { .. } => Some(Effect::Park),
                 Event::WaitStarted { until } => Some(Effect::Wait(*until)),
                 Event::RunWoken => Some(Effect::Wake),
@@ -418,32 +418,31 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         effects
     }
 
-    /// The outcomes that are to be given now, in this order, and what waits for them.
+    /// The outcomes to give now, in order, with their waiters.
     pub fn answers(&mut self) -> Vec<(W, TaskId)> {
         self.delivery.answers(&self.run)
     }
 
-    /// How many answers the flow has been given.
+    /// Number of answers given.
     pub fn answered(&self) -> u64 {
         self.delivery.answered()
     }
 
-    /// Whether there is nothing more to drive: the run is over, or parked and not waiting
-    /// to go on by itself.
+    /// Whether nothing is left to drive: the run has ended, or is parked and does not wait.
     pub fn is_over(&self) -> bool {
         let waits = self.quota_wait.is_some() && self.run.waits_until().is_some();
         !waits && matches!(self.run.stage(), Stage::Parked(_) | Stage::Ended(_))
     }
 
-    /// When it wants to be settled again, if only time has to pass.
+    /// When to call [`Self::settle`] again, if nothing else happens.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        // What is due has been seen to already.
+        // Moments up to the latest decision have been handled.
         self.run.wake_at().filter(|due| *due > self.latest)
     }
 
-    /// Decides and applies; returns where in the batch the first event of it stands.
+    /// Decides and applies; returns the index in the batch of its first event.
     fn decide(&mut self, now: Timestamp, input: Input) -> Result<usize, IllegalEvent> {
-        // Wall clocks can be set back; a journal's cannot.
+        // Wall clocks can be set back, but the times of a journal never decrease.
         self.latest = self.latest.max(now);
         let at = self.latest;
         let from = self.batch.len();
@@ -456,7 +455,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         Ok(from)
     }
 
-    /// Takes an event in, at the place where it stands in the journal.
+    /// Adds an event to the batch with its position; an equal refusal is only counted.
     fn add(&mut self, at: Timestamp, event: Event) {
         if let Event::Refused { refusal, count } = &event {
             let place = self

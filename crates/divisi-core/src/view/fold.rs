@@ -1,4 +1,4 @@
-//! What each event adds to what is shown.
+//! Applies events to the view.
 
 use super::table::Ref;
 use super::task::{
@@ -20,8 +20,8 @@ use crate::{
 use std::sync::Arc;
 
 impl RunView {
-    /// Takes in the next event. One that it has taken in already changes nothing, so
-    /// that pieces of a journal may overlap.
+    /// Applies the next event. One that was applied before changes nothing, so that parts of a
+    /// journal may overlap.
     pub fn apply(&mut self, recorded: &Recorded) {
         let Recorded {
             position,
@@ -34,8 +34,8 @@ impl RunView {
         }
     }
 
-    /// Takes what is under way for lost, as a resume will record it: for those who look
-    /// at a run whose process has died.
+    /// Counts attempts in flight as lost, as a resume will record: for displaying a run whose
+    /// process has died.
     pub fn assume_dead(&mut self) {
         let at = self.span.latest();
         for (
@@ -216,7 +216,7 @@ impl RunView {
         }
     }
 
-    /// What is not finished work is asked for again.
+    /// Tasks without finished work are requested again.
     fn reopen(&mut self, reopen_failed: bool) {
         for task in &mut self.tasks {
             let is_kept = match task.status {
@@ -312,7 +312,7 @@ impl RunView {
         self.join_phase(id);
     }
 
-    /// Counts a task to its phase, as one of the current execution.
+    /// Counts a task in its phase, for the current execution.
     fn join_phase(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get(id.index()) else {
             return;
@@ -385,7 +385,7 @@ impl RunView {
         self.reserve(id.task, reserved);
     }
 
-    /// What an attempt has waited for since its last reply.
+    /// Adds the waits of an attempt since its last reply.
     fn waited(&mut self, attempt: AttemptId, waits: &[Wait]) {
         let Some((_, begun)) = self.latest(attempt.task) else {
             return;
@@ -425,14 +425,14 @@ impl RunView {
         }
     }
 
-    /// The latest attempt of a task, and when it began.
+    /// The latest attempt of a task, and its beginning.
     fn latest(&self, task: TaskId) -> Option<(Ref, Timestamp)> {
         let place = self.task(task)?.latest?;
         Some((place, self.attempts.get(place.index())?.began_at))
     }
 
-    /// Why a task has not started before, since it could have: all slots were taken, or
-    /// else the budget did not hold it.
+    /// Derives why a task did not start earlier: all slots were taken, or else the budget did not
+    /// allow it.
     fn waited_to_start(&mut self, id: TaskId, ready_at: Timestamp, at: Timestamp) {
         let Some(task) = self.task(id) else { return };
         let phase = task.phase.and_then(|phase| self.phases.get(phase));
@@ -458,7 +458,7 @@ impl RunView {
             }));
     }
 
-    /// Takes down whether all slots are taken.
+    /// Records whether all slots are taken.
     fn note_slots(&mut self, at: Timestamp) {
         let is_full = self.under_way.len() >= self.in_flight_max.max(1) as usize;
         self.full.note(at, is_full);
@@ -466,14 +466,14 @@ impl RunView {
             .note(at, is_full || self.programs >= self.programs_max.max(1));
     }
 
-    /// An attempt has a slot from now on.
+    /// An attempt takes a slot.
     fn takes_slot(&mut self, at: Timestamp, task: TaskId, under_way: UnderWay) {
         self.under_way.insert(task, under_way);
         self.programs += self.of_programs(task);
         self.note_slots(at);
     }
 
-    /// An attempt under way has none any more.
+    /// An attempt leaves its slot.
     fn leaves_slot(&mut self, at: Timestamp, task: TaskId) -> Option<UnderWay> {
         let left = self.under_way.remove(&task)?;
         self.programs = self.programs.saturating_sub(self.of_programs(task));
@@ -611,7 +611,7 @@ impl RunView {
         self.use_tokens(attempt.task, model, usage);
     }
 
-    /// What this costs of what was set aside, as the run counts it.
+    /// Splits a cost at its reservation, as the run does.
     fn spends(&self, id: TaskId, reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Spent {
         let is_open_ended = self
             .tasks
@@ -698,7 +698,7 @@ impl RunView {
         };
         match why.remedy() {
             Remedy::Retry | Remedy::Wait => _ = self.resting.insert(id, Rest { due, why }),
-            // These wait for nothing of their own.
+            // These failures cause no delay.
             Remedy::Repeat | Remedy::Park | Remedy::GiveUp => {}
         }
     }
@@ -729,7 +729,7 @@ impl RunView {
         count(&mut self.counts, status);
     }
 
-    /// The place of a failure, without what there was of a result.
+    /// Index of a failure, which is kept without its partial result.
     fn failure(&mut self, failure: &Failure) -> Ref {
         let is_it = |known: &Failure| {
             known.class == failure.class
@@ -766,7 +766,7 @@ impl RunView {
         }
     }
 
-    /// Books what an attempt has cost besides its replies.
+    /// Books the cost of an attempt besides its replies.
     fn spend(&mut self, id: TaskId, attempt: Ref, released: PicoUsd, spent: Spent) {
         self.settle(id, released, spent);
         let Some(attempt) = self.attempts.get_mut(attempt.index()) else {
@@ -793,7 +793,7 @@ impl RunView {
     }
 }
 
-/// Why one more attempt follows this one, on a model of its own.
+/// Why a further attempt follows this one, on this model.
 fn again(before: &AttemptView, model: Option<Ref>, failures: &[Failure]) -> Again {
     let failure = before
         .failure

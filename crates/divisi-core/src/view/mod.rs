@@ -1,9 +1,9 @@
-//! A run as it is shown: one fold over its events, for displays, lists, bills and pages.
+//! A run for display: one fold over its events, for displays, lists, bills and pages.
 //!
-//! A [`RunView`] holds facts and no texts of tasks: what a prompt, a reply or a result says is
-//! read from the store when it is looked at. It is serialisable, so that what shows a run need not
-//! read its journal from the beginning: it takes a view up to some position, and the events after
-//! that. It decides nothing and refuses nothing; [`Run`](crate::Run) does.
+//! A [`RunView`] holds facts and no texts of tasks: prompts, replies and results are read from the
+//! store when they are shown. It is serialisable, so that a display need not read the journal from
+//! its beginning: it starts from a view at some position, and adds the events after it. It decides
+//! and refuses nothing; [`Run`](crate::Run) does.
 
 mod fold;
 mod slots;
@@ -29,57 +29,57 @@ use slots::FullTimes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Different failures that are looked through for one that is alike, the latest. Of
-/// ten thousand tasks that a wrong key fails, all share one.
+/// Most failures compared to find an equal one, the latest first. If a wrong key fails ten thousand
+/// tasks, all of them share one entry.
 const FAILURES_COMPARED_MAX: usize = 64;
 
-/// A run as it is shown.
+/// A run for display.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct RunView {
-    /// How many events it has taken in.
+    /// Number of events applied.
     pub position: Position,
     /// The flow's name.
     pub name: Arc<str>,
-    /// The flow as the latest execution found it, with the folder that the run belongs to.
+    /// The flow of the latest execution, with the run's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<FlowSource>,
-    /// Which execution of the flow this is, from 1; a resume begins the next.
+    /// Number of the execution, from 1; a resume begins the next.
     pub execution: u32,
-    /// Where it stands.
+    /// Its stage.
     pub stage: Stage,
-    /// How many attempts may be under way.
+    /// Most attempts in flight.
     pub in_flight_max: u32,
-    /// How many of them programs may carry out.
+    /// Most of them that may be programs.
     pub programs_max: u32,
     /// When its first event was recorded.
     pub started_at: Timestamp,
     /// When the current execution began.
     pub began_at: Timestamp,
-    /// When it last parked or ended; the start of the run before that.
+    /// When it last parked or ended; before that, its start.
     pub ended_at: Timestamp,
-    /// How long it was at work, and how long at rest.
+    /// Its time at work and its time parked.
     pub span: Span,
-    /// When it goes on by itself, if it is parked and the process that drives it waits.
+    /// When a parked run continues by itself, if its process waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wakes_at: Option<Timestamp>,
-    /// Its money.
+    /// The money of the whole run.
     pub money: Budget,
-    /// What earlier executions had spent.
+    /// Spent in earlier executions.
     pub spent_before: Spent,
     /// Tokens of all its tasks.
     pub usage: Usage,
-    /// Tasks of the current execution, counted.
+    /// Number of tasks of the current execution, by state.
     pub counts: Counts,
-    /// How many of them were found in the journal with an outcome.
+    /// Tasks whose outcome was taken from the journal.
     pub reused: u32,
-    /// What those had cost.
+    /// The original cost of those.
     pub saved: PicoUsd,
-    /// What it was expected to cost and take, as last said.
+    /// The latest estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
-    /// Its progress groups.
+    /// Its phases.
     pub phases: Table<PhaseView>,
     /// The models that were asked or have answered.
     pub models: Table<ModelView>,
@@ -87,69 +87,69 @@ pub struct RunView {
     pub words: Table<Arc<str>>,
     /// Places in the flow.
     pub sites: Table<CallSite>,
-    /// What the flow asked for together, in the order in which it was recorded.
+    /// The flow's groups, in recorded order.
     pub groups: Vec<GroupView>,
-    /// Why tasks and attempts have failed, alike ones once.
+    /// Failures of tasks and attempts; equal ones are kept once.
     pub failures: Vec<Failure>,
-    /// All tasks there ever were, by their numbers.
+    /// All tasks, by number.
     pub tasks: Vec<TaskView>,
-    /// All attempts, in the order in which they were scheduled.
+    /// All attempts, in the order of scheduling.
     pub attempts: Vec<AttemptView>,
-    /// All replies, in the order in which they were recorded.
+    /// All replies, in recorded order.
     pub turns: Vec<TurnView>,
-    /// All waits that are over, in the order in which they were recorded.
+    /// All ended waits, in recorded order.
     pub waits: Vec<WaitView>,
-    /// All calls of tools, in the order in which they were recorded.
+    /// All tool calls, in recorded order.
     pub tools: Vec<ToolView>,
-    /// Attempts under way, by task.
+    /// Attempts in flight, by task.
     pub under_way: BTreeMap<TaskId, UnderWay>,
-    /// Attempts that wait for something outside of the process, by task.
+    /// Suspended attempts, by task.
     pub suspended: BTreeMap<TaskId, UnderWay>,
-    /// Tasks that wait to be tried again.
+    /// Tasks that wait for a retry.
     pub resting: BTreeMap<TaskId, Rest>,
-    /// What the flow asked for in the current execution and was not done, and how often.
+    /// Requests of the flow that were refused in the current execution, and how often.
     pub refused: Vec<(Refusal, u64)>,
-    /// The first exception of the current execution that had no handler, and how many.
+    /// The first uncaught exception of the current execution, and their number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncaught: Option<(Arc<str>, u32)>,
     /// What the flow returned, or why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Result<Content, Box<Failure>>>,
-    /// When as many attempts were under way as may be.
+    /// Times at which all slots were taken.
     full: FullTimes,
-    /// When no program could start: for that reason, or because as many were at work as may be.
+    /// Times at which no program could start: all slots, or all program slots, were taken.
     full_of_programs: FullTimes,
-    /// How many of the attempts under way are carried out by programs.
+    /// Number of programs among the attempts in flight.
     programs: u32,
-    /// When tasks could last begin to start: nothing did before.
+    /// When tasks could last begin to start; none did before.
     running_since: Timestamp,
-    /// How many outcomes have been recorded.
+    /// Number of outcomes recorded.
     outcomes: u32,
-    /// The places of groups by the numbers that the flow now has for them.
+    /// Index of each group by its number in the current execution.
     numbers: BTreeMap<u32, Ref>,
-    /// Tasks whose attempt has failed, until it is recorded what follows.
+    /// Tasks whose attempt has failed and whose next event is not recorded yet.
     failing: BTreeMap<TaskId, Ref>,
-    /// Titles that the flow itself has begun.
+    /// Phases that the flow itself has begun.
     announced: BTreeSet<Arc<str>>,
 }
 
-/// A progress group.
+/// A phase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PhaseView {
     /// Its title.
     pub title: Arc<str>,
-    /// The latest execution that has named it.
+    /// The latest execution that used it.
     pub execution: u32,
     /// Its money.
     pub money: Budget,
     /// Tokens of its tasks.
     pub usage: Usage,
-    /// Tasks of the current execution in it.
+    /// Number of its tasks in the current execution.
     pub total: u32,
-    /// Those that have an outcome.
+    /// Those with an outcome.
     pub ended: u32,
-    /// Those of them that have failed.
+    /// Failed ones.
     pub failed: u32,
 }
 
@@ -168,17 +168,17 @@ impl Named for PhaseView {
     }
 }
 
-/// What one model has cost.
+/// The replies and the cost of one model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ModelView {
     /// Its id.
     pub id: Arc<str>,
-    /// How many replies name it.
+    /// Number of replies that name it.
     pub replies: u64,
     /// Tokens by the classes that vendors price apart.
     pub usage: Usage,
-    /// What was spent on it.
+    /// Money spent on it.
     pub spent: Spent,
 }
 
@@ -209,41 +209,41 @@ impl Named for CallSite {
     }
 }
 
-/// Tasks that the flow asks for together.
+/// Tasks that the flow requests together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupView {
-    /// What asks for them.
+    /// The function that requests them.
     pub kind: GroupKind,
-    /// The group that this one is part of, among the groups.
+    /// Index of the group that contains this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Ref>,
-    /// Functions or items it was given.
+    /// Number of functions or items it was given.
     pub width: u32,
-    /// Where the flow does so, among the sites.
+    /// Index of its place in the flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<Ref>,
 }
 
 impl RunView {
-    /// The view of a run with these events, in their order.
+    /// The view of a run with these events, in order.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Self {
         let mut view = Self::default();
         events.into_iter().for_each(|recorded| view.apply(recorded));
         view
     }
 
-    /// One task.
+    /// The task with this number.
     pub fn task(&self, id: TaskId) -> Option<&TaskView> {
         self.tasks.get(id.index())
     }
 
-    /// All tasks that the current execution asked for, in order of submission.
+    /// The tasks requested in the current execution, in order of submission.
     pub fn current(&self) -> impl DoubleEndedIterator<Item = (TaskId, &TaskView)> {
         self.all()
             .filter(|(_, task)| task.execution == self.execution)
     }
 
-    /// Tasks of earlier executions that the current one has not asked for.
+    /// The tasks of earlier executions that the current one has not requested.
     pub fn earlier(&self) -> impl DoubleEndedIterator<Item = (TaskId, &TaskView)> {
         self.all()
             .filter(|(_, task)| task.execution != self.execution)
@@ -256,7 +256,7 @@ impl RunView {
             .map(|(index, task)| (TaskId(index as u32), task))
     }
 
-    /// Tasks of the current execution that wait for something outside of the process.
+    /// Suspended tasks of the current execution.
     pub fn questions(&self) -> impl Iterator<Item = TaskId> {
         self.suspended
             .keys()
@@ -269,12 +269,12 @@ impl RunView {
             .is_some_and(|task| task.execution == self.execution)
     }
 
-    /// The title of its progress group.
+    /// The title of its phase.
     pub fn phase_of(&self, task: &TaskView) -> Option<&Arc<str>> {
         Some(&self.phases.get(task.phase?)?.title)
     }
 
-    /// The id of the model that its latest reply named, or else of the one it was sent to.
+    /// The model named by its latest reply, or else the model of its latest attempt.
     pub fn model_of(&self, task: &TaskView) -> Option<&Arc<str>> {
         Some(&self.models.get(task.model?)?.id)
     }
@@ -287,42 +287,42 @@ impl RunView {
             .collect()
     }
 
-    /// What it has waited for, as far as that is over.
+    /// Its ended waits.
     pub fn waits_of(&self, id: TaskId) -> impl Iterator<Item = &WaitView> {
         self.waits.iter().filter(move |wait| wait.task == id)
     }
 
-    /// Why it has failed, without what there was of a result.
+    /// Its failure, without the partial result.
     pub fn failure_of(&self, task: &TaskView) -> Option<&Failure> {
         self.failures
             .get(task.why.filter(|_| task.status == Status::Failed)?.index())
     }
 
-    /// Why it was never tried.
+    /// Why it was skipped.
     pub fn skipped_because(&self, task: &TaskView) -> Option<&Arc<str>> {
         self.words
             .get(task.why.filter(|_| task.status == Status::Skipped)?)
     }
 
-    /// Progress groups that the flow itself has begun, or that have tasks now.
+    /// Phases that the flow itself has begun, or that have tasks now.
     pub fn shown_phases(&self) -> impl Iterator<Item = (Ref, &PhaseView)> {
         let places = self.phases.iter().enumerate();
         let places = places.map(|(index, phase)| (Ref::last(index + 1), phase));
         places.filter(|(_, phase)| phase.total > 0 || self.announced.contains(&phase.title))
     }
 
-    /// What the current execution has spent.
+    /// Spent in the current execution.
     pub fn spent(&self) -> Spent {
         self.money.spent().since(self.spent_before)
     }
 
-    /// What replies have cost in the current execution above what was set aside for them.
+    /// The overcharges of the current execution.
     pub fn overcharged(&self) -> PicoUsd {
         self.spent().over
     }
 
-    /// When it goes on by itself; whether the process that waits for it still lives, a
-    /// journal cannot tell.
+    /// When a parked run continues by itself. The journal does not show whether its process still
+    /// runs.
     pub fn waits_until(&self) -> Option<Timestamp> {
         self.wakes_at
             .filter(|_| matches!(self.stage, Stage::Parked(_)))

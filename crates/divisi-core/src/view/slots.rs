@@ -1,29 +1,29 @@
-//! When all slots were taken: why a task that may start did not.
+//! Records when all slots were taken: the reason why a task that could start did not.
 
 use super::task::Cause;
 use crate::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Times that are remembered, the latest. A task that has waited through more of them has
-/// waited for a slot before.
+/// Most times kept, the latest ones. A task that waited through more of them has waited for a slot
+/// in any case.
 const TIMES_MAX: usize = 16;
 
-/// In this time whatever may start does: it takes a look at the inbox and an append. A
-/// shorter wait is none.
+/// Time from being allowed to start to starting, which takes one read of the inbox and one append.
+/// A shorter delay does not count as a wait.
 const PROMPTLY: Millis = Millis(50);
 
-/// The times at which all slots were taken: from when, and until when.
+/// The times at which all slots were taken, each with its beginning and its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct FullTimes(VecDeque<(Timestamp, Option<Timestamp>)>);
 
 impl FullTimes {
-    /// Takes down whether all are taken now.
+    /// Records whether all slots are taken now.
     pub(super) fn note(&mut self, at: Timestamp, is_full: bool) {
         match self.0.back_mut() {
             Some((_, until @ None)) if !is_full => *until = Some(at),
-            // Another one has taken the slot at once.
+            // Another attempt took the free slot at once, so the time continues.
             Some((_, until))
                 if is_full && until.is_none_or(|until| at.since(until) <= PROMPTLY) =>
             {
@@ -39,8 +39,8 @@ impl FullTimes {
         }
     }
 
-    /// What a task has waited for that could have started at `from` and did at `at`: a slot
-    /// while all were taken, or else money, where there is a cap.
+    /// The waits of a task that could start at `from` and did at `at`: for a slot while all were
+    /// taken, otherwise for money if there is a cap.
     pub(super) fn waits(
         &self,
         from: Timestamp,

@@ -1,11 +1,11 @@
-//! Names that many tasks share, each kept once.
+//! Tables of names that many tasks share.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// The place of an entry in its table, from 0.
+/// Index of an entry in its table, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "u32", into = "u32")]
 pub struct Ref(NonZeroU32);
@@ -23,23 +23,23 @@ impl From<Ref> for u32 {
 }
 
 impl Ref {
-    /// The place of the last of `length` entries.
+    /// Index of the last of `length` entries.
     pub(super) fn last(length: usize) -> Self {
-        // No run has so many.
+        // Unreachable in practice: no run has this many entries.
         Self::from(u32::try_from(length.saturating_sub(1)).unwrap_or(u32::MAX - 1))
     }
 
-    /// The place in a list.
+    /// The index as a number.
     pub fn index(self) -> usize {
         u32::from(self) as usize
     }
 }
 
-/// Something that is found by its name.
+/// An entry identified by its name.
 pub trait Named {
-    /// What its name is.
+    /// The type of its name.
     type Name: Clone + Ord;
-    /// A new one, of which nothing else is known.
+    /// A new entry with this name.
     fn named(name: &Self::Name) -> Self;
     /// Its name.
     fn name(&self) -> &Self::Name;
@@ -57,7 +57,7 @@ impl Named for Arc<str> {
     }
 }
 
-/// Entries by name, in the order in which they were first named. Written as a list.
+/// Entries by name, in order of first use. Serialised as a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(
     transparent,
@@ -65,7 +65,7 @@ impl Named for Arc<str> {
 )]
 pub struct Table<T: Named> {
     entries: Vec<T>,
-    /// Made again after reading.
+    /// Rebuilt after deserialisation.
     #[serde(skip)]
     index: BTreeMap<T::Name, Ref>,
 }
@@ -86,12 +86,12 @@ impl<T: Named + PartialEq> PartialEq for Table<T> {
 }
 
 impl<T: Named> Table<T> {
-    /// The entries, in the order in which they were first named.
+    /// The entries, in order of first use.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.entries.iter()
     }
 
-    /// The entry at this place.
+    /// The entry at this index.
     pub fn get(&self, place: Ref) -> Option<&T> {
         self.entries.get(place.index())
     }
@@ -104,7 +104,7 @@ impl<T: Named> Table<T> {
         self.entries.iter_mut()
     }
 
-    /// The place of the entry of that name, which is made where there is none.
+    /// The index of the entry with this name, which is added if missing.
     pub(super) fn of(&mut self, name: &T::Name) -> Ref {
         if self.index.len() != self.entries.len() {
             let places = self.entries.iter().enumerate();

@@ -1,4 +1,4 @@
-//! What is shown of a task, its attempts and their turns: facts, and no texts.
+//! A task, its attempts and their turns for display: facts, without texts.
 
 use super::table::Ref;
 use crate::budget::Spent;
@@ -7,50 +7,49 @@ use crate::{AttemptId, FailureClass, Millis, PicoUsd, TaskId, Timestamp, Usage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// One task of a run. Names that tasks share are places in the tables of the
-/// [`RunView`](super::RunView).
+/// One task of a run. Shared names are indices into the tables of the [`RunView`](super::RunView).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskView {
     /// A short name; may be empty.
     pub label: Arc<str>,
-    /// Where it stands.
+    /// Its state.
     pub status: Status,
-    /// Its progress group, among the phases.
+    /// Index of its phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Ref>,
-    /// What carries it out, among the words.
+    /// Index of its executor, among the words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executor: Option<Ref>,
-    /// The sort of work it is, among the words.
+    /// Index of its kind, among the words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Ref>,
-    /// The models of its ladder, in the order in which they are climbed.
+    /// Indices of the models of its ladder, in climbing order.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub ladder: Box<[Ref]>,
-    /// The model that its latest reply named, or else the one it was sent to.
+    /// The model named by its latest reply, or else the model of its latest attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Ref>,
-    /// Why it has no result: among the failures where it failed, among the words
-    /// where it was skipped.
+    /// Why it has no result: an index among the failures if it failed, among the words if it was
+    /// skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<Ref>,
-    /// The latest execution that asked for it.
+    /// The latest execution that requested it.
     pub execution: u32,
-    /// How many attempts have started.
+    /// Number of attempts started.
     pub attempts: u32,
-    /// How many replies it has had.
+    /// Number of replies.
     pub turns: u32,
-    /// The latest of its attempts.
+    /// Its latest attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latest: Option<Ref>,
     /// Tokens of all its attempts.
     pub usage: Usage,
     /// What they cost.
     pub spent: Spent,
-    /// When the flow first asked for it.
+    /// When the flow first requested it.
     pub asked_at: Timestamp,
-    /// Since when it waits to start, or did before it started last.
+    /// Since when it waits to start, or did before its last start.
     pub ready_at: Timestamp,
     /// When its latest attempt started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,33 +57,33 @@ pub struct TaskView {
     /// When it got its outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// How many outcomes the run had before its own, if it has one.
+    /// Number of outcomes that the run had before its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<u32>,
-    /// The flow had been given none of the outcomes from this one on when it asked.
+    /// Number of the first outcome that the flow had not been given when it requested the task.
     pub given: u32,
-    /// What it had waited for; the number of a group is its place among the groups.
+    /// What the flow had waited for; for a group, its index among the groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits: Option<Awaited>,
-    /// The tasks whose results stand in its prompt or context.
+    /// The tasks whose results its prompt or context contains.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub reads: Box<[TaskId]>,
-    /// The innermost group that it is part of, among the groups.
+    /// Index of the innermost group that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Ref>,
-    /// Where the flow asks for it, among the sites.
+    /// Index of its place in the flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<Ref>,
-    /// Whether it had failed for good and is tried again all the same.
+    /// Whether it had failed and is tried again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_reopened: bool,
-    /// Whether a program on this machine carries it out.
+    /// Whether its executor is a program on this machine.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_program: bool,
-    /// Whether nothing bounds what its attempts cost.
+    /// Whether nothing bounds the cost of its attempts.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_open_ended: bool,
-    /// What few tasks have.
+    /// Values that few tasks have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rare: Option<Box<Rare>>,
 }
@@ -94,72 +93,72 @@ impl TaskView {
         self.rare.get_or_insert_default()
     }
 
-    /// The worktrees of its attempts that were kept, because there is work in them.
+    /// The worktrees kept from its attempts, because files in them have changed.
     pub fn worktrees(&self) -> &[Worktree] {
         self.rare.as_ref().map_or(&[], |rare| &rare.worktrees)
     }
 
-    /// Tools that its agents called and the run does not permit.
+    /// Tools that its agents called without permission.
     pub fn refused_tools(&self) -> &[RefusedTool] {
         self.rare.as_ref().map_or(&[], |rare| &rare.refused_tools)
     }
 
-    /// What it waits for outside of the process, while its attempt is suspended.
+    /// What its suspended attempt waits for.
     pub fn suspension(&self) -> Option<&Suspension> {
         self.rare.as_ref()?.suspension.as_ref()
     }
 }
 
-/// What few tasks have.
+/// Values that few tasks have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rare {
-    /// The worktrees of its attempts that were kept.
+    /// The worktrees kept from its attempts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub worktrees: Vec<Worktree>,
-    /// Tools that its agents called and the run does not permit.
+    /// Tools that its agents called without permission.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused_tools: Vec<RefusedTool>,
-    /// What it waits for outside of the process.
+    /// What its suspended attempt waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspension: Option<Suspension>,
 }
 
-/// A tool that agents of a task called and the run does not permit.
+/// A tool that agents of a task called without permission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedTool {
     /// The tool.
     pub tool: Arc<str>,
-    /// The permission that it takes.
+    /// The permission that it needs.
     pub permission: Arc<str>,
     /// How often it was called.
     pub count: u32,
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Known from an earlier execution; the current one has not asked for it.
+    /// Known from an earlier execution, and not requested in the current one.
     #[default]
     Unclaimed,
-    /// May start as soon as there is room.
+    /// May start as soon as a slot and budget are available.
     Waiting,
-    /// Is tried again later.
+    /// Waits for a retry.
     Resting,
-    /// An attempt is under way.
+    /// An attempt is in flight.
     Running,
-    /// Its attempt waits for something outside of the process.
+    /// Its attempt is suspended.
     Suspended,
     /// Its attempt has ended; what follows is not recorded yet.
     Between,
     /// It has a result.
     Ok,
-    /// Every attempt it was allowed has failed.
+    /// It failed, and is not tried again.
     Failed,
-    /// It was never tried.
+    /// It was never started.
     Skipped,
-    /// A person stopped it.
+    /// The user stopped it.
     Cancelled,
 }
 
@@ -178,7 +177,7 @@ impl Status {
 pub struct AttemptView {
     /// Which one.
     pub id: AttemptId,
-    /// The model that it was to ask, among the models.
+    /// The model it was to ask, as an index among the models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Ref>,
     /// When it was scheduled.
@@ -191,29 +190,29 @@ pub struct AttemptView {
     pub failure: Option<Ref>,
     /// What it cost.
     pub cost: PicoUsd,
-    /// The attempt of the same task before it.
+    /// The previous attempt of the same task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ref>,
-    /// Why there is one more.
+    /// Why it follows another attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<Again>,
 }
 
-/// Why a task is tried once more.
+/// Why a task is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Again {
-    /// The attempt before has failed, as its failure says.
+    /// The previous attempt failed.
     Retry,
-    /// The same, and another model stands in for one that is out of order.
+    /// The same, and a fallback replaces an unavailable model.
     StandIn,
-    /// A check has refused the result before.
+    /// A check refused the previous result.
     Refused,
-    /// The process that carried out the attempt before has died.
+    /// The process of the previous attempt died.
     Lost,
-    /// The attempt before was stopped: the run parked, or money had to be waited for.
+    /// The previous attempt was interrupted: the run parked, or the budget was too small.
     Interrupted,
-    /// It had failed for good, and a person wants it to be tried again.
+    /// It had failed, and the user wanted it to be tried again.
     Reopened,
 }
 
@@ -222,9 +221,9 @@ pub enum Again {
 pub struct TurnView {
     /// The attempt it belongs to.
     pub attempt: Ref,
-    /// The model that it names, among the models.
+    /// The model that it names, as an index among the models.
     pub model: Ref,
-    /// Whether it judges the attempt's result rather than works on it.
+    /// Whether it is a judge's verdict rather than a turn of the conversation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub judges: bool,
     /// When its request was sent.
@@ -240,12 +239,12 @@ pub struct TurnView {
     pub cost: PicoUsd,
 }
 
-/// Something that a task has waited for.
+/// A wait of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitView {
     /// Which task.
     pub task: TaskId,
-    /// For what.
+    /// Its cause.
     #[serde(rename = "for")]
     pub cause: Cause,
     /// From when on.
@@ -254,25 +253,25 @@ pub struct WaitView {
     pub until: Timestamp,
 }
 
-/// What a task waits for.
+/// The cause of a task's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// That fewer attempts are under way.
+    /// A slot: too many attempts are in flight.
     Slot,
-    /// That money set aside for others comes free.
+    /// Money: reservations of other attempts must be released.
     Cap,
-    /// That it may be tried again.
+    /// The delay before a retry.
     Rest,
-    /// What is outside of the process: an answer.
+    /// An answer from outside of the process.
     Question,
-    /// That the vendor's limits, or the user's own, allow one more request.
+    /// A rate limit of the vendor or of the user.
     Limit,
-    /// That one of the requests under way comes back.
+    /// Too many requests are under way.
     Room,
-    /// The same, where the vendor has no capacity for more.
+    /// The same, while the vendor is overloaded.
     Overload,
-    /// That the vendor has cached what its prompt shares with others.
+    /// The prefix it shares with other requests is being cached.
     Prefix,
 }
 
@@ -298,7 +297,7 @@ pub struct ToolView {
     pub from: Timestamp,
     /// How long it took.
     pub took: Millis,
-    /// Length of what the model was given.
+    /// Length of its result.
     pub bytes: u64,
     /// Whether it failed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -308,23 +307,23 @@ pub struct ToolView {
     pub exit: Option<i32>,
 }
 
-/// An attempt under way, or suspended.
+/// An attempt in flight, or suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnderWay {
-    /// Which one, among the attempts.
+    /// Its index among the attempts.
     pub attempt: Ref,
     /// When it was scheduled.
     pub since: Timestamp,
-    /// Set aside for its request.
+    /// Reservation of its request.
     pub reserved: PicoUsd,
-    /// Set aside for the same request sent a second time.
+    /// Reservation of its hedge.
     pub hedged: PicoUsd,
 }
 
-/// A task that waits to be tried again.
+/// A task that waits for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rest {
-    /// Not before this moment.
+    /// The earliest moment of the retry.
     pub due: Timestamp,
     /// Why its attempt failed.
     pub why: FailureClass,

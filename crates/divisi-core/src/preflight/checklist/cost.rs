@@ -1,4 +1,4 @@
-//! Whether it is known what a run will cost, and bounded.
+//! Question: is the cost of a run known, and bounded?
 
 use super::{Finding, Flow, Item, Money, Question, Total, counted, phases};
 use crate::PicoUsd;
@@ -6,7 +6,7 @@ use crate::preflight::{AttemptCost, Node};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Phases whose caps are named.
+/// Most phases listed by name.
 const PHASES_MAX: usize = 4;
 
 pub(super) fn item(flow: &Flow<'_>) -> Item {
@@ -21,7 +21,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
         findings.push(Finding::wrong(None, what, "see the findings on models"));
     }
     findings.extend(open_ended(flow));
-    // The price of a part would be taken for that of the whole.
+    // The price of a part could be mistaken for that of the whole.
     let whole = flow.money.filter(|_| !flow.graph.ends_early);
     let total = whole.and_then(|money| money.total());
     match total {
@@ -72,8 +72,8 @@ fn capped(caps: &BTreeMap<&str, PicoUsd>) -> Option<String> {
     (!shown.is_empty()).then(|| format!("phases are capped: {}", shown.join(", ")))
 }
 
-/// Caps of the flow's own that hold nothing, because no task is in their phase. In
-/// a graph that ends early nobody knows.
+/// The flow's own caps without effect, because no task is in their phase. A graph that ends early
+/// is skipped: tasks of the phase may follow.
 fn idle(flow: &Flow<'_>) -> Vec<Finding> {
     let known = phases(flow.graph);
     let is_idle = |phase: &&Arc<str>| !flow.graph.ends_early && !known.contains(&***phase);
@@ -102,7 +102,7 @@ fn idle(flow: &Flow<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Tasks of executors that may cost anything.
+/// Tasks of executors whose cost has no bound.
 fn open_ended(flow: &Flow<'_>) -> Option<Finding> {
     let is_open = |node: &Node| {
         node.assigned
@@ -129,7 +129,7 @@ fn open_ended(flow: &Flow<'_>) -> Option<Finding> {
     Some(Finding::warning(first.site.clone(), what, change))
 }
 
-/// Phases that are expected to cost more than they may.
+/// Phases whose expected cost exceeds their cap.
 fn over_cap(flow: &Flow<'_>, money: &dyn Money, caps: &BTreeMap<&str, PicoUsd>) -> Vec<Finding> {
     let mut expected: BTreeMap<&str, PicoUsd> = BTreeMap::new();
     for (place, node) in flow.tasks() {

@@ -1,4 +1,4 @@
-//! Whether all that tasks need is there when they need it, and is used.
+//! Question: is everything that tasks need available in time, and used?
 
 use super::{Finding, Flow, Item, Question, counted, spoken_label, verb};
 use crate::preflight::{Site, Use};
@@ -22,7 +22,7 @@ fn results(n: usize) -> String {
     }
 }
 
-/// What the flow says and nothing comes of.
+/// Warnings about options of the flow without effect.
 fn warnings<'a>(flow: &Flow<'a>) -> impl Iterator<Item = Finding> + use<'a> {
     let change = "mend the flow: `divisi types` writes down all that it may say";
     flow.graph
@@ -31,7 +31,7 @@ fn warnings<'a>(flow: &Flow<'a>) -> impl Iterator<Item = Finding> + use<'a> {
         .map(move |said| Finding::warning(said.site.clone(), said.what.clone(), change))
 }
 
-/// Prompts that say `null` when a task before them fails.
+/// Prompts that contain `null` when an earlier task fails.
 fn nulls(flow: &Flow<'_>) -> Vec<Finding> {
     let mut lines: BTreeMap<(&Option<Site>, &str), usize> = BTreeMap::new();
     for null in &flow.graph.nulls {
@@ -58,7 +58,7 @@ fn nulls(flow: &Flow<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Results that nobody reads, of tasks that do nothing but answer.
+/// Results that no task reads, of tasks whose only effect is their result.
 fn unread(flow: &Flow<'_>, evidence: &mut Vec<String>) -> Vec<Finding> {
     let unread = flow
         .tasks()
@@ -96,8 +96,8 @@ fn unread(flow: &Flow<'_>, evidence: &mut Vec<String>) -> Vec<Finding> {
     flow.by_site(answering).into_iter().map(finding).collect()
 }
 
-/// The same question at two places of the flow. At one place it is a loop or a
-/// vote, and meant.
+/// The same prompt at two places of the flow. At one place it is a loop or a vote, which is
+/// intended.
 fn asked_twice(flow: &Flow<'_>) -> Vec<Finding> {
     let mut asked: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (place, node) in flow.tasks() {
@@ -138,8 +138,7 @@ impl Flow<'_> {
             ..task.clone()
         };
         let alone = now.group.is_none() || now.group != before.group;
-        // An agent that may change files, or the world that a command sees, is
-        // not asked the same a second time.
+        // After an agent may have changed files, asking the same again is meaningful.
         let steady = (first..place).all(|between| !self.may_write(between));
         before.site != now.site && alone && steady && bare(&before.task) == bare(&now.task)
     }

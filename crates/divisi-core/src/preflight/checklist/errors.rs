@@ -1,14 +1,14 @@
-//! What happens when a task fails.
+//! Question: what happens when a task fails?
 
 use super::{Finding, Flow, Item, Question, spoken, verb};
 use crate::Millis;
 use crate::preflight::{Assigned, Site};
 
-/// Whatever an agent does in less was no work.
+/// An agent cannot do useful work in less time.
 const TIMEOUT_MIN: Millis = Millis::from_secs(5);
-/// A task that hangs should be seen on the same day.
+/// A hanging task should be noticed on the same day.
 const TIMEOUT_MAX: Millis = Millis::from_secs(4 * 3_600);
-/// What failed ten times will fail again.
+/// A task that failed ten times will fail again.
 const RETRIES_MAX: u32 = 10;
 
 pub(super) fn item(flow: &Flow<'_>) -> Item {
@@ -33,7 +33,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     Item::new(Question::Errors, evidence(flow), findings)
 }
 
-/// The models' tasks: what other programs do has limits of its own.
+/// The tasks that ask models; programs have limits of their own.
 fn assigned<'a>(flow: &Flow<'a>) -> impl Iterator<Item = (usize, &'a Assigned)> {
     flow.tasks().filter_map(|(place, node)| {
         let assigned = node.assigned.as_ref().ok()?;
@@ -71,7 +71,7 @@ fn evidence(flow: &Flow<'_>) -> Vec<String> {
     evidence
 }
 
-/// Tasks that read several results and take fewer for all.
+/// Tasks that read several results without being told which are missing.
 fn uninformed(flow: &Flow<'_>) -> Vec<Finding> {
     let finding = |(site, places): (Option<Site>, Vec<usize>)| {
         let (sees, takes) = (
@@ -93,7 +93,7 @@ fn uninformed(flow: &Flow<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// A finding for each line at which a task has this to be said of it.
+/// One finding for each line whose tasks have this problem.
 fn each(
     flow: &Flow<'_>,
     wrong: impl Fn(&Assigned, Option<Millis>) -> Option<(String, String)>,

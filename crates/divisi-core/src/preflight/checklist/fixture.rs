@@ -5,7 +5,7 @@ use crate::preflight::{Assigned, AttemptCost, Graph, Group, GroupKind, Node, Run
 use crate::{Millis, PicoUsd, Task, Tier};
 use std::fmt::Write;
 
-/// The model of a tier.
+/// A rung with the model of a tier.
 pub(super) fn rung(tier: Tier) -> Rung {
     Rung {
         provider: "main".into(),
@@ -26,8 +26,7 @@ impl Builder {
         Self::default()
     }
 
-    /// A task of this kind on this tier, asked for on a line of its own, which
-    /// reads all it waits for.
+    /// Adds a task of this kind and tier on a new line, which reads all results it waits for.
     pub(super) fn task(
         &mut self,
         label: &str,
@@ -112,8 +111,7 @@ impl Builder {
     }
 }
 
-/// Every task takes a minute; a haiku costs a cent, each tier three times the
-/// one below.
+/// Every task takes a minute; haiku costs a cent, and each tier three times the one below.
 struct Flat<'a> {
     graph: &'a Graph,
 }
@@ -150,7 +148,7 @@ impl Money for Flat<'_> {
     }
 }
 
-/// The list as a test reads it.
+/// The list as text, for tests.
 pub(super) fn told(list: &Checklist) -> String {
     let mut text = String::new();
     for item in &list.items {

@@ -1,9 +1,9 @@
-//! The pre-flight checklist: six questions that are asked of a flow before it runs.
+//! The pre-flight checklist: six questions about a flow before it runs.
 //!
-//! Every answer rests on the [`Graph`] and, for dollars and minutes, on what
-//! somebody else expects of it ([`Money`]). A finding is told once for each line
-//! of the flow, however many tasks that line asks for. What may be on purpose
-//! is evidence and no finding: a list that is always yellow is not read.
+//! The answers are based on the [`Graph`] and, for dollars and minutes, on a forecast of the caller
+//! ([`Money`]). There is one finding for each line of the flow, however many tasks the line has.
+//! Choices that may be intended are evidence and not findings: a list that always warns is not
+//! read.
 
 mod cost;
 mod dependencies;
@@ -18,10 +18,10 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Asks the six questions of a flow.
+/// Answers the six questions for a flow.
 ///
-/// Without `money` there are no dollars and no minutes in the answers, and the
-/// question for the cost is not answered well.
+/// Without `money` the answers have no dollars and no minutes, and the question about the cost is
+/// not answered well.
 pub fn checklist(graph: &Graph, money: Option<&dyn Money>, settings: &Settings) -> Checklist {
     let flow = Flow {
         graph,
@@ -44,7 +44,7 @@ pub fn checklist(graph: &Graph, money: Option<&dyn Money>, settings: &Settings) 
     }
 }
 
-/// Six questions with their answers, in the order in which they are asked.
+/// The six questions with their answers, in order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Checklist {
     /// One for each [`Question`].
@@ -52,8 +52,8 @@ pub struct Checklist {
 }
 
 impl Checklist {
-    /// The list of a flow that is no graph: these findings stand under its
-    /// dependencies, and nothing else can be answered.
+    /// The list for a flow without a graph: these findings belong to its dependencies, and no other
+    /// question can be answered.
     pub fn refused(findings: Vec<Finding>) -> Self {
         let unanswered = |question| Item {
             question,
@@ -79,11 +79,11 @@ impl Checklist {
 /// One question with its answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Item {
-    /// What is asked.
+    /// The question.
     pub question: Question,
     /// How bad the worst finding is.
     pub verdict: Verdict,
-    /// Short phrases that say what the answer rests on, best first.
+    /// Short phrases for the evidence, best first.
     pub evidence: Vec<String>,
     /// What should be changed, worst first.
     pub findings: Vec<Finding>,
@@ -101,8 +101,8 @@ impl Item {
         }
     }
 
-    /// The same answer where only the beginning of the flow is known: what is
-    /// wrong there is wrong, and what is right there says nothing of the rest.
+    /// The same answer if only the beginning of the flow is known: its problems are certain, but
+    /// its merits are no evidence about the rest.
     fn of_a_part(self) -> Self {
         match self.verdict {
             Verdict::Ok => Self {
@@ -115,17 +115,17 @@ impl Item {
     }
 }
 
-/// What is asked of a flow before it runs.
+/// A question about a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Question {
     /// Which of the four patterns is it made of?
     Pattern,
-    /// Is all that tasks need there when they need it, and used?
+    /// Is everything that tasks need available in time, and used?
     Dependencies,
-    /// Does anything wait for nothing?
+    /// Does a task wait for another one without need?
     Parallel,
-    /// Has each agent the cheapest model that does its work well?
+    /// Does each agent have the cheapest model that does its work well?
     Models,
     /// Is it known what the run will cost, and is it bounded?
     Cost,
@@ -134,7 +134,7 @@ pub enum Question {
 }
 
 impl Question {
-    /// All of them, in the order in which they are asked.
+    /// All questions, in order.
     pub const ALL: [Self; 6] = [
         Self::Pattern,
         Self::Dependencies,
@@ -157,17 +157,17 @@ impl Question {
     }
 }
 
-/// How good an answer is; later ones are worse.
+/// How good an answer is, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Nothing is to be changed.
+    /// Nothing needs to be changed.
     Ok,
-    /// It could not be looked at.
+    /// It could not be examined.
     Unknown,
-    /// It works, and something would work better.
+    /// It works, but could work better.
     Warning,
-    /// It does not do what it is meant to do.
+    /// It does not do what is intended.
     Wrong,
 }
 
@@ -178,14 +178,14 @@ pub struct Finding {
     pub verdict: Verdict,
     /// The line of the flow.
     pub site: Option<Site>,
-    /// What is wrong, as a phrase.
+    /// The problem, as a phrase.
     pub what: String,
-    /// What to do about it, as an order.
+    /// The advice, as an instruction.
     pub change: String,
-    /// The money it is about, where that is known.
+    /// The money at stake, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub money: Option<PicoUsd>,
-    /// The time it is about, where that is known.
+    /// The time at stake, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Millis>,
 }
@@ -220,16 +220,15 @@ impl Finding {
     }
 }
 
-/// What is expected of a graph before it runs. Tasks are named by their places
-/// in it.
+/// A forecast for the tasks of a graph, by their index.
 pub trait Money {
-    /// What a task is expected to cost as it is assigned.
+    /// Expected cost of a task as assigned.
     fn cost(&self, place: usize) -> Option<PicoUsd>;
-    /// What it is expected to cost on the model that stands for `tier`.
+    /// Expected cost on the model of `tier`.
     fn cost_on(&self, place: usize, tier: Tier) -> Option<PicoUsd>;
-    /// How long it is expected to take.
+    /// Expected duration.
     fn time(&self, place: usize) -> Option<Millis>;
-    /// What all of it is expected to cost.
+    /// Expected cost of the whole graph.
     fn total(&self) -> Option<Total>;
 }
 
@@ -242,25 +241,25 @@ pub struct Total {
     pub p50: PicoUsd,
     /// Nine of ten cost less.
     pub p90: PicoUsd,
-    /// No run costs more, cap aside.
+    /// No run costs more, apart from the cap.
     pub ceiling: PicoUsd,
 }
 
-/// What the run would be started with.
+/// Settings of the intended run.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Most it may cost.
     pub cap: Option<PicoUsd>,
-    /// Most that the tasks of a phase may cost, of those that the flow itself gives no cap.
+    /// Caps of phases that the flow itself does not cap.
     pub phase_caps: BTreeMap<Arc<str>, PicoUsd>,
-    /// What is known of each kind of work.
+    /// The table of kinds.
     pub kinds: BTreeMap<Arc<str>, KindRule>,
-    /// Whether agents that name no tools of their own may change files.
+    /// Whether agents without tools of their own may change files.
     pub agents_write: bool,
 }
 
 impl Settings {
-    /// The caps of phases that hold in a run of this flow: tasks are in them.
+    /// The caps of phases that have tasks in this flow.
     pub fn phase_caps<'a>(&'a self, graph: &'a Graph) -> BTreeMap<&'a str, PicoUsd> {
         let phases = phases(graph);
         let all = self.phase_caps.iter().chain(&graph.phase_caps);
@@ -270,7 +269,7 @@ impl Settings {
     }
 }
 
-/// The phases that tasks are in.
+/// The phases that have tasks.
 fn phases(graph: &Graph) -> BTreeSet<&str> {
     graph
         .tasks
@@ -279,23 +278,23 @@ fn phases(graph: &Graph) -> BTreeSet<&str> {
         .collect()
 }
 
-/// What the table of kinds says of one of them.
+/// A kind in the table of kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KindRule {
     /// The tier that suffices for it.
     pub tier: Tier,
-    /// Whether it is done by changing files.
+    /// Whether such work changes files.
     pub writes: bool,
 }
 
-/// What every question is asked of.
+/// The input of every question.
 struct Flow<'a> {
     graph: &'a Graph,
     money: Option<&'a dyn Money>,
     settings: &'a Settings,
 }
 
-/// Tasks that a finding names; the others are counted.
+/// Most tasks that a finding names; the others are counted.
 const NAMED_MAX: usize = 3;
 
 impl<'a> Flow<'a> {
@@ -311,7 +310,7 @@ impl<'a> Flow<'a> {
         self.money?.time(place)
     }
 
-    /// Whether a task may change what others see without saying so in its result.
+    /// Whether a task may have effects besides its result.
     fn may_write(&self, place: usize) -> bool {
         let node = self.node(place);
         let Ok(assigned) = &node.assigned else {
@@ -337,7 +336,7 @@ impl<'a> Flow<'a> {
         })
     }
 
-    /// Tasks by the line that asks for them, in the order of the first of each.
+    /// Tasks grouped by the line that requests them, in order of first use.
     fn by_site(&self, places: impl IntoIterator<Item = usize>) -> Vec<(Option<Site>, Vec<usize>)> {
         let mut lines: Vec<(Option<Site>, Vec<usize>)> = vec![];
         let mut known: BTreeMap<&Site, usize> = BTreeMap::new();
@@ -384,7 +383,7 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// What people call a task, with dots in the place of results.
+/// The label of a task, with dots in the place of results.
 fn spoken_label(node: &Node) -> String {
     let is_result = |id: &str| {
         id.strip_prefix('t')
@@ -401,12 +400,12 @@ fn counted(n: usize, one: &str, many: &str) -> String {
     }
 }
 
-/// `waits`, `wait`: the form of a verb after so many subjects.
+/// The form of a verb for a number of subjects: `waits`, `wait`.
 fn verb(n: usize, one: &'static str, many: &'static str) -> &'static str {
     if n == 1 { one } else { many }
 }
 
-/// A span as people say it: `40 s`, `3 min`, `5 h`.
+/// A time span in words: `40 s`, `3 min`, `5 h`.
 fn spoken(span: Millis) -> String {
     match span.0 / 1_000 {
         0 => format!("{} ms", span.0),

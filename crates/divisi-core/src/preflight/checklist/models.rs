@@ -1,9 +1,8 @@
-//! Whether each agent has the cheapest model that does its work well.
+//! Question: does each agent have the cheapest model that does its work well?
 //!
-//! The table of kinds is a rule of thumb and a kind is often inferred, so one
-//! step beside it is no finding. Two steps are: the strongest models for a
-//! search are money thrown away, the cheapest for an architecture is a result
-//! that cannot be used.
+//! The table of kinds is a rule of thumb and a kind is often inferred, so a difference of one tier
+//! is no finding. Two tiers are: the strongest model for a search wastes money, the cheapest for an
+//! architecture gives a useless result.
 
 use super::{Finding, Flow, Item, Question, counted};
 use crate::preflight::{Assigned, Site};
@@ -24,7 +23,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     Item::new(Question::Models, evidence, findings)
 }
 
-/// How many tasks start on which model.
+/// Number of tasks by first model.
 fn share(flow: &Flow<'_>) -> String {
     let mut models: BTreeMap<(Option<Tier>, &str), usize> = BTreeMap::new();
     let (mut without, mut refused) = (0, 0);
@@ -57,7 +56,7 @@ fn share(flow: &Flow<'_>) -> String {
     }
 }
 
-/// Tasks whose words mean nothing here: unknown models, models without a price.
+/// Tasks that cannot be assigned: unknown models, models without a price.
 fn refused(flow: &Flow<'_>) -> Vec<Finding> {
     let mut alike: BTreeMap<(&Option<Site>, &str), (usize, &Failure)> = BTreeMap::new();
     for (_, node) in flow.tasks() {
@@ -84,7 +83,7 @@ fn refused(flow: &Flow<'_>) -> Vec<Finding> {
     alike.into_iter().map(finding).collect()
 }
 
-/// A task with a kind that the table knows, on a model that stands for a tier.
+/// A task of a known kind, on a model of a known tier.
 struct Choice<'a> {
     place: usize,
     assigned: &'a Assigned,
@@ -97,7 +96,7 @@ impl<'a> Choice<'a> {
         let assigned = flow.node(place).assigned.as_ref().ok()?;
         let wanted = flow.settings.kinds.get(&assigned.kind)?.tier;
         let first = assigned.rungs.first()?.tier?;
-        // A ladder that is checked may begin as low as it likes, if it ends high enough.
+        // A checked ladder may start low if it ends high enough.
         let climbs =
             assigned.checked && assigned.rungs.iter().any(|rung| rung.tier >= Some(wanted));
         let chosen = if climbs { first.max(wanted) } else { first };
@@ -109,13 +108,13 @@ impl<'a> Choice<'a> {
         })
     }
 
-    /// Steps from what suffices to what was chosen; positive where it is too strong.
+    /// Tiers between the sufficient and the chosen one; positive if it is too strong.
     fn steps(&self) -> i32 {
         self.chosen as i32 - self.wanted as i32
     }
 }
 
-/// What would be saved on the tiers of the table; `None` where nothing would be.
+/// What the tiers of the table would save; `None` if nothing.
 fn saved(flow: &Flow<'_>, choices: &[&Choice<'_>]) -> Option<PicoUsd> {
     let money = flow.money?;
     let saved = |choice: &&Choice<'_>| {
@@ -189,7 +188,7 @@ fn one_step_beside(flow: &Flow<'_>, choices: &[Choice<'_>]) -> Option<String> {
     (!above.is_empty()).then(|| format!("{stand} one tier above the table{money}"))
 }
 
-/// What all findings of this question are about together.
+/// The total of all findings of this question.
 fn saving(findings: &[Finding]) -> Option<String> {
     let sums: Vec<PicoUsd> = findings
         .iter()
@@ -199,7 +198,7 @@ fn saving(findings: &[Finding]) -> Option<String> {
     (sums.len() > 1).then(|| format!("about {sum} less on the tiers that suffice"))
 }
 
-/// Ladders that nothing makes them climb.
+/// Ladders without a check: nothing makes them climb.
 fn unchecked(flow: &Flow<'_>) -> Vec<Finding> {
     let climbs = |place: &usize| {
         let assigned = flow.node(*place).assigned.as_ref();

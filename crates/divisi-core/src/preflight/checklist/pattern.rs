@@ -1,12 +1,12 @@
-//! Which patterns a flow is made of.
+//! Question: which patterns is a flow made of?
 
 use super::{Finding, Flow, Item, Question, counted};
 use crate::preflight::{Group, GroupKind, Site};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Parts of a flow that are named; a longer list is not read.
+/// Most parts of a flow that are listed; a longer list is not read.
 const PARTS_MAX: usize = 8;
-/// Waves of a graph whose widths are named.
+/// Most waves whose widths are listed.
 const WAVES_MAX: usize = 6;
 
 pub(super) fn item(flow: &Flow<'_>) -> Item {
@@ -28,7 +28,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
             "if it needs arguments, give them with `--args`, and make it bear any result",
         ));
     }
-    // That a width is a guess is said with the pattern, and is what a hierarchy is.
+    // Guessed widths are shown with the pattern; for a hierarchy they are normal.
     let guessed = |site: &Option<Site>| {
         site.is_some()
             && graph
@@ -75,19 +75,19 @@ fn sentences(flow: &Flow<'_>) -> Vec<String> {
     told
 }
 
-/// A piece of a level: tasks outside of groups that follow each other, or a group.
+/// A part of a level: consecutive tasks outside of groups, or a group.
 enum Piece {
     Tasks(Vec<usize>),
     Group(usize),
 }
 
-/// The groups of a graph with what is in them.
+/// The groups of a graph with their members.
 struct Shape<'a> {
     flow: &'a Flow<'a>,
-    /// For each group, and for what is in none: its own tasks and its groups,
-    /// by the first task of each.
+    /// For each group, and for the top level (`None`): its own tasks and groups, ordered by their
+    /// first task.
     levels: BTreeMap<Option<usize>, Vec<(usize, Piece)>>,
-    /// For each group, all tasks in it and in groups below it.
+    /// For each group, all tasks in it and in nested groups.
     members: Vec<Vec<usize>>,
 }
 
@@ -174,7 +174,7 @@ impl<'a> Shape<'a> {
         parts
     }
 
-    /// The phrase with the phases of its tasks before it.
+    /// Prefixes the phrase with the phases of its tasks.
     fn named(&self, places: &[usize], phrase: String) -> String {
         let mut phases: Vec<&str> = vec![];
         for place in places {
@@ -188,7 +188,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// Tasks that no group holds together.
+    /// Describes tasks outside of groups.
     fn tasks(&self, places: &[usize]) -> String {
         let waves = self.waves(places);
         let count = places.len();
@@ -227,7 +227,7 @@ impl<'a> Shape<'a> {
         let below = match &self.parts(Some(group))[..] {
             _ if kind == GroupKind::Decompose => String::new(),
             [] => String::new(),
-            // What each of them does, where that is more than one task.
+            // What each branch does, if that is more than one task.
             _ if kind == GroupKind::Parallel && self.members[group].len() <= width => String::new(),
             _ if kind == GroupKind::Pipeline && !self.has_groups(group) => String::new(),
             _ => self.nested(group),
@@ -256,7 +256,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// What stands within a group, said of the first part that is a group.
+    /// Describes the first group nested in a group.
     fn nested(&self, group: usize) -> String {
         let within = self
             .levels
@@ -288,7 +288,7 @@ impl<'a> Shape<'a> {
             .any(|(_, piece)| matches!(piece, Piece::Group(_)))
     }
 
-    /// Whether all of these are only there to decide the width of what follows.
+    /// Whether these tasks only decide the width of what follows.
     fn leads(&self, places: &[usize], next: Option<&(usize, Piece)>) -> bool {
         match (places, next) {
             ([only], Some((_, Piece::Group(group)))) => {
@@ -298,7 +298,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// The task before a group whose result decides how wide the group is.
+    /// The task before a group whose result decides the width of the group.
     fn leader(&self, before: &Piece, group: usize) -> Option<usize> {
         let Piece::Tasks(places) = before else {
             return None;
@@ -343,7 +343,7 @@ impl<'a> Shape<'a> {
             .count()
     }
 
-    /// How many of these tasks stand at each depth of waiting for each other.
+    /// The number of these tasks at each depth of dependencies.
     fn waves(&self, places: &[usize]) -> Vec<usize> {
         let mut depths: BTreeMap<usize, usize> = BTreeMap::new();
         let mut waves = vec![];

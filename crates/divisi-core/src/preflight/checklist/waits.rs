@@ -1,9 +1,9 @@
-//! Whether anything waits for nothing.
+//! Question: does a task wait for another one without need?
 //!
-//! A wait has a reason when the result that is waited for stands in the prompt,
-//! went through a task in between, may have decided whether the task is asked
-//! at all, or came from a task that may change files. Every other wait is
-//! pointed at, with the time by which the flow would end earlier without it.
+//! A wait is justified if the prompt contains the result, directly or through a task in between; if
+//! the result may have decided whether the task is requested at all; or if it came from a task that
+//! may change files. Every other wait is a finding, with the time by which the flow would end
+//! earlier without it.
 
 use super::{Finding, Flow, Item, Question, spoken, verb};
 use crate::Millis;
@@ -32,17 +32,17 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     Item::new(Question::Parallel, evidence, findings.collect())
 }
 
-/// Tasks behind a needless wait that are looked at; a chain of ten thousand
-/// would take seconds, and be no clearer.
+/// Most tasks examined behind a needless wait; a chain of ten thousand would take seconds and add
+/// nothing.
 const LOOK_BACK_MAX: usize = 1_000;
-/// Findings whose minutes are worked out, each by a walk over the whole graph.
+/// Most findings with minutes, each of which takes a walk over the whole graph.
 const TIMED_MAX: usize = 100;
 
 struct Waits<'a> {
     flow: &'a Flow<'a>,
-    /// For each task, all whose results stand in its prompt, directly or through others.
+    /// For each task, the tasks whose results its prompt contains, directly or through others.
     told_of: Vec<BTreeSet<usize>>,
-    /// Lines at which the flow loops for nobody knows how long.
+    /// Lines at which the flow loops an unknown number of times.
     loops: BTreeSet<&'a Site>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Waits<'a> {
         let mut told_of: Vec<BTreeSet<usize>> = Vec::with_capacity(flow.graph.tasks.len());
         for (_, node) in flow.tasks() {
             let mut all: BTreeSet<usize> = node.reads.iter().copied().collect();
-            // Only as far as this task waits: what lies behind is settled anyway.
+            // Only tasks it waits for directly: earlier ones have no influence on its start.
             for &read in &node.reads {
                 all.extend(
                     told_of[read]
@@ -74,7 +74,7 @@ impl<'a> Waits<'a> {
         }
     }
 
-    /// Whether waiting for `before` has a reason.
+    /// Whether waiting for `before` is justified.
     fn has_reason(&self, before: usize, place: usize) -> bool {
         let node = self.flow.node(place);
         self.told_of[place].contains(&before)
@@ -87,7 +87,7 @@ impl<'a> Waits<'a> {
             || self.is_in_a_guess(place)
     }
 
-    /// Whether how often the task is asked for depends on a result.
+    /// Whether a result decides how often the task is requested.
     fn is_in_a_guess(&self, place: usize) -> bool {
         let groups = &self.flow.graph.groups;
         let mut group = self.flow.node(place).group;
@@ -100,7 +100,7 @@ impl<'a> Waits<'a> {
         false
     }
 
-    /// What the task waits for without a reason.
+    /// The tasks it waits for without need.
     fn needless(&self, place: usize) -> Vec<usize> {
         let waits = self.flow.node(place).waits.iter().copied();
         waits
@@ -112,8 +112,8 @@ impl<'a> Waits<'a> {
         !self.needless(place).is_empty()
     }
 
-    /// What the task would have to wait for without its needless waits: behind
-    /// each of those, what that one waits for.
+    /// What the task would wait for without its needless waits: each of those is replaced by what
+    /// it waits for itself.
     fn kept(&self, place: usize) -> BTreeSet<usize> {
         let mut kept = BTreeSet::new();
         let mut seen = BTreeSet::new();
@@ -136,8 +136,8 @@ impl<'a> Waits<'a> {
         kept
     }
 
-    /// When the last task ends where these start as early as they can; `None`
-    /// while nobody knows how long tasks take.
+    /// When the last task ends if the `freed` tasks start as early as they can; `None` if a
+    /// duration is unknown.
     fn end(&self, freed: &BTreeSet<usize>) -> Option<Millis> {
         let mut ends: Vec<u64> = vec![];
         for (place, node) in self.flow.tasks() {
@@ -145,7 +145,7 @@ impl<'a> Waits<'a> {
                 |waits: &mut dyn Iterator<Item = usize>| waits.map(|before| ends[before]).max();
             let start = match freed.contains(&place) {
                 true => latest(&mut self.kept(place).into_iter()),
-                // What it reads may stand behind one of its waits, which may be freed.
+                // A task it reads may come before one of its waits, and that wait may be freed.
                 false => latest(&mut node.waits.iter().chain(&self.told_of[place]).copied()),
             };
             ends.push(start.unwrap_or(0) + self.flow.time(place)?.0);
@@ -153,14 +153,14 @@ impl<'a> Waits<'a> {
         ends.into_iter().max().map(Millis)
     }
 
-    /// How much earlier the flow would end.
+    /// By how much earlier the flow would end.
     fn saved(&self, freed: &[usize]) -> Option<Millis> {
         let now = self.end(&BTreeSet::new())?;
         let then = self.end(&freed.iter().copied().collect())?;
         Some(Millis(now.0 - then.0))
     }
 
-    /// What all needless waits cost together.
+    /// The time that all needless waits cost together.
     fn gain(&self, idle: &[usize]) -> Option<String> {
         let saved = self.saved(idle).filter(|saved| saved.0 > 0)?;
         let now = self.end(&BTreeSet::new())?;
@@ -201,7 +201,7 @@ impl<'a> Waits<'a> {
         Finding::warning(site, what, change)
     }
 
-    /// Waits whose only reason is that the task before may change files.
+    /// Waits whose only reason is that the earlier task may change files.
     fn behind_writers(&self) -> Option<String> {
         let only = |place: &usize| {
             let node = self.flow.node(*place);
@@ -222,7 +222,7 @@ impl<'a> Waits<'a> {
         })
     }
 
-    /// Most tasks that stand at the same depth.
+    /// Most tasks at the same depth.
     fn wave_max(&self) -> usize {
         let mut depths: Vec<usize> = vec![];
         let mut widths: BTreeMap<usize, usize> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What is assumed of one task on one model while nothing has been seen.
+//! Assumptions about one task on one model, without history.
 
 use super::conversation::Conversation;
 use super::priors::{KindPrior, Priors};
@@ -6,7 +6,7 @@ use super::spread::deviation;
 use crate::preflight::{Assigned, AttemptCost, Rung};
 use crate::{PicoUsd, Usage};
 
-/// What is assumed of a task while nothing is known.
+/// The assumptions about a task.
 pub(super) struct Assumed<'a> {
     pub(super) priors: &'a Priors,
     pub(super) task: &'a Assigned,
@@ -21,7 +21,7 @@ impl Assumed<'_> {
 
     pub(super) fn conversation(&self, kind: &str, prompt: u64) -> (Usage, PicoUsd) {
         if self.is_command() {
-            // Its bound is all that is known of what it costs.
+            // Only the bound of its cost is known.
             let cost = match self.task.attempt_cost {
                 AttemptCost::UpTo(most) => most,
                 AttemptCost::Free | AttemptCost::Unbounded => PicoUsd::ZERO,
@@ -32,14 +32,14 @@ impl Assumed<'_> {
         talk.total(self.rung.price.as_ref())
     }
 
-    /// The logarithm of the middle cost, failed attempts included.
+    /// Logarithm of the median cost, failed attempts included.
     pub(super) fn log_cost(&self, kind: &str, log_prompt: f64) -> Option<f64> {
         let (_, cost) = self.conversation(kind, log_prompt.exp().round() as u64);
         (cost.0 > 0).then(|| (cost.0 as f64 * (1.0 + self.priors.failures.share)).ln())
     }
 
     pub(super) fn deviation(&self, prior: &KindPrior) -> f64 {
-        // What costs something asks models, as our own agents do.
+        // An executor with a cost asks models, as built-in agents do.
         let is_plain = self.is_command() && self.task.attempt_cost == AttemptCost::Free;
         deviation(if is_plain {
             self.priors.command.spread

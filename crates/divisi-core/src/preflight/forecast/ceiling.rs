@@ -1,19 +1,17 @@
-//! The most a task can cost, whatever the models do.
+//! The most a task can cost, whatever the models answer.
 
 use super::Bounds;
 use crate::budget::TurnBound;
 use crate::preflight::{Assigned, AttemptCost, Node, Rung};
 use crate::{ModelPrice, PicoUsd};
 
-/// The most that all attempts of a task on one rung can cost: every turn has a
-/// full context, and a full reply. `check` is the
-/// most that looking at the result costs.
+/// The most that all attempts of a task on one rung can cost: every turn with a full context and a
+/// full reply. `check` is the most that checking one result costs.
 ///
-/// An executor of others is counted with the most that an attempt of it may cost, where it
-/// says so, and as nothing where it is free. A `maxCost` of the task is held by
-/// reservations, so the ceiling is never above it. Not in it are requests that
-/// were sent and lost in a crash, or broken off by a vendor that has no capacity:
-/// each settles at its reservation and uses up no retry.
+/// For an executor it is the declared bound of an attempt, and zero if it is free. Reservations
+/// enforce a task's `maxCost`, so the ceiling is never above it. Not included are requests lost in
+/// a crash or cut off by an overloaded vendor: each settles at its reservation and uses up no
+/// retry.
 pub(super) fn ceiling(node: &Node, rung: &Rung, check: PicoUsd, bounds: &Bounds) -> PicoUsd {
     let Ok(task) = &node.assigned else {
         return PicoUsd::ZERO;
@@ -36,20 +34,19 @@ pub(super) fn ceiling(node: &Node, rung: &Rung, check: PicoUsd, bounds: &Bounds)
     within(PicoUsd(turn.0.saturating_mul(turns).saturating_mul(attempts)) + check)
 }
 
-/// How many rungs a ladder has whose words only the executor understands.
+/// Number of rungs of a ladder whose words only the executor understands.
 fn named(node: &Node) -> u64 {
     let words = node.task.model.0.len() as u64;
-    // The only one is tried once more with what a check has found.
+    // A single model gets one more try, with the findings of the check.
     words.max(1 + u64::from(words == 1 && !node.task.check.is_empty()))
 }
 
-/// The most that one turn can cost with so long a prompt at the most: what a
-/// run would set aside for it.
+/// The most that one turn can cost with a prompt of this length: what a run would reserve for it.
 fn turn_max(price: &ModelPrice, context: u64, reply: u32) -> PicoUsd {
     TurnBound::of(price, context, reply).most()
 }
 
-/// The most that one judge's look at a result of this task can cost.
+/// The most that one verdict on a result of this task can cost.
 pub(super) fn judge_max(task: &Assigned, judge: &Rung, bounds: &Bounds) -> PicoUsd {
     let turn = |price| turn_max(price, bounds.context_tokens_max, task.reply_tokens_max);
     judge.price.as_ref().map_or(PicoUsd::ZERO, turn)
@@ -57,9 +54,8 @@ pub(super) fn judge_max(task: &Assigned, judge: &Rung, bounds: &Bounds) -> PicoU
 
 /// The longest prompt that a turn of this task can have.
 ///
-/// Tools and results of other tasks may bring in anything. Without them a
-/// conversation grows by its own replies and what is said of them; the prompt's
-/// length is itself an estimate, and counts twice.
+/// Tools and results of other tasks may add anything. Without them a conversation grows only by its
+/// own replies and the hints on them; the length of the prompt is an estimate, so it counts twice.
 fn context_max(node: &Node, bounds: &Bounds) -> u64 {
     let Ok(task) = &node.assigned else { return 0 };
     if task.has_tools || !node.reads.is_empty() {
@@ -85,7 +81,7 @@ mod tests {
         let rates = rung.price.as_ref().unwrap().base;
         let list =
             1_000_000 * rates.cache_write_5m.0 + u64::from(task.reply_tokens_max) * rates.output.0;
-        // An account may keep its requests within the United States.
+        // An account may keep its requests within the United States, at a tenth more.
         let turn = list * 11 / 10;
         let all = turn * u64::from(task.turns_max) * (u64::from(task.retries_max) + 1);
         let bounds = Bounds::default();

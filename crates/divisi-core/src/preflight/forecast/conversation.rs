@@ -1,9 +1,9 @@
-//! What a conversation of so many turns uses and costs.
+//! Usage and cost of a conversation with a number of turns.
 //!
-//! Each turn sends everything before it again. The prefix that the last turn
-//! left in the cache is read, what is new since then is written. That is why the
-//! cost of an agent grows faster than its turns, and why it is priced turn by
-//! turn: a long prompt may pass a threshold that the sum says nothing of.
+//! Each turn sends everything before it again. The prefix that the last turn left in the cache is
+//! read, and what is new since then is written. So the cost of an agent grows faster than its
+//! turns, and each turn is priced by itself: a long prompt may pass a price threshold that a sum
+//! does not show.
 
 use super::priors::KindPrior;
 use crate::check::Judge;
@@ -11,17 +11,17 @@ use crate::preflight::{Assigned, Rung};
 use crate::tokens::BYTES_OF_DENSE;
 use crate::{ModelPrice, PicoUsd, Usage};
 
-/// Turns after which a conversation is priced by its last one times those left.
-/// No prior is anywhere near; it bounds the work for one that a user writes.
+/// Turns priced one by one; further ones cost as much as the last of these. Built-in priors are far
+/// below; this bounds the work for a prior that a user writes.
 const TURNS_PRICED_MAX: u32 = 500;
 
 /// A typical attempt at a task.
 pub(super) struct Conversation {
     /// Tokens of its first request.
     pub(super) prompt: u64,
-    /// Those of them that another task has left in the cache.
+    /// The part of it that another task has left in the cache.
     pub(super) cached: u64,
-    /// Those of them that others will find there, and that it therefore writes.
+    /// The part of it that siblings will read there, and that this task writes if needed.
     pub(super) shared: u64,
     pub(super) turns: u32,
     pub(super) reply: u64,
@@ -29,8 +29,8 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// What such a task is taken to say, within its own limits. `primed` says
-    /// that a sibling has written the shared prefix before.
+    /// The assumed conversation of a task, within the task's limits. With `primed` a sibling has
+    /// written the shared prefix before.
     pub(super) fn of(task: &Assigned, prior: &KindPrior, prompt: u64, primed: bool) -> Self {
         let turns = if task.has_tools {
             (prior.turns.round() as u32).clamp(1, task.turns_max.max(1))
@@ -54,7 +54,7 @@ impl Conversation {
         }
     }
 
-    /// What one turn uses, from 0.
+    /// Usage of one turn, counted from 0.
     fn turn(&self, turn: u32) -> Usage {
         let goes_on = turn + 1 < self.turns;
         let (read, fresh) = if turn == 0 {
@@ -63,7 +63,7 @@ impl Conversation {
             let before = self.prompt + u64::from(turn - 1) * (self.growth + self.reply);
             (before, self.growth + self.reply)
         };
-        // A conversation of one turn has nothing to gain from a cache but what it shares.
+        // A conversation of one turn writes only the prefix it shares.
         let written = match (turn, goes_on) {
             (0, false) => self.shared - self.cached,
             (_, true) => fresh,
@@ -78,7 +78,7 @@ impl Conversation {
         }
     }
 
-    /// What all turns use, and what that costs at this price.
+    /// Usage of all turns, and its cost at this price.
     pub(super) fn total(&self, price: Option<&ModelPrice>) -> (Usage, PicoUsd) {
         let (mut usage, mut cost) = (Usage::default(), PicoUsd::ZERO);
         for turn in 0..self.turns.min(TURNS_PRICED_MAX) {
@@ -90,11 +90,10 @@ impl Conversation {
     }
 }
 
-/// Output tokens of a judge: marks, and what is wrong in some sentences.
+/// Output tokens of a judge: a mark, and some sentences of findings.
 const VERDICT_TOKENS: u64 = 300;
 
-/// What one judge's look at a typical result of this task costs: it reads what
-/// was asked, the rubric and the result.
+/// Cost of one verdict on a typical result: the judge reads the prompt, the rubric and the result.
 pub(super) fn judge_cost(task: &Assigned, judge: &Judge, rung: &Rung) -> PicoUsd {
     let rubric = judge.rubric.len() as u64 / BYTES_OF_DENSE;
     let result = u64::from(task.reply_tokens_max).min(RESULT_TOKENS);
@@ -117,7 +116,7 @@ mod tests {
     use crate::price::Rates;
 
     fn price() -> ModelPrice {
-        // Picodollars that show in the sum which class they came from.
+        // Picodollar prices that make each token class visible in the sum.
         let base = Rates {
             input: PicoUsd(1_000),
             cache_write_5m: PicoUsd(1_250),

@@ -1,4 +1,4 @@
-//! Whether ranges hold what they say, on tasks made up by known rules.
+//! Tests whether ranges cover as many cases as they claim, on generated tasks.
 
 use super::{Bounds, Forecaster, Priors, sample};
 use crate::history::{History, Sample};
@@ -7,8 +7,8 @@ use crate::{PicoUsd, Timestamp};
 use fastrand::Rng;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// Tasks of five labels that differ, with costs that vary by `deviation` around
-/// them; one in `outliers` costs ten times as much, where that is not 0.
+/// Tasks of five labels with different costs, which vary by `deviation`; one in `outliers` costs
+/// ten times as much, unless that is 0.
 struct World {
     rng: Rng,
     deviation: f64,
@@ -53,7 +53,7 @@ fn rung() -> Rung {
     node(&Sample::default()).assigned.unwrap().rungs.remove(0)
 }
 
-/// Share of new tasks inside their range, learnt from so many others.
+/// Share of new tasks inside their range after learning from `learnt` tasks.
 fn covered(learnt: u64, deviation: f64, outliers: u32) -> f64 {
     let (mut inside, mut all) = (0, 0);
     for seed in 0..20 {

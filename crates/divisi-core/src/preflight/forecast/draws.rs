@@ -16,45 +16,45 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Most costs of single tasks that are kept: some megabytes. A graph with more
-/// tasks is drawn less often; its sum varies less, too.
+/// Most costs of single tasks kept: some megabytes. A larger graph is drawn less often; its sum
+/// also varies less.
 const COSTS_MAX: usize = 4_000_000;
 
 /// Fewest draws, however large a graph is.
 const DRAWS_MIN: usize = 100;
 
-/// The model that a tier stands for at the provider of the run.
+/// Finds the model of a tier at the run's provider.
 pub(super) type Tiers<'a> = &'a dyn Fn(Tier) -> Option<Rung>;
 
-/// A task made ready to be drawn.
+/// A task prepared for drawing.
 pub(super) struct Prepared {
     pub(super) rungs: Vec<Step>,
-    /// Its place among the phases.
+    /// Index of its phase.
     pub(super) phase: usize,
     last_is_kept: bool,
     checked: bool,
     cost_max: f64,
 }
 
-/// One model of it.
+/// One model of its ladder.
 pub(super) struct Step {
     pub(super) outlook: Outlook,
-    /// What its first request may cost.
+    /// Bound of its first request.
     pub(super) bound: TurnBound,
-    /// Its place among the models.
+    /// Index among the models.
     pub(super) model: usize,
-    /// Its place among the models at their providers.
+    /// Index among the pairs of provider and model.
     pub(super) asked: usize,
-    /// The draw that all tasks of its label share.
+    /// The draw shared by all tasks of its label.
     group: usize,
     middle: f64,
 }
 
-/// Who is asked: a provider by its name, and a model of it by its id. Where no
-/// model is asked, the name is empty and the id is the executor's.
+/// A provider's name and a model id of it. Without a model, the name is empty and the id is the
+/// executor's.
 pub(super) type Asked = (Arc<str>, Arc<str>);
 
-/// All tasks of a graph, ready to be drawn.
+/// All tasks of a graph, prepared for drawing.
 pub(super) struct Cast {
     pub(super) tasks: Vec<Option<Prepared>>,
     pub(super) phases: Vec<Arc<str>>,
@@ -63,10 +63,10 @@ pub(super) struct Cast {
     groups: usize,
 }
 
-/// What came of all draws.
+/// The results of all draws.
 #[derive(Default)]
 pub(super) struct Drawn {
-    /// Picodollars of each draw.
+    /// Picodollars per draw.
     pub(super) cost: Vec<f64>,
     pub(super) seconds: Vec<f64>,
     /// Input, cache write, cache read, output.
@@ -82,7 +82,7 @@ pub(super) struct Drawn {
     pub(super) lost: f64,
 }
 
-/// How many draws a graph of so many tasks gets.
+/// Number of draws for a graph of this size.
 pub(super) fn draws(tasks: usize, wanted: u32) -> usize {
     (COSTS_MAX / tasks.max(1))
         .max(DRAWS_MIN)
@@ -90,8 +90,7 @@ pub(super) fn draws(tasks: usize, wanted: u32) -> usize {
 }
 
 impl Cast {
-    /// Makes a graph ready. With `instead`, every task that asks for a model is
-    /// done by that one alone.
+    /// Prepares a graph. With `instead`, that model alone does every task that asks for a model.
     pub(super) fn of(
         forecaster: &Forecaster,
         graph: &Graph,
@@ -160,7 +159,7 @@ impl Cast {
         }
     }
 
-    /// Draws all tasks so many times; the same seed gives the same draws.
+    /// Draws all tasks this many times; the same seed gives the same draws.
     pub(super) fn draw(&self, schedule: Option<&Schedule>, draws: usize, seed: u64) -> Drawn {
         let mut rng = Rng::with_seed(seed);
         let bell = Bell::new();
@@ -194,7 +193,7 @@ impl Cast {
     }
 }
 
-/// What the tasks of one draw have in common, and what they add up to.
+/// Values shared by the tasks of one draw, and their sums.
 pub(super) struct Draw {
     models: Vec<f64>,
     accepts: Vec<f64>,
@@ -216,9 +215,8 @@ impl Draw {
         }
     }
 
-    /// Draws one task up its ladder; returns picodollars. `each` hears what it
-    /// takes on each of its models, by what factor that is more than usual, and
-    /// what it costs there.
+    /// Draws one task up its ladder; returns picodollars. `each` is called for each of its models
+    /// with the demand, the factor by which that exceeds the usual one, and the cost.
     pub(super) fn task(
         &mut self,
         task: &Prepared,
@@ -234,7 +232,7 @@ impl Draw {
                 + self.models[step.model] * outlook.model_deviation
                 + self.groups[step.group] * outlook.group_deviation;
             let factor = log_factor.exp();
-            // The ceiling is what reservations hold: no draw is above it.
+            // Reservations enforce the ceiling, so no draw exceeds it.
             let most = (outlook.ceiling.0 as f64).min(task.cost_max - total);
             let mut cost = (step.middle * factor).min(most);
             drawn.lost += cost * outlook.lost;
@@ -284,8 +282,8 @@ impl Draw {
         }
     }
 
-    /// The share of results that is accepted in this draw: one for all tasks of
-    /// a model, because it is that share which is not known exactly.
+    /// The accepted share of results in this draw. All tasks of a model have the same one, because
+    /// its exact value is unknown.
     fn accept_share(&self, step: &Step) -> f64 {
         let accepts = &step.outlook.accepts;
         accepts.share + self.accepts[step.model] * accepts.deviation()
@@ -303,7 +301,7 @@ impl Draw {
     }
 }
 
-/// What is known of a task besides itself.
+/// Context of a task: whether its prefix is written, and what its checks cost.
 pub(super) fn around(
     forecaster: &Forecaster,
     node: &Node,
@@ -326,7 +324,7 @@ pub(super) fn around(
     }
 }
 
-/// The judges of a task and the models that stand for them.
+/// The judges of a task, with the rungs that price them.
 fn judges<'a>(checks: &'a [Check], rungs: &[Rung], tiers: Tiers<'_>) -> Vec<(&'a Judge, Rung)> {
     let judges = checks.iter().filter_map(|check| match check {
         Check::Judge(judge) => Some(judge),
@@ -336,8 +334,8 @@ fn judges<'a>(checks: &'a [Check], rungs: &[Rung], tiers: Tiers<'_>) -> Vec<(&'a
         None => tiers(Tier::Haiku),
         Some(word) => match word.parse() {
             Ok(tier) => tiers(tier),
-            // Another model than those of the ladder has no price here; the
-            // dearest of them is nearest to being safe.
+            // A judge's model outside of the ladder has no known price here; the dearest rung is
+            // the safest assumption.
             Err(_) => rungs
                 .iter()
                 .find(|rung| *rung.model == *word)
@@ -350,7 +348,7 @@ fn judges<'a>(checks: &'a [Check], rungs: &[Rung], tiers: Tiers<'_>) -> Vec<(&'a
         .collect()
 }
 
-/// Names in the order in which they come up.
+/// Assigns indices to names, in order of first use.
 struct Places<K> {
     known: BTreeMap<K, usize>,
     names: Vec<K>,
@@ -374,7 +372,7 @@ impl<K: Clone + Ord> Places<K> {
     }
 }
 
-/// Draws from the standard normal distribution, by its quantiles.
+/// Draws from the standard normal distribution, by a table of its quantiles.
 pub(super) struct Bell(Vec<f64>);
 
 impl Bell {

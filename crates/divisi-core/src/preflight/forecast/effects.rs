@@ -1,15 +1,15 @@
-//! Effects of groups, shrunk by how much speaks for them.
+//! Effects of groups, shrunk in proportion to their evidence.
 
 use super::fit::Shift;
 use std::collections::BTreeMap;
 
-/// What belonging to a group adds to a value.
+/// What membership in a group adds to a value.
 #[derive(Debug)]
 pub(super) struct Effects<K> {
     groups: BTreeMap<K, Shift>,
-    /// Variance of the effect of a group that nobody has seen.
+    /// Variance of the effect of an unknown group.
     between: f64,
-    /// How many free parameters that takes: a group trusted whole takes one.
+    /// Degrees of freedom used: a group that is not shrunk uses one.
     pub(super) used: f64,
 }
 
@@ -24,12 +24,12 @@ impl<K> Default for Effects<K> {
 }
 
 impl<K: Ord + Clone> Effects<K> {
-    /// Estimates the effects from values with their group and the piece of work
-    /// they are about; values about one piece of work count as one.
+    /// Estimates the effects from values with their group and their task; values of one task count
+    /// as one.
     ///
-    /// The variance between groups is the analysis of variance's, and each
-    /// group's mean is drawn towards the mean of all by its own share of noise
-    /// (James and Stein; empirical Bayes).
+    /// The variance between groups comes from an analysis of variance, and each group's mean is
+    /// shrunk towards the overall mean by its own share of noise (James and Stein; empirical
+    /// Bayes).
     pub(super) fn of(values: impl Iterator<Item = (K, u64, f64)>) -> Self {
         let mut works: BTreeMap<(K, u64), (f64, f64)> = BTreeMap::new();
         for (group, work, value) in values {

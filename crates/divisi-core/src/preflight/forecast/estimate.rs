@@ -1,45 +1,44 @@
-//! An estimate to be kept with a run, and how far off it was.
+//! The estimate recorded with a run, and its error afterwards.
 
 use super::{Forecast, Spread};
 use crate::{Digest, Millis, PicoUsd};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a run was expected to cost when it started: a small value to be stored
-/// with it.
+/// The expected cost of a run at its start: a small value recorded in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
     /// Dollars.
     pub cost: Spread<PicoUsd>,
-    /// The most it could cost, where that was known.
+    /// The most it could cost, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<PicoUsd>,
     /// Time.
     pub took: Spread<Millis>,
-    /// Tasks that were known of.
+    /// Number of known tasks.
     pub tasks: usize,
-    /// Those of them that the history knew nothing of.
+    /// Those of them without any history.
     pub guessed: usize,
-    /// The shape of the plan that it was made of.
+    /// Digest of the plan's shape.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Digest>,
 }
 
-/// How far a run was from its estimate.
+/// The difference between a run and its estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EstimateError {
-    /// What it cost.
+    /// Its cost.
     pub actual: PicoUsd,
-    /// That over the middle of the estimate.
+    /// That divided by the median of the estimate.
     pub ratio: f64,
-    /// Whether it was between the low end and the high end.
+    /// Whether it was within the range.
     pub inside: bool,
-    /// Whether it was above the ceiling, which is an error of divisi.
+    /// Whether it was above the ceiling, which is a bug in divisi.
     pub above_ceiling: bool,
 }
 
 impl Forecast {
-    /// The part of it that is kept with a run.
+    /// The part of the forecast that is recorded with a run.
     pub fn estimate(&self) -> Estimate {
         Estimate {
             cost: self.cost,
@@ -57,8 +56,7 @@ impl Forecast {
 }
 
 impl Estimate {
-    /// How far off it was for a run that cost `actual`; `None` where nothing
-    /// was expected to cost anything.
+    /// The error for a run that cost `actual`; `None` if the expected cost was zero.
     pub fn error(&self, actual: PicoUsd) -> Option<EstimateError> {
         if self.cost.p50 == PicoUsd::ZERO {
             return None;

@@ -1,13 +1,11 @@
-//! What a history says of the size of tasks: a small model of the logarithm of
-//! their cost.
+//! A small model of the logarithm of task costs, fitted to a history.
 //!
 //! `log cost = mean of model and kind + slope × log prompt + flow + phase + label + rest`
 //!
-//! Costs of tasks are skewed and multiply, so it is logarithms that add.
-//! Flow, phase and label are effects that are shrunk towards nothing, the more
-//! the fewer tasks speak for them (empirical Bayes): a label seen twice moves an
-//! estimate a little, one seen forty times moves it nearly all the way. The rest
-//! is kept as it was seen, per model, because tails are where budgets break.
+//! Costs of tasks are skewed and multiply, so their logarithms are added. The effects of flow,
+//! phase and label are shrunk towards zero, more so with fewer tasks (empirical Bayes): a label
+//! seen twice moves an estimate a little, one seen forty times nearly all the way. The rest is kept
+//! as observed, per model, because budgets break in the tails.
 
 use super::effects::Effects;
 use super::priors::Priors;
@@ -17,67 +15,67 @@ use crate::history::{History, Sample};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Fewest tasks by which a source is named: below it the next more general one
-/// says more.
+/// Fewest tasks for which a source is named; below it the next more general source is better
+/// evidence.
 pub(super) const ENOUGH: u64 = 5;
 
-/// How many tasks the assumption is worth that cost grows with the prompt as
-/// the prices say. A slope needs more evidence than a mean.
+/// Number of tasks that the assumed slope (cost grows with the prompt as prices say) counts for. A
+/// slope needs more evidence than a mean.
 const SLOPE_WORTH: f64 = 40.0;
 
-/// With fewer than two tasks for each thing fitted, nothing sure is left over.
+/// With fewer than two tasks per fitted parameter, the rest is no evidence.
 const FITTED_MAX: f64 = 0.5;
 
-/// All that forecasts need to know of a history.
+/// Everything that forecasts use of a history.
 #[derive(Debug, Default)]
 pub(super) struct Fit {
-    /// By model (or executor, where none is asked), then kind.
+    /// By model, or by executor where there is none; then by kind.
     pub(super) cells: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Cell>>,
     slope: f64,
-    /// Share by which the learnt slope replaces the assumed one.
+    /// Share of the fitted slope; the assumed one has the remainder.
     pub(super) slope_weight: f64,
     flows: Effects<Arc<str>>,
     phases: Effects<(Arc<str>, Arc<str>)>,
     labels: Effects<(Arc<str>, Arc<str>)>,
-    /// What is left, sorted, by model.
+    /// The unexplained rest by model, sorted.
     rests: BTreeMap<Arc<str>, Vec<f64>>,
-    /// Share of what varied that fitting took away whether it meant anything or not.
+    /// Share of the variance that fitting removes even from pure noise.
     fitted: f64,
     seen: BTreeMap<(Group, Arc<str>), u64>,
 }
 
-/// What tasks of one kind on one model took.
+/// Observed tasks of one kind on one model.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cell {
     /// Tasks with a known cost.
     pub(super) priced: u64,
     /// Mean of the logarithm of their cost in picodollars.
     pub(super) log_cost: f64,
-    /// Tasks whose prompt is known.
+    /// Tasks with a known prompt length.
     prompted: u64,
-    /// Mean of the logarithm of their prompt.
+    /// Mean of the logarithm of their prompt length.
     pub(super) log_prompt: Option<f64>,
-    /// Picodollars of them all, checks left out.
+    /// Sum of their costs in picodollars, without checks.
     pub(super) cost: f64,
-    /// The part of it that failed attempts took.
+    /// The part of it for failed attempts.
     pub(super) lost: f64,
     /// Tokens of them all.
     pub(super) usage: Usage,
     /// Requests of them all.
     pub(super) turns: u64,
-    /// Tasks whose time is known.
+    /// Tasks with a known duration.
     pub(super) timed: u64,
-    /// Mean of the logarithm of their seconds.
+    /// Mean of the logarithm of their duration in seconds.
     pub(super) log_seconds: f64,
-    /// Results that a check has looked at.
+    /// Checked results.
     pub(super) checked: u64,
-    /// Those of them that it accepted.
+    /// Accepted results.
     pub(super) accepted: u64,
     /// What the checks cost, in picodollars.
     pub(super) check_cost: f64,
 }
 
-/// What tasks have in common.
+/// A property by which tasks are grouped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     Label(Arc<str>, Arc<str>),
@@ -86,7 +84,7 @@ enum Group {
     Model,
 }
 
-/// How well a group of a history knows tasks like the one asked for.
+/// The most specific group with similar tasks, and their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Label(u64),
@@ -96,14 +94,14 @@ pub(super) enum Seen {
     Nothing,
 }
 
-/// What flow, phase and label add to the logarithm, and how unsure that is.
+/// The sum of the effects of flow, phase and label, with its variance.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Shift {
     pub(super) mean: f64,
     pub(super) variance: f64,
 }
 
-/// A task as the model of costs sees it.
+/// A task as described to the cost model.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) flow: &'a str,
@@ -113,11 +111,11 @@ pub(super) struct Place<'a> {
     pub(super) model: &'a str,
 }
 
-/// One sample on its way through the fit: what is not explained yet.
+/// One sample during the fit, with the rest that is not explained yet.
 struct Row<'a> {
     sample: &'a Sample,
     rest: f64,
-    /// How far its prompt is from the mean of its cell, in logarithms.
+    /// Distance of its log prompt from the mean of its cell.
     prompt: f64,
 }
 
@@ -192,7 +190,7 @@ impl Fit {
         })
     }
 
-    /// Takes away what the length of the prompt explains.
+    /// Removes the effect of the prompt's length.
     fn regress(&mut self, rows: &mut [Row<'_>]) {
         let varied: f64 = rows.iter().map(|row| row.prompt * row.prompt).sum();
         if varied > 0.0 {
@@ -204,13 +202,13 @@ impl Fit {
         }
     }
 
-    /// What is added for a prompt whose logarithm is so far from the mean of
-    /// its cell, where the prices alone would add `assumed`.
+    /// Effect of a prompt whose logarithm is `distance` from the mean of its cell; the prices alone
+    /// would add `assumed`.
     pub(super) fn prompt_effect(&self, distance: f64, assumed: f64) -> f64 {
         self.slope_weight * self.slope * distance + (1.0 - self.slope_weight) * assumed
     }
 
-    /// What flow, phase and label add.
+    /// The effects of flow, phase and label.
     pub(super) fn shift(&self, place: &Place<'_>) -> Shift {
         let flow: Arc<str> = place.flow.into();
         let by_flow = self.flows.get(&flow);
@@ -227,8 +225,7 @@ impl Fit {
             })
     }
 
-    /// What is left when all is explained that can be: its shape, together with
-    /// an assumed deviation.
+    /// The distribution of the rest, combined with an assumed deviation.
     pub(super) fn shape(&self, model: &str, assumed: f64) -> Shape {
         let rests = self.rests.get(model).map_or(&[][..], Vec::as_slice);
         Shape::of(rests, self.fitted, assumed, Priors::WORTH)
@@ -298,7 +295,7 @@ impl Cell {
         }
     }
 
-    /// Adds what another cell has seen, where only sums are wanted.
+    /// Adds another cell; means are not combined, because only sums are used.
     pub(super) fn include(&mut self, other: &Self) {
         self.cost += other.cost;
         self.lost += other.lost;
@@ -311,7 +308,7 @@ impl Cell {
     }
 }
 
-/// Finds what a way of grouping explains, and takes it away.
+/// Estimates the effect of one grouping, and subtracts it.
 fn explain<K: Ord + Clone>(
     rows: &mut [Row<'_>],
     group: impl Fn(&Row<'_>) -> Option<K>,
@@ -328,11 +325,11 @@ fn explain<K: Ord + Clone>(
     effects
 }
 
-/// What is left of the tasks of one model, sorted, moved so that the model of
-/// costs would have foretold the sum of what they cost.
+/// The rest of the tasks of one model, sorted and shifted so that the model would have predicted
+/// the sum of their costs.
 ///
-/// Logarithms that are right on average need not make a right sum: where the
-/// dearer groups also vary more, it comes out some percent too low.
+/// Logarithms that are right on average need not give the right sum: if dearer groups also vary
+/// more, the sum is some percent too low.
 fn calibrated(rows: &[Row<'_>]) -> Vec<f64> {
     let cost = |row: &Row<'_>| row.sample.cost.0 as f64;
     let factors = rows.iter().map(|row| row.rest.exp());
@@ -347,7 +344,7 @@ fn calibrated(rows: &[Row<'_>]) -> Vec<f64> {
     rests
 }
 
-/// What was asked: a model, or an executor that chooses its own.
+/// The model asked for, or the executor where there is none.
 fn asked(sample: &Sample) -> Arc<str> {
     if sample.model.is_empty() {
         sample.executor.clone()
@@ -360,7 +357,7 @@ fn kind_of(sample: &Sample) -> Arc<str> {
     sample.kind.clone().unwrap_or_default()
 }
 
-/// The natural logarithm of something that there is.
+/// The natural logarithm; `None` for zero.
 fn log(n: u64) -> Option<f64> {
     (n > 0).then(|| (n as f64).ln())
 }

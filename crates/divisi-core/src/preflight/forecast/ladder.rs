@@ -1,4 +1,4 @@
-//! Whether a ladder pays, by what its lower rung has been seen to do.
+//! Whether a ladder pays, by the results of its lower rung.
 
 use super::draws::{Tiers, around};
 use super::task::{Forecaster, Shapes};
@@ -22,12 +22,12 @@ pub struct LadderAdvice {
     pub accepted: u64,
     /// Results of the lower rung that were checked.
     pub tried: u64,
-    /// The share that has to be accepted for the step to pay; above 1 it never does.
+    /// The share that must be accepted for the step to pay; above 1 it never does.
     pub break_even: f64,
 }
 
 impl LadderAdvice {
-    /// Advice on all ladders of a graph, each kind and pair of models once.
+    /// Advice on all ladders of a graph, once for each kind and pair of models.
     pub(super) fn all(forecaster: &Forecaster, graph: &Graph, tiers: Tiers<'_>) -> Vec<Self> {
         let mut told = BTreeSet::new();
         let mut advice = Vec::new();
@@ -43,7 +43,7 @@ impl LadderAdvice {
         advice
     }
 
-    /// What the step is worth; `None` while nothing has been checked.
+    /// What the step is worth; `None` without checked results.
     pub fn worth(&self) -> Option<LadderWorth> {
         let share = self.accepted as f64 / self.tried as f64;
         (self.tried > 0).then_some(LadderWorth {
@@ -82,7 +82,7 @@ fn step(
     })
 }
 
-/// One line for people: what was seen, and whether the step pays.
+/// One line: what was observed, and whether the step pays.
 impl fmt::Display for LadderAdvice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

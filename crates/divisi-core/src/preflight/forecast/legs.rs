@@ -1,5 +1,4 @@
-//! What the tasks of a graph take, draw by draw, for whoever simulates more of
-//! a run than a forecast does.
+//! Draws of single tasks, for simulations that need more than sums.
 
 use super::draws::{Bell, Cast, Draw, Drawn, Step};
 use super::schedule::Demand;
@@ -18,29 +17,29 @@ pub struct Draws {
     bell: Bell,
 }
 
-/// What one task takes on one of its models, in one draw.
+/// One task on one of its models, in one draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Leg {
-    /// Who is asked: a place in [`Draws::asked`].
+    /// Index in [`Draws::asked`].
     pub asked: usize,
     /// All requests, one after the other.
     pub took: Millis,
-    /// How many requests; never none.
+    /// Number of requests, at least one.
     pub requests: u32,
-    /// Tokens of all prompts that no cache held.
+    /// Prompt tokens that were not read from a cache.
     pub input: u64,
-    /// Tokens of all prompts that were read from a cache.
+    /// Prompt tokens that were read from a cache.
     pub cached: u64,
     /// Tokens of all replies.
     pub output: u64,
-    /// What it costs, its check included.
+    /// Its cost, check included.
     pub cost: PicoUsd,
-    /// What its first request may cost.
+    /// Bound of its first request.
     pub bound: TurnBound,
 }
 
 impl Forecaster {
-    /// The tasks of `graph`, ready to be drawn as [`Forecaster::graph`] draws them.
+    /// Prepares the tasks of `graph` for drawing, as [`Forecaster::graph`] does.
     pub fn draws(&self, graph: &Graph, tiers: &dyn Fn(Tier) -> Option<Rung>) -> Draws {
         Draws {
             cast: Cast::of(self, graph, tiers, None),
@@ -50,15 +49,15 @@ impl Forecaster {
 }
 
 impl Draws {
-    /// Who may be asked, each by the name of a provider and the id of a model of
-    /// it; the name is empty and the id an executor's where no model is asked.
+    /// The models that may be asked: a provider's name and a model id. Without a model, the name is
+    /// empty and the id is the executor's.
     pub fn asked(&self) -> &[(Arc<str>, Arc<str>)] {
         &self.cast.asked
     }
 
-    /// Draws every task once, in the graph's order; `each` hears its place and
-    /// what it takes on each model it climbs to. Tasks whose words mean nothing
-    /// are left out. The same seed gives the same draw.
+    /// Draws every task once, in the graph's order; `each` is called with its index and a leg for
+    /// each model it climbs to. Tasks that cannot be assigned are left out. The same seed gives the
+    /// same draw.
     pub fn draw(&self, seed: u64, mut each: impl FnMut(usize, Leg)) {
         let mut rng = Rng::with_seed(seed);
         let mut draw = Draw::of(&self.cast, &self.bell, &mut rng);
@@ -90,7 +89,7 @@ impl Leg {
     }
 }
 
-/// What the first request of a task may cost on this model.
+/// Bound of the first request of a task on this model.
 pub(super) fn bound(task: &Assigned, rung: &Rung) -> TurnBound {
     if let AttemptCost::UpTo(most) = task.attempt_cost {
         return TurnBound::fixed(most);

@@ -1,31 +1,30 @@
-//! The middle cost of a task: the prior, corrected by what has been seen.
+//! The median cost of a task: the prior, corrected by observations.
 
 use super::assumed::Assumed;
 use super::fit::{Cell, Fit, Place};
 use super::spread::Shape;
 
-/// How far priors are off, as a logarithm: nine of ten by less than 2.8 times.
+/// Assumed error of priors, as a logarithm: nine of ten are off by less than 2.8 times.
 const PRIOR_DEVIATION: f64 = 0.8;
 
-/// The middle of what a task costs, without what is special about its flow,
-/// phase and label.
+/// The median cost of a task, without the effects of its flow, phase and label.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Middle {
-    /// Its logarithm, in picodollars; `None` where nobody sends a bill.
+    /// Its logarithm, in picodollars; `None` for an unpriced model.
     pub(super) log: Option<f64>,
-    /// How far that may be off, for all tasks of the model together.
+    /// Its uncertainty, common to all tasks of the model.
     pub(super) deviation: f64,
 }
 
-/// How far the prior was off, as far as we believe what was seen.
+/// The estimated error of the prior, with its variance.
 struct Belief {
     mean: f64,
     variance: f64,
 }
 
 impl Belief {
-    /// Tasks whose logarithms vary by `noise` were off by `off` on average. A
-    /// prior that is far off is a bad prior: it gives way the faster.
+    /// Estimates the error from tasks with this `noise` that were off by `off` on average. A prior
+    /// that is far off gets less weight.
     fn of(off: f64, tasks: f64, noise: f64) -> Self {
         let prior = PRIOR_DEVIATION * PRIOR_DEVIATION + off * off;
         let variance = 1.0 / (tasks / (noise * noise) + 1.0 / prior);
@@ -37,8 +36,8 @@ impl Belief {
 }
 
 impl Middle {
-    /// Corrects the prior by how far all tasks of the model were off from it,
-    /// then by how far those of the kind were off from that.
+    /// Corrects the prior by the average error of all tasks of the model, then by that of the tasks
+    /// of the kind.
     pub(super) fn of(fit: &Fit, place: &Place<'_>, assumed: &Assumed<'_>, shape: &Shape) -> Self {
         let own_prompt = (assumed.task.prompt_tokens.max(1) as f64).ln();
         let prior = assumed.log_cost(place.kind, own_prompt);
@@ -64,7 +63,7 @@ impl Middle {
             .map(|(kind, cell)| off(kind, cell) * cell.priced as f64)
             .sum::<f64>()
             / count;
-        // Without a price there is nothing but what was seen.
+        // Without a price there are only observations.
         let model = match prior {
             Some(_) => Belief::of(off_all, count, shape.deviation),
             None => Belief {

@@ -1,12 +1,10 @@
-//! What a flow will cost and how long it will take, before it runs.
+//! Expected cost and duration of a flow, before it runs.
 //!
-//! Each task on each of its models has a distribution of its own: a middle from
-//! [`Priors`] corrected by what the history shows, and the shape of what the
-//! middle does not explain. The whole is simulated: in each draw every task
-//! gets a cost, ladders are climbed by the policy that runs them, and the tasks
-//! are scheduled under the known limits. Percentiles of the sums come from the
-//! draws; they are never added up from those of the tasks, which would make
-//! the range of a large flow far too wide.
+//! Each task on each of its models has a distribution: a median from [`Priors`] corrected by the
+//! history, and the shape of the unexplained rest. The whole graph is simulated: each draw gives
+//! every task a cost, climbs ladders by the policy of real runs, and schedules the tasks under the
+//! known limits. Percentiles of sums come from the draws; adding up the tasks' percentiles would
+//! make the range of a large flow far too wide.
 
 mod assumed;
 mod ceiling;
@@ -40,18 +38,18 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-/// What holds a run back, and how carefully it is looked at.
+/// Limits of the simulated run, and the effort of the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Tasks in flight at once.
     pub in_flight_max: u32,
-    /// Requests that may be sent in a minute, where that is known.
+    /// Requests per minute, if known.
     pub requests_per_minute: Option<u32>,
-    /// Tokens in and out in a minute, where that is known.
+    /// Tokens in and out per minute, if known.
     pub tokens_per_minute: Option<u64>,
-    /// The longest context of any model: what a ceiling counts with.
+    /// The longest context of any model, used for ceilings.
     pub context_tokens_max: u64,
-    /// Simulated runs. A thousand put percentiles within some percent.
+    /// Number of simulated runs. A thousand give percentiles within some percent.
     pub draws: u32,
 }
 
@@ -67,32 +65,31 @@ impl Default for Bounds {
     }
 }
 
-/// Where the figures of a task come from: the most specific history that has
-/// enough tasks.
+/// The source of a task's figures: the most specific group of past tasks that is large enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum Source {
     /// Tasks of this label in earlier runs of this flow, on the same model.
     Label {
-        /// How many.
+        /// Their number.
         tasks: u64,
     },
     /// Tasks of this phase of this flow.
     Phase {
-        /// How many.
+        /// Their number.
         tasks: u64,
     },
-    /// Tasks of this kind, whatever flow.
+    /// Tasks of this kind, in any flow.
     Kind {
-        /// How many.
+        /// Their number.
         tasks: u64,
     },
     /// Any task on this model.
     Model {
-        /// How many.
+        /// Their number.
         tasks: u64,
     },
-    /// Nothing has been seen; the figures are rough.
+    /// No history; the figures are rough.
     Prior,
 }
 
@@ -108,53 +105,53 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a flow is expected to cost and take.
+/// Expected cost and duration of a flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// The shape of the graph that it is of.
+    /// Digest of the graph's shape.
     pub plan: Digest,
     /// Dollars, checks and failed attempts included.
     pub cost: Spread<PicoUsd>,
     /// The mean of that.
     pub mean: PicoUsd,
-    /// What it can cost at the most.
+    /// The most it can cost.
     pub ceiling: PicoUsd,
     /// Tokens by class, checks left out.
     pub tokens: Tokens,
     /// Time under the known limits.
     pub took: Spread<Millis>,
-    /// The share of the cost that failed attempts are expected to take.
+    /// Expected share of the cost for failed attempts.
     pub lost: f64,
-    /// The part of the cost that goes into checks, on average.
+    /// Mean cost of checks.
     pub checks: PicoUsd,
-    /// How many tasks are expected to climb to another model, on average.
+    /// Mean number of tasks that climb to another model.
     pub climbs: f64,
-    /// How many are expected to end without a result that satisfies their check.
+    /// Mean number of tasks whose result fails its check on the last model.
     pub unsatisfied: f64,
-    /// Tasks that have no other before them, one, two, and so on.
+    /// Number of tasks at each depth: without an earlier task, after one, after two, and so on.
     pub waves: Vec<usize>,
-    /// The chain of tasks that takes longest: places in the graph.
+    /// The chain of tasks that takes longest, as indices of the graph.
     pub critical_path: Vec<usize>,
-    /// Every task whose words mean something, in the graph's order.
+    /// Every task that can be assigned, in the graph's order.
     pub tasks: Vec<TaskLine>,
-    /// By progress group, in the order in which they come up.
+    /// By phase, in order of first use.
     pub phases: Vec<Total>,
-    /// By model, in the order in which they come up.
+    /// By model, in order of first use.
     pub models: Vec<Total>,
     /// The same flow with everything on the strongest tier.
     pub baseline: Option<Baseline>,
-    /// A budget that holds nine of ten such runs.
+    /// A cap that nine of ten such runs stay below.
     pub budget: PicoUsd,
     /// Advice on each ladder, one for each kind of task and pair of models.
     pub ladders: Vec<LadderAdvice>,
-    /// Simulated runs.
+    /// Number of simulated runs.
     pub draws: u32,
 }
 
 /// Tokens by class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
-    /// Prompt tokens that no cache has to do with.
+    /// Prompt tokens neither written to a cache nor read from one.
     pub input: Spread<u64>,
     /// Prompt tokens written to a cache.
     pub cache_write: Spread<u64>,
@@ -167,26 +164,26 @@ pub struct Tokens {
 /// What one task of a flow is expected to cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskLine {
-    /// Its place in the graph.
+    /// Index in the graph.
     pub task: usize,
-    /// Dollars on all rungs it climbs.
+    /// Dollars, over all rungs it climbs.
     pub cost: Spread<PicoUsd>,
     /// The mean of that.
     pub mean: PicoUsd,
-    /// The most that can be.
+    /// The most it can cost.
     pub ceiling: PicoUsd,
     /// Typical time on the first rung.
     pub took: Millis,
-    /// Where that is known from.
+    /// The source of these figures.
     pub source: Source,
 }
 
-/// What a part of a flow is expected to cost.
+/// Expected cost of a part of a flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Total {
     /// Name of the phase, or the model; empty for tasks outside phases.
     pub name: Arc<str>,
-    /// Tasks in it; for a model, those that start on it or may climb to it.
+    /// Number of tasks; for a model, those that start on it or may climb to it.
     pub tasks: usize,
     /// Dollars.
     pub cost: Spread<PicoUsd>,
@@ -199,12 +196,12 @@ pub struct Total {
 pub struct Baseline {
     /// The tier.
     pub tier: Tier,
-    /// The model that stands for it.
+    /// Its model.
     pub model: Arc<str>,
     /// Dollars.
     pub cost: Spread<PicoUsd>,
     /// The mean of that.
     pub mean: PicoUsd,
-    /// The share of it that the flow as it is saves; negative where it is dearer.
+    /// The share of it that the flow saves; negative if the flow is dearer.
     pub saving: f64,
 }

@@ -1,4 +1,4 @@
-//! What tasks are taken to need while no history says better.
+//! Assumed usage of tasks, until a history corrects it.
 
 use crate::choice::{Kind, TokenPrior};
 use crate::{Kinds, Tier};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Priors {
-    /// Those of kinds; they stand in the table of kinds.
+    /// By kind, from the table of kinds.
     #[serde(skip)]
     kinds: BTreeMap<String, KindPrior>,
     other: KindPrior,
@@ -18,27 +18,27 @@ pub struct Priors {
     pub(super) failures: FailurePrior,
 }
 
-/// What a task of one kind needs.
+/// Usage of a task of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KindPrior {
-    /// Requests of one attempt, where the task may use tools.
+    /// Requests of one attempt with tools.
     pub turns: f64,
     /// Output tokens of one turn, thinking included.
     pub reply: f64,
     /// Prompt tokens that one turn adds besides its own reply.
     pub growth: f64,
-    /// Cost of the 90th of a hundred such tasks over the cost of the 10th.
+    /// The p90 of the cost of such tasks divided by the p10.
     pub spread: f64,
 }
 
-/// How a model of one tier works.
+/// Speed and quality of the models of a tier.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TierPrior {
     /// Seconds of one turn, its tools included.
     pub turn_seconds: f64,
-    /// Share of its results that a check accepts.
+    /// Share of results that a check accepts.
     pub accepted: f64,
 }
 
@@ -56,11 +56,11 @@ pub(super) struct FailurePrior {
 }
 
 impl Priors {
-    /// How many finished tasks the priors are worth where shares and widths are
-    /// concerned: from this many on, what has been seen weighs more.
+    /// The number of finished tasks that a prior counts for in shares and widths: with more tasks,
+    /// observations weigh more.
     pub const WORTH: f64 = 4.0;
 
-    /// What the table of kinds says of tasks, and our own figures for the rest.
+    /// The priors of the table of kinds, and built-in figures for the rest.
     pub fn of(kinds: &Kinds) -> Self {
         let figures = |kind: &Kind| {
             let TokenPrior {
@@ -82,7 +82,7 @@ impl Priors {
     }
 
     /// # Panics
-    /// Never: a test reads the file.
+    /// Never: a test reads the same file.
     fn rest() -> Self {
         #[expect(
             clippy::expect_used,
@@ -91,25 +91,23 @@ impl Priors {
         Self::parse(include_str!("priors.toml")).expect("the built-in priors are well-formed")
     }
 
-    /// Reads priors in the form of `priors.toml`.
+    /// Parses priors in the form of `priors.toml`.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
 
-    /// The same with these figures for tasks of one kind.
+    /// Sets the figures of one kind.
     pub fn with_kind(mut self, name: impl Into<String>, prior: KindPrior) -> Self {
         self.kinds.insert(name.into(), prior);
         self
     }
 
-    /// What a task of this kind needs; the figures of no kind in particular
-    /// where there is none of its own.
+    /// The figures of a kind; general ones if it has none.
     pub fn kind(&self, kind: &str) -> &KindPrior {
         self.kinds.get(kind).unwrap_or(&self.other)
     }
 
-    /// How models of this tier work. One that stands for no tier is taken to
-    /// be in the middle.
+    /// The figures of a tier. A model without a tier counts as a middle one.
     pub fn tier(&self, tier: Option<Tier>) -> TierPrior {
         const MIDDLE: TierPrior = TierPrior {
             turn_seconds: 9.0,
@@ -133,11 +131,10 @@ impl KindPrior {
     /// Tokens of a first request: instructions, tools, and a prompt of a page.
     const FIRST_PROMPT: f64 = 2_000.0;
 
-    /// The figures of a kind of which the totals of a typical task are known:
-    /// prompt tokens and output tokens of all turns together.
+    /// Derives the figures of a kind from the totals of a typical task: prompt tokens and output
+    /// tokens of all turns together.
     ///
-    /// Every turn sends everything before it again, so that the prompts of all
-    /// turns tell by how much each one adds to the next.
+    /// Every turn sends everything before it again, so the total shows how much each turn adds.
     pub fn of_totals(input: u64, output: u64, turns: f64, spread: f64) -> Self {
         let turns = turns.max(1.0);
         let reply = output as f64 / turns;
@@ -185,7 +182,7 @@ mod tests {
 
     #[test]
     fn totals_tell_what_each_turn_adds() {
-        // Prompts of 2,000, 5,000 and 8,000 tokens; each turn writes 500.
+        // Prompts of 2,000, 5,000 and 8,000 tokens; each reply has 500.
         let three = KindPrior::of_totals(15_000, 1_500, 3.0, 6.0);
         assert_eq!(
             three,

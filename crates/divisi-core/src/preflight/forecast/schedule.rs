@@ -6,24 +6,24 @@ use crate::preflight::Graph;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-/// The waits of a graph in the form in which they are scheduled again and again.
+/// The dependencies of a graph, prepared for repeated scheduling.
 pub(super) struct Schedule {
-    /// The tasks that wait for each one.
+    /// For each task, the tasks that wait for it.
     followers: Vec<Vec<usize>>,
-    /// How many tasks each one waits for.
+    /// For each task, the number of tasks it waits for.
     waits: Vec<usize>,
-    /// In which order those that may start do so: largest first.
+    /// Priority among tasks that may start: largest first.
     priority: Vec<u32>,
-    /// Of the longest chain of tasks behind one another.
+    /// The longest chain of dependent tasks.
     pub(super) critical_path: Vec<usize>,
-    /// How many tasks have as many others before them: none, one, two, …
+    /// Number of tasks at each depth of dependencies, from 0.
     pub(super) waves: Vec<usize>,
     in_flight_max: usize,
     requests_per_second: Option<f64>,
     tokens_per_second: Option<f64>,
 }
 
-/// What one task takes in one draw.
+/// The demand of one task in one draw.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Demand {
     pub(super) seconds: f64,
@@ -32,7 +32,7 @@ pub(super) struct Demand {
 }
 
 impl Demand {
-    /// The same on another model as well.
+    /// Adds the demand of the same task on another model.
     pub(super) fn add(&mut self, more: Self) {
         self.seconds += more.seconds;
         self.requests += more.requests;
@@ -40,7 +40,7 @@ impl Demand {
     }
 }
 
-/// Seconds in an order that a heap can keep.
+/// Seconds with a total order, for the heap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Moment(f64);
 
@@ -59,7 +59,7 @@ impl Ord for Moment {
 }
 
 impl Schedule {
-    /// Prepares a graph whose tasks typically take so many seconds.
+    /// Prepares a graph; `typical` is the usual duration of each task in seconds.
     pub(super) fn of(graph: &Graph, typical: &[f64], bounds: &Bounds) -> Self {
         let count = graph.tasks.len();
         let mut followers = vec![Vec::new(); count];
@@ -72,7 +72,7 @@ impl Schedule {
             }
             *waves.entry(wave[i]).or_default() += 1;
         }
-        // Whatever waits for a task stands behind it, so the way back meets it first.
+        // Followers come later in the order, so the backward pass has seen them already.
         let mut chain = vec![0.0; count];
         for i in (0..count).rev() {
             let behind = followers[i]
@@ -103,11 +103,10 @@ impl Schedule {
         }
     }
 
-    /// Seconds until the last task ends, when each takes what `demands` says.
+    /// Seconds until the last task ends, with these demands.
     ///
-    /// Those that may start do so as soon as one of the allowed number is free, in
-    /// the order of a run. A rate limit is a pipe that all requests go
-    /// through: a task ends no earlier than its own are through it.
+    /// A task starts when it may and a slot is free, in the order of a run. A rate limit is
+    /// modelled as a pipe: a task ends no earlier than its requests and tokens have passed it.
     pub(super) fn makespan(&self, demands: &[Demand]) -> f64 {
         let mut waits = self.waits.clone();
         let ready = |task: usize| (self.priority[task], Reverse(task));

@@ -1,4 +1,4 @@
-//! Ranges, and the shapes that samples are drawn from.
+//! Ranges, and the distributions that draws come from.
 
 use crate::{Millis, PicoUsd};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct Spread<T> {
 }
 
 impl<T: Copy> Spread<T> {
-    /// The same with each point changed.
+    /// Applies a function to each point.
     pub fn map<U>(self, change: impl Fn(T) -> U) -> Spread<U> {
         Spread {
             p10: change(self.p10),
@@ -28,7 +28,7 @@ impl<T: Copy> Spread<T> {
 }
 
 impl Spread<f64> {
-    /// The points of these values, which are put in order; zeros for none.
+    /// The points of these values, which it sorts; zeros if there are none.
     pub(super) fn of(values: &mut [f64]) -> Self {
         values.sort_by(f64::total_cmp);
         Spread {
@@ -39,28 +39,25 @@ impl Spread<f64> {
     }
 }
 
-/// Picodollars out of arithmetic on estimates.
+/// Converts an estimated amount to picodollars.
 pub(super) fn pico(amount: f64) -> PicoUsd {
     PicoUsd(amount.round() as u64)
 }
 
-/// Milliseconds out of seconds.
+/// Converts seconds to milliseconds.
 pub(super) fn millis(seconds: f64) -> Millis {
     Millis((seconds * 1_000.0).round() as u64)
 }
 
-/// How far the 90th percentile of a normal distribution is from its mean, in
-/// standard deviations.
+/// Distance of the p90 of a normal distribution from its mean, in standard deviations.
 const P90_DEVIATIONS: f64 = 1.281_551_565_544_6;
 
-/// Standard deviation of the logarithm of something whose 90th percentile is
-/// `ratio` times its 10th.
+/// Standard deviation of the logarithm of a value whose p90 is `ratio` times its p10.
 pub(super) fn deviation(ratio: f64) -> f64 {
     ratio.ln() / (2.0 * P90_DEVIATIONS)
 }
 
-/// The value below which a share of sorted values lies, between neighbours
-/// where it falls between them; zero for none.
+/// The quantile of sorted values, interpolated between neighbours; zero if there are none.
 pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return 0.0;
@@ -71,32 +68,30 @@ pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
 }
 
-/// Points at which a shape is kept: draws repeat none of them often in a
-/// thousand draws.
+/// Number of points of a shape, so that a thousand draws rarely repeat one.
 pub(super) const POINTS: usize = 1_024;
 
-/// From this many values on, their own tails say more than a bell's.
+/// From this many values on, their own tails weigh more than those of a normal distribution.
 const TAILS: f64 = 200.0;
 
-/// The shape of what is left of a logarithm when all is explained that can be:
-/// its quantiles at [`POINTS`] even steps.
+/// The distribution of the unexplained rest of a logarithm: its quantiles at [`POINTS`] even steps.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
     pub(super) points: Vec<f64>,
-    /// Its standard deviation, the assumption weighed in.
+    /// Its standard deviation, with the assumed one weighed in.
     pub(super) deviation: f64,
-    /// How far one such task's cost is from the mean, as a share of it. Above
-    /// the deviation of the logarithm, because the dear ones are further away.
+    /// Deviation of one task's cost from the mean, as a share of the mean. It exceeds the deviation
+    /// of the logarithm, because dear tasks are further from the mean.
     pub(super) noise: f64,
 }
 
 impl Shape {
-    /// Mixes what was seen with a bell: with few values the bell is nearly all,
-    /// with many their own tails are.
+    /// Mixes the values with a normal distribution: with few values that dominates, with many their
+    /// own tails do.
     ///
-    /// The bell's width comes from the values and from the `assumed` deviation,
-    /// which counts like `worth` values. Fitting has made the values smaller
-    /// than new ones will be: `fitted` is the share of their squares it took.
+    /// Its width comes from the values and from the `assumed` deviation, which counts like `worth`
+    /// values. Fitting makes the values smaller than future ones: `fitted` is the share of their
+    /// squares that it removed.
     pub(super) fn of(sorted: &[f64], fitted: f64, assumed: f64, worth: f64) -> Self {
         let n = sorted.len() as f64;
         let mean = if sorted.is_empty() {
@@ -142,7 +137,7 @@ mod tests {
 
     #[test]
     fn many_values_keep_their_own_tail() {
-        // Nine in ten are alike, the tenth is far away: no bell has that.
+        // Nine in ten are alike, the tenth is far away: no normal distribution has this shape.
         let values: Vec<f64> = (0..10_000)
             .map(|i| if i < 9_500 { 0.0 } else { 5.0 })
             .collect();

@@ -1,4 +1,4 @@
-//! Draws of a whole graph, put into figures.
+//! Summarises the draws of a graph.
 
 use super::draws::{Cast, Drawn, Tiers, draws};
 use super::schedule::Schedule;
@@ -10,11 +10,10 @@ use crate::{Millis, PicoUsd, Tier};
 use std::sync::Arc;
 
 impl Forecaster {
-    /// What all of `graph` is expected to cost and take. Its name says which
-    /// flow's history counts first.
+    /// Expected cost and duration of `graph`. The history of the flow with its name counts first.
     ///
-    /// `tiers` says which model stands for a tier at the run's provider: it
-    /// prices judges and the baseline. The same seed gives the same figures.
+    /// `tiers` gives the model of a tier at the run's provider, which prices judges and the
+    /// baseline. The same seed gives the same figures.
     pub fn graph(
         &self,
         graph: &Graph,
@@ -66,8 +65,7 @@ impl Forecaster {
         }
     }
 
-    /// Everything on the strongest tier: opus, or what is above it where the
-    /// flow asks for that anyway.
+    /// Everything on the strongest tier: opus, or a higher one if the flow uses it.
     fn baseline(
         &self,
         graph: &Graph,
@@ -212,7 +210,7 @@ mod tests {
         sample::graph(&vec![none; tasks])
     }
 
-    /// As many samples as asked for that all cost this many dollars.
+    /// A number of samples that all cost the same.
     fn seen(count: u64, cents: u64, label: &str) -> Vec<Sample> {
         let one = |i: u64| Sample {
             at: Timestamp(i),

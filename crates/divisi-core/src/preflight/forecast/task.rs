@@ -1,4 +1,4 @@
-//! What one task is expected to cost on one model.
+//! Expected cost of one task on one model.
 
 use super::assumed::Assumed;
 use super::fit::{Cell, Fit, Place, Seen};
@@ -13,12 +13,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A task that takes twice the money takes about 1.6 times the time: the later
-/// turns of a conversation cost more than the first, and take no longer.
+/// A task that costs twice as much takes about 1.6 times as long: later turns of a conversation
+/// cost more than the first, but take no longer.
 const TIME_PER_COST: f64 = 0.7;
 
-/// Makes forecasts from what past runs have shown, and from priors where they
-/// have shown little.
+/// Makes forecasts from history, and from priors where there is little.
 #[derive(Debug)]
 pub struct Forecaster {
     pub(super) fit: Fit,
@@ -27,80 +26,80 @@ pub struct Forecaster {
     flow: Arc<str>,
 }
 
-/// What one task is expected to cost on one model.
+/// Expected cost of one task on one model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskForecast {
     /// Dollars, checks left out.
     pub cost: Spread<PicoUsd>,
-    /// The mean of that, which is above the middle: what many such tasks cost each.
+    /// The mean, which is above the median: the average cost of many such tasks.
     pub mean: PicoUsd,
-    /// What it can cost at the most; `None` where the model has no price.
+    /// The most it can cost; `None` if the model has no price.
     pub ceiling: PicoUsd,
-    /// Tokens of a typical one.
+    /// Tokens of a typical task.
     pub tokens: Usage,
-    /// Time of a typical one.
+    /// Duration of a typical task.
     pub took: Millis,
-    /// Where the figures come from.
+    /// The source of these figures.
     pub source: Source,
-    /// What is known of how its check decides.
+    /// How its check decides, as far as known.
     pub accepts: Accepts,
 }
 
-/// How often a check accepts what a model makes of one kind of task.
+/// How often a check accepts a model's results for one kind of task.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Accepts {
-    /// Results it has accepted.
+    /// Results accepted.
     pub accepted: u64,
-    /// Results it has looked at.
+    /// Results checked.
     pub tried: u64,
-    /// The share to count with: what was seen and what is assumed, together.
+    /// The share to assume: observations and prior combined.
     pub share: f64,
     /// What one check costs.
     pub cost: PicoUsd,
 }
 
-/// What is known of a task besides itself.
+/// Context of a task.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Around {
     /// A sibling has written the shared prefix to the cache.
     pub(super) primed: bool,
-    /// What a check is taken to cost while none has been seen.
+    /// Assumed cost of a check, without observations.
     pub(super) check_cost: PicoUsd,
-    /// The most that one can cost.
+    /// The most that a check can cost.
     pub(super) check_max: PicoUsd,
 }
 
-/// Shapes by model and assumed deviation.
+/// Shapes by model and by the bits of the assumed deviation.
 pub(super) type Shapes = BTreeMap<(Arc<str>, u64), Arc<Shape>>;
 
-/// What a draw needs to know of a task on one model.
+/// Everything that a draw uses of a task on one model.
 #[derive(Clone, Debug)]
 pub(super) struct Outlook {
-    /// Logarithm of the middle cost in picodollars; `None` where nobody sends a bill.
+    /// Logarithm of the median cost in picodollars; `None` for an unpriced model.
     pub(super) log_cost: Option<f64>,
     pub(super) shape: Arc<Shape>,
-    /// How unsure the middle of one task is.
+    /// Uncertainty of one task's median.
     pub(super) middle_deviation: f64,
-    /// How unsure the mean of all tasks of this model is: more than the middle,
-    /// because a few dear tasks make much of it.
+    /// Uncertainty of the mean of all tasks of this model. It is larger than the median's, because
+    /// a few dear tasks make up much of the mean.
     pub(super) model_deviation: f64,
-    /// And for tasks like this one together.
+    /// Uncertainty common to tasks with the same label.
     pub(super) group_deviation: f64,
-    /// What a typical one uses.
+    /// Usage of a typical task.
     pub(super) usage: Usage,
     pub(super) turns: f64,
-    /// Of a typical one.
+    /// Duration of a typical task in seconds.
     pub(super) seconds: f64,
     pub(super) accepts: Accepts,
-    /// Share of the cost that failed attempts take.
+    /// Share of the cost for failed attempts.
     pub(super) lost: f64,
     pub(super) ceiling: PicoUsd,
     pub(super) source: Source,
 }
 
 impl Forecaster {
-    /// A forecaster that knows this history. Fitting takes some milliseconds
-    /// with the largest one; make one and ask it often.
+    /// A forecaster for this history. Fitting the largest one takes some milliseconds, so reuse the
+    /// forecaster.
     pub fn new(history: &History, priors: Priors) -> Self {
         Self {
             fit: Fit::of(history),
@@ -110,20 +109,19 @@ impl Forecaster {
         }
     }
 
-    /// The same for tasks of the flow of this name, whose own history counts first.
+    /// Prefers the history of the flow of this name.
     pub fn of_flow(mut self, name: impl Into<Arc<str>>) -> Self {
         self.flow = name.into();
         self
     }
 
-    /// The same within these bounds.
+    /// Sets limits and effort.
     pub fn within(mut self, bounds: Bounds) -> Self {
         self.bounds = bounds;
         self
     }
 
-    /// What `node` is expected to cost on `rung`; `None` where its words mean
-    /// nothing.
+    /// Expected cost of `node` on `rung`; `None` if the node cannot be assigned.
     pub fn task(&self, node: &Node, rung: &Rung) -> Option<TaskForecast> {
         let outlook = self.outlook(
             &mut Shapes::default(),
@@ -147,8 +145,7 @@ impl Forecaster {
         })
     }
 
-    /// What draws need to know of `node` on `rung`; `None` where its words mean
-    /// nothing.
+    /// The outlook of `node` on `rung`; `None` if the node cannot be assigned.
     pub(super) fn outlook(
         &self,
         shapes: &mut Shapes,
@@ -176,7 +173,7 @@ impl Forecaster {
         let prior = self.priors.kind(&task.kind);
         let shift = self.fit.shift(&place);
         let deviation = assumed.deviation(prior);
-        // Tasks of one kind on one model share their shape: it takes a while to make.
+        // Tasks of one kind on one model share their shape, which is expensive to build.
         let shape = shapes
             .entry((rung.model.clone(), deviation.to_bits()))
             .or_insert_with(|| Arc::new(self.fit.shape(&rung.model, deviation)))
@@ -211,7 +208,7 @@ impl Forecaster {
         })
     }
 
-    /// What the kind has shown on the model, or the model on all kinds.
+    /// Observations of the kind on the model, or of the model on all kinds.
     fn cell(&self, place: &Place<'_>) -> Cell {
         if let Some(cell) = self.fit.cell(place.model, place.kind)
             && cell.priced + cell.timed > 0
@@ -225,8 +222,8 @@ impl Forecaster {
         all
     }
 
-    /// Tokens and time of a typical one. Tokens keep their mix and grow with the
-    /// cost; time grows more slowly.
+    /// Tokens and duration of a typical task. Tokens keep their mix and grow with the cost;
+    /// duration grows more slowly.
     fn usage_and_seconds(
         &self,
         place: &Place<'_>,
@@ -288,14 +285,14 @@ impl Forecaster {
 }
 
 impl Accepts {
-    /// How far the true share may be from the one counted with.
+    /// Uncertainty of the accepted share.
     pub(super) fn deviation(&self) -> f64 {
         (self.share * (1.0 - self.share) / (self.tried as f64 + Priors::WORTH + 1.0)).sqrt()
     }
 }
 
 impl Outlook {
-    /// The cost below which a share of such tasks stays.
+    /// The cost that this share of such tasks stays below.
     fn at(&self, share: f64) -> PicoUsd {
         let rest = quantile(&self.shape.points, share) * self.widening();
         pico(self.log_cost.map_or(0.0, |middle| (middle + rest).exp()))
@@ -312,8 +309,8 @@ impl Outlook {
         self.log_cost.map_or(0.0, |middle| middle.exp() * mean)
     }
 
-    /// By how much one task's own range is wider than its shape, because the
-    /// middle is not known exactly.
+    /// The factor by which one task's range is wider than its shape, because the median is
+    /// uncertain.
     fn widening(&self) -> f64 {
         let variance = self.shape.deviation.powi(2);
         let all = variance + self.middle_deviation.powi(2) + self.group_deviation.powi(2);
@@ -324,7 +321,7 @@ impl Outlook {
         }
     }
 
-    /// By how much its time grows when its cost does, both as logarithms.
+    /// Growth of its duration with its cost, both as logarithms.
     pub(super) fn slowdown(&self, log_factor: f64) -> f64 {
         (TIME_PER_COST * log_factor).exp()
     }

@@ -1,4 +1,4 @@
-//! The same question about many things at once, on whichever vendor's key is set.
+//! The same question about several things at once, with the vendor whose key is set.
 //!
 //! ```sh
 //! ANTHROPIC_API_KEY=… cargo run -p divisi-engine --example fan_out -- auth payment user
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (module, report) in modules.iter().zip(&reports) {
         match report.text() {
             Ok(answer) => println!("{module}: {answer} ({})", report.cost),
-            // One that fails takes nothing from the others.
+            // A failed task does not affect the others.
             Err(failure) => println!("{module}: {failure}"),
         }
     }

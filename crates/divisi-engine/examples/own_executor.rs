@@ -1,9 +1,9 @@
-//! An executor of one's own: what carries out tasks in another way than by asking a model.
+//! A custom executor: it carries out tasks in another way than by asking a model.
 //!
 //! `cargo run -p divisi-engine --example own_executor`
 //!
-//! The agent here is made up. A real one would start a program or call a service at the
-//! places marked below; nothing else would be different.
+//! The agent here is invented. A real one would start a program or call a service at the places
+//! marked below; nothing else would differ.
 
 #![allow(clippy::print_stdout, reason = "a program that writes to stdout")]
 
@@ -20,13 +20,13 @@ use std::sync::Arc;
 /// What one attempt of the agent costs at most: half a dollar.
 const COST_MAX: PicoUsd = PicoUsd(PicoUsd::DOLLAR.0 / 2);
 
-/// An agent with sessions: it reads, asks whether it may write, and goes on.
+/// An agent with sessions: it reads, asks whether it may write, and continues.
 struct Agent;
 
 #[async_trait]
 impl Executor for Agent {
     fn spec(&self) -> ExecutorSpec {
-        // Another version is another executor: its results are not taken for those of this one.
+        // Another version is another executor: its results are not reused for this one.
         ExecutorSpec::new("agent 1.0")
             .models(ModelUse::Names)
             .cost(Cost::UpTo(COST_MAX))
@@ -36,18 +36,18 @@ impl Executor for Agent {
 
     async fn run(&self, context: &Context) -> Ending {
         match (context.handle(), context.answer()) {
-            // An earlier attempt has begun this session, and its question is answered.
+            // An earlier attempt began this session, and its question has been answered.
             (Some(session), Some(answer)) => finish(context, &session, &answer),
-            // It was lost on the way: here the session would be taken up again.
+            // The earlier attempt was lost: here the session would be resumed.
             (Some(session), None) => ask(context, &session),
             (None, _) => begin(context),
         }
     }
 }
 
-/// Reads, and says what that costs while it goes on.
+/// Reads, and reports the cost while it runs.
 fn begin(context: &Context) -> Ending {
-    // Here the program would start, and say what its session is called.
+    // Here the program would start and return its session id.
     let session = json!({ "session": "s-1", "model": context.model() });
     context.keeps(&session);
     for file in ["README.md", "STYLE.md"] {
@@ -87,7 +87,7 @@ fn finish(context: &Context, session: &Value, answer: &Value) -> Ending {
     ))
 }
 
-/// Runs one task with it; returns what is to be said of that.
+/// Runs one task with it; returns the lines to print.
 pub(crate) async fn show() -> Result<Vec<String>, Box<dyn Error>> {
     let mut told = vec![];
     let models = Models::one(Arc::new(Scripted::demo()), &[("sonnet", "demo")], &[]);
@@ -104,7 +104,7 @@ pub(crate) async fn show() -> Result<Vec<String>, Box<dyn Error>> {
     let capped =
         || RunOptions::default().caps(divisi_engine::core::event::Caps::of(Some(PicoUsd::DOLLAR)));
 
-    // The agent asks, and the run rests: nothing is lost if this process ends now.
+    // The agent asks, and the run parks: nothing is lost if this process ends now.
     let job = engine.open("own executor", setup.clone(), capped()).await?;
     let id = job.handle().id().clone();
     job.run(task()).await;

@@ -1,4 +1,4 @@
-//! A provider of one's own: models that no HTTP API leads to, or answers for tests.
+//! A custom provider: models without an HTTP API, or answers for tests.
 //!
 //! ```sh
 //! cargo run -p divisi-engine --example own_provider -- "what is asked"
@@ -15,7 +15,7 @@ use divisi_providers::{Block, Progress, Provider, ProviderError, Reply, Request}
 use std::error::Error;
 use std::sync::Arc;
 
-/// Says everything louder.
+/// Repeats the prompt in capitals.
 struct Shouting;
 
 #[async_trait]
@@ -24,7 +24,7 @@ impl Provider for Shouting {
         "shouting"
     }
 
-    /// It costs nothing, so no price has to be known.
+    /// It costs nothing, so it needs no price.
     fn is_free(&self) -> bool {
         true
     }
@@ -41,7 +41,7 @@ impl Provider for Shouting {
             .filter_map(Block::as_text);
         let prompt = said.next_back().unwrap_or_default();
         if prompt.trim().is_empty() {
-            // The class decides what follows: this one is tried again nowhere.
+            // The class decides what follows: this one is not tried again.
             return Err(ProviderError::new(
                 FailureClass::BadRequest,
                 "there is nothing to shout",
@@ -59,7 +59,7 @@ impl Provider for Shouting {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let prompt: Vec<String> = std::env::args().skip(1).collect();
-    // What flows mean by `sonnet` here, and the patterns of all ids that it has.
+    // The model behind `sonnet`, and patterns of the provider's model ids.
     let models = Models::one(Arc::new(Shouting), &[("sonnet", "loud-1")], &["loud-*"]);
     let engine = Engine::new(Arc::new(MemoryStore::new()));
     let job = engine

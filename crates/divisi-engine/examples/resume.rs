@@ -1,4 +1,4 @@
-//! A run that goes on where it was killed: what was answered is not asked again.
+//! A run that continues after a kill: answered requests are not sent again.
 //!
 //! ```sh
 //! ANTHROPIC_API_KEY=… cargo run -p divisi-engine --example resume -- runs.db
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut story = String::new();
     for chapter in CHAPTERS {
-        // Asked for again, a task that was answered before has its answer at once, and free.
+        // A task that was answered before gets its answer at once and free.
         let prompt = format!("Go on with this story by one sentence, about {chapter}: {story}");
         let sentence = job
             .run(Task::new(prompt).model("haiku").label(chapter))

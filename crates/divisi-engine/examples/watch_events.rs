@@ -1,4 +1,4 @@
-//! A run of a script, watched: every event as it becomes durable, and what happens between.
+//! Watches the run of a script: every event as it becomes durable, and signals in between.
 //!
 //! ```sh
 //! cargo run -p divisi-engine --example watch_events
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start(Flow::script("look", FLOW), Setup::new(models, "."), options)
         .await?;
 
-    // A run is what its events say: applied one by one, they make the same state elsewhere.
+    // Applying the same events elsewhere gives the same state.
     let mut seen = Run::new();
     let mut subscription = engine.subscribe(run.id(), Position::default());
     while let Some(events) = subscription.next().await? {

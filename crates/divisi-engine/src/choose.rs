@@ -1,4 +1,4 @@
-//! Which sort of work a task is, from everything a flow says of it.
+//! Classifies a task by everything a flow says about it.
 
 use crate::agents::AgentDefinition;
 use crate::setup::Setup;
@@ -8,11 +8,10 @@ use divisi_core::{Failure, FailureClass, Task};
 /// The word for "the tier that suffices for this task".
 pub const AUTO: &str = "auto";
 
-/// The sort of work that `task` is, and the tier that suffices for it at
-/// `provider`.
+/// Chooses the kind of `task` and the tier that suffices for it at `provider`.
 ///
-/// Tools count only where the task or its agent names them: what is allowed to
-/// all tasks says nothing of one. Fails when the task says a kind that there is not.
+/// Tools count only if the task or its agent names them: the run's permissions are no evidence
+/// about a single task. Fails if the task declares an unknown kind.
 pub fn choose(
     setup: &Setup,
     task: &Task,

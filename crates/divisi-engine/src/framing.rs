@@ -1,8 +1,8 @@
-//! What every agent is told before its task.
+//! The system prompt of agents.
 //!
-//! Prompts of flows are written for agents that know they are called by a
-//! program. The texts are fixed: no date, no folder and no id stands in them,
-//! and what more tasks share comes first, so that vendors can cache it.
+//! Prompts of flows are written for agents that know they are called by a program. The texts are
+//! fixed: they contain no date, no folder and no id. Parts shared by more tasks come first, so that
+//! vendors can cache them.
 
 use crate::agents::AgentDefinition;
 pub use divisi_core::check::refused;
@@ -11,13 +11,13 @@ const AGENT: &str = include_str!("framing/agent.txt");
 const TOOLS: &str = include_str!("framing/tools.txt");
 const SCHEMA: &str = include_str!("framing/schema.txt");
 
-/// What a judge is told.
+/// The system prompt of a judge.
 pub const JUDGE: &str = include_str!("framing/judge.txt");
 
 /// The blocks of a system prompt, the most widely shared first.
 ///
-/// `framing_override` stands in place of our text about being an agent; an
-/// empty one leaves it out. `tools` and `schema` say whether the task has any.
+/// `framing_override` replaces the built-in text about being an agent; an empty one removes it.
+/// `tools` and `schema` say whether the task has any.
 pub fn system_blocks(
     framing_override: Option<&str>,
     agent: Option<&AgentDefinition>,
@@ -38,7 +38,7 @@ pub fn system_blocks(
     texts.map(str::to_owned).collect()
 }
 
-/// What a judge is asked.
+/// The prompt for a judge.
 pub fn verdict(rubric: &str, task: &str, result: &str) -> String {
     format!(
         "# Rubric\n\n{rubric}\n\n# Task\n\n{}\n\n# Result\n\n{result}",
@@ -46,17 +46,17 @@ pub fn verdict(rubric: &str, task: &str, result: &str) -> String {
     )
 }
 
-/// What a model is told when its answer does not fit the schema.
+/// The message after an answer that does not fit the schema.
 pub fn repair(violations: &str) -> String {
     format!(
         "The answer does not fit the schema:\n{violations}\nAnswer again, with the corrected JSON only."
     )
 }
 
-/// What a model is told when its reply held nothing.
+/// The message after an empty reply.
 pub(crate) const EMPTY: &str = "Your last reply was empty. Answer now, in words.";
 
-/// What a model is told when it stopped to call a tool, and called none.
+/// The message after a reply that stopped to call a tool without calling one.
 pub(crate) const NO_CALL: &str = "Your last reply stopped to call a tool, but held no call. Call the tool, or give your final answer.";
 
 #[cfg(test)]

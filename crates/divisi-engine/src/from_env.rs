@@ -1,4 +1,4 @@
-//! Models of the vendors whose keys are set.
+//! Models of the vendors whose keys are in the environment.
 
 use crate::setup::{Models, ProviderModels};
 use divisi_core::governor::RateSettings;
@@ -8,11 +8,11 @@ use std::env;
 use std::sync::Arc;
 
 impl Models {
-    /// The models of every vendor whose key is set in the environment; the first vendor
-    /// answers whatever names no provider.
+    /// The models of every vendor whose key is in the environment; the first vendor answers model
+    /// names without a provider.
     ///
-    /// Vendors are looked for in the order of [`vendors()`]: `ANTHROPIC_API_KEY`,
-    /// `OPENAI_API_KEY`, `OPENROUTER_API_KEY`. The address of each can be changed, as by
+    /// Vendors are tried in the order of [`vendors()`]: `ANTHROPIC_API_KEY`, `OPENAI_API_KEY`,
+    /// `OPENROUTER_API_KEY`. The address of each can be changed, for example by
     /// `ANTHROPIC_BASE_URL`. Nothing is sent yet.
     ///
     /// ```no_run
@@ -25,7 +25,7 @@ impl Models {
         Self::from_variables(|name| env::var(name).ok())
     }
 
-    /// The same by the variables that `variable` gives. An empty one counts as not set.
+    /// The same with variables from `variable`. An empty one counts as not set.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, FromEnvError> {
         let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let vendors = vendors();
@@ -72,7 +72,7 @@ pub enum FromEnvError {
     /// No key is set.
     #[error("no key of a vendor is set: {}", .0.join(", "))]
     NoKey(Vec<String>),
-    /// An address or a key cannot be one.
+    /// An address or a key is invalid.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
 }

@@ -1,19 +1,17 @@
-//! Globs that others write: models, settings, files of a repository.
+//! Globs from models, settings, and files of a repository.
 //!
-//! What compiles a glob calls itself for every brace, so a text of some
-//! kilobytes can exhaust the stack, which ends the process. Every glob is bounded
-//! here before it is compiled.
+//! The glob compiler is recursive for braces, so a text of some kilobytes could exhaust the stack
+//! and end the process. Every glob is bounded here before it is compiled.
 
 use globset::{GlobBuilder, GlobMatcher};
 
-/// Longest glob in bytes. The longest path has four times as many, and people
-/// write globs of some dozen.
+/// Longest glob in bytes. The longest path has four times as many, and usual globs have some dozen.
 const BYTES_MAX: usize = 1024;
 
-/// Braces that may be open at once. Two or three are the most that people write.
+/// Most open braces. Usual globs have at most three.
 const DEPTH_MAX: usize = 32;
 
-/// Compiles `glob`, in which `*` stops at a slash if `by_folder` says so.
+/// Compiles `glob`; with `by_folder`, `*` does not match a slash.
 ///
 /// The error is a lower-case phrase that follows "the glob".
 pub fn compile(glob: &str, by_folder: bool) -> Result<GlobMatcher, String> {
@@ -24,12 +22,12 @@ pub fn compile(glob: &str, by_folder: bool) -> Result<GlobMatcher, String> {
     }
 }
 
-/// Whether `glob` may be handed to a compiler; the error is as in [`compile`].
+/// Whether `glob` is small enough to compile; the error is as in [`compile`].
 pub(crate) fn bounded(glob: &str) -> Result<(), String> {
     if glob.len() > BYTES_MAX {
         return Err(format!("is longer than {BYTES_MAX} bytes"));
     }
-    // A brace that is escaped or in a class counts too: that is on the safe side.
+    // Escaped braces and those in a class count too, which is on the safe side.
     let mut depth = 0_usize;
     for byte in glob.bytes() {
         match byte {

@@ -1,4 +1,4 @@
-//! What the runs of a store tell about the cost of tasks.
+//! Learns the cost of tasks from the runs of a store.
 
 use crate::driver;
 use crate::store::{Store, StoreError};
@@ -7,12 +7,12 @@ use divisi_core::history::Reader;
 use divisi_core::{Content, Event, History, Kinds, Position, RunId, Task};
 use std::sync::Arc;
 
-/// How far back is read.
+/// How much of a store is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach {
     /// Most runs, newest first.
     pub runs_max: usize,
-    /// Most events of all of them.
+    /// Most events of all runs together.
     pub events_max: usize,
 }
 
@@ -28,12 +28,11 @@ impl Default for Reach {
 
 /// Learns from the newest runs of a store, without the run `besides`.
 ///
-/// Stops where `reach` ends, or when the history is full; the newest runs are in
-/// it then. Runs under way count as far as their tasks have ended. A journal that
-/// cannot be read is left out and named in the log: an estimate is not worth
-/// failing for.
+/// Stops at the limits of `reach`, or when the history is full. Ended tasks of runs in progress
+/// count, too. An unreadable journal is skipped and logged, because an estimate is not worth a
+/// failure.
 ///
-/// Tasks that say no kind are given the one that `kinds` finds in their prompts.
+/// Tasks without a declared kind get the one that `kinds` finds in their prompts.
 pub async fn history(
     store: &dyn Store,
     kinds: &Kinds,
@@ -67,7 +66,7 @@ pub async fn history(
     Ok(history)
 }
 
-/// Learns from one run, a page at a time; returns how many events that were.
+/// Learns from one run, page by page; returns its number of events.
 async fn learn(
     store: &dyn Store,
     kinds: &Kinds,
@@ -96,7 +95,7 @@ async fn learn(
     Ok(read)
 }
 
-/// The kind that a task looks like; `None` where its text cannot be read any more.
+/// The kind that a task seems to be; `None` if its text cannot be read any more.
 async fn kind_of(store: &dyn Store, kinds: &Kinds, spec: &Content) -> Option<Arc<str>> {
     let spec = driver::read(store, spec).await.ok()?;
     let task: Task = serde_json::from_str(&spec).ok()?;
@@ -116,7 +115,7 @@ mod tests {
     use divisi_core::event::{Edges, TaskFacts, TaskSubmitted};
     use divisi_core::{AttemptId, Digest, Key, Outcome, PicoUsd, Recorded, Run, TaskId, Timestamp};
 
-    /// Writes a run of as many finished tasks, all labelled with the run's name.
+    /// Writes a run with this number of finished tasks, all labelled with the run's name.
     async fn write(store: &MemoryStore, name: &str, at: u64, tasks: u32) {
         let text = Content::Inline("1".into());
         let events = (0..tasks).flat_map(|i| {

@@ -1,8 +1,8 @@
 //! Runs flows of many agents: driver, executors, tools, stores and the library API.
 //!
 //! An [`Engine`] keeps runs in a [`Store`](store::Store). A flow is a Rust program
-//! ([`Engine::open`]) or a script ([`Engine::start`]) that asks for tasks; the four
-//! [`patterns`] are functions over the former. Here two tasks at once, on scripted answers:
+//! ([`Engine::open`]) or a script ([`Engine::start`]) that requests tasks; the four [`patterns`]
+//! are functions for Rust programs. This example runs two tasks at once, with scripted answers:
 //!
 //! ```
 //! use divisi_engine::core::{Task, event::Caps, PicoUsd};
@@ -18,8 +18,9 @@
 //! let job = engine.open("audit", Setup::new(models, "."), options).await?;
 //!
 //! let modules = ["auth", "payment"];
-//! let reports = fan_out(&job, modules.map(|name| Task::new(format!("Audit
-//! {name}")).model("haiku"))).await; for (name, report) in modules.iter().zip(&reports) {
+//! let audits = modules.map(|name| Task::new(format!("Audit {name}")).model("haiku"));
+//! let reports = fan_out(&job, audits).await;
+//! for (name, report) in modules.iter().zip(&reports) {
 //!     println!("{name}: {}", report.text()?);
 //! }
 //! let finished = job.finish(reports.len().into()).await?;
@@ -27,24 +28,24 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The folder `examples` has programs to run: a fan-out on a real vendor, a run that goes on
-//! after a kill, a provider of one's own, a run that is watched.
+//! The folder `examples` has programs to run: a fan-out with a real vendor, a run that continues
+//! after a kill, a custom provider, a run that is watched.
 //!
-//! What is here is in these modules: [`setup`] says what a run finds around it, [`flow`] what it
-//! executes, [`store`] where it is kept, [`executor`] what carries its tasks out, [`prices`] what
-//! they cost, and [`preflight`] what can be known before. [`core`] is the vocabulary of it all.
+//! The modules: [`setup`] is the environment of a run, [`flow`] what it executes, [`store`] where
+//! it is kept, [`executor`] how its tasks are carried out, [`prices`] what they cost, and
+//! [`preflight`] what can be known before. [`core`] has the basic types.
 //!
 //! # Features
 //!
-//! - `sqlite` (default): the durable store, `store::SqliteStore`. Without it there
-//!   is the [`MemoryStore`](store::MemoryStore), and stores of your own.
+//! - `sqlite` (default): the durable store, `store::SqliteStore`. Without it there is the
+//!   [`MemoryStore`](store::MemoryStore), and your own stores.
 //! - `tokenisers` (default): the vocabulary of OpenAI's models. Without it their tokens are
 //!   estimated, a little too high.
-//! - `script` (default): flows that are scripts, and what can be known of them before they
-//!   run. Without it programs feed runs, and there is no JavaScript engine.
-//! - `conformance`: the tests that every [`Store`](store::Store) and its
-//!   [`Leases`](store::Leases) have to pass, in `store::conformance`.
-//! - `schema`: JSON schemas of what stands in settings.
+//! - `script` (default): flows as scripts, and their preflight. Without it only programs feed runs,
+//!   and there is no JavaScript engine.
+//! - `conformance`: tests for every [`Store`](store::Store) and its [`Leases`](store::Leases), in
+//!   `store::conformance`.
+//! - `schema`: JSON schemas of the types used in settings.
 
 #![cfg_attr(
     not(feature = "script"),
@@ -67,7 +68,7 @@ mod toolset;
 mod workspace;
 mod clock;
 
-// What the application library and the binary need besides; not for others.
+// Used by the application library and the binary only.
 #[doc(hidden)]
 pub mod agents;
 #[doc(hidden)]

@@ -1,18 +1,19 @@
 //! The four patterns as functions over a [`Job`].
 //!
-//! All four come down to asking for tasks at the right time, so each is short;
-//! what they share (durability, money, retries, reports) is the run's part.
+//! All four request tasks at the right time, so each is short; durability, money, retries and
+//! reports are handled by the run.
 //!
-//! The examples below run against answers that are scripted:
+//! The examples below run with scripted answers:
 //!
 //! ```
 //! # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
 //! # use std::sync::Arc;
 //! async fn job() -> Job {
 //!     let engine = Engine::new(Arc::new(MemoryStore::new()));
-//!     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
-//! "demo-haiku")], &["*"]);
-//!     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a job")
+//!     let provider = Arc::new(divisi_providers::Scripted::demo());
+//!     let models = Models::one(provider, &[("haiku", "demo-haiku")], &["*"]);
+//!     let setup = Setup::new(models, ".");
+//!     engine.open("example", setup, RunOptions::default()).await.expect("a job")
 //! }
 //! ```
 
@@ -29,18 +30,18 @@ use std::sync::Arc;
 
 /// Parallel fan-out: runs independent tasks at the same time.
 ///
-/// The reports stand in the order of the tasks. A failure is a report like any
-/// other, so one failed task takes nothing from the others.
+/// The reports are in the order of the tasks. A failure is a report like any other, so one failed
+/// task does not affect the others.
 ///
 /// ```
 /// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
 /// # use std::sync::Arc;
 /// # async fn job() -> Job {
 /// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
-/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
-/// "demo-haiku")], &["*"]);
-/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a
-/// job")
+/// #     let provider = Arc::new(divisi_providers::Scripted::demo());
+/// #     let models = Models::one(provider, &[("haiku", "demo-haiku")], &["*"]);
+/// #     let setup = Setup::new(models, ".");
+/// #     engine.open("example", setup, RunOptions::default()).await.expect("a job")
 /// # }
 /// use divisi_engine::{core::Task, patterns::fan_out};
 ///
@@ -57,19 +58,19 @@ pub async fn fan_out(job: &Job, tasks: impl IntoIterator<Item = Task>) -> Vec<Ta
     join_all(tasks.into_iter().map(|task| job.run(task))).await
 }
 
-/// Sequential pipeline: each task is made from the result of the one before.
+/// Sequential pipeline: each task is made from the result of the previous one.
 ///
-/// `first` is what the first stage is given. Ends early with the first failure.
+/// `first` is the input of the first stage. Ends at the first failure.
 ///
 /// ```
 /// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
 /// # use std::sync::Arc;
 /// # async fn job() -> Job {
 /// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
-/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
-/// "demo-haiku")], &["*"]);
-/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a
-/// job")
+/// #     let provider = Arc::new(divisi_providers::Scripted::demo());
+/// #     let models = Models::one(provider, &[("haiku", "demo-haiku")], &["*"]);
+/// #     let setup = Setup::new(models, ".");
+/// #     engine.open("example", setup, RunOptions::default()).await.expect("a job")
 /// # }
 /// use divisi_engine::{core::Task, patterns::{pipeline, stage}};
 ///
@@ -98,7 +99,7 @@ pub async fn pipeline(
     last.ok_or_else(|| Failure::new(FailureClass::BadRequest, "a pipeline without stages"))
 }
 
-/// Makes a task from the result before it.
+/// Makes a task from the previous result.
 pub type Stage = Box<dyn Fn(&str) -> Task + Send + Sync>;
 
 /// A stage of a pipeline.
@@ -108,21 +109,19 @@ pub fn stage(make: impl Fn(&str) -> Task + Send + Sync + 'static) -> Stage {
 
 /// Hierarchical decomposition: a planner divides the goal, workers do the parts.
 ///
-/// The planner's task is given the schema of a [`Plan`]; a plan that is none
-/// goes back to it with what is wrong. `worker` is what every part starts
-/// from: the part's prompt and whatever else the plan says replace its own.
-/// Parts run as soon as what they need is there; a part whose need failed is
-/// skipped.
+/// The planner's task has the schema of a [`Plan`]; an invalid plan is returned to it with the
+/// error. `worker` is the template of every part: the part's prompt and options replace its own. A
+/// part runs as soon as its needs have ended; if one of them failed, the part is skipped.
 ///
 /// ```
 /// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
 /// # use std::sync::Arc;
 /// # async fn job() -> Job {
 /// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
-/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
-/// "demo-haiku")], &["*"]);
-/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a
-/// job")
+/// #     let provider = Arc::new(divisi_providers::Scripted::demo());
+/// #     let models = Models::one(provider, &[("haiku", "demo-haiku")], &["*"]);
+/// #     let setup = Setup::new(models, ".");
+/// #     engine.open("example", setup, RunOptions::default()).await.expect("a job")
 /// # }
 /// use divisi_engine::{core::Task, patterns::decompose};
 ///
@@ -130,8 +129,9 @@ pub fn stage(make: impl Fn(&str) -> Task + Send + Sync + 'static) -> Stage {
 /// let job = job().await;
 /// let planner = Task::new("").model("haiku").label("plan");
 /// let worker = Task::new("").model("haiku");
-/// let parts = decompose(&job, "Find the 5 most critical modules and audit each", planner, worker,
-/// 20).await?; assert!(!parts.is_empty());
+/// let goal = "Find the 5 most critical modules and audit each";
+/// let parts = decompose(&job, goal, planner, worker, 20).await?;
+/// assert!(!parts.is_empty());
 /// job.finish(serde_json::Value::Null).await?;
 /// # Ok(()) }
 /// ```
@@ -146,7 +146,7 @@ pub async fn decompose(
     Ok(run_plan(job, &plan, &worker).await.tasks)
 }
 
-/// Asks a planner for a plan until it hands in one.
+/// Asks a planner until its plan is valid.
 async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<Plan, Failure> {
     let mut complaint = None;
     for _ in 0..PLANS_MAX {
@@ -178,20 +178,19 @@ async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<
     ))
 }
 
-/// What came of a plan.
+/// The results of a plan.
 #[derive(Debug)]
 pub struct PlanReport {
     /// Each of its tasks, in the order of the plan.
     pub tasks: Vec<(PlanTask, TaskReport)>,
-    /// What was made of their results, where the plan says that something is; a failure
-    /// where there were too few of them.
+    /// The synthesis, if the plan has one; a failure if there were too few results.
     pub synthesis: Option<Result<TaskReport, Failure>>,
 }
 
-/// Runs the tasks of a plan, each as soon as what it needs is there.
+/// Runs the tasks of a plan, each as soon as its needs have ended, and the synthesis.
 ///
-/// Caps of its phases hold, and its synthesis is made. What the whole may cost is the run's
-/// cap: open the job with [`RunOptions::within`](crate::RunOptions::within) of the plan.
+/// Caps of its phases apply. The cap of the whole plan is the run's: open the job with
+/// [`RunOptions::within`](crate::RunOptions::within) for it.
 pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> PlanReport {
     for phase in &plan.head().phases {
         job.cap_phase(&phase.title, phase.max_cost);
@@ -199,7 +198,7 @@ pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> PlanReport {
     let chains = plan.chains();
     let mut running: Vec<Option<Shared<futures::future::BoxFuture<'_, TaskReport>>>> =
         vec![None; plan.tasks().len()];
-    // Waves come before what needs them, so every need is there already.
+    // Waves come before what needs them, so every need is in the map already.
     for place in plan.waves().into_iter().flatten() {
         let task = &plan.tasks()[place];
         let needs: Vec<_> = plan
@@ -236,7 +235,7 @@ pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> PlanReport {
     PlanReport { tasks, synthesis }
 }
 
-/// Makes one answer of what the tasks of a plan have found.
+/// Makes one answer of the results of a plan.
 async fn synthesise(
     job: &Job,
     wanted: &Gather,
@@ -265,7 +264,7 @@ fn gathered(prompt: &str, least: usize, parts: Vec<Part>) -> Result<String, Fail
         .map_err(|why| Failure::new(FailureClass::Unavailable, why))
 }
 
-/// The worker's task with what the plan says of this part.
+/// The worker's task with the plan's options for this part.
 fn part_of(part: &PlanTask, prompt: &str, worker: &Task) -> Task {
     let said = part.task(prompt);
     Task {
@@ -285,27 +284,27 @@ fn part_of(part: &PlanTask, prompt: &str, worker: &Task) -> Task {
 }
 
 /// Scatter-gather: runs parts at the same time, then one task over all of them.
-///
-/// The synthesis is told which parts are missing and why. It is not run when
-/// fewer than `parts_min` parts succeeded.
+/// The prompt of the synthesis lists missing parts with the reason. It does not run if fewer than
+/// `parts_min` parts succeeded.
 ///
 /// ```
 /// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
 /// # use std::sync::Arc;
 /// # async fn job() -> Job {
 /// #     let engine = Engine::new(Arc::new(MemoryStore::new()));
-/// #     let models = Models::one(Arc::new(divisi_providers::Scripted::demo()), &[("haiku",
-/// "demo-haiku")], &["*"]);
-/// #     engine.open("example", Setup::new(models, "."), RunOptions::default()).await.expect("a
-/// job")
+/// #     let provider = Arc::new(divisi_providers::Scripted::demo());
+/// #     let models = Models::one(provider, &[("haiku", "demo-haiku")], &["*"]);
+/// #     let setup = Setup::new(models, ".");
+/// #     engine.open("example", setup, RunOptions::default()).await.expect("a job")
 /// # }
 /// use divisi_engine::{core::Task, patterns::scatter_gather};
 ///
 /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let job = job().await;
-/// let reviews = ["security", "speed"].map(|lens| Task::new(format!("Review for
-/// {lens}")).label(lens).model("haiku")); let synthesis = Task::new("Make one action plan from
-/// these reviews").model("haiku"); let report = scatter_gather(&job, reviews, synthesis, 1).await?;
+/// let review = |lens| Task::new(format!("Review for {lens}")).label(lens).model("haiku");
+/// let reviews = ["security", "speed"].map(review);
+/// let synthesis = Task::new("Make one action plan from these reviews").model("haiku");
+/// let report = scatter_gather(&job, reviews, synthesis, 1).await?;
 /// job.finish(report.text()?.into()).await?;
 /// # Ok(()) }
 /// ```

@@ -1,8 +1,8 @@
-//! Files and folders of divisi that are nobody else's business.
+//! Files and folders of divisi that only their owner may read.
 //!
-//! Prompts, files and output of programs stand in them. They are made for their
-//! owner alone, whatever the umask says, and what an older divisi has made wider is
-//! narrowed. Folders that people choose, such as a project, keep their modes.
+//! They contain prompts, files and output of programs. New ones are private whatever the umask, and
+//! ones made by an older divisi are narrowed. Folders chosen by the user, such as a project, keep
+//! their modes.
 
 use etcetera::BaseStrategy;
 use std::fs::{DirBuilder, OpenOptions, Permissions, set_permissions};
@@ -10,16 +10,16 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// The rights of everybody but the owner.
+/// All mode bits of users other than the owner.
 const OTHERS: u32 = 0o077;
 
-/// Makes a folder of divisi, and those above it that are not there.
+/// Makes a folder of divisi, and missing ones above it.
 pub fn folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     narrow(path)
 }
 
-/// Makes the folder of a file whose place a person may have chosen.
+/// Makes the folder of a file whose path the user may have chosen.
 pub fn folder_of(file: &Path) -> io::Result<()> {
     let Some(folder) = file
         .parent()
@@ -33,7 +33,8 @@ pub fn folder_of(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a folder is there for divisi alone. A project may have its name, too.
+/// Whether a folder belongs to divisi alone. The check is by name, and a project may have the same
+/// one.
 fn is_ours(folder: &Path) -> bool {
     let is_of_user = || {
         etcetera::choose_base_strategy().is_ok_and(|folders| {
@@ -47,15 +48,15 @@ fn is_ours(folder: &Path) -> bool {
     folder.file_name().is_some_and(|name| name == ".divisi") || is_of_user()
 }
 
-/// How to open a file that is made for its owner alone, if it is made.
+/// Options to open a file, private if it is created.
 pub fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options
 }
 
-/// Writes a file that is made for its owner alone. One that is there keeps its mode:
-/// a person has put it there.
+/// Writes a file, private if it is created. An existing one keeps its mode, because the user may
+/// have set it.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     options()
         .write(true)
@@ -65,11 +66,11 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
         .write_all(text.as_bytes())
 }
 
-/// Takes away the rights of others on a file or folder of ours. What is not there
-/// and what belongs to somebody else is left alone.
+/// Removes the rights of other users on a file or folder of divisi. Missing ones and those of other
+/// users are ignored.
 ///
-/// By name and without opening it: to close a file gives back all locks that the
-/// process has on it, those of SQLite too.
+/// Works by name, without opening the file: closing a file would release all locks that the process
+/// has on it, including those of SQLite.
 pub fn narrow(path: &Path) -> io::Result<()> {
     let metadata = match path.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

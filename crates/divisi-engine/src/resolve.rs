@@ -1,8 +1,8 @@
-//! From what a flow asks for to what can be carried out.
+//! Resolves a flow's tasks into what can be executed.
 //!
-//! A flow says `haiku`, `Explore`, `src/main.rs`; here these become a model
-//! id, an agent definition and a digest. What results has a key, and whatever
-//! cannot be resolved has its outcome before it starts.
+//! A flow names `haiku`, `Explore`, `src/main.rs`; these become a model id, an agent definition and
+//! a digest. The resolved task has a key; a task that cannot be resolved gets its outcome before it
+//! starts.
 
 mod ahead;
 mod redacted;
@@ -36,50 +36,49 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-/// Judges when nothing else is said: reading and giving marks is light work.
+/// The default judge: reading and grading is light work.
 const JUDGE_TIER: &str = "haiku";
 
-/// Longest input of a task. To take the digest of this takes about a second, in
-/// which no other task of the flow is resolved; no agent reads as much.
+/// Largest input file of a task. Hashing it takes about a second, in which no other task of the
+/// flow is resolved; no agent reads as much.
 const INPUT_BYTES_MAX: u64 = 1 << 30;
 
-/// Turns tasks into what can be carried out.
+/// Resolves tasks.
 pub struct Resolver {
     setup: Arc<Setup>,
     agents: Agents,
-    /// Tools of a task that says nothing of tools.
+    /// The tools of a task without tools of its own.
     tools: Result<Arc<Toolset>, Failure>,
-    /// What words for models have meant so far.
+    /// Models resolved so far.
     known: Remembered<Known>,
-    /// Selections of tools that tasks have made so far.
+    /// Toolsets resolved so far.
     toolsets: Remembered<(ToolWords, Arc<Toolset>)>,
     durations: Arc<SharedDurations>,
 }
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
 
-/// A task that can be carried out.
+/// A task that can be executed.
 pub struct Assignment {
-    /// As the flow asked for it.
+    /// The task as requested.
     pub task: Task,
-    /// What carries it out; `None` for agents of our own.
+    /// Its executor; `None` for built-in agents.
     pub executor: Option<Arc<dyn Executor>>,
-    /// What is known of its cost.
+    /// What is known about its cost.
     pub cost: Cost,
-    /// Whether an attempt can go on where one was lost or suspended.
+    /// Whether an attempt can continue a lost or suspended one.
     pub resumes: bool,
-    /// Whether it may stop to ask, and go on with the answer.
+    /// Whether it may suspend with a question, and continue with the answer.
     pub may_ask: bool,
-    /// The models of its ladder, then those that stand in for them; none where
-    /// no model is asked.
+    /// The models of its ladder, then its fallbacks; empty for executors without models.
     pub models: Vec<Model>,
-    /// For each of its checks the model that judges, where one does.
+    /// For each of its checks the judge's model, if there is one.
     pub judges: Vec<Option<Model>>,
-    /// The definition it names.
+    /// Its agent definition.
     pub agent: Option<Arc<AgentDefinition>>,
     /// The tools it may use.
     pub tools: Arc<Toolset>,
-    /// Where it works.
+    /// Whether it works in a copy of the repository.
     pub isolation: Isolation,
     /// Requests one attempt may send.
     pub turns_max: u32,
@@ -87,10 +86,9 @@ pub struct Assignment {
     pub timeout: Millis,
     /// Longest time one attempt may go without any sign of progress.
     pub idle_timeout: Millis,
-    /// How long requests of the run have taken, where one that takes far longer
-    /// than others may be sent a second time.
+    /// Durations of the run's requests, if slow ones may be hedged.
     pub hedge: Option<Arc<SharedDurations>>,
-    /// The surroundings.
+    /// The setup of the run.
     pub setup: Arc<Setup>,
 }
 
@@ -106,20 +104,20 @@ impl Assignment {
     }
 }
 
-/// A task on its way to a driver.
+/// A resolved task.
 pub struct Resolved {
-    /// What the run is told.
+    /// The submission for the run.
     pub submission: Submission,
-    /// The text of its specification, if it is long.
+    /// The text of the task, if it is long.
     pub blob: Option<Blob>,
-    /// What is carried out; `None` for a task that has its outcome already.
+    /// What to execute; `None` for a task that has its outcome already.
     pub assignment: Option<Arc<Assignment>>,
-    /// Whether a secret was cut out of what was asked for.
+    /// Whether a secret was removed from the task.
     pub is_cut: bool,
 }
 
 impl Resolver {
-    /// A resolver for these surroundings. Reads the agent definitions there are.
+    /// A resolver for this setup. Reads the agent definitions.
     pub fn new(setup: Arc<Setup>) -> Self {
         let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
         Self {
@@ -132,16 +130,16 @@ impl Resolver {
         }
     }
 
-    /// The surroundings.
+    /// The setup.
     pub fn setup(&self) -> &Arc<Setup> {
         &self.setup
     }
 
-    /// Resolves `task`. Reads its declared input files.
+    /// Resolves `task`. Reads its input files.
     ///
-    /// A task that asks for what is not there is resolved to a failure, so
-    /// that it, too, has an outcome in the journal. `priority` is the length
-    /// of the longest chain of tasks known to wait for it.
+    /// A task that asks for something that does not exist resolves to a failure, so that it has an
+    /// outcome in the journal, too. `priority` is the length of the longest chain of tasks known to
+    /// wait for it.
     pub fn resolve(&self, task: Task, priority: u32) -> Resolved {
         match self.assign(&task) {
             Ok(parts) => self.accepted(task, parts, priority),
@@ -159,7 +157,7 @@ impl Resolver {
             .cloned()
             .collect();
         let executor = executor_of(&task);
-        // What could not be resolved stands in the key as it was asked for.
+        // Unresolved words are part of the key as they were written.
         let key = Key::of(&KeyParts {
             models: &words,
             ..key_parts(&task, executor)
@@ -202,7 +200,7 @@ impl Resolver {
             true => Some(self.choose(task, agent.as_deref())?),
             false => None,
         };
-        // Asked for only where the choice is there.
+        // Evaluated only where the model was left open.
         let tier = choice.as_ref().map_or(Tier::Sonnet, |choice| choice.tier);
         if let Some(program) = &registered.program {
             program.accepts(task, &self.setup.permissions)?;
@@ -229,7 +227,7 @@ impl Resolver {
         })
     }
 
-    /// The models of a task: its ladder, and what stands in for it.
+    /// The models of a task: its ladder and its fallbacks.
     fn ladder(
         &self,
         task: &Task,
@@ -239,7 +237,7 @@ impl Resolver {
         let model = |word: &Option<&str>| self.model(*word, tier);
         let Words { rungs, fallbacks } = Words::of(task, agent);
         let mut rungs = rungs.iter().map(model).collect::<Result<Vec<_>, _>>()?;
-        // Whoever checks and names one model wants it to mend what was found.
+        // With a check, a single model gets a second try that includes the findings.
         if let ([only], false) = (rungs.as_slice(), task.check.is_empty()) {
             rungs.push(only.clone());
         }
@@ -250,7 +248,7 @@ impl Resolver {
     fn judge(&self, check: &Check) -> Result<Option<Model>, Failure> {
         match check {
             Check::Judge(judge) => self.model(Some(word_of(judge)), Tier::Haiku).map(Some),
-            // Told before anything is paid for.
+            // Reported before anything is paid for.
             Check::Command(_) => {
                 let permissions = self.setup.permissions;
                 permissions.to_run("a check wants to run a shell command, which is not allowed")?;
@@ -260,9 +258,8 @@ impl Resolver {
         }
     }
 
-    /// Fails where `task` would ask a model whose bill nobody could foresee: one of its
-    /// ladder, one that stands in for it, a judge. What else is wrong with it is no matter
-    /// here. Reads no file.
+    /// Fails if `task` may ask a model whose cost cannot be bounded: one of its ladder, a fallback,
+    /// or a judge. Other errors of the task are ignored. Reads no file.
     pub fn priced(&self, task: &Task) -> Result<(), Failure> {
         let agent = task
             .agent_type
@@ -297,7 +294,7 @@ impl Resolver {
         words.chain(judges).try_for_each(priced)
     }
 
-    /// Whether some word for a model is `auto`.
+    /// Whether any of its model words is `auto`.
     fn leaves_model_open(&self, task: &Task, agent: Option<&AgentDefinition>) -> bool {
         let by_agent = agent.and_then(|agent| agent.model.as_deref());
         let is_auto = |word: &str| {
@@ -312,12 +309,12 @@ impl Resolver {
         (task.model.is_empty() && is_auto("inherit")) || words.into_iter().any(|word| is_auto(word))
     }
 
-    /// Which sort of work a task is.
+    /// Chooses the kind of work of a task.
     fn choose(&self, task: &Task, agent: Option<&AgentDefinition>) -> Result<Choice, Failure> {
         choose(&self.setup, task, agent, self.provider_of(task, agent))
     }
 
-    /// The provider that a task's first word for a model is meant for.
+    /// The provider of a task's first model word.
     fn provider_of<'a>(&'a self, task: &'a Task, agent: Option<&'a AgentDefinition>) -> &'a str {
         let by_agent = agent.and_then(|agent| agent.model.as_deref());
         let word = task
@@ -328,7 +325,7 @@ impl Resolver {
         self.setup.models.wanted(word).0
     }
 
-    /// What `word` means; `auto` means the tier that suffices.
+    /// Resolves `word`; `auto` becomes the tier that suffices.
     fn model(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
         let now = wall_clock();
         let today = now.0 / DAY_MILLIS;
@@ -369,7 +366,7 @@ impl Resolver {
         })
     }
 
-    /// The tools a task asks for, or else its agent definition, or else all.
+    /// The tools of the task, else of its agent definition, else all.
     fn tools_of(
         &self,
         task: &Task,
@@ -442,7 +439,7 @@ impl Resolver {
             ModelUse::Names => task.fallback.clone(),
             ModelUse::None => vec![],
         };
-        // Another one of the same name is another executor.
+        // Another version with the same name counts as another executor.
         let carried_out_by = match &*declared.identity {
             "" => executor_name.clone(),
             identity => format!("{executor_name} {}", Digest::of(identity.as_bytes())).into(),
@@ -530,8 +527,7 @@ impl Resolver {
         }
     }
 
-    /// How often a task is tried again, where it or the settings differ from the
-    /// run's default.
+    /// The retry policy of a task, where it or the settings differ from the run's default.
     fn retry(&self, task: &Task) -> Option<Arc<RetryPolicy>> {
         let usual = &self.setup.retry;
         let asked = RetryPolicy {
@@ -543,7 +539,7 @@ impl Resolver {
     }
 
     fn digest(&self, path: &str) -> Result<Digest, Failure> {
-        // Links may lead anywhere: of what they lead to only the digest is taken.
+        // Links may lead anywhere, because only the digest of a file is used.
         digest(&self.setup.workspace.join(path)).map_err(|refusal| {
             let message =
                 format!("cannot read `{path}`, which the task names as an input: {refusal}");
@@ -564,10 +560,10 @@ impl Resolver {
     }
 }
 
-/// What the first request may cost on each model. From the second rung on
-/// it also says what was wrong with the result before.
+/// Bounds of the first request on each model. From the second rung on it may include findings of
+/// the longest length.
 fn first_turns(brief: Brief<'_>, rungs: &[Model], fallbacks: &[Model]) -> Vec<TurnBound> {
-    /// The longest findings there are.
+    /// Findings of the longest length.
     static FINDINGS: LazyLock<String> = LazyLock::new(|| "x".repeat(FINDINGS_BYTES_MAX));
     let models = || rungs.iter().chain(fallbacks);
     let Some(first) = models().find(|model| model.price.is_some()) else {
@@ -593,11 +589,11 @@ fn first_turns(brief: Brief<'_>, rungs: &[Model], fallbacks: &[Model]) -> Vec<Tu
         .collect()
 }
 
-/// The digest of all of a file.
+/// The digest of a file's content.
 fn digest(path: &Path) -> Result<Digest, Refusal> {
     let file = divisi_files::open(path)?;
     let mut hasher = blake3::Hasher::new();
-    // A file with holes can say that it is longer than any disk.
+    // A sparse file can claim to be longer than any disk.
     if file.metadata()?.len() <= INPUT_BYTES_MAX {
         hasher.update_reader(file.take(INPUT_BYTES_MAX + 1))?;
         if hasher.count() <= INPUT_BYTES_MAX {
@@ -607,18 +603,18 @@ fn digest(path: &Path) -> Result<Digest, Refusal> {
     Err(Refusal::TooLarge(INPUT_BYTES_MAX))
 }
 
-/// What carries `task` out.
+/// The executor's name of `task`.
 fn executor_of(task: &Task) -> &str {
     task.executor.as_deref().unwrap_or(Executors::USUAL)
 }
 
-/// What is known of a task once all its words are resolved.
+/// The resolved parts of a task.
 struct Parts {
     executor_name: Arc<str>,
     executor: Registered,
     models: Models,
     judges: Vec<Option<Model>>,
-    /// The sort of work it is, where the flow says so or the model depends on it.
+    /// The kind of work, if the flow declares it or the model depends on it.
     choice: Option<Choice>,
     agent: Option<Arc<AgentDefinition>>,
     tools: Arc<Toolset>,
@@ -632,7 +628,7 @@ struct Models {
     fallbacks: Vec<Model>,
 }
 
-/// What a task calls the models it may run on; `None` is the run's usual one.
+/// The model words of a task; `None` is the run's default.
 #[derive(Default)]
 struct Words<'a> {
     rungs: Vec<Option<&'a str>>,
@@ -660,13 +656,13 @@ impl<'a> Words<'a> {
     }
 }
 
-/// What a judge's model is called.
+/// The model word of a judge.
 fn word_of(judge: &Judge) -> &str {
     judge.model.as_deref().unwrap_or(JUDGE_TIER)
 }
 
-/// The ladder of a task whose words for models only its executor understands. Where a check
-/// decides, the only one is tried once more with what was found.
+/// The ladder of a task whose model words only its executor understands. With a check, a single
+/// word gets a second try that includes the findings.
 fn named_rungs(task: &Task) -> Vec<Arc<str>> {
     let words = task.model.0.clone();
     match (words.as_slice(), task.check.is_empty()) {
@@ -691,7 +687,7 @@ fn key_parts<'a>(task: &'a Task, executor: &'a str) -> KeyParts<'a> {
     }
 }
 
-/// The tools as part of the identity: their names, and what narrows them.
+/// The tools as part of the identity: their names, and what restricts them.
 fn tool_words(task: &Task, tools: &Toolset) -> Vec<Arc<str>> {
     let asked_for = task.tools.iter().flatten().chain(&task.disallowed_tools);
     let narrowed = asked_for.filter(|word| word.contains('(')).cloned();
@@ -699,7 +695,7 @@ fn tool_words(task: &Task, tools: &Toolset) -> Vec<Arc<str>> {
 }
 
 fn spec(task: &Task) -> (Content, Option<Blob>) {
-    // A task is made of texts, numbers and JSON values: nothing that cannot be written.
+    // Made of texts, numbers and JSON, so serialisation cannot fail.
     let json = serde_json::to_string(task).unwrap_or_default();
     Content::of(json.into())
 }
@@ -752,7 +748,8 @@ mod tests {
         };
         let task = || Task::new("p");
         let plain = reserved(task());
-        // Eleven for each byte more: an account may keep its requests within the United States.
+        // Each further byte costs eleven: an account may keep its requests within the United
+        // States.
         assert_eq!(reserved(Task::new("p and q")), plain + PicoUsd(6 * 11));
         let context = Task {
             context: Some("shared".into()),

@@ -1,4 +1,4 @@
-//! What a run finds around it: models, executors, permissions and limits.
+//! The setup of a run: models, executors, permissions and limits.
 
 use crate::choose::AUTO;
 use crate::executor::Executors;
@@ -18,69 +18,66 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What a run finds around it. The same for all its tasks.
+/// The setup of a run, the same for all its tasks.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Setup {
-    /// Who answers, and what tiers mean there.
+    /// Providers, models and tiers.
     pub models: Models,
-    /// What carries out tasks, by the name a task asks for.
+    /// Executors by name.
     pub executors: Executors,
     /// What agents may do besides reading.
     pub permissions: Permissions,
-    /// The folder that agents see.
+    /// The folder that agents work in.
     pub workspace: PathBuf,
-    /// What their tools do not write to, beside what they never do. The flow that
-    /// runs is added when it starts.
+    /// Paths that the file tools never write to, in addition to the built-in ones. The flow of the
+    /// run is added when it starts.
     pub protected: Protected,
-    /// Replaces the text that frames every agent.
+    /// Replaces the built-in system prompt of agents.
     pub framing: Option<Arc<str>>,
-    /// How large a run may grow.
+    /// Limits on the size of a run.
     pub limits: Limits,
-    /// How often and how soon a task is tried again.
+    /// Retries of failed attempts.
     pub retry: RetryPolicy,
     /// Longest time one attempt may take.
     pub timeout: Millis,
-    /// Longest time one request may go without any sign of progress. Programs that
-    /// carry out tasks are held to it only where their task says so.
+    /// Longest time one request may go without receiving anything. For programs it applies only if
+    /// their task sets it.
     pub idle_timeout: Millis,
     /// Longest time one check that is a command may take.
     pub check_timeout: Millis,
-    /// Whether a request that takes far longer than others may be sent a second
-    /// time, of tasks that say nothing else. Both are paid for.
+    /// Whether slow requests of tasks are hedged by default. Both copies are billed.
     pub hedge: bool,
-    /// Requests one attempt may send. An agent that reads its way through a
-    /// module needs 10 to 30.
+    /// Requests one attempt may send. An agent that reads its way through a module needs 10 to 30.
     pub turns_max: u32,
-    /// Longest reply in tokens. Vendors stop at it, and budgets reserve it.
+    /// Longest reply in tokens, which is requested from vendors and reserved in budgets.
     pub reply_tokens_max: u32,
-    /// Most that one task may cost, of those that say nothing else.
+    /// Most that one task may cost by default.
     pub task_cost_max: Option<PicoUsd>,
-    /// What tokens cost.
+    /// The price list.
     pub prices: Arc<Catalogue>,
-    /// The sorts of work there are, and the tiers that suffice for them.
+    /// The kinds of work, and the tiers that suffice for them.
     pub kinds: KindTable,
 }
 
-/// Longest time of one attempt, where nothing else is said.
+/// Default for the longest time of one attempt.
 pub const TIMEOUT: Millis = Millis::from_secs(30 * 60);
 
-/// Longest time of one request without any sign of progress, where nothing else is
-/// said.
+/// Default for the longest time of one request without receiving anything.
 pub const IDLE_TIMEOUT: Millis = Millis::from_secs(3 * 60);
 
-/// Requests that one attempt may send, where nothing else is said.
+/// Default for the requests of one attempt.
 pub const TURNS_MAX: u32 = 50;
 
-/// Longest reply in tokens, where nothing else is said.
+/// Default for the longest reply in tokens.
 pub const REPLY_TOKENS_MAX: u32 = 16_384;
 
-/// Longest time of one check that is a command, where nothing else is said: enough
-/// for a test suite, and as long as a command of an agent may ask for.
+/// Default for the longest time of a check command: enough for a test suite, and as long as an
+/// agent's command may take.
 pub const CHECK_TIMEOUT: Millis = Millis::from_secs(15 * 60);
 
 impl Setup {
-    /// Everything at its default, for agents that work in `workspace`.
+    /// A setup with defaults, for agents that work in `workspace`.
     pub fn new(models: Models, workspace: impl Into<PathBuf>) -> Self {
         Self {
             models,
@@ -104,94 +101,94 @@ impl Setup {
     }
 }
 
-/// Changes to the defaults, one by one.
+/// Setters.
 impl Setup {
-    /// The same with these programs, by the names that tasks ask for them by.
+    /// Sets the executors.
     pub fn executors(mut self, executors: Executors) -> Self {
         self.executors = executors;
         self
     }
 
-    /// The same where agents may do this besides reading.
+    /// Sets what agents may do besides reading.
     pub fn permissions(mut self, permissions: Permissions) -> Self {
         self.permissions = permissions;
         self
     }
 
-    /// The same with another text that frames every agent.
+    /// Sets the text that replaces the built-in system prompt.
     pub fn framing(mut self, framing: Option<Arc<str>>) -> Self {
         self.framing = framing;
         self
     }
 
-    /// The same with these limits.
+    /// Sets the limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The same with other retries.
+    /// Sets the retry policy.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
     }
 
-    /// The same with another longest time of one attempt.
+    /// Sets the longest time of one attempt.
     pub fn timeout(mut self, timeout: Millis) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The same with another longest time of one request without any sign of progress.
+    /// Sets the longest time of one request without receiving anything.
     pub fn idle_timeout(mut self, idle_timeout: Millis) -> Self {
         self.idle_timeout = idle_timeout;
         self
     }
 
-    /// The same with another longest time of one check that is a command.
+    /// Sets the longest time of a check command.
     pub fn check_timeout(mut self, check_timeout: Millis) -> Self {
         self.check_timeout = check_timeout;
         self
     }
 
-    /// The same where a slow request may be sent a second time, or not.
+    /// Sets whether slow requests are hedged.
     pub fn hedge(mut self, hedge: bool) -> Self {
         self.hedge = hedge;
         self
     }
 
-    /// The same with another number of requests that one attempt may send.
+    /// Sets the number of requests of one attempt.
     pub fn turns_max(mut self, turns_max: u32) -> Self {
         self.turns_max = turns_max;
         self
     }
 
-    /// The same with another longest reply.
+    /// Sets the longest reply in tokens.
     pub fn reply_tokens_max(mut self, reply_tokens_max: u32) -> Self {
         self.reply_tokens_max = reply_tokens_max;
         self
     }
 
-    /// The same with another most that one task may cost.
+    /// Sets the most that one task may cost by default.
     pub fn task_cost_max(mut self, task_cost_max: Option<PicoUsd>) -> Self {
         self.task_cost_max = task_cost_max;
         self
     }
 
-    /// The same with other prices.
+    /// Sets the price list.
     pub fn prices(mut self, prices: Arc<Catalogue>) -> Self {
         self.prices = prices;
         self
     }
 
-    /// The same with other sorts of work.
+    /// Sets the kinds of work.
     pub fn kinds(mut self, kinds: KindTable) -> Self {
         self.kinds = kinds;
         self
     }
 }
 
-/// The sorts of work there are: ours, read when first looked at, or others.
+/// The kinds of work: custom ones, or the built-in ones, which are parsed at the first use.
 #[derive(Clone, Debug, Default)]
 pub struct KindTable(Option<Arc<Kinds>>);
 
@@ -208,29 +205,29 @@ impl Deref for KindTable {
     }
 }
 
-/// The providers there are, and what a task's word for a model means.
+/// The providers, and the meaning of model words.
 #[derive(Clone)]
 pub struct Models {
-    /// Taken when a task names no model; `auto` takes the tier that suffices.
+    /// The model of tasks without a model word; `auto` takes the tier that suffices.
     pub default: Arc<str>,
-    /// Answers what names no provider.
+    /// Name of the default provider.
     pub provider: String,
     /// All providers by name.
     pub providers: BTreeMap<String, ProviderModels>,
 }
 
-/// One provider and what it calls its models.
+/// One provider and its models.
 #[derive(Clone)]
 pub struct ProviderModels {
     /// Sends the requests.
     pub provider: Arc<dyn Provider>,
     /// Model ids by tier.
     pub tiers: BTreeMap<String, Arc<str>>,
-    /// Patterns of the model ids it has.
+    /// Patterns of its model ids.
     pub known: Vec<GlobMatcher>,
-    /// Whether nobody sends a bill: a server of one's own, scripted answers.
+    /// Whether its requests are unpriced: a local server, scripted answers.
     pub free: bool,
-    /// Say when requests to its models may leave.
+    /// The gates for requests to its models.
     pub governors: Arc<Governors>,
 }
 
@@ -239,15 +236,15 @@ pub struct ProviderModels {
 pub struct Model {
     /// Sends the requests.
     pub provider: Arc<dyn Provider>,
-    /// The vendor's id of it.
+    /// The vendor's model id.
     pub id: Arc<str>,
-    /// The tier it stands for, if it stands for one.
+    /// Its tier, if it has one.
     pub tier: Option<Tier>,
-    /// Whether nobody sends a bill for it.
+    /// Whether its requests are unpriced.
     pub free: bool,
-    /// What it costs when it is asked; `None` where that is not known, or not asked for.
+    /// Its present price; `None` if unknown or not needed.
     pub price: Option<Arc<ModelPrice>>,
-    /// Say when requests to it may leave.
+    /// The gates for requests to it.
     pub governors: Arc<Governors>,
 }
 
@@ -255,8 +252,7 @@ pub struct Model {
 pub const TIERS: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
 impl Models {
-    /// One provider for everything. `tiers` gives its model ids, `known` the
-    /// patterns of all ids it has.
+    /// A single provider. `tiers` gives its model ids by tier, `known` the patterns of all its ids.
     pub fn one(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
         let name = provider.name().to_owned();
         let models = ProviderModels::new(provider, tiers, known);
@@ -267,15 +263,15 @@ impl Models {
         }
     }
 
-    /// What `word` means: a tier, `inherit`, a model id, or `provider:model`.
+    /// Resolves `word`: a tier, `inherit`, a model id, or `provider:model`.
     ///
-    /// `auto` means the balanced tier here, where no task is known. Fails with
-    /// the nearest names when nobody knows it.
+    /// Without a task, `auto` is the balanced tier. Fails with the nearest names if the word is
+    /// unknown.
     pub fn find(&self, word: Option<&str>) -> Result<Model, Failure> {
         self.find_for(word, Tier::Sonnet)
     }
 
-    /// The same for a task for which `tier` suffices, which is what `auto` means.
+    /// The same for a task for which `tier` suffices, which is what `auto` becomes.
     pub fn find_for(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
         let (name, word) = self.wanted(word);
         let word = if word == AUTO { tier.as_str() } else { word };
@@ -305,8 +301,7 @@ impl Models {
         })
     }
 
-    /// The name of the provider that `model` is at; the first of those that are
-    /// limited together.
+    /// The name of the provider of `model`; the first one if several share its gates.
     pub fn name_of(&self, model: &Model) -> Option<&str> {
         let at = self
             .providers
@@ -315,17 +310,17 @@ impl Models {
         at.map(|(name, _)| name.as_str())
     }
 
-    /// Whether somebody may send a bill.
+    /// Whether any provider is priced.
     pub fn cost_money(&self) -> bool {
         self.providers.values().any(|provider| !provider.free)
     }
 
-    /// What lets requests to all of them leave.
+    /// The gates of all providers.
     pub(crate) fn governors(&self) -> impl Iterator<Item = &Arc<Governors>> {
         self.providers.values().map(|models| &models.governors)
     }
 
-    /// The provider that `word` is meant for, and what it is asked for.
+    /// The provider that `word` is meant for, and the word for it.
     pub fn wanted<'a>(&'a self, word: Option<&'a str>) -> (&'a str, &'a str) {
         let word = match word {
             None | Some("inherit") => &*self.default,
@@ -339,8 +334,7 @@ impl Models {
 }
 
 impl ProviderModels {
-    /// A provider with its tiers and the patterns of the ids it has. A pattern
-    /// that is none matches nothing.
+    /// A provider with its tiers and patterns of model ids. An invalid pattern matches nothing.
     pub fn new(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
         Self {
             tiers: tiers
@@ -357,19 +351,19 @@ impl ProviderModels {
         }
     }
 
-    /// The same where nobody sends a bill.
+    /// Marks its requests as unpriced.
     pub fn free(mut self) -> Self {
         self.free = true;
         self
     }
 
-    /// The same with limits that the user has set.
+    /// Sets the user's rate limits.
     pub fn limited(mut self, limits: RateSettings) -> Self {
         self.governors = Arc::new(Governors::new(limits));
         self
     }
 
-    /// The same in step with all on this machine who use the credential.
+    /// Shares rate limits with all processes on this machine that use the credential.
     pub fn shared(mut self, limits: SharedLimits) -> Self {
         self.governors = Arc::new(self.governors.shared(limits));
         self

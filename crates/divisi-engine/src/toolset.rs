@@ -1,4 +1,4 @@
-//! The tools of a task: chosen once, offered to a model in every request.
+//! The tools of a task, selected once and offered to a model in every request.
 
 use crate::setup::Setup;
 use crate::tools::{Selection, ToolLimits, Toolbox};
@@ -16,14 +16,14 @@ pub struct Toolset {
 }
 
 impl Toolset {
-    /// All tools that the surroundings permit.
+    /// All tools that the setup permits.
     pub fn all(setup: &Setup) -> Result<Self, Failure> {
         let selection = Selection::all();
         let toolbox = open(&setup.workspace, &selection, setup)?;
         Ok(Self::of(toolbox, selection))
     }
 
-    /// The selected tools, as far as the surroundings permit them.
+    /// The selected tools that the setup permits.
     pub fn reselect(&self, setup: &Setup, selection: Selection) -> Self {
         Self::of(
             self.toolbox.reselect(&selection, setup.permissions),
@@ -55,23 +55,22 @@ impl Toolset {
         }
     }
 
-    /// What the model is told of them.
+    /// The definitions for the model.
     pub fn offered(&self) -> &Tools {
         &self.offered
     }
 
-    /// What was asked for and is not there. Worth a warning: the agent was
-    /// written to have it.
+    /// Requested tools that do not exist. Worth a warning: the agent was written for them.
     pub fn missing(&self) -> &[String] {
         self.selection.missing()
     }
 
-    /// Their names, sorted: part of a task's identity.
+    /// Their names, sorted, which are part of a task's identity.
     pub fn names(&self) -> &[Arc<str>] {
         &self.names
     }
 
-    /// The tools at work in `root`.
+    /// The tools bound to the folder `root`.
     pub fn at(&self, root: &Path, setup: &Setup) -> Result<Toolbox, Failure> {
         match root == setup.workspace {
             true => Ok(self.toolbox.clone()),

@@ -7,37 +7,37 @@ use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// A role that a task can name.
+/// A role that tasks can name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentDefinition {
-    /// What tasks call it.
+    /// Its name in tasks.
     pub name: String,
     /// When to use it.
     pub description: String,
-    /// What it is told before its task.
+    /// Its system prompt.
     pub prompt: String,
-    /// The tools it has, in its author's words; all where nothing is said.
+    /// The tools it has, as written; by default all.
     pub tools: Option<Vec<String>>,
-    /// The tools it has not, in its author's words.
+    /// The tools it does not have, as written.
     pub disallowed_tools: Vec<String>,
-    /// A tier or a model id; the run's default where nothing is said.
+    /// A tier or a model id; the run's default if absent.
     pub model: Option<String>,
-    /// How hard its model thinks.
+    /// The effort of its model.
     pub effort: Option<Effort>,
-    /// How many requests one attempt may send.
+    /// Requests that one attempt may send.
     pub max_turns: Option<u32>,
-    /// Where it works.
+    /// Whether it works in a copy of the repository.
     pub isolation: Isolation,
-    /// Where it is defined.
+    /// Its origin.
     pub source: Source,
 }
 
-/// Where a definition comes from.
+/// The origin of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// It is a part of this program.
+    /// Part of this program.
     BuiltIn,
-    /// It is this file.
+    /// This file.
     File(PathBuf),
 }
 
@@ -51,8 +51,8 @@ impl fmt::Display for Source {
 }
 
 impl AgentDefinition {
-    /// The identity of what it does: everything except its name, its
-    /// description and its place, which no model sees.
+    /// Digest of its behaviour: everything except name, description and origin, which no model
+    /// sees.
     pub fn digest(&self) -> Digest {
         #[derive(Serialize)]
         struct Doing<'a> {
@@ -76,11 +76,10 @@ impl AgentDefinition {
         Digest::of(&serde_json::to_vec(&doing).expect("texts and numbers always become JSON"))
     }
 
-    /// Reads a definition, and what in it is ignored although it is known.
+    /// Parses a definition; also returns known keys that are ignored.
     ///
-    /// The error is the reason why the file cannot be used. Restrictions that
-    /// cannot be read are such a reason: an agent must not have more tools
-    /// than its author meant it to have.
+    /// The error is the reason why the file cannot be used. Unreadable restrictions are an error:
+    /// an agent must not have more tools than its author intended.
     pub(super) fn parse(text: &str, source: Source) -> Result<(Self, Vec<String>), String> {
         let (mut head, body) = front_matter::split(text)?;
         let mut remarks = Vec::new();
@@ -116,7 +115,7 @@ fn text_of(field: Option<Field>) -> Option<String> {
     }
 }
 
-/// Both forms of a list: one entry per item, or one text with commas.
+/// A list in either form: one entry per item, or one text with commas.
 fn list_of(key: &str, field: Option<Field>) -> Result<Option<Vec<String>>, String> {
     match field {
         None => Ok(None),
@@ -126,7 +125,7 @@ fn list_of(key: &str, field: Option<Field>) -> Result<Option<Vec<String>>, Strin
     }
 }
 
-/// Splits at commas, but not inside `Bash(a, b)`.
+/// Splits at commas outside of parentheses, as in `Bash(a, b)`.
 fn split_at_commas(text: &str) -> Vec<String> {
     let mut depth = 0_usize;
     let items = text.split(|character| {

@@ -1,16 +1,16 @@
-//! The head of a definition file.
+//! The front matter of a definition file.
 //!
-//! It is YAML, or was meant to be: in the wild one file of twenty is not,
-//! mostly for a colon in the description. Such a head is read line by line.
+//! It should be YAML, but in practice one file of twenty is not, mostly because of a colon in the
+//! description. Such front matter is parsed line by line.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Brackets within brackets of a head. The time that reading takes grows with the
-/// product of their depth and their number; known heads have two.
+/// Deepest nesting of brackets. Parsing time grows with the product of their depth and their
+/// number; known files need two.
 const DEPTH_MAX: usize = 32;
 
-/// What stands behind a key.
+/// The value of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     /// A text, a number or a truth value, as written.
@@ -21,9 +21,9 @@ pub(super) enum Field {
     Other,
 }
 
-/// Splits a file into the fields of its head and its body.
+/// Splits a file into the fields of its front matter and its body.
 ///
-/// Lines end as on any system, and blank ones may come first.
+/// Accepts any line ends, and blank lines at the start.
 pub(super) fn split(text: &str) -> Result<(BTreeMap<String, Field>, &str), String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let mut lines = lines(text);
@@ -48,7 +48,7 @@ pub(super) fn split(text: &str) -> Result<(BTreeMap<String, Field>, &str), Strin
     Err("front matter without an end".to_owned())
 }
 
-/// How many brackets are open at once, at the most.
+/// The deepest nesting of brackets.
 fn depth(head: &str) -> usize {
     let (mut open, mut most) = (0_usize, 0);
     for character in head.chars() {
@@ -78,7 +78,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn read(head: &str) -> BTreeMap<String, Field> {
-    // `yes` and `on` are words in a description, not truth values.
+    // In a description `yes` and `on` are words, not booleans.
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     let yaml = serde_saphyr::from_str_with_options::<BTreeMap<String, Value>>(head, options);
     yaml.map_or_else(
@@ -107,8 +107,8 @@ fn scalar(value: Value) -> Option<String> {
     }
 }
 
-/// Reads `key: value` lines and what is indented below them, as far as it is
-/// plain text or a list. Deeper structure becomes text that nobody asks for.
+/// Parses `key: value` lines and what is indented below them, as plain text or a list. Deeper
+/// structure becomes text, which no known key uses.
 fn by_lines(head: &str) -> BTreeMap<String, Field> {
     let mut fields: BTreeMap<String, Field> = BTreeMap::new();
     let mut current = None;
@@ -127,7 +127,7 @@ fn by_lines(head: &str) -> BTreeMap<String, Field> {
     fields
 }
 
-/// The key and the rest of a line that begins with a key.
+/// The key and the value of a line that begins with a key.
 fn key_line(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
     let is_key = key.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -144,7 +144,7 @@ fn inline(value: &str) -> Field {
     {
         Some("") => Field::List(Vec::new()),
         Some(items) => Field::List(items.split(',').map(unquoted).collect()),
-        // The marks of a text on the lines below.
+        // Block scalar marks: the text is on the lines below.
         None if matches!(value, "|" | ">" | "|-" | ">-" | "|+" | ">+") => {
             Field::Text(String::new())
         }

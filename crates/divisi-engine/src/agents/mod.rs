@@ -1,12 +1,11 @@
 //! Agent definitions: a role with its own prompt, tools and model.
 //!
-//! They are Markdown files with a head, in the form that other agent programs
-//! use, so that the ones a team already has work here unchanged. A file that
-//! cannot be used is never passed over in silence: it is listed with the
-//! reason, for `doctor` to show.
+//! They are Markdown files with front matter, in the form of other agent programs, so that existing
+//! ones work unchanged. A file that cannot be used is always reported with the reason, for `doctor`
+//! to show.
 //!
-//! Only data is taken from a file. Keys that would make something run, such as
-//! `hooks` or `mcpServers`, are ignored like every other key we do not know.
+//! Only data is taken from a file. Keys that would execute something, such as `hooks` or
+//! `mcpServers`, are ignored like all unknown keys.
 
 mod definition;
 mod front_matter;
@@ -21,26 +20,25 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Folders that hold definitions, ours before those of Claude Code.
+/// Folders with definitions; divisi's own folder comes before Claude Code's.
 const FOLDERS: [&str; 2] = [".divisi/agents", ".claude/agents"];
 
-/// Largest file that is read; the largest known definition has 44 kB.
+/// Largest file read; the largest known definition has 44 kB.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
-/// Bytes of all files together; all of them are kept.
+/// Bytes of all files together, because all of them are kept in memory.
 const BYTES_MAX: u64 = 32 << 20;
 
 /// Files read from one folder. The largest known collection has 370.
 const FILES_MAX: usize = 2_000;
 
-/// How far a folder of definitions is walked: several times what the largest
-/// known collection has of anything.
+/// Limits on walking a folder: several times the largest known collection.
 const LIMITS: Limits = Limits {
     depth_max: 8,
     entries_max: 10_000,
 };
 
-/// What everybody has, unless a file of the same name replaces it.
+/// Definitions that exist everywhere, unless a file with the same name replaces them.
 const BUILT_IN: [&str; 3] = [
     include_str!("built_in/general-purpose.md"),
     include_str!("built_in/Explore.md"),
@@ -51,15 +49,15 @@ const BUILT_IN: [&str; 3] = [
 #[derive(Clone, Debug, Default)]
 pub struct Agents {
     definitions: BTreeMap<String, Arc<AgentDefinition>>,
-    /// Files that cannot be used, by the names that they would define. Nothing
-    /// farther away stands in for them: it could have more tools.
+    /// Files that cannot be used, by the name they would define. A definition farther away does not
+    /// replace one, because it could have more tools.
     broken: BTreeMap<String, Problem>,
-    /// What has been read of the files.
+    /// Bytes read so far.
     bytes: u64,
     problems: Vec<Problem>,
 }
 
-/// Something about a file that does not work as its author meant it.
+/// A file that does not work as its author intended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The file.
@@ -78,7 +76,7 @@ impl fmt::Display for Problem {
 }
 
 impl Agents {
-    /// The agents that need no file.
+    /// The built-in agents only.
     pub fn built_in() -> Self {
         let mut agents = Self::default();
         for text in BUILT_IN {
@@ -87,14 +85,14 @@ impl Agents {
         agents
     }
 
-    /// All agents that can be named in the workspace at `root`.
+    /// All agents of the workspace at `root`.
     ///
-    /// The nearest definition of a name counts: those of the workspace, then
-    /// of each folder above it up to the root of the repository, then those in
-    /// `home`, then the built-in ones. Reads files; unreadable ones are problems.
+    /// The nearest definition of a name is used: in the workspace, then in each folder above it up
+    /// to the root of the repository, then in `home`, then built in. Reads files; unreadable ones
+    /// become problems.
     ///
-    /// What links of a repository lead out of it is not used; those of `home` are
-    /// its owner's and may lead anywhere.
+    /// Links out of a repository are not followed; those in `home` belong to the user and may lead
+    /// anywhere.
     pub fn load(root: &Path, home: Option<&Path>) -> Self {
         let mut agents = Self::default();
         let top = up_to_repository(root).last();
@@ -125,7 +123,7 @@ impl Agents {
         self.definitions.values().map(|definition| &**definition)
     }
 
-    /// What is wrong with files that were found, in the order of reading.
+    /// Problems with files, in the order of reading.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -198,7 +196,7 @@ impl Agents {
         }
     }
 
-    /// Notes a file that would define an agent of its name, and cannot be used.
+    /// Notes a file that cannot be used but would define an agent of its name.
     fn refuse(&mut self, path: PathBuf, reason: String) {
         let name = path
             .file_stem()
@@ -233,17 +231,17 @@ fn read(path: &Path, within: Option<&Path>) -> Result<String, Refusal> {
     divisi_files::text(bytes?)
 }
 
-/// A name that no agent has.
+/// A name without an agent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no agent `{name}`")]
 pub struct UnknownAgent {
     /// The name.
     pub name: String,
-    /// The file that would define it, if there is one that cannot be used.
+    /// The unusable file that would define it, if there is one.
     pub broken: Option<Box<Problem>>,
-    /// A name that it may be a slip of.
+    /// A similar name.
     pub meant: Option<String>,
-    /// The names there are.
+    /// All names.
     pub known: Vec<String>,
 }
 
@@ -446,7 +444,7 @@ mod tests {
                 "repo/.claude/agents/wide.md: it is UTF-16, not UTF-8: save it as UTF-8".to_owned(),
             ]
         );
-        // The owner of a home may keep what is in it elsewhere.
+        // The user may keep the contents of the home folder elsewhere.
         let agents = machine.load();
         assert_eq!(
             (agents.get("a").is_ok(), agents.get("b").is_ok()),

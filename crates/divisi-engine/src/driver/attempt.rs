@@ -1,4 +1,4 @@
-//! Carries out one attempt in a task of its own, watching its time.
+//! Runs one attempt in an async task of its own.
 
 use super::message::{Message, Ours};
 use super::{DriveError, read};
@@ -11,35 +11,35 @@ use divisi_core::run::{KeptTurn, Session};
 use divisi_core::{AttemptId, Failure, FailureClass};
 use std::sync::Arc;
 
-/// An attempt as the run's state has it, its texts not yet read.
+/// What an attempt is loaded from: state of the run, with texts still in the store.
 pub(super) struct Start {
     pub(super) assignment: Arc<Assignment>,
     pub(super) model: Option<Model>,
-    /// The rung of its ladder, as the journal has it.
+    /// The rung of its ladder, as recorded.
     pub(super) scheduled: Option<Arc<str>>,
     pub(super) kept: Vec<KeptTurn>,
-    /// What it goes on with, where its executor can.
+    /// What it continues with, if its executor can.
     pub(super) session: Session,
     pub(super) findings: Option<Content>,
 }
 
-/// Starts `attempt`. However it ends, by a panic too, the driver is told.
+/// Starts `attempt`. The driver gets its result however it ends, even by a panic.
 pub(super) fn start(id: AttemptId, start: Start, line: Line, store: Arc<dyn Store>) {
     let report = Report {
         id,
         line: line.clone(),
         result: None,
     };
-    // In boxes, because the runtime moves what it is given several times.
+    // Boxed, because the runtime moves a future several times.
     let start = Box::new(start);
     tokio::spawn(async move {
-        // All of it, so that it is dropped here and not before.
+        // Moves the report into the task, so that it is dropped when the task ends.
         let mut report = report;
         report.result = Some(Box::pin(carried_out(id, start, line, store)).await);
     });
 }
 
-/// Tells the driver how the attempt ended once it goes out of scope.
+/// Sends the result of the attempt to the driver when dropped.
 struct Report {
     id: AttemptId,
     line: Line,

@@ -1,4 +1,4 @@
-//! A batch becomes durable, and what happens in the world because of it.
+//! Makes a batch durable, then performs its effects.
 
 use super::attempt;
 use super::message::{Message, Ours, Reply, Room, TaskEnd, TaskReport, Waiter};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 impl Driver {
-    /// Makes the batch durable, then lets happen what follows from it.
+    /// Makes the batch durable, then performs its effects.
     pub(super) async fn commit(&mut self) -> Result<(), DriveError> {
         self.tell_of_substitutions()?;
         let blobs = std::mem::take(&mut self.blobs);
@@ -37,7 +37,7 @@ impl Driver {
         for effect in self.runs.committed(&batch.events) {
             self.perform(effect);
         }
-        // Fails only where there is no subscriber.
+        // Fails only without subscribers.
         let _ = self.bus.send(batch.clone());
         let answers = self.runs.answers();
         self.give(answers, &batch.blobs).await.map(drop)
@@ -50,10 +50,10 @@ impl Driver {
                 model,
                 room,
             } => self.start(attempt, model.as_deref(), room),
-            // What has asked may have been stopped in the meantime.
+            // The receiver may have been stopped in the meantime.
             Effect::Granted(Reply::Room(answer), room) => _ = answer.send(room),
             Effect::Recorded(Reply::Done(answer)) => _ = answer.send(()),
-            // Each sort of question has its sort of answer.
+            // Cannot happen: each question has its own kind of answer.
             Effect::Granted(Reply::Done(_), _) | Effect::Recorded(Reply::Room(_)) => {}
             Effect::Ended(attempt) => {
                 if let Some(line) = self.lines.remove(&attempt) {
@@ -70,8 +70,8 @@ impl Driver {
         }
     }
 
-    /// Gives outcomes to what waits for them, in this order; returns whether a script
-    /// hears any. Texts that came with the batch are in `blobs`.
+    /// Delivers outcomes to their waiters, in order; returns whether a script got any. Texts of the
+    /// batch are in `blobs`.
     pub(super) async fn give(
         &self,
         answers: Vec<(Waiter, TaskId)>,
@@ -111,14 +111,14 @@ impl Driver {
         Ok(is_heard)
     }
 
-    /// Hands over a report; returns whether a script hears it.
+    /// Delivers a report; returns whether a script gets it.
     pub(super) fn hand(&self, waiter: Waiter, report: TaskReport) -> bool {
         match (waiter, &self.answers) {
-            // A script that has ended listens no more, and needs no answer.
+            // A script that has ended has closed the channel.
             (Waiter::Script(call), Some(answers)) => answers.send((call, report)).is_ok(),
             (Waiter::Script(_), None) => false,
             (Waiter::Caller(caller), _) => {
-                // A caller that no longer waits has dropped its end.
+                // A caller that no longer waits has dropped the receiver.
                 let _ = caller.send(report);
                 false
             }
@@ -136,12 +136,12 @@ impl Driver {
                 attempt,
                 result: Box::new(failure.into()),
             };
-            // The driver holds the receiver.
+            // Cannot fail: the driver holds the receiver.
             let _ = self.sender.send(Message::Ours(ended));
             return;
         };
-        // What earlier attempts changed stands in a worktree of theirs, so their
-        // replies describe files that are not here.
+        // Earlier attempts changed files in worktrees of their own, so their replies describe files
+        // that do not exist here.
         let kept = match assignment.isolation {
             Isolation::None => task.kept_turns(),
             Isolation::Worktree => &[],

@@ -1,4 +1,4 @@
-//! What is read back from a store.
+//! Reads journals and texts from a store.
 
 use super::DriveError;
 use crate::store::Store;
@@ -24,7 +24,7 @@ pub(crate) async fn replay(
     illegal.map_or(Ok((run, position)), |illegal| Err(illegal.into()))
 }
 
-/// Reads the journal of a run, event by event; returns where it ends.
+/// Reads the journal of a run, event by event; returns the position of its end.
 pub(crate) async fn each_event(
     store: &dyn Store,
     id: &RunId,
@@ -45,7 +45,7 @@ pub(crate) async fn each_event(
     }
 }
 
-/// Reads a text of the journal, wherever it is kept.
+/// Reads a text of the journal, inline or from the store.
 pub(crate) async fn read(store: &dyn Store, content: &Content) -> Result<Arc<str>, DriveError> {
     match content {
         Content::Inline(text) => Ok(text.clone()),

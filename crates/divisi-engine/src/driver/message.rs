@@ -1,4 +1,4 @@
-//! What a driver is told, and what it answers.
+//! The messages to a driver, and its answers.
 
 use crate::executor::AttemptResult;
 use crate::resolve::Resolved;
@@ -11,50 +11,50 @@ use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// What a driver is told.
+/// A message to a driver.
 ///
-/// The inbox has no bound of its own: attempts are bounded by the slots of the
-/// run and wait for answers, flows by the number of tasks a run may have.
+/// The inbox has no bound of its own: attempts are bounded by the slots of the run and wait for
+/// answers, flows by the number of tasks of a run.
 pub(crate) enum Message {
-    /// The flow asks for a task.
+    /// The flow requests a task.
     Submit {
         resolved: Box<Resolved>,
         waiter: Waiter,
     },
-    /// The flow says something.
+    /// News of the flow.
     Flow(FlowNews),
-    /// Something that the flow or an agent asked for was not done.
+    /// A request of the flow or of an agent was refused.
     Refused { refusal: Refusal, count: u32 },
-    /// An attempt says something.
+    /// A message of an attempt.
     Ours(Ours),
-    /// What the run is expected to cost.
+    /// The estimate of the run.
     Estimate(Box<Estimate>),
-    /// A person wants the run to rest.
+    /// The user parks the run.
     Park,
-    /// A person wants the run to end at once.
+    /// The user ends the run at once.
     Cancel,
 }
 
-/// What a flow says besides its tasks.
+/// News of a flow besides its tasks.
 pub(crate) enum FlowNews {
     Phase {
         title: Arc<str>,
         cap: Option<PicoUsd>,
     },
     Log(Arc<str>),
-    /// Exceptions in it had no handler: the first, with its line, and how many.
+    /// Exceptions without a handler: the first, with its line, and their number.
     Uncaught {
         message: Arc<str>,
         count: u32,
     },
-    /// It waits, after this many answers.
+    /// It waits, after this number of answers.
     Quiet {
         answered: u64,
     },
     Ended(Result<Arc<str>, Failure>),
 }
 
-/// What an attempt says.
+/// A message of an attempt.
 pub(crate) enum Ours {
     TurnEnded {
         attempt: AttemptId,
@@ -90,41 +90,40 @@ pub(crate) enum Ours {
     },
 }
 
-/// By what an attempt is answered.
+/// The channel by which an attempt is answered.
 pub(crate) enum Reply {
-    /// What it has said is durable.
+    /// Its message is durable.
     Done(oneshot::Sender<()>),
     /// It may send a request.
     Room(oneshot::Sender<Room>),
 }
 
-/// Longest reply that the budget leaves room for, where that is less than was wanted.
+/// Longest reply in tokens, where the budget allows less than was asked for.
 pub(crate) type Room = Option<u32>;
 
-/// Who waits for the outcome of a task.
+/// What waits for the outcome of a task.
 pub(crate) enum Waiter {
-    /// The flow's script, by the number of its call.
+    /// The flow's script, by the number of the call.
     Script(u64),
     /// A Rust program.
     Caller(oneshot::Sender<TaskReport>),
 }
 
-/// Leads the answers to a flow's calls to its script, in the order in which
-/// they are to be given.
+/// Sends the answers of a flow's calls to its script, in order.
 pub(crate) type Answered = mpsc::UnboundedSender<(u64, TaskReport)>;
 
-/// How a task ended, as the flow learns it.
+/// How a task ended, as reported to the flow.
 #[derive(Clone, Debug)]
 pub struct TaskReport {
-    /// Which task; `None` for one that the run had no room for.
+    /// The task; `None` if the run refused it.
     pub task: Option<TaskId>,
     /// How it ended.
     pub end: TaskEnd,
     /// The model that answered.
     pub model: Option<Arc<str>>,
-    /// How many attempts it took.
+    /// Number of attempts.
     pub attempts: u32,
-    /// What they cost.
+    /// Their cost.
     pub cost: PicoUsd,
     /// Their tokens.
     pub usage: Usage,
@@ -133,18 +132,18 @@ pub struct TaskReport {
 /// How a task ended, with the text of its result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskEnd {
-    /// With this result: JSON text, a string where no schema was asked for.
+    /// With this result: JSON text, a string if the task has no schema.
     Ok(Arc<str>),
-    /// Without.
+    /// Without a result.
     Failed(Failure),
-    /// Never tried, for this reason.
+    /// Never started, for this reason.
     Skipped(String),
-    /// Stopped by a person.
+    /// Stopped by the user.
     Cancelled,
 }
 
 impl TaskReport {
-    /// The report of a task that the run does not take.
+    /// The report of a task that the run refuses.
     pub(crate) fn refused(run: &Run) -> Self {
         Self::without_task(match run.stage() {
             Stage::Ended(_) => Failure::new(FailureClass::Interrupted, "the run is over"),
@@ -157,7 +156,7 @@ impl TaskReport {
         })
     }
 
-    /// The report of a task that never came to be.
+    /// The report of a task that was never created.
     pub(crate) fn without_task(failure: Failure) -> Self {
         let (cost, usage) = (PicoUsd::ZERO, Usage::default());
         Self {

@@ -1,13 +1,11 @@
-//! Drives one run: decide, append, then let things happen.
+//! Drives one run: decide, append, then act.
 //!
-//! What follows from what, in which order, and when to stop is the core's
-//! [`RunLoop`]. Here are the inbox, the store, the clock and the tasks that carry out
-//! attempts. Whatever has queued up is taken in message by message; then all events of
-//! the batch are appended at once; only then does anything happen because of them:
-//! attempts start, requests leave, answers reach the flow, the screen changes. State
-//! that is ahead of the journal for the length of one append is seen by nothing outside,
-//! but by a flow for which everything waits (`hear_flow`); and if the append fails, the
-//! driver ends and the state with it.
+//! The order of decisions and effects is up to [`RunLoop`] in the core. This module has the inbox,
+//! the store, the clock and the async tasks of attempts. All queued messages are handled one by
+//! one; then the events of the batch are appended at once; only then do their effects happen:
+//! attempts start, requests are sent, answers reach the flow, displays change. During an append the
+//! state is ahead of the journal, and only a flow that all else waits for may see it (`hear_flow`).
+//! If the append fails, the driver ends and its state is dropped.
 
 mod take;
 
@@ -45,80 +43,80 @@ use substitution::Substitutions;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// Messages handled before the next append. Enough to share a sync among all
-/// that arrived during the last one, little enough to bound one transaction.
+/// Most messages handled before the next append. Enough that all that arrived during the last
+/// append share one sync, few enough to bound a transaction.
 const BATCH_MESSAGES_MAX: usize = 4_096;
 
-/// Longest time without a look at the clock. A computer that was asleep finds out soon
-/// that what it waits for is past.
+/// Longest sleep before checking the clock. After a suspend of the computer, the driver soon
+/// notices that due moments have passed.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
-/// How long an outcome waits to be made durable while the script computes.
+/// Longest delay of an outcome's append while the script computes.
 const FLOW_TIME_MAX: Duration = Duration::from_millis(10);
 
 /// Drives one run.
 pub(crate) struct Driver {
     id: RunId,
-    /// For governors, who let runs take turns.
+    /// Identifies the run at governors, which let runs take turns.
     number: RunNumber,
     runs: RunLoop<Waiter, Reply>,
     store: Arc<dyn Store>,
     inbox: mpsc::UnboundedReceiver<Message>,
-    /// For attempts, to report by.
+    /// For attempts, to send their messages.
     sender: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
-    /// Leads each durable batch to those who follow the run.
+    /// Sends each durable batch to the subscribers of the run.
     bus: broadcast::Sender<Arc<Batch>>,
-    /// Leads answers to the flow, where that is a script.
+    /// Sends answers to the flow, if it is a script.
     answers: Option<Answered>,
     assignments: FxHashMap<TaskId, Arc<Assignment>>,
-    /// Of the attempts under way.
+    /// Lines of the attempts in flight.
     lines: FxHashMap<AttemptId, Line>,
-    /// Fires when the run parks.
+    /// Cancelled when the run parks.
     parking: CancellationToken,
-    /// Texts that become durable with the batch.
+    /// Texts that are stored together with the batch.
     blobs: Vec<Blob>,
-    /// The model of each attempt under way.
+    /// The model of each attempt in flight.
     asked: FxHashMap<AttemptId, Arc<str>>,
     substitutions: Substitutions,
-    /// What is to let requests leave again when the run goes on.
+    /// Governors to reopen when the run continues.
     governors: Vec<Arc<Governors>>,
 }
 
-/// Who hears of a run.
+/// The channels of a run's observers.
 pub(crate) struct Audience {
-    /// Displays, of what is no fact.
+    /// To displays: signals, which are not recorded.
     pub(crate) signals: broadcast::Sender<Signal>,
-    /// Subscribers, of each durable batch.
+    /// To subscribers: each durable batch.
     pub(crate) bus: broadcast::Sender<Arc<Batch>>,
-    /// The flow's script, of the answers to its calls.
+    /// To the flow's script: the answers of its calls.
     pub(crate) answers: Option<Answered>,
 }
 
-/// What a driver does while there is no quota.
+/// How a driver waits for quota.
 pub(crate) struct Patience {
-    /// How it waits, if it does.
+    /// The delays, if it waits.
     pub(crate) quota_wait: Option<QuotaWait>,
-    /// What is to let requests leave again when the run goes on.
+    /// Governors to reopen when the run continues.
     pub(crate) governors: Vec<Arc<Governors>>,
 }
 
-/// Why a run can no longer be driven.
+/// Why driving a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
-    /// The store did not take or give what it should.
+    /// The store failed to read or write.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The lease of the run was lost, or nobody could say who has it.
+    /// The lease of the run was lost, or its holder could not be determined.
     #[error(transparent)]
     Lease(#[from] LeaseError),
-    /// The journal makes no sense.
+    /// The journal is invalid.
     #[error(transparent)]
     Illegal(#[from] IllegalEvent),
-    /// A text that the journal refers to is not there.
+    /// A text of the journal is missing from the store.
     #[error("a text of the journal is missing from the store: {0}")]
     Missing(String),
-    /// There is no journal of that name.
+    /// There is no run of this name.
     #[error("there is no run {0}")]
     Unknown(RunId),
 }
@@ -163,12 +161,12 @@ impl Driver {
         }
     }
 
-    /// Drives until the run is over or parked, beginning with `first` and the
-    /// texts it refers to; no longer than `lease` lasts, which is given back then. Until
-    /// then it is listed among the live runs.
+    /// Drives until the run has ended or parked, beginning with `first` and its texts. Ends with an
+    /// error when `lease` is lost; returns the lease at the end. Until then the run is listed as
+    /// live.
     ///
-    /// Dropping the future is like a kill: the journal stays true, and
-    /// attempts under way are lost.
+    /// Dropping the future has the effect of a kill: the journal stays valid, and attempts in
+    /// flight are lost.
     pub(crate) async fn drive(
         mut self,
         first: Input,
@@ -185,7 +183,7 @@ impl Driver {
         for line in self.lines.values() {
             line.stop().cancel();
         }
-        // Before the bus closes: then its subscribers find that nothing drives the run.
+        // Before the bus closes, so that its subscribers find the run no longer driven.
         drop((listed, lease));
         ended.map(|()| self.runs.into_run())
     }
@@ -208,15 +206,14 @@ impl Driver {
                 return Ok(());
             }
             tokio::select! {
-                // The driver keeps a sender of its own, so the inbox never closes.
+                // Never ends by itself: the driver holds a sender of its own inbox.
                 _ = self.inbox.recv_many(&mut messages, BATCH_MESSAGES_MAX) => self.gather(&mut messages).await,
                 () = sleep_until(self.runs.wake_at()) => {}
             }
         }
     }
 
-    /// Takes in what is about to be sent, so that it shares the next append with what
-    /// has been sent.
+    /// Collects messages that are about to be sent, so that they share the next append.
     async fn gather(&mut self, messages: &mut Vec<Message>) {
         tokio::task::yield_now().await;
         while messages.len() < BATCH_MESSAGES_MAX
@@ -226,8 +223,8 @@ impl Driver {
         }
     }
 
-    /// Where everything waits for the script, it is answered and heard before the append:
-    /// see [`RunLoop::answers_ahead`].
+    /// Gives the script its answers before the append, if all else waits for it, and handles its
+    /// new requests: see [`RunLoop::answers_ahead`].
     async fn hear_flow(&mut self) -> Result<(), DriveError> {
         if self.answers.is_none() {
             return Ok(());
@@ -255,14 +252,14 @@ impl Driver {
         Ok(self.runs.settle(wall_clock())?)
     }
 
-    /// What goes on may find granted now what was refused.
+    /// Makes governors ask vendors again, because earlier refusals may no longer hold.
     fn reopen(&self, found_closed: bool) {
         self.governors
             .iter()
             .for_each(|governors| governors.reopen(found_closed));
     }
 
-    /// Tells the run's log where another model has answered than the one that was asked.
+    /// Logs when another model answered than the one asked.
     fn tell_of_substitutions(&mut self) -> Result<(), DriveError> {
         let mut notices = vec![];
         for recorded in self.runs.batch() {
@@ -292,7 +289,7 @@ impl Driver {
     }
 }
 
-/// Sleeps until `due`; for ever when nothing is due.
+/// Sleeps until `due`; for ever if nothing is due.
 async fn sleep_until(due: Option<Timestamp>) {
     match due {
         Some(due) => {

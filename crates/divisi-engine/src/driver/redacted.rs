@@ -1,8 +1,7 @@
 //! Messages without secrets.
 //!
-//! Replies, tool results and output of programs are redacted where they arrive.
-//! What is left are words of scripts, and results of executors that somebody else
-//! has written.
+//! Replies, tool results and output of programs are redacted where they arrive. Here texts of
+//! scripts and results of custom executors are redacted.
 
 use super::message::{FlowNews, Message, Ours};
 use crate::executor::AttemptResult;
@@ -11,7 +10,7 @@ use divisi_core::content::Content;
 use divisi_providers::redact::{Known, known};
 
 impl Message {
-    /// The same without the secrets that this process knows.
+    /// The message without the secrets known to this process.
     pub(super) fn redacted(self) -> Self {
         let known = known();
         match self {

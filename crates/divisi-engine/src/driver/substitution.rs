@@ -1,19 +1,18 @@
-//! Notices when another model answers than the one that was asked.
+//! Detects replies by another model than the one asked.
 
 use divisi_core::price::is_same_model;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The substitutions that the run's log has been told of in this execution.
+/// The substitutions logged in this execution.
 #[derive(Default)]
 pub(super) struct Substitutions {
     told: BTreeSet<(Arc<str>, Arc<str>)>,
 }
 
 impl Substitutions {
-    /// What the log is to be told of a reply, once for each pair of models.
-    /// `asked` is the model of the reply's attempt, not of its task: on a ladder
-    /// the strong model must not pass for the weak one, nor the other way round.
+    /// The log line for a reply, once for each pair of models. `asked` is the model of the reply's
+    /// attempt, not of its task: on a ladder the rungs must not be confused.
     pub(super) fn notice(&mut self, asked: &Arc<str>, answered: &Arc<str>) -> Option<Arc<str>> {
         if is_same_model(asked, answered) || !self.told.insert((asked.clone(), answered.clone())) {
             return None;

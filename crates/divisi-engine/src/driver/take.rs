@@ -1,4 +1,4 @@
-//! What a message leads to.
+//! Handles messages.
 
 use super::message::{FlowNews, Message, Ours, Reply, TaskReport, Waiter};
 use super::{DriveError, Driver};
@@ -13,7 +13,7 @@ use divisi_core::{Input, TaskId};
 use std::sync::Arc;
 
 impl Driver {
-    /// Takes one message: decides what follows and applies it.
+    /// Handles one message: decides what follows and applies it.
     pub(super) fn take(&mut self, message: Message) -> Result<(), DriveError> {
         let now = wall_clock();
         match message.redacted() {
@@ -88,7 +88,7 @@ impl Driver {
 
     fn take_ours(&mut self, ours: Ours) -> Result<(), DriveError> {
         let now = wall_clock();
-        // An answer that is given back is dropped, which tells the attempt so.
+        // When an answer channel is returned, dropping it tells the attempt of the refusal.
         match ours {
             Ours::TurnEnded {
                 attempt,
@@ -117,7 +117,7 @@ impl Driver {
                     bound,
                 };
                 drop(self.runs.ask(now, wanted, Reply::Room(answer))?);
-                // Results of tools are kept where the request is denied, too.
+                // Tool results are kept even if the request is denied.
                 self.blobs
                     .extend(blob.filter(|_| self.runs.batch().len() > before));
             }
@@ -208,7 +208,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The content of `text`, whose bytes go with this batch if they are many.
+    /// Converts `text` to content; its bytes are stored with this batch if they are many.
     fn keep(&mut self, text: Arc<str>) -> Content {
         let (content, blob) = Content::of(text);
         self.blobs.extend(blob);

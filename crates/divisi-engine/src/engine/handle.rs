@@ -1,4 +1,4 @@
-//! A run that is being driven: watched, parked, cancelled, waited for.
+//! Handles of a run that is being driven.
 
 use super::{Engine, Subscription};
 use crate::driver::{DriveError, Message};
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 /// A run that is being driven.
 ///
-/// Dropping it lets the run go on until the runtime ends.
+/// Dropping the handle lets the run continue until the runtime ends.
 pub struct RunHandle {
     pub(super) id: RunId,
     pub(super) inbox: mpsc::UnboundedSender<Message>,
@@ -25,28 +25,26 @@ pub struct RunHandle {
     pub(super) before: RunView,
 }
 
-/// Parks or cancels a run from elsewhere, or tells it something.
+/// Controls a run from elsewhere.
 #[derive(Clone)]
 pub struct Control {
     pub(super) inbox: mpsc::UnboundedSender<Message>,
 }
 
 impl Control {
-    /// Lets what is in flight finish its turn and starts nothing new. What only
-    /// waits for its turn to send a request ends at once.
+    /// Parks the run: starts nothing new and lets requests in flight finish. Requests that wait for
+    /// a permit end at once.
     pub fn park(&self) {
-        // A run that is over cannot be parked any more.
+        // Fails if the run has ended, which needs no parking.
         let _ = self.inbox.send(Message::Park);
     }
 
-    /// Tells the run what it is expected to cost, for its journal. Only the
-    /// first estimate of an execution is kept, and none once the run is over.
+    /// Sends the estimate of the run for its journal. Only the first one of an execution is kept.
     pub fn estimate(&self, estimate: Estimate) {
         let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
     }
 
-    /// Ends the run at once. What is in flight is lost; requests that have left may
-    /// be billed.
+    /// Ends the run at once. Attempts in flight are lost; requests that were sent may be billed.
     pub fn cancel(&self) {
         let _ = self.inbox.send(Message::Cancel);
     }
@@ -63,19 +61,19 @@ impl RunHandle {
         &self.engine
     }
 
-    /// Parks or cancels it.
+    /// Returns a control for it.
     pub fn control(&self) -> Control {
         Control {
             inbox: self.inbox.clone(),
         }
     }
 
-    /// What is worth showing but is no fact: replies being written, tools at work.
+    /// Its signals, which are not recorded: replies being written, tools at work.
     pub fn signals(&self) -> broadcast::Receiver<Signal> {
         self.signals.subscribe()
     }
 
-    /// The run as it stood when this execution began: nothing, where it is the first.
+    /// The run at the beginning of this execution; empty in the first one.
     pub fn before(&self) -> &RunView {
         &self.before
     }
@@ -85,22 +83,22 @@ impl RunHandle {
         self.engine.subscribe(&self.id, from)
     }
 
-    /// Whether nothing drives it any more.
+    /// Whether its driver has ended.
     pub fn is_finished(&self) -> bool {
         self.drive.is_finished()
     }
 
-    /// Stops driving the run, as a kill of the process would: what is in flight
-    /// is lost, and the journal stays as it is.
+    /// Stops driving the run, as a kill of the process would: attempts in flight are lost, and the
+    /// journal stays as it is.
     pub fn kill(self) {
         self.drive.abort();
     }
 
-    /// Waits until the run is over or parked.
+    /// Waits until the run has ended or parked.
     pub async fn finished(mut self) -> Result<Finished, DriveError> {
         let run = match (&mut self.drive).await {
             Ok(ended) => ended?,
-            // The driver's own panic is nobody else's to swallow.
+            // A panic of the driver must not be hidden.
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let result = match run.result() {
@@ -123,23 +121,22 @@ impl RunHandle {
     }
 }
 
-/// A run that is over or parked.
+/// A run that has ended or parked.
 #[non_exhaustive]
 pub struct Finished {
     /// Its name.
     pub id: RunId,
     /// Its state.
     pub run: Run,
-    /// What its flow returned (JSON text), or why it failed; `None` when it
-    /// has not got that far.
+    /// What its flow returned (JSON text), or why it failed; `None` before its end.
     pub result: Option<Result<Arc<str>, Failure>>,
-    /// The script's error with its source, when that is why it failed.
+    /// The script's error with its source, if the script failed.
     #[cfg(feature = "script")]
     pub script_error: Option<divisi_script::ScriptError>,
 }
 
 impl Finished {
-    /// How it ended; `None` when it is parked.
+    /// How it ended; `None` if it is parked.
     pub fn status(&self) -> Option<RunStatus> {
         match self.run.stage() {
             Stage::Ended(status) => Some(*status),

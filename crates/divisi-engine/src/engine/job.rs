@@ -1,4 +1,4 @@
-//! A run that a Rust program feeds.
+//! Runs that are fed by a Rust program.
 
 use super::{Finished, RunHandle};
 use crate::driver::{DriveError, FlowNews, Message, TaskEnd, TaskReport, Waiter};
@@ -14,16 +14,15 @@ use tokio::task::spawn_blocking;
 
 /// A run that this program feeds.
 ///
-/// The tasks it asks for may be asked for again after a crash: what is known
-/// of them is answered from the journal.
+/// After a crash the program may request its tasks again: known ones are answered from the journal.
 pub struct Job {
     pub(super) handle: RunHandle,
     pub(super) inbox: mpsc::UnboundedSender<Message>,
     pub(super) resolver: Arc<Resolver>,
-    /// Held while a task is resolved, so that tasks are handed over in the order of the
-    /// calls, whatever there is to read for each.
+    /// Held while a task is resolved, so that tasks are submitted in the order of the calls,
+    /// however long their files take to read.
     pub(super) turn: Mutex<()>,
-    /// The results that the program has been given.
+    /// The results given to the program.
     pub(super) reads: std::sync::Mutex<Reads>,
 }
 
@@ -35,17 +34,16 @@ impl Job {
 
     /// Runs one task to its end.
     ///
-    /// Dropping the future does not stop the task, once its input files and those of
-    /// tasks asked for before are read. If the run parks first, the report says that
-    /// the task was interrupted.
+    /// Dropping the future does not stop the task, once its input files and those of earlier tasks
+    /// have been read. If the run parks first, the report says that the task was interrupted.
     pub fn run(&self, task: Task) -> impl Future<Output = TaskReport> {
         self.submit(task, 0)
     }
 
-    /// The same for a task for which a chain of `waiting` others is known to wait.
+    /// The same for a task that a chain of `waiting` others waits for.
     pub(crate) fn submit(&self, task: Task, waiting: u32) -> impl Future<Output = TaskReport> {
-        // In a box, which is let go before the wait for the report: tasks wait by the
-        // hundred thousand.
+        // Boxed and dropped before the wait for the report, because hundreds of thousands of tasks
+        // may wait.
         let handed_over = Box::pin(self.hand_over(task, waiting));
         async move {
             match handed_over.await {
@@ -61,7 +59,7 @@ impl Job {
         }
     }
 
-    /// Resolves a task in its turn. `None` where the runtime ends first.
+    /// Resolves and submits a task, one at a time. `None` if the runtime ends first.
     async fn hand_over(&self, task: Task, waiting: u32) -> Option<oneshot::Receiver<TaskReport>> {
         let _turn = self.turn.lock().await;
         let reads = self.reads().of(texts_of(&task));
@@ -73,7 +71,7 @@ impl Job {
             return Some(send(self.resolver.resolve(task, waiting)));
         }
         let resolver = self.resolver.clone();
-        // Reads whole files.
+        // Blocking, because it reads whole files.
         match spawn_blocking(move || resolver.resolve(task, waiting)).await {
             Ok(resolved) => Some(send(resolved)),
             Err(error) => match error.try_into_panic() {
@@ -87,7 +85,7 @@ impl Job {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that a task is not run, and why.
+    /// Records a task that is not run, and why.
     pub(crate) async fn skip(&self, task: Task, reason: String) -> TaskReport {
         let turn = self.turn.lock().await;
         let report = self.send(self.resolver.settled(task, Outcome::Skipped { reason }));
@@ -95,11 +93,11 @@ impl Job {
         reported(report).await
     }
 
-    /// Hands a task over. Not async, so that those who wait hold none of it.
+    /// Submits a task. Not async, so that waiting futures do not contain its state.
     fn send(&self, resolved: Resolved) -> oneshot::Receiver<TaskReport> {
         let (caller, report) = oneshot::channel();
         let resolved = Box::new(resolved);
-        // A run that is over drops the message, and with it the caller.
+        // If the run has ended, the message is dropped, and with it the sender of the report.
         let _ = self.inbox.send(Message::Submit {
             resolved,
             waiter: Waiter::Caller(caller),
@@ -107,7 +105,7 @@ impl Job {
         report
     }
 
-    /// Begins a progress group.
+    /// Begins a phase.
     pub fn phase(&self, title: &str) {
         self.tell(FlowNews::Phase {
             title: title.into(),
@@ -115,7 +113,7 @@ impl Job {
         });
     }
 
-    /// Begins a progress group whose tasks may cost so much together.
+    /// Begins a phase with a cap.
     pub fn cap_phase(&self, title: &str, cap: PicoUsd) {
         self.tell(FlowNews::Phase {
             title: title.into(),
@@ -123,24 +121,24 @@ impl Job {
         });
     }
 
-    /// Says something to people.
+    /// Adds a line to the log.
     pub fn log(&self, line: &str) {
         self.tell(FlowNews::Log(line.into()));
     }
 
-    /// Says that there will be no more tasks, and waits for the end.
+    /// Ends the flow with `result`, and waits for the end of the run.
     pub async fn finish(self, result: Value) -> Result<Finished, DriveError> {
         self.tell(FlowNews::Ended(Ok(result.to_string().into())));
         self.handle.finished().await
     }
 
     fn tell(&self, news: FlowNews) {
-        // A run that is parked or over hears nothing more; `finish` reports that.
+        // Fails if the run has parked or ended; `finish` reports that.
         let _ = self.inbox.send(Message::Flow(news));
     }
 }
 
-/// The report, or what is to be said where the run stops first.
+/// The report, or an interruption if the run stops first.
 async fn reported(report: oneshot::Receiver<TaskReport>) -> TaskReport {
     report.await.unwrap_or_else(|_| interrupted())
 }

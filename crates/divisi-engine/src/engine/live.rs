@@ -1,4 +1,4 @@
-//! Which runs this process drives, and what each of them says.
+//! The runs that this process drives, and their channels.
 
 use super::Control;
 use crate::driver::Message;
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, mpsc};
 
-/// Batches kept for subscribers that are slow; who misses one reads the store. Few,
-/// because the batch of a large fan-out holds thousands of events.
+/// Batches kept for slow subscribers; one that misses a batch reads the store. Few, because the
+/// batch of a large fan-out has thousands of events.
 const BUS_BATCHES_MAX: usize = 64;
 
 /// A run that this process drives.
@@ -35,35 +35,34 @@ impl LiveRun {
         &self.id
     }
 
-    /// Parks or cancels it.
+    /// Returns a control for it.
     pub fn control(&self) -> Control {
         Control {
             inbox: self.inbox.clone(),
         }
     }
 
-    /// What is worth showing but is no fact: replies being written, tools at work.
+    /// Its signals, which are not recorded: replies being written, tools at work.
     pub fn signals(&self) -> broadcast::Receiver<Signal> {
         self.signals.subscribe()
     }
 }
 
-/// Leads the durable batches of a run to its subscribers.
+/// Sends the durable batches of a run to its subscribers.
 pub(super) type Bus = broadcast::Sender<Arc<Batch>>;
 
-/// The runs that this process drives, and their buses. Only these and the drivers hold
-/// a bus open.
+/// The runs that this process drives, and their buses. Only this list and the drivers keep a bus
+/// open.
 #[derive(Clone, Default)]
 pub(super) struct LiveRuns(Arc<Mutex<BTreeMap<RunId, (LiveRun, Bus)>>>);
 
 impl LiveRuns {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<RunId, (LiveRun, Bus)>> {
-        // Nothing panics half-way through a change.
+        // A poisoned lock is safe to use: no change of the map can stop halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists a run until the first of what is returned is dropped; the second is for its
-    /// driver.
+    /// Lists a run until the returned guard is dropped; the bus is for its driver.
     pub(super) fn list(&self, run: LiveRun) -> (Listed, Bus) {
         let (bus, _) = broadcast::channel(BUS_BATCHES_MAX);
         let listed = Listed {
@@ -78,7 +77,7 @@ impl LiveRuns {
         self.lock().get(id).map(|(run, _)| run.clone())
     }
 
-    /// The batches of a run from now on, once each is durable. It closes with the run.
+    /// The durable batches of a run from now on. The channel closes with the run.
     pub(super) fn batches(&self, id: &RunId) -> Option<broadcast::Receiver<Arc<Batch>>> {
         self.lock().get(id).map(|(_, bus)| bus.subscribe())
     }
@@ -88,7 +87,7 @@ impl LiveRuns {
     }
 }
 
-/// A run's place in the list, for as long as it is driven.
+/// Keeps a run in the list while it is driven.
 pub(crate) struct Listed {
     runs: LiveRuns,
     run: LiveRun,
@@ -97,7 +96,7 @@ pub(crate) struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         let mut runs = self.runs.lock();
-        // Another driver of the same run may have taken its place already.
+        // Another driver of the same run may have replaced the entry.
         if runs
             .get(&self.run.id)
             .is_some_and(|(listed, _)| listed.inbox.same_channel(&self.run.inbox))

@@ -1,4 +1,4 @@
-//! Starts runs and goes on with them.
+//! Starts and resumes runs.
 
 mod handle;
 mod job;
@@ -34,76 +34,74 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::{Mutex, broadcast, mpsc};
 
-/// Signals kept for a display that is slow; older ones are dropped.
+/// Signals kept for a slow display; older ones are dropped.
 const SIGNALS_MAX: usize = 1_024;
 
-/// Starts runs and goes on with them, in one store. Its clones share the list of runs
-/// that they drive.
+/// Starts and resumes runs in one store. Clones share the list of runs that they drive.
 #[derive(Clone)]
 pub struct Engine {
     store: Arc<dyn Store>,
     live: LiveRuns,
 }
 
-/// What may be said of a run besides its flow.
+/// Options of a run besides its flow.
 #[derive(Default)]
 #[non_exhaustive]
 pub struct RunOptions {
-    /// How much may be spent, in all executions together.
+    /// Limits on cost, over all executions together.
     pub caps: Caps,
     /// Output tokens the flow may spend: `budget.total` in a script.
     pub token_budget: Option<u64>,
-    /// Whether tasks that have failed are tried again. Only in a resume.
+    /// Whether failed tasks are tried again. Only for a resume.
     pub reopen_failed: bool,
-    /// The folder that a new run belongs to, in lists of runs; the workspace
-    /// where this says nothing. A resume does not move a run.
+    /// The folder of a new run, in lists of runs; by default the workspace. A resume does not
+    /// change it.
     pub folder: Option<Arc<str>>,
-    /// What the caller needs to go on with the run later; kept as it is.
+    /// What the caller needs to resume the run later; kept unchanged.
     pub kept: Option<Value>,
-    /// Whether to wait, when the account's quota is used up, until there is some
-    /// again: the run parks, and goes on by itself. Without it the run is left
-    /// parked. [`Control::park`] ends the wait.
+    /// Whether to wait for the reset when the account's quota is used up: the run parks, and
+    /// continues by itself. Without it the run stays parked. [`Control::park`] ends the wait.
     pub quota_wait: Option<QuotaWait>,
 }
 
 impl RunOptions {
-    /// The same where a run of `plan` may cost no more than that says.
+    /// Limits the cost to the cap of `plan`, if that is lower.
     pub fn within(mut self, plan: &Plan) -> Self {
         self.caps.run = self.caps.run.into_iter().chain(plan.head().max_cost).min();
         self
     }
 
-    /// The same with these caps.
+    /// Sets the caps.
     pub fn caps(mut self, caps: Caps) -> Self {
         self.caps = caps;
         self
     }
 
-    /// The same with a budget of output tokens.
+    /// Sets the budget of output tokens.
     pub fn token_budget(mut self, token_budget: Option<u64>) -> Self {
         self.token_budget = token_budget;
         self
     }
 
-    /// The same where tasks that have failed are tried again, or not.
+    /// Sets whether failed tasks are tried again.
     pub fn reopen_failed(mut self, reopen_failed: bool) -> Self {
         self.reopen_failed = reopen_failed;
         self
     }
 
-    /// The same for a run that belongs to this folder.
+    /// Sets the folder of the run.
     pub fn folder(mut self, folder: impl Into<Arc<str>>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// The same with what is kept to go on with the run.
+    /// Sets what is kept for a resume.
     pub fn kept(mut self, kept: Value) -> Self {
         self.kept = Some(kept);
         self
     }
 
-    /// The same where quota is waited for, or not.
+    /// Sets whether and how to wait for quota.
     pub fn quota_wait(mut self, quota_wait: Option<QuotaWait>) -> Self {
         self.quota_wait = quota_wait;
         self
@@ -114,17 +112,17 @@ impl RunOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The script is not one.
+    /// The script cannot be parsed.
     #[cfg(feature = "script")]
     #[error(transparent)]
     Script(#[from] Box<divisi_script::ScriptError>),
-    /// Somebody else drives the run.
+    /// Another process drives the run.
     #[error(transparent)]
     Lease(#[from] LeaseError),
     /// The journal cannot be read or written.
     #[error(transparent)]
     Drive(#[from] DriveError),
-    /// The system gives no thread.
+    /// The system could not start a thread.
     #[error("cannot start a thread for the script")]
     Thread(#[source] std::io::Error),
 }
@@ -135,26 +133,26 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// Why an answer was not taken.
+/// Why an answer was not accepted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// The run cannot be opened: it is not there, or another process drives it.
+    /// The run cannot be opened: it does not exist, or another process drives it.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The journal cannot be read or written.
     #[error(transparent)]
     Drive(#[from] DriveError),
-    /// The task waits for no answer.
+    /// The task is not waiting for an answer.
     #[error("{0} waits for no answer")]
     NotWaiting(TaskId),
-    /// The answer is not what was asked for.
+    /// The answer does not have the required form.
     #[error("the answer does not fit the task's schema: {0}")]
     Misfit(String),
 }
 
 impl Engine {
-    /// An engine that keeps its runs in `store`.
+    /// An engine with its runs in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
@@ -178,8 +176,8 @@ impl Engine {
         self.drive_job(opened, name, setup, options).await
     }
 
-    /// Goes on with a run that a program feeds. Tasks that it knows are
-    /// answered from its journal when the program asks for them again.
+    /// Resumes a run that a program feeds. Known tasks are answered from its journal when the
+    /// program requests them again.
     pub async fn reopen_job(
         &self,
         id: &RunId,
@@ -191,7 +189,7 @@ impl Engine {
         self.drive_job(opened, &name, setup, options).await
     }
 
-    /// The flow of a run as its journal has it, and what the caller kept with it.
+    /// The flow of a run as recorded, and what the caller kept with it.
     pub async fn flow_of(&self, run: &Run) -> Result<(Flow, Option<Value>), DriveError> {
         let source = run
             .flow()
@@ -211,17 +209,17 @@ impl Engine {
         Ok((flow, json(&source.options).await?))
     }
 
-    /// A run as its journal tells it.
+    /// A run as recorded in its journal.
     pub async fn load(&self, id: &RunId) -> Result<Run, DriveError> {
         driver::replay(&*self.store, id, |_| {})
             .await
             .map(|(run, _)| run)
     }
 
-    /// A run as it is shown, and whether it was interrupted: then what was under way
-    /// counts as lost, as it will once the run is resumed.
+    /// A run for display, and whether it was interrupted: then attempts in flight count as lost, as
+    /// a resume will record.
     pub async fn view(&self, id: &RunId) -> Result<(RunView, bool), DriveError> {
-        // Before the journal is read: who drives it then may have ended it since.
+        // Before reading the journal: a driver found here may have ended the run since.
         let is_driven = self.is_driven(id).await?;
         let mut view = RunView::default();
         driver::each_event(&*self.store, id, |recorded| view.apply(recorded)).await?;
@@ -233,33 +231,32 @@ impl Engine {
         Ok((view, is_interrupted))
     }
 
-    /// The events of a run from `from` on, for as long as it goes on: past ones, then those
-    /// that happen, whichever process drives it. A subscriber may come at any time, and
-    /// never holds the run up, however slow it is.
+    /// The events of a run from `from` on, past and future, whichever process drives it.
+    /// Subscribing is possible at any time, and a slow subscriber never delays the run.
     pub fn subscribe(&self, run: &RunId, from: Position) -> Subscription {
         Subscription::new(self.clone(), run.clone(), from)
     }
 
-    /// The runs that this engine and its clones drive at this moment.
+    /// The runs that this engine and its clones drive now.
     pub fn live(&self) -> Vec<LiveRun> {
         self.live.all()
     }
 
-    /// The one of them that has this name.
+    /// The live run of this name.
     pub fn live_run(&self, id: &RunId) -> Option<LiveRun> {
         self.live.get(id)
     }
 
-    /// Whether somebody drives the run at this moment. A run that is neither
-    /// driven nor over was interrupted, and waits to be resumed.
+    /// Whether any process drives the run now. A run that is neither driven nor ended was
+    /// interrupted, and can be resumed.
     pub async fn is_driven(&self, id: &RunId) -> Result<bool, LeaseError> {
         Ok(self.store.leases().holder(id).await?.is_some())
     }
 
-    /// The run for those who look at it, and whether it was interrupted: then what was
-    /// under way counts as lost, as it will once the run is resumed.
+    /// The state of a run for display, and whether it was interrupted: then attempts in flight
+    /// count as lost, as a resume will record.
     pub async fn look(&self, id: &RunId) -> Result<(Run, bool), DriveError> {
-        // Before the journal is read: who drives it then may have ended it since.
+        // Before reading the journal: a driver found here may have ended the run since.
         let is_driven = self.is_driven(id).await?;
         let mut run = self.load(id).await?;
         let is_over = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
@@ -270,15 +267,15 @@ impl Engine {
         Ok((run, is_interrupted))
     }
 
-    /// A text of a journal.
+    /// Reads a text of a journal.
     pub async fn read(&self, content: &Content) -> Result<Arc<str>, DriveError> {
         driver::read(&*self.store, content).await
     }
 
-    /// Answers a task that waits for something outside of the process: `answer` is its
-    /// result, a text, or JSON that fits its schema where it has one. Where its executor has
-    /// asked for something else, such as a permission, the answer is a text for that, and
-    /// another attempt goes on with it. Either happens when the run is resumed.
+    /// Answers a suspended task: `answer` is its result, as text, or as JSON that fits its schema
+    /// if it has one. If its executor has asked for something else, such as a permission, the
+    /// answer is a text for that, and another attempt continues with it. The run must then be
+    /// resumed.
     ///
     /// Fails while another process drives the run.
     pub async fn answer(&self, id: &RunId, task: TaskId, answer: &str) -> Result<(), AnswerError> {
@@ -328,8 +325,7 @@ impl Engine {
             .await
     }
 
-    /// Records what follows from `input` in a run that nothing drives, with the text that
-    /// it refers to.
+    /// Records what follows from `input` in a run that nothing drives, together with its text.
     async fn record(
         &self,
         id: &RunId,
@@ -371,10 +367,10 @@ impl Engine {
         })
     }
 
-    /// A name that no run has.
+    /// A new name, not used by any run.
     async fn new_id(&self) -> Result<RunId, StoreError> {
         loop {
-            // Seeded by the system for each use, which is all that is asked of a name.
+            // The system seeds each hasher anew, which is random enough for a name.
             let id = RunId::from_entropy(RandomState::new().hash_one(std::process::id()));
             if self.store.run(&id).await?.is_none() {
                 return Ok(id);
@@ -399,8 +395,8 @@ impl Engine {
         let (handle, inbox) = self
             .drive(opened, source, resolver.clone(), options, None)
             .await?;
-        // Nobody can tell what a program will ask for, so nothing waits for it.
-        // The driver is there until the handle is.
+        // A program's next request is unknown, so attempts need not wait until it has caught up.
+        // Cannot fail: the driver lives as long as the handle.
         let _ = inbox.send(Message::Flow(FlowNews::Quiet { answered: 0 }));
         Ok(Job {
             handle,
@@ -411,7 +407,7 @@ impl Engine {
         })
     }
 
-    /// Keeps agents from writing to what decides over this run and others.
+    /// Prevents agents from writing to files that decide over this run and others.
     #[cfg_attr(
         not(feature = "script"),
         expect(unused_variables, reason = "a program is not written to")
@@ -521,7 +517,7 @@ impl Engine {
     }
 }
 
-/// A run that is about to be driven.
+/// A run about to be driven.
 struct Opened {
     id: RunId,
     run: Run,

@@ -28,14 +28,14 @@ impl Engine {
             .await?;
         if is_cut {
             let line = "warning: the arguments hold a key; `***` stands in its place";
-            // The driver is there until the handle is.
+            // Cannot fail: the driver lives as long as the handle.
             let _ = handle.inbox.send(Message::Flow(FlowNews::Log(line.into())));
         }
         Ok(handle)
     }
 
-    /// Goes on with a run, whatever ended it. `flow` is what is executed now:
-    /// the run's own or an edited one; see [`Engine::flow_of`].
+    /// Resumes a run, however it ended. `flow` is the flow to execute now, the recorded one or an
+    /// edited one; see [`Engine::flow_of`].
     pub async fn resume(
         &self,
         id: &RunId,
@@ -85,7 +85,7 @@ impl Engine {
     }
 }
 
-/// Keeps agents from writing to flows: this one, those that it calls, and those that are saved.
+/// Prevents agents from writing to flows: this one, those that it calls, and saved ones.
 pub(super) fn protect(protected: &Protected, source: &Source, workspace: &Path) {
     flow::protect(protected, source.path.as_deref(), &source.text, workspace);
     Library::new(workspace)

@@ -1,9 +1,8 @@
-//! The events of a run, from any place of its journal on, for as long as it goes on.
+//! The events of a run, from any position of its journal, for as long as it runs.
 //!
-//! What is past comes from the store. What happens comes over a bus where this process
-//! drives the run, and from the store, looked at again and again, where another does. The
-//! bus has a bound and waits for no one: a subscriber that is slower than the run misses
-//! batches there and reads them from the store instead.
+//! Past events come from the store. New ones come over a bus if this process drives the run, and
+//! otherwise from the store, which is polled. The bus is bounded and never blocks: a subscriber
+//! slower than the run misses batches there, and reads them from the store.
 
 use super::Engine;
 use crate::driver::DriveError;
@@ -18,31 +17,30 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 
-/// How often the store is asked for more of a run that another process drives: as
-/// often as a screen is drawn. One question costs a look at an index.
+/// Polling interval for a run that another process drives: the rate of screen updates. One poll
+/// costs an index lookup.
 const TAIL_LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The events of a run, as they become durable. Texts that they refer to are read with
-/// [`Engine::read`].
+/// The events of a run, as they become durable. Their texts are read with [`Engine::read`].
 ///
-/// It ends when nothing drives the run and all of its journal has been given: when it is
-/// over, parked, or interrupted.
+/// It ends when nothing drives the run and all of its journal has been given: when the run has
+/// ended, parked, or was interrupted.
 pub struct Subscription {
     engine: Engine,
     run: RunId,
-    /// Of the next event that is to be given.
+    /// Position of the next event to give.
     position: Position,
     source: Source,
 }
 
-/// Some events of a run, one behind the other.
+/// Consecutive events of a run.
 #[derive(Debug)]
 pub struct Events(Kept);
 
 #[derive(Debug)]
 enum Kept {
     Read(Vec<Recorded>),
-    /// All but the first so many of a batch, which others look at, too.
+    /// A batch shared with other subscribers, without this number of events at its start.
     Batch(Arc<Batch>, usize),
 }
 
@@ -58,17 +56,16 @@ impl Deref for Events {
 }
 
 enum Source {
-    /// The store has more, or may have. The bus, where there is one, keeps what comes
-    /// meanwhile.
+    /// The store has more, or may have. The bus, if any, keeps batches meanwhile.
     Store(Option<Receiver<Arc<Batch>>>),
-    /// All that is in the store has been given, up to what the bus brings.
+    /// All events of the store have been given; the bus has the next ones.
     Bus(Receiver<Arc<Batch>>),
     Ended,
 }
 
 impl Subscription {
     pub(super) fn new(engine: Engine, run: RunId, from: Position) -> Self {
-        // Before the store is read, so that nothing comes in between.
+        // Subscribe before reading the store, so that no batch is missed in between.
         let bus = engine.live.batches(&run);
         Self {
             engine,
@@ -78,20 +75,20 @@ impl Subscription {
         }
     }
 
-    /// Which run's.
+    /// The name of the run.
     pub fn run(&self) -> &RunId {
         &self.run
     }
 
-    /// How many events of the journal stand before the next that it gives.
+    /// Position of the next event to give.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The next events, one at least; `None` when there will be no more.
+    /// The next events, at least one; `None` at the end.
     ///
-    /// If the future is dropped, nothing is lost: the next call gives the same. What reads
-    /// beside other things that happen often had better use [`Subscription::into_stream`].
+    /// Dropping the future loses nothing: the next call gives the same events. To select over it
+    /// often, use [`Subscription::into_stream`].
     pub async fn next(&mut self) -> Result<Option<Events>, DriveError> {
         loop {
             match &mut self.source {
@@ -116,14 +113,14 @@ impl Subscription {
         }
     }
 
-    /// Reads on in the store; where there is nothing more, finds out what comes next.
+    /// Reads the store; once it has nothing more, decides where further events come from.
     async fn read(&mut self) -> Result<Option<Events>, DriveError> {
         let events = self.engine.store.events(&self.run, self.position).await?;
         if !events.is_empty() {
             return Ok(Some(self.given(Events(Kept::Read(events)))));
         }
         if let Source::Store(Some(_)) = self.source {
-            // What has come since then is on the bus, if it has not been missed.
+            // Later batches are on the bus.
             if let Source::Store(Some(bus)) = std::mem::replace(&mut self.source, Source::Ended) {
                 self.source = Source::Bus(bus);
             }
@@ -138,7 +135,7 @@ impl Subscription {
             sleep(TAIL_LOOK_EVERY).await;
             return Ok(None);
         }
-        // Who drove it until just now may have written once more.
+        // The driver may have written once more before it ended.
         let events = self.engine.store.events(&self.run, self.position).await?;
         if !events.is_empty() {
             return Ok(Some(self.given(Events(Kept::Read(events)))));
@@ -150,7 +147,7 @@ impl Subscription {
         Ok(None)
     }
 
-    /// Where it reads on when it has missed something on the bus.
+    /// The source after batches were missed on the bus.
     fn behind(&self) -> Source {
         Source::Store(self.engine.live.batches(&self.run))
     }
@@ -160,7 +157,7 @@ impl Subscription {
         events
     }
 
-    /// The same as a stream, which goes on where it was when it was last left.
+    /// The same as a stream; polling it again continues where it stopped.
     pub fn into_stream(self) -> impl Stream<Item = Result<Events, DriveError>> + Send {
         try_unfold(self, |mut subscription| async move {
             Ok(subscription
@@ -180,7 +177,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::sync::{broadcast, mpsc};
 
-    /// A run that happens as the test tells it, driven like any other.
+    /// A run whose events the test writes, listed like any driven run.
     struct Driven {
         engine: Engine,
         run: RunId,
@@ -207,7 +204,7 @@ mod tests {
             }
         }
 
-        /// Writes a batch of so many events.
+        /// Writes a batch with this number of events.
         async fn write(&mut self, count: usize) {
             let said = |i: usize| Event::Logged {
                 message: format!("{}", self.position.0 + i as u64).into(),
@@ -226,7 +223,7 @@ mod tests {
             });
             self.engine.store.append(batch.clone()).await.unwrap();
             self.position = self.position.after(count);
-            // Fails only where there is no subscriber.
+            // Fails only without subscribers.
             let _ = self.bus.send(batch);
         }
 
@@ -239,7 +236,7 @@ mod tests {
         Engine::new(Arc::new(MemoryStore::new()))
     }
 
-    /// All that a subscription has left to give.
+    /// All remaining positions of a subscription.
     async fn rest(mut subscription: Subscription) -> Vec<u64> {
         let mut positions = vec![];
         while let Some(events) = subscription.next().await.unwrap() {
@@ -290,7 +287,7 @@ mod tests {
             slow.next().await.unwrap().map(|events| events.len()),
             Some(1)
         );
-        // It waits on the bus now, and then does not look for longer than that keeps anything.
+        // It now waits on the bus, and is not polled for longer than the bus keeps batches.
         assert!(futures::FutureExt::now_or_never(slow.next()).is_none());
         for _ in 0..1_000 {
             run.write(2).await;

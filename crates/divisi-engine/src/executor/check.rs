@@ -1,9 +1,8 @@
-//! Checks: what decides whether a result is good enough.
+//! Checks decide whether a result is good enough.
 //!
-//! They run within the attempt, where it worked, so that a judge is paid from
-//! its reservation and a command sees its files. What they have against a
-//! result goes to the next attempt. Which of them are made, and what follows, the
-//! core says.
+//! They run within the attempt, in its folder, so that a judge is paid from its reservation and a
+//! command sees its files. Their findings go to the next attempt. The core decides which checks are
+//! made and what follows.
 
 use super::dialogue::Dialogue;
 use super::schema::Checked;
@@ -21,22 +20,22 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// Longest findings that go to the next attempt: whoever reserves for its first request
-/// reserves for so much. The end of what a command prints says most.
+/// Longest findings given to the next attempt; the reservation of its first request includes this
+/// length. The end of a command's output is kept, because it is usually the most useful part.
 pub(crate) const FINDINGS_BYTES_MAX: usize = 8 * 1024;
 
-/// The most of a command that stands before what it has printed.
+/// Longest part of the command shown before its output.
 const COMMAND_BYTES_MAX: usize = 512;
 
 /// Longest verdict of a judge in tokens, thinking included.
 const VERDICT_TOKENS_MAX: u32 = 4_096;
 
-/// What a schema has against the result.
+/// The findings of a schema; `None` if the value fits.
 pub(crate) fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
     Ok(Checked::new(schema)?.check(value).err())
 }
 
-/// What a command has against the result: what it prints when it fails.
+/// The findings of a command: its output, if it fails.
 pub(super) async fn run(
     command: &str,
     assignment: &Assignment,
@@ -54,7 +53,7 @@ pub(super) async fn run(
         attempt,
         what: at_work.into(),
     });
-    // What it prints goes into prompts: it gets no keys.
+    // Its output goes into prompts, so it gets no keys.
     let program = Program::shell(command)
         .without_secrets()
         .stdin(plain(value))
@@ -80,17 +79,17 @@ pub(super) async fn run(
 
 /// The conversation with one judge.
 pub(super) struct Verdicts {
-    /// The place of its check.
+    /// Index of its check.
     pub(super) place: usize,
     pub(super) model: Model,
     pub(super) dialogue: Dialogue,
     threshold: u8,
-    /// What it has against the result, where it has said so.
+    /// Its findings, if it gave any.
     pub(super) findings: String,
 }
 
 impl Verdicts {
-    /// Asks `judge` about a result.
+    /// Prepares the question to `judge` about a result.
     pub(super) fn of(
         place: usize,
         judge: &Judge,
@@ -126,12 +125,12 @@ impl Verdicts {
         })
     }
 
-    /// What its reply says; `is_short` where it had less room than was wanted.
+    /// Reads its reply; `is_short` if that had less room than was asked for.
     pub(super) fn read(&mut self, reply: &Reply, is_short: bool) -> Reading {
         if is_short && reply.stop == Stop::MaxTokens {
             return Reading::Truncated;
         }
-        // The text decides, however the vendor says that it ended.
+        // The text counts, whatever stop reason the vendor gives.
         let reply = Reply {
             stop: Stop::EndTurn,
             ..reply.clone()
@@ -155,8 +154,7 @@ impl Verdicts {
         }
     }
 
-    /// What stands against the result where it gives no verdict: it has said nothing for
-    /// it, so the result counts as refused.
+    /// The findings when the judge gives no verdict: then the result counts as refused.
     pub(super) fn no_verdict(&self) -> String {
         format!(
             "the judge `{}` gave no verdict in {VERDICT_TRIES_MAX} tries",
@@ -184,7 +182,7 @@ fn verdict_schema() -> Value {
     })
 }
 
-/// Says nothing against the result: the check itself has come to nothing.
+/// The check itself failed, which is no evidence against the result.
 fn did_not_run(command: &str, error: &ProcessError) -> Failure {
     match error {
         ProcessError::Stopped {
@@ -216,7 +214,7 @@ fn did_not_run(command: &str, error: &ProcessError) -> Failure {
     }
 }
 
-/// A result as people and programs read it: a text without its quotes.
+/// A result as plain text: a JSON string without its quotes.
 fn plain(value: &str) -> String {
     match serde_json::from_str(value) {
         Ok(Value::String(text)) => text,
@@ -224,7 +222,7 @@ fn plain(value: &str) -> String {
     }
 }
 
-/// As much of findings as goes to the next attempt.
+/// The part of findings that the next attempt gets.
 pub(super) fn last_of(findings: &str) -> &str {
     end_of(findings, FINDINGS_BYTES_MAX)
 }

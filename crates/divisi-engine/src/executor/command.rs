@@ -1,5 +1,5 @@
-//! Tasks carried out by a program of the settings, which takes a prompt on its standard
-//! input and prints its result.
+//! Tasks carried out by a program from the settings, which gets the prompt on stdin and prints its
+//! result.
 
 use super::reports::{Reader, Reports};
 use super::schema::Checked;
@@ -13,24 +13,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What stands in an argument for the model that the task asks for.
+/// Placeholder in an argument for the task's model.
 const MODEL: &str = "{model}";
 
-/// A program and its arguments, as the settings name them.
+/// A program and its arguments, as in the settings.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CommandLine {
-    /// The program and its arguments. `{model}` is replaced by the model that the task asks for.
+    /// The program and its arguments. `{model}` is replaced by the task's model.
     pub command: Vec<String>,
     /// Variables set for it.
     pub env: BTreeMap<String, String>,
-    /// Most that it costs in one attempt; `None` where it costs nothing, or says what it has cost.
+    /// Most that one attempt costs; `None` if it is free, or reports its cost.
     pub cost_max: Option<PicoUsd>,
-    /// Where its output says what it has cost, and what its result is.
+    /// How its output reports its cost and its result.
     pub reports: Reports,
 }
 
-/// The part of it that its results depend on.
+/// The part that its results depend on.
 #[derive(serde::Serialize)]
 struct Identity<'a> {
     command: &'a [String],
@@ -41,7 +41,7 @@ struct Identity<'a> {
 }
 
 impl CommandLine {
-    /// A program with its arguments, which costs nothing.
+    /// A program with its arguments, free of cost.
     pub fn new<A: Into<String>>(command: impl IntoIterator<Item = A>) -> Self {
         let command = command.into_iter().map(Into::into).collect();
         Self {
@@ -52,19 +52,19 @@ impl CommandLine {
         }
     }
 
-    /// The same with these variables.
+    /// Sets its environment variables.
     pub fn env(mut self, env: BTreeMap<String, String>) -> Self {
         self.env = env;
         self
     }
 
-    /// The same where one attempt costs this at most.
+    /// Sets the most that one attempt costs.
     pub fn cost_max(mut self, most: PicoUsd) -> Self {
         self.cost_max = Some(most);
         self
     }
 
-    /// The same where its output is read like this.
+    /// Sets how its output is read.
     pub fn reports(mut self, reports: Reports) -> Self {
         self.reports = reports;
         self
@@ -72,7 +72,7 @@ impl CommandLine {
 }
 
 impl fmt::Debug for CommandLine {
-    /// Names the variables that are set: their values may be keys.
+    /// Shows only the names of variables, because their values may be keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let env: Vec<_> = self.env.keys().collect();
         f.debug_struct("CommandLine")
@@ -82,10 +82,10 @@ impl fmt::Debug for CommandLine {
     }
 }
 
-/// Carries out attempts with a program: prompt in, result out. The program has our
-/// variables, keys among them, so that it can ask models of its own.
+/// Carries out attempts with a program: prompt in, result out. The program gets divisi's
+/// environment with its keys, so that it can ask models itself.
 ///
-/// Exit code 0 is success; with a schema, what it prints must fit.
+/// Exit code 0 is success; with a schema, the output must fit it.
 #[derive(Clone, Debug)]
 pub struct CommandExecutor {
     line: CommandLine,
@@ -112,7 +112,7 @@ impl Executor for CommandExecutor {
             env,
             result: reports.result.as_deref(),
         };
-        // Made of texts: nothing that cannot be written.
+        // Made of texts, so serialisation cannot fail.
         let spec = ExecutorSpec::new(serde_json::to_string(&identity).unwrap_or_default());
         let names = command
             .iter()
@@ -195,11 +195,11 @@ impl CommandExecutor {
     }
 }
 
-/// Runs the program where the task works and within its times.
+/// Runs the program in the task's folder and within its time limits.
 pub(super) async fn run_in(program: Program, context: &Context) -> Result<Exit, Failure> {
     let limits = Limits {
         timeout: Some(Duration::from_millis(context.timeout().0)),
-        // Programs may compute in silence as long as they may run at all.
+        // Programs may compute without output for their whole time limit.
         idle_timeout: context
             .task()
             .idle_timeout

@@ -1,4 +1,4 @@
-//! What an executor is given of an attempt.
+//! What an executor gets for an attempt.
 
 use super::{Attempt, Cost, Signal};
 use crate::clock::wall_clock;
@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// What an executor is given of an attempt: what is to be done and where, and the line on
-/// which it says how far it is. Clones are the same attempt.
+/// What an executor gets for an attempt: the task, its folder, and a channel for reports. Clones
+/// belong to the same attempt.
 #[derive(Clone)]
 pub struct Context(Arc<Given>);
 
@@ -26,20 +26,20 @@ struct Given {
     said: Mutex<Said>,
 }
 
-/// What an executor has said so far.
+/// The reports of an executor so far.
 #[derive(Clone, Copy, Default)]
 struct Said {
     usage: Usage,
     cost: PicoUsd,
-    /// Whether it has said what it costs.
+    /// Whether it has reported any cost.
     of_cost: bool,
 }
 
-/// Something to be shown of an attempt while it works. It is not recorded.
+/// Progress of an attempt for display. It is not recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
-    /// A tool is at work: its name, and what it looks at.
+    /// A tool is at work: its name and its subject.
     Tool(String),
     /// A file is read or written.
     File(PathBuf),
@@ -47,7 +47,7 @@ pub enum Progress {
     Writes(u64),
 }
 
-/// Leave to send a request to a model. It counts as under way until this is dropped.
+/// A permit to send a request to a model. The request counts as under way until this is dropped.
 pub struct Leave {
     _permit: Permit,
 }
@@ -61,12 +61,12 @@ impl Context {
         }))
     }
 
-    /// Which attempt it is.
+    /// Id of the attempt.
     pub fn id(&self) -> AttemptId {
         self.0.attempt.id
     }
 
-    /// What is asked for, without secrets.
+    /// The task, without secrets.
     pub fn task(&self) -> &Task {
         &self.0.attempt.assignment.task
     }
@@ -76,8 +76,8 @@ impl Context {
         &self.0.root
     }
 
-    /// All that is to be said to whatever does the work: the shared context, the prompt, and
-    /// what a check had against the result before.
+    /// The whole prompt: the shared context, the task's prompt, and the findings of a check about
+    /// the previous result.
     pub fn prompt(&self) -> String {
         let (task, findings) = (self.task(), self.findings().map(framing::refused));
         let parts = task
@@ -89,24 +89,24 @@ impl Context {
         parts.collect::<Vec<_>>().join("\n\n")
     }
 
-    /// What a check had against the result of the attempt before.
+    /// The findings of a check about the previous attempt's result.
     pub fn findings(&self) -> Option<&str> {
         self.0.attempt.findings.as_deref()
     }
 
-    /// The rung of the task's ladder that it is on: the id of a model for an executor that
-    /// asks models, the flow's word for one that names them.
+    /// The current rung of the task's ladder: a model id for an executor that asks models, the
+    /// flow's word for one that names them.
     pub fn model(&self) -> Option<&str> {
         self.0.attempt.scheduled.as_deref()
     }
 
-    /// The model to be asked, for an executor that asks models.
+    /// The model, for an executor that asks models.
     pub fn asked_model(&self) -> Option<&Model> {
         self.0.attempt.model.as_ref()
     }
 
-    /// What an earlier attempt was found by, which was lost or suspended: the last handle
-    /// that it has left. Only for an executor that says it resumes.
+    /// The last handle kept by an earlier attempt that was lost or suspended. Only for an executor
+    /// whose spec resumes.
     pub fn handle(&self) -> Option<Value> {
         self.0
             .attempt
@@ -115,7 +115,7 @@ impl Context {
             .and_then(|json| serde_json::from_str(json).ok())
     }
 
-    /// What has been answered to the question of the attempt before.
+    /// The answer to the previous attempt's question.
     pub fn answer(&self) -> Option<Value> {
         self.0
             .attempt
@@ -124,18 +124,18 @@ impl Context {
             .and_then(|json| serde_json::from_str(json).ok())
     }
 
-    /// Longest time it may take. When that is over, the future of
-    /// [`Executor::run`](super::Executor::run) is dropped.
+    /// Longest time of the attempt. After it, the future of [`Executor::run`](super::Executor::run)
+    /// is dropped.
     pub fn timeout(&self) -> Millis {
         self.0.attempt.assignment.timeout
     }
 
-    /// Fires when it is to end at once; the future is dropped then, too.
+    /// Cancelled when the attempt must end at once; the future is also dropped then.
     pub fn stop(&self) -> &CancellationToken {
         self.0.attempt.line.stop()
     }
 
-    /// Fires when the run parks: what is not needed for the result is not begun any more.
+    /// Cancelled when the run parks: work not needed for the result should not begin.
     pub fn parking(&self) -> &CancellationToken {
         self.0.attempt.line.parking()
     }
@@ -145,7 +145,7 @@ impl Context {
         self.0.attempt.line.log(line.into());
     }
 
-    /// Shows what it is doing.
+    /// Shows its progress.
     pub fn shows(&self, progress: Progress) {
         self.0.attempt.line.signal(|attempt| match progress {
             Progress::Tool(what) => Signal::Tool {
@@ -160,8 +160,7 @@ impl Context {
         });
     }
 
-    /// Records by what its work is found again, should this process die. Replaces what was
-    /// recorded before.
+    /// Records a handle by which its work is found if this process dies. Replaces the previous one.
     pub fn keeps(&self, handle: &Value) {
         let handle = Some(handle.to_string().into());
         self.0
@@ -170,10 +169,10 @@ impl Context {
             .reports(Usage::default(), Bill::Of(PicoUsd::ZERO), handle);
     }
 
-    /// Says what it has used since it last said so. An attempt that has cost more than was
-    /// set aside for it is ended, and so is its task.
+    /// Reports usage since the last report. An attempt that costs more than its reservation is
+    /// ended, and so is its task.
     ///
-    /// Whatever is said is recorded; what is never said counts as all that was set aside.
+    /// Reports are recorded at once; without any, the whole reservation counts as spent.
     pub fn spent(&self, usage: Usage, cost: PicoUsd) {
         let mut said = self.said();
         said.usage += usage;
@@ -182,15 +181,14 @@ impl Context {
         self.0.attempt.line.reports(usage, Bill::Of(cost), None);
     }
 
-    /// Says what it has used in all, for a program that counts so. Less than it has said
-    /// before is no news.
+    /// Reports total usage, for a program that counts in totals. A total below the last one is
+    /// ignored.
     pub fn spent_in_all(&self, usage: Usage, cost: PicoUsd) {
         let said = *self.said();
         self.spent(usage.since(said.usage), cost.saturating_sub(said.cost));
     }
 
-    /// Says which tokens it has used in all, where what they cost is said elsewhere or not
-    /// at all.
+    /// Reports total tokens, where their cost is reported separately or not at all.
     pub(super) fn used_in_all(&self, usage: Usage) {
         let mut said = self.said();
         let new = usage.since(said.usage);
@@ -201,9 +199,8 @@ impl Context {
             .reports(new, Bill::Of(PicoUsd::ZERO), None);
     }
 
-    /// Says which tokens of `model`, a tier or an id, it has used; returns what they cost by
-    /// the prices here, which is recorded with them. `None`, and nothing is recorded, where
-    /// the model has no price.
+    /// Reports tokens of `model`, a tier or an id; returns their cost at divisi's prices, which is
+    /// recorded with them. `None`, and nothing is recorded, if the model has no price.
     pub fn used(&self, model: &str, usage: Usage) -> Option<PicoUsd> {
         let setup = &self.0.attempt.assignment.setup;
         let model = setup.models.find(Some(model)).ok()?;
@@ -213,9 +210,9 @@ impl Context {
         Some(cost)
     }
 
-    /// Waits until a request to `model`, a tier or an id, may leave within the limits of its
-    /// account, which all runs of this process share. The wait does not count as the
-    /// attempt's own time.
+    /// Waits until a request to `model`, a tier or an id, may be sent within the limits of its
+    /// account, shared with all runs of this process. The wait does not count as the attempt's own
+    /// time.
     pub async fn leave(&self, model: &str, tokens: Usage) -> Result<Leave, Failure> {
         let Attempt {
             assignment, line, ..
@@ -238,14 +235,14 @@ impl Context {
         Ok(Leave { _permit: permit })
     }
 
-    /// Waits for something that is not the attempt's own time, such as a queue of its own.
+    /// Waits for something that does not count as the attempt's own time, such as another queue.
     pub async fn waits<T>(&self, wait: impl Future<Output = T>) -> T {
         let _waiting = Waiting::begin(self);
         wait.await
     }
 
-    /// The program has ended. Where it may have cost something and has said nothing of it,
-    /// it may have cost all that was set aside.
+    /// The program has ended. If it has a cost and reported none, the whole reservation counts as
+    /// spent.
     pub(super) fn settle(&self) {
         if self.0.attempt.assignment.cost != Cost::Free && !self.said().of_cost {
             self.0
@@ -260,7 +257,7 @@ impl Context {
     }
 }
 
-/// An attempt waits as long as this is there.
+/// Marks the attempt as waiting until dropped.
 struct Waiting<'a>(&'a Context);
 
 impl<'a> Waiting<'a> {

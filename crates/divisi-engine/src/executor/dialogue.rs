@@ -1,10 +1,9 @@
-//! What is said in an attempt: its requests, and what its replies are.
+//! The conversation of an attempt: its requests, and the classification of replies.
 //!
-//! Each request is a pure function of the task, the replies and the tool
-//! results before it. That is what makes a conversation durable: an attempt
-//! that follows a lost one builds the same requests, finds their replies among
-//! those kept, and asks only for what is missing. What follows from a reply is
-//! the core's to say ([`divisi_core::attempt`]).
+//! Each request is a pure function of the task, the replies and the tool results before it. That
+//! makes a conversation durable: an attempt that follows a lost one builds the same requests, finds
+//! their replies among the recorded ones, and asks only for what is missing. The core decides what
+//! follows from a reply ([`divisi_core::attempt`]).
 
 use super::check::last_of;
 use super::said::answer;
@@ -22,12 +21,12 @@ use divisi_providers::{Block, Message, Reply, Request, Role, SystemBlock};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// What the model hears where its calls are not carried out.
+/// The tool result for calls that are not executed again.
 const DEADLY: &str = "this call was not carried out again: twice in a row the program that carries out calls \
     has died while it, or another call of the same turn, was under way. If it may be the reason (a very large \
     or strange argument, a command that ends other programs), find another way; if not, ask for it once more.";
 
-/// A conversation with a model, as far as it has come.
+/// A conversation with a model, so far.
 pub(super) struct Dialogue {
     request: Arc<Request>,
     /// Bytes of all texts in the request so far.
@@ -35,11 +34,11 @@ pub(super) struct Dialogue {
     checked: Option<Checked>,
     /// The last answer, if it is a result: JSON text.
     value: Option<Arc<str>>,
-    /// What is wrong with it, if it is none.
+    /// Why the last answer is not a result.
     violations: String,
 }
 
-/// What the requests of a task begin with, whichever attempt sends them.
+/// What the requests of a task begin with, in every attempt.
 #[derive(Clone, Copy)]
 pub(crate) struct Brief<'a> {
     pub(crate) task: &'a Task,
@@ -48,10 +47,10 @@ pub(crate) struct Brief<'a> {
     pub(crate) agent: Option<&'a AgentDefinition>,
 }
 
-/// The first request of an attempt on `model`. `findings` says what was wrong
-/// with the result of the attempt before.
+/// The first request of an attempt on `model`. `findings` are those about the previous attempt's
+/// result.
 ///
-/// Whoever wants to know how large it is, before there is an attempt, builds it.
+/// It is also built before an attempt, to measure its size.
 pub(crate) fn opening(brief: Brief<'_>, model: &Arc<str>, findings: Option<&str>) -> Request {
     let Brief {
         task,
@@ -66,7 +65,8 @@ pub(crate) fn opening(brief: Brief<'_>, model: &Arc<str>, findings: Option<&str>
         !offered.is_empty(),
         task.schema.is_some(),
     );
-    // Only what others share is worth a mark: framing alone is too short to be cached.
+    // Only a prefix shared with other tasks is worth a mark: framing alone is too short for the
+    // cache.
     let shared = !offered.is_empty() || task.context.is_some() || agent.is_some();
     let last = framing.len().saturating_sub(1);
     let block = |(i, text): (usize, String)| SystemBlock {
@@ -96,8 +96,7 @@ pub(crate) fn opening(brief: Brief<'_>, model: &Arc<str>, findings: Option<&str>
 }
 
 impl Dialogue {
-    /// A conversation that begins with `request`. Answers have to fit `schema`, where
-    /// there is one.
+    /// A conversation that begins with `request`. Answers must fit `schema`, if there is one.
     pub(super) fn new(request: Request, schema: Option<&Value>) -> Result<Self, Failure> {
         let checked = schema.map(Checked::new).transpose()?;
         let bytes = request.bytes();
@@ -120,17 +119,17 @@ impl Dialogue {
         self.bytes
     }
 
-    /// The last answer, where it is a result: JSON text.
+    /// The last answer, if it is a result: JSON text.
     pub(super) fn value(&self) -> Option<&Arc<str>> {
         self.value.as_ref()
     }
 
-    /// What is wrong with the last answer, in words for the model.
+    /// Why the last answer is not a result, in words for the model.
     pub(super) fn violations(&self) -> &str {
         &self.violations
     }
 
-    /// What a reply is.
+    /// Classifies a reply.
     pub(super) fn read(&mut self, reply: &Reply) -> Reading {
         self.value = None;
         let text = reply.text();
@@ -138,7 +137,7 @@ impl Dialogue {
         let fits = || {
             let value = match &self.checked {
                 Some(checked) => checked.check(said).map(|value| value.to_string()),
-                // A text is always JSON.
+                // A string always serialises.
                 None => Ok(serde_json::to_string(said).unwrap_or_default()),
             };
             match value {
@@ -156,14 +155,14 @@ impl Dialogue {
         )
     }
 
-    /// Adds a reply, and what the model is told after it.
+    /// Appends a reply and the message that follows it.
     pub(super) fn say(&mut self, reply: Reply, say: Say) {
         let told = match say {
             Say::GoOn => None,
             Say::Repair | Say::VerdictForm => Some(framing::repair(&self.violations)),
             Say::NoCall => Some(framing::NO_CALL.to_owned()),
-            // What is empty cannot be sent back, and two messages of one side in a
-            // row are more than some servers take.
+            // An empty reply cannot be sent back, and some servers refuse two consecutive messages
+            // of one side.
             Say::Empty => return self.append(Block::text(framing::EMPTY)),
         };
         self.add(reply.into_message());
@@ -172,7 +171,7 @@ impl Dialogue {
         }
     }
 
-    /// Adds a reply, and the results of the tools that it has called.
+    /// Appends a reply and the results of the tools it called.
     pub(super) fn use_results(&mut self, reply: Reply, results: Vec<Block>) {
         self.add(reply.into_message());
         self.add(Message {
@@ -183,7 +182,7 @@ impl Dialogue {
 
     fn add(&mut self, message: Message) {
         let request = Arc::make_mut(&mut self.request);
-        // Only the latest results mark the cache: vendors take four marks.
+        // Only the latest results have a cache mark, because vendors accept four.
         for earlier in request
             .messages
             .iter_mut()
@@ -198,7 +197,7 @@ impl Dialogue {
         request.messages.push(message);
     }
 
-    /// Adds to what was said last, by us.
+    /// Adds to the last message of the user's side.
     fn append(&mut self, block: Block) {
         let added = Message {
             role: Role::User,
@@ -213,7 +212,7 @@ impl Dialogue {
     }
 }
 
-/// Carries out the calls of a reply; where it may not, each has an error as its result.
+/// Executes the calls of a reply; if it may not, each gets an error as its result.
 pub(super) async fn use_tools(
     toolbox: &Toolbox,
     reply: &Reply,
@@ -253,7 +252,7 @@ pub(super) async fn use_tools(
             cache: false,
         });
     }
-    // The conversation so far is read again by the next request.
+    // Marked, because the next request reads the conversation so far from the cache.
     if let Some(Block::ToolResult { cache, .. }) = results.last_mut() {
         *cache = true;
     }
@@ -267,12 +266,12 @@ fn has_calls(reply: &Reply) -> bool {
         .any(|block| matches!(block, Block::ToolUse { .. }))
 }
 
-/// As much of a name as is shown: models may call anything.
+/// The shown part of a name: models may call anything.
 fn shown(name: &str) -> &str {
     &name[..name.floor_char_boundary(60)]
 }
 
-/// A tool at work, in a few words: its name and the first text it was given.
+/// Short description of a tool call: its name and the first text argument.
 fn describe(name: &str, input: &Value) -> Arc<str> {
     let first = input
         .as_object()

@@ -1,12 +1,12 @@
-//! How an executor's attempt ends.
+//! The end of an executor's attempt.
 
 use super::AttemptResult;
 use divisi_core::{Failure, FailureClass, Millis, PicoUsd};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How an executor's attempt ends: with a result, with a failure, or not yet, because it
-/// waits for something outside of the process.
+/// The end of an executor's attempt: a result, a failure, or a suspension, because it waits for
+/// something outside of the process.
 #[derive(Debug)]
 pub struct Ending {
     result: Result<Value, Failure>,
@@ -14,7 +14,7 @@ pub struct Ending {
     suspended: Option<Suspended>,
 }
 
-/// What an attempt waits for, as its executor says it.
+/// The wait of a suspended attempt.
 #[derive(Debug)]
 pub(crate) struct Suspended {
     pub(crate) kind: Arc<str>,
@@ -26,13 +26,13 @@ pub(crate) struct Suspended {
 }
 
 impl Ending {
-    /// The result: a text, where the task has no schema.
+    /// The result; a text, if the task has no schema.
     pub fn ok(value: impl Into<Value>) -> Self {
         Ok(value.into()).into()
     }
 
-    /// Nothing yet: what comes later by [`Engine::answer`](crate::Engine::answer) is the
-    /// result. `kind` says in a word what it waits for.
+    /// Suspends the attempt: its result will come by [`Engine::answer`](crate::Engine::answer).
+    /// `kind` is a word for what it waits for.
     pub fn waits(kind: impl Into<Arc<str>>) -> Self {
         let suspended = Suspended {
             kind: kind.into(),
@@ -49,9 +49,9 @@ impl Ending {
         }
     }
 
-    /// Nothing yet: it asks whether it may do something. Another attempt is given the answer
-    /// ([`Context::answer`](super::Context::answer)) and the handle, and goes on. Its spec
-    /// has to say that it asks and resumes.
+    /// Suspends the attempt with a question, such as for a permission. The next attempt gets the
+    /// answer ([`Context::answer`](super::Context::answer)) and the handle, and continues. The
+    /// executor's spec must say that it asks and resumes.
     pub fn asks(question: impl Into<Arc<str>>) -> Self {
         let mut ending = Self::waits("permission");
         if let Some(suspended) = &mut ending.suspended {
@@ -60,7 +60,7 @@ impl Ending {
         ending
     }
 
-    /// The same, by this handle: what the next attempt, or whatever answers, finds it by.
+    /// Sets the handle by which the next attempt, or the answering side, finds the work.
     pub fn handle(mut self, handle: &Value) -> Self {
         if let Some(suspended) = &mut self.suspended {
             suspended.handle = Some(handle.to_string().into());
@@ -68,7 +68,7 @@ impl Ending {
         self
     }
 
-    /// The same, where it may cost this much while it waits, of what was set aside.
+    /// Sets the part of the reservation that the wait itself may cost.
     pub fn reserved(mut self, most: PicoUsd) -> Self {
         if let Some(suspended) = &mut self.suspended {
             suspended.reserved = most;
@@ -76,7 +76,7 @@ impl Ending {
         self
     }
 
-    /// The same, where it is not to be tried again before this much time has passed.
+    /// Sets the time before which it must not be tried again.
     pub fn retry_after(mut self, rest: Millis) -> Self {
         self.retry_after = Some(rest);
         self

@@ -1,4 +1,4 @@
-//! The line from an attempt to its driver.
+//! The channel between an attempt and its driver.
 
 use crate::clock::wall_clock;
 use crate::driver::{FlowNews, Message, Ours};
@@ -15,11 +15,11 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The line from an attempt to its driver.
+/// The channel between an attempt and its driver.
 #[derive(Clone)]
 pub(crate) struct Line(Arc<Ends>);
 
-/// What both ends of a line share. One allocation, however many hold the line.
+/// State shared by both ends, in one allocation for all clones.
 struct Ends {
     attempt: AttemptId,
     run: RunNumber,
@@ -27,63 +27,63 @@ struct Ends {
     priority: u32,
     inbox: mpsc::UnboundedSender<Message>,
     signals: broadcast::Sender<Signal>,
-    /// Fires when the attempt is to end at once.
+    /// Cancelled when the attempt must end at once.
     stop: CancellationToken,
-    /// Fires when the run parks: what has not left by then stays.
+    /// Cancelled when the run parks: requests that have not been sent are withdrawn.
     parking: CancellationToken,
-    /// The attempt itself. Its time is what has passed since `since`.
+    /// The attempt's state machine. Its time is counted from `since`.
     state: Mutex<Attempt>,
     since: Instant,
-    /// When there was the last sign of life, and when its reply last grew.
+    /// Times of the last received bytes, and of the last growth of the reply.
     alive_at: AtomicU64,
     grew_at: AtomicU64,
-    /// Whether it is shown as waiting.
+    /// Whether displays show it as waiting.
     is_shown_waiting: AtomicBool,
-    /// Fires when what it carries out has changed its state.
+    /// Notified when the state machine got an input from a helper.
     changed: Notify,
 }
 
-/// Something worth showing that is no fact: it is not recorded.
+/// Progress for displays. It is not recorded.
 #[derive(Clone, Debug)]
 pub enum Signal {
     /// A reply is arriving, and has about this many tokens so far.
     Writing {
-        /// In which attempt.
+        /// Which attempt.
         attempt: AttemptId,
-        /// So many.
+        /// Their number.
         tokens: u64,
     },
-    /// It waits until the vendor has cached what its prompt shares with others.
+    /// The request waits until the vendor has cached the prefix it shares with others.
     Held {
         /// Which attempt.
         attempt: AttemptId,
-        /// It waits no longer than until then.
+        /// End of the wait at the latest.
         until: Timestamp,
     },
-    /// It may not send its request yet.
+    /// The request may not be sent yet.
     Waiting {
         /// Which attempt.
         attempt: AttemptId,
-        /// Why not.
+        /// The reason.
         why: WaitsFor,
-        /// When somebody may send the next one, if that is known.
+        /// When the next request may be sent, if known.
         until: Option<Timestamp>,
     },
     /// A tool is at work.
     Tool {
-        /// In which attempt.
+        /// Which attempt.
         attempt: AttemptId,
-        /// Its name and what it looks at.
+        /// Its name and its subject.
         what: Arc<str>,
     },
 }
 
-/// What a request that may not leave yet waits for.
+/// Why a request may not be sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// That the vendor's limits, or the user's own, allow one more.
+    /// A rate limit of the vendor or of the user.
     Limit,
-    /// That one of those under way comes back.
+    /// Too many requests are under way.
     Room,
 }
 
@@ -101,7 +101,7 @@ impl Signal {
     }
 }
 
-/// The attempt is to end: the run is parking, or the budget is too small.
+/// The attempt must end: the run is parking, or the budget is too small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stopped;
 
@@ -131,13 +131,13 @@ impl Line {
         }))
     }
 
-    /// Whose line it is.
+    /// Id of the attempt.
     pub(crate) fn attempt(&self) -> AttemptId {
         self.0.attempt
     }
 
-    /// By what its turn is decided: its run, and the length of the longest chain
-    /// of tasks known to wait for it.
+    /// What decides its place in queues: its run, and the length of the longest chain of tasks
+    /// known to wait for it.
     pub(crate) fn turn(&self) -> (RunNumber, u32) {
         (self.0.run, self.0.priority)
     }
@@ -147,7 +147,7 @@ impl Line {
         self.tell(Message::Flow(FlowNews::Log(line.into())));
     }
 
-    /// Records that the run does not permit a tool that the agent has called.
+    /// Records a tool that the agent called without permission.
     pub(crate) fn tool_refused(&self, tool: &str, permission: &str) {
         let task = self.0.attempt.task;
         let refusal = Refusal::Tool {
@@ -158,17 +158,17 @@ impl Line {
         self.tell(Message::Refused { refusal, count: 1 });
     }
 
-    /// Fires when the attempt is to end at once.
+    /// Cancelled when the attempt must end at once.
     pub(crate) fn stop(&self) -> &CancellationToken {
         &self.0.stop
     }
 
-    /// Fires when the run parks.
+    /// Cancelled when the run parks.
     pub(super) fn parking(&self) -> &CancellationToken {
         &self.0.parking
     }
 
-    /// Hands over a reply that is not the last. What is returned comes once it is durable.
+    /// Sends a reply that is not the last. The returned future completes once it is durable.
     pub(super) fn turn_ended(
         &self,
         turn: Turn,
@@ -176,7 +176,7 @@ impl Line {
     ) -> impl Future<Output = Result<(), Stopped>> + Send + 'static {
         let blob = blob_of(&turn.reply, reply);
         let (attempt, turn) = (self.0.attempt, Box::new(turn));
-        // The driver takes it before whatever it is told next.
+        // Sent before the future is polled, so that the driver gets it before any later message.
         let durable = self.hand_over(|answer| Ours::TurnEnded {
             attempt,
             turn,
@@ -186,10 +186,9 @@ impl Line {
         async { durable.await.map_err(|_| Stopped) }
     }
 
-    /// Asks to send a further request. Returns once it is written down that it
-    /// is sent, together with the results of the tools that the last reply
-    /// called (JSON text). The answer is the longest reply there is money for,
-    /// where that is less than `bound` has.
+    /// Orders a further request. Completes once the order is durable, together with the results of
+    /// the tools called by the last reply (JSON text). Returns the longest reply in tokens, where
+    /// the budget allows less than `bound`.
     pub(super) async fn turn_wanted(
         &self,
         tool_results: Option<Arc<str>>,
@@ -212,8 +211,8 @@ impl Line {
         .await
     }
 
-    /// Asks to send the request under way a second time. Returns once it is
-    /// written down that it is sent, and fails where it may not be.
+    /// Orders a hedge of the request under way. Completes once the order is durable; fails if it is
+    /// refused.
     pub(super) async fn hedge_wanted(&self) -> Result<(), Stopped> {
         self.ask(|answer| Ours::HedgeWanted {
             attempt: self.0.attempt,
@@ -222,7 +221,7 @@ impl Line {
         .await
     }
 
-    /// Reports that of two requests one is given up, or has failed.
+    /// Reports that one copy of a hedged request was abandoned or has failed.
     pub(super) fn hedge_ended(&self, billed: bool) {
         self.tell(Message::Ours(Ours::HedgeEnded {
             attempt: self.0.attempt,
@@ -230,7 +229,7 @@ impl Line {
         }));
     }
 
-    /// Reports what has been used since the last report, and by what the work is found again.
+    /// Reports usage since the last report, and a handle.
     pub(super) fn reports(&self, usage: Usage, bill: Bill, handle: Option<Arc<str>>) {
         self.sign_of_life();
         self.tell(Message::Ours(Ours::Reports {
@@ -241,14 +240,14 @@ impl Line {
         }));
     }
 
-    /// Tells the attempt what has happened, on behalf of what it carries out.
+    /// Passes an input to the attempt's state machine, and wakes its performer.
     pub(super) fn input(&self, input: Input) {
         let now = self.now();
         self.state().handle(now, input);
         self.0.changed.notify_one();
     }
 
-    /// Fires once after each [`Line::input`], or after several.
+    /// Completes once after one or several calls of [`Line::input`].
     pub(super) fn changed(&self) -> impl Future<Output = ()> + '_ {
         self.0.changed.notified()
     }
@@ -257,8 +256,8 @@ impl Line {
         self.hand_over(message).await.map_err(|_| Stopped)
     }
 
-    /// Tells the driver something that it answers. It drops the other end of what
-    /// it turns down, and of all when it is gone.
+    /// Sends the driver a message with an answer channel. The driver drops the other end to refuse,
+    /// and all of them when it ends.
     fn hand_over<T>(
         &self,
         message: impl FnOnce(oneshot::Sender<T>) -> Ours,
@@ -268,18 +267,18 @@ impl Line {
         answered
     }
 
-    /// Shows something that is no fact, and is a sign of life.
+    /// Shows a signal, which also counts as a sign of life.
     pub(crate) fn signal(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         self.sign_of_life();
         self.show(signal);
     }
 
-    /// Says that there is progress, though nothing to show.
+    /// Notes progress without showing anything.
     pub(crate) fn sign_of_life(&self) {
         self.0.alive_at.store(self.now().0, Ordering::Relaxed);
     }
 
-    /// Says that the reply grows.
+    /// Notes growth of the reply.
     pub(super) fn grows(&self) {
         self.0.grew_at.store(self.now().0, Ordering::Relaxed);
     }
@@ -292,30 +291,30 @@ impl Line {
         }
     }
 
-    /// Shows something without being a sign of life.
+    /// Shows a signal without counting it as a sign of life.
     pub(super) fn show(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         if self.0.signals.receiver_count() > 0 {
-            // Where no display listens any more, there is nothing to show.
+            // Fails only without displays.
             let _ = self.0.signals.send(signal(self.0.attempt));
         }
     }
 
-    /// Shows that the attempt waits for its turn to send a request.
+    /// Shows that the attempt waits for a permit.
     pub(super) fn shows_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         self.0.is_shown_waiting.store(true, Ordering::Relaxed);
         self.show(signal);
     }
 
-    /// Shows that it waits no longer.
+    /// Shows that it no longer waits.
     pub(super) fn shows_asking(&self) {
         if self.0.is_shown_waiting.swap(false, Ordering::Relaxed) {
             self.show(|attempt| Signal::Writing { attempt, tokens: 0 });
         }
     }
 
-    /// Says something that needs no answer.
+    /// Sends a message without an answer.
     pub(crate) fn tell(&self, message: Message) {
-        // A driver that is gone listens no more.
+        // Fails only if the driver has ended.
         let _ = self.0.inbox.send(message);
     }
 
@@ -324,18 +323,18 @@ impl Line {
         Timestamp(self.0.since.elapsed().as_millis() as u64)
     }
 
-    /// The moment at which the attempt's time is `at`.
+    /// Converts the attempt's time to an instant.
     pub(super) fn instant(&self, at: Timestamp) -> Instant {
         self.0.since + std::time::Duration::from_millis(at.0)
     }
 
-    /// The attempt itself.
+    /// The attempt's state machine.
     pub(super) fn state(&self) -> MutexGuard<'_, Attempt> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees to it that no further request leaves. Returns what has left and may be
-    /// billed; an attempt of which nothing has, ends.
+    /// Prevents any further request. Returns the requests that have been sent and may be billed; an
+    /// attempt without any ends.
     pub(crate) fn withdraw(&self) -> Owed {
         let owed = self.state().withdraw();
         if !owed.first {
@@ -344,12 +343,12 @@ impl Line {
         owed
     }
 
-    /// Whether a request has left of whose reply the driver does not know.
+    /// Whether a request was sent whose reply the driver does not have.
     pub(crate) fn may_be_billed(&self) -> bool {
         self.state().owed().first
     }
 
-    /// The first request may not leave yet, for this reason.
+    /// The first copy may not be sent yet, for this reason.
     pub(super) fn held(&self, outlook: Outlook) {
         let cause = match outlook {
             Outlook::Limited(_) => WaitCause::Limit,
@@ -359,18 +358,18 @@ impl Line {
         self.state().handle(self.now(), Input::Held(cause));
     }
 
-    /// How long it has waited for its turn so far.
+    /// Total time it waited for permits.
     pub(crate) fn waited(&self) -> Millis {
         self.state().waited(self.now())
     }
 
-    /// What for, since this was last asked for.
+    /// The waits since the last call.
     pub(crate) fn take_waits(&self) -> Vec<Wait> {
         self.state().take_waits(self.now())
     }
 }
 
-/// The text that must be stored for `content`, if it is not inline.
+/// The text to store for `content`, if it is not inline.
 fn blob_of(content: &Content, text: Arc<str>) -> Option<Blob> {
     match content {
         Content::Inline(_) => None,

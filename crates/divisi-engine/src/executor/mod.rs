@@ -1,13 +1,12 @@
-//! What carries out attempts.
+//! Executors, which carry out attempts.
 //!
-//! What an attempt does next is decided by the core ([`divisi_core::attempt`]);
-//! `perform` does it: with models for agents of ours (`dialogue`, `send`), with an
-//! [`Executor`] for all others. Its line leads to the driver.
+//! The core decides what an attempt does next ([`divisi_core::attempt`]); `perform` does it: with
+//! models for built-in agents (`dialogue`, `send`), and with an [`Executor`] for all others. Its
+//! line is the channel to the driver.
 //!
-//! An executor is one file and one registration: what it says of itself
-//! ([`ExecutorSpec`]) decides about its tasks before they start, and a [`Context`] is all
-//! that it is given. Ours are in [`Executors`] from the start; those of others are added
-//! to [`Setup::executors`](crate::Setup::executors).
+//! An executor is one file and one registration: its [`ExecutorSpec`] decides about its tasks
+//! before they start, and a [`Context`] is all that it gets. The built-in ones are always in
+//! [`Executors`]; custom ones are added to [`Setup::executors`](crate::Setup::executors).
 
 mod spec;
 mod registry;
@@ -53,15 +52,14 @@ use divisi_core::event::{Turn, Wait, Worktree};
 use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Task, Usage};
 use std::sync::Arc;
 
-/// Carries out attempts in its own way. Keys, reservations, checks, times and places are
-/// seen to outside of it.
+/// Carries out attempts. The engine handles keys, reservations, checks, time limits and folders.
 #[async_trait]
 pub trait Executor: Send + Sync {
-    /// What it says of itself. Asked for once, when it is added.
+    /// What it declares about itself. Called once, when it is added.
     fn spec(&self) -> ExecutorSpec;
 
-    /// Whether it can carry out `task` in a run with these permissions. Asked before
-    /// anything is set aside for it.
+    /// Whether it can carry out `task` in a run with these permissions. Called before anything is
+    /// reserved for the task.
     fn accepts(&self, task: &Task, permissions: &Permissions) -> Result<(), Failure> {
         let _ = (task, permissions);
         Ok(())
@@ -69,30 +67,29 @@ pub trait Executor: Send + Sync {
 
     /// Carries out one attempt.
     ///
-    /// When its time is up, or it has cost too much, the future is dropped, and whatever
-    /// it holds must stop with it. What has a schema is held to it.
+    /// When it exceeds its time or its reservation, the future is dropped, and everything it holds
+    /// must stop with it. A result must fit the task's schema.
     async fn run(&self, context: &Context) -> Ending;
 }
 
-/// One attempt to be carried out.
+/// An attempt to be carried out.
 pub(crate) struct Attempt {
     /// Which one.
     pub id: AttemptId,
-    /// What is to be done.
+    /// The resolved task.
     pub assignment: Arc<Assignment>,
-    /// The rung of its ladder that it is on, as the journal has it.
+    /// The rung of its ladder, as recorded.
     pub scheduled: Option<Arc<str>>,
-    /// Which model is asked; `None` where no model is.
+    /// The model to ask; `None` for executors without models.
     pub model: Option<Model>,
-    /// What was wrong with the result of the attempt before, if it was refused.
+    /// The findings about the previous attempt's result, if that was refused.
     pub findings: Option<Arc<str>>,
-    /// Replies of earlier attempts that need not be asked for again.
+    /// Recorded replies of earlier attempts, used instead of new requests.
     pub kept: Vec<Kept>,
-    /// By what an earlier attempt has left its work, and what it has asked was answered:
-    /// JSON texts.
+    /// The handle left by an earlier attempt, and the answer to its question: JSON texts.
     pub handle: Option<Arc<str>>,
     pub answer: Option<Arc<str>>,
-    /// Leads to the driver.
+    /// Channel to the driver.
     pub line: Line,
 }
 
@@ -101,7 +98,7 @@ pub(crate) struct Attempt {
 pub(crate) struct Kept {
     /// The reply: JSON text.
     pub reply: Arc<str>,
-    /// Results of the tools it called, if they ran: JSON text.
+    /// Results of the tools it called, if they were executed: JSON text.
     pub tool_results: Option<Arc<str>>,
 }
 
@@ -110,37 +107,35 @@ pub(crate) struct Kept {
 pub(crate) struct AttemptResult {
     /// The result as JSON text, or why there is none.
     pub result: Result<Arc<str>, Failure>,
-    /// Its last reply, where that has not been reported by itself, with its text.
+    /// Its last reply, if that has not been reported separately, with its text.
     pub last_turn: Option<(Turn, Arc<str>)>,
-    /// Tokens that stand in none of its turns.
+    /// Tokens beyond its turns.
     pub usage: Usage,
     /// What those cost.
     pub cost: PicoUsd,
-    /// Whether a request was sent whose reply never came: it may be billed.
+    /// Whether a request without a reply was sent: it may be billed.
     pub unanswered: bool,
-    /// How long the vendor wants us to wait.
+    /// Time that the vendor asks to wait.
     pub retry_after: Option<Millis>,
-    /// What the vendor says about trying again.
+    /// The vendor's statement on whether to retry.
     pub should_retry: Option<bool>,
-    /// What its last request may cost with all the room it wants, where the
-    /// reply was cut off because the budget gave it less.
+    /// Bound of its last request with full room for the reply, if the reply was cut off because the
+    /// budget allowed less.
     pub next_turn: Option<TurnBound>,
-    /// What a check has against its result.
+    /// Findings of a check that refused its result.
     pub findings: Option<Arc<str>>,
-    /// How long it waited for its turn to send requests. Its [`Line`] knows, and
-    /// whoever watches the attempt enters it.
+    /// Total time it waited for permits, entered by the attempt's task from its [`Line`].
     pub waited: Millis,
-    /// What for, as far as none of its turns says it.
+    /// The waits that none of its turns records.
     pub waits: Vec<Wait>,
-    /// What it waits for from now on, outside of the process: then there is no result
-    /// yet.
+    /// What it waits for outside of the process, if it is suspended: then it has no result yet.
     pub suspended: Option<Box<Suspended>>,
-    /// The worktree that was kept of it.
+    /// Its worktree, if that was kept.
     pub worktree: Option<Box<Worktree>>,
 }
 
 impl AttemptResult {
-    /// An end of which nothing else is to be said.
+    /// An end with this result and empty fields otherwise.
     pub(crate) fn of(result: Result<Arc<str>, Failure>) -> Self {
         Self {
             result,

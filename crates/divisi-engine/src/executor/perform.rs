@@ -1,9 +1,9 @@
-//! Does what an attempt says is to be done.
+//! Performs the outputs of an attempt.
 //!
-//! An attempt is a machine without IO, the core's [`divisi_core::attempt::Attempt`].
-//! Here are the clock, the texts, the vendor and the tools: each output is performed,
-//! and its outcome is the next input. At most two things are under way at once: the step
-//! that the attempt waits for, and a second request for the same.
+//! The attempt is a state machine without IO, the core's [`divisi_core::attempt::Attempt`]. Here
+//! are the clock, the texts, the vendor and the tools: each output is performed, and its outcome is
+//! the next input. At most two steps are under way at once: the one that the attempt waits for, and
+//! the hedge of a request.
 
 use super::check::{self, Verdicts};
 use super::dialogue::{Dialogue, opening, use_tools};
@@ -30,17 +30,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Later than any timeout; the alarm is set before it is waited for.
+/// Later than any timeout; the alarm is reset before it is first awaited.
 const ALARM_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// What has come of an output.
+/// The outcome of an output.
 enum Event {
     Opened(Box<Result<Place, Failure>>),
     Granted(Option<u32>),
     Denied,
     PrefixNews,
     Permit(Slot, Result<Permit, Box<Closed>>),
-    /// And when the reply began, in the attempt's time.
+    /// With the moment at which the reply began, in the attempt's time.
     Came(Slot, Box<Result<Reply, ProviderError>>, Option<Timestamp>),
     HedgeGranted(bool),
     Recorded,
@@ -49,7 +49,7 @@ enum Event {
     Worked(Box<AttemptResult>),
 }
 
-/// Something that is under way.
+/// A step under way.
 type Step = Option<BoxFuture<'static, Event>>;
 
 /// Carries out one attempt to its end.
@@ -57,14 +57,14 @@ pub(crate) async fn carry_out(attempt: Box<Attempt>) -> AttemptResult {
     let mut performer = Box::new(Performer::new(attempt));
     performer.tell(Input::Begin);
     let result = performer.perform().await;
-    // Nothing works there any more: what did has been dropped.
+    // All steps have been dropped, so nothing works in the folder any more.
     match performer
         .place
         .take()
         .filter(|_| performer.is_tidied_up)
         .and_then(Arc::into_inner)
     {
-        // What awaits nothing moves nothing either.
+        // A shared folder needs no cleaning up, and an extra await would move the result once more.
         Some(place) if place.is_shared() => result,
         Some(place) => place.leave(&performer.attempt.line, result).await,
         None => result,
@@ -74,44 +74,44 @@ pub(crate) async fn carry_out(attempt: Box<Attempt>) -> AttemptResult {
 struct Performer {
     attempt: Arc<Attempt>,
     place: Option<Arc<Place>>,
-    /// Whether its place is tidied up at the end: not where it was stopped amid its work.
+    /// Whether its folder is cleaned up at the end: not if it was stopped during its work.
     is_tidied_up: bool,
     toolbox: Option<Arc<Toolbox>>,
     dialogue: Option<Dialogue>,
     verdicts: Option<Box<Verdicts>>,
-    /// The request that is being asked.
+    /// The current request.
     asked: Option<Asked>,
     admission: Option<Arc<Admission>>,
     permits: [Option<Permit>; 2],
-    /// Why each of the two requests has failed.
+    /// Errors of the two copies of the request.
     errors: [Option<Box<ProviderError>>; 2],
-    /// The reply that is being followed, and what is to be recorded of it if it is new.
+    /// The current reply, and what to record of it if it is new.
     reply: Option<Reply>,
     turn: Option<(Turn, Arc<str>)>,
-    /// Results of tools that ran since the last request: JSON text.
+    /// Results of the tools executed since the last request: JSON text.
     tool_results: Option<Arc<str>>,
     tools: Vec<ToolCall>,
-    /// What a program made.
+    /// The result of a program.
     made: Option<Box<AttemptResult>>,
-    /// What a check has against the result.
+    /// Findings of a check.
     findings: Option<String>,
-    /// Why there is no place, or a check could not be made.
+    /// Why the folder could not be prepared, or a check could not be made.
     failure: Option<Box<Failure>>,
     main: Step,
     second: Step,
     is_parking: bool,
 }
 
-/// A request that is being asked.
+/// The current request.
 struct Asked {
     purpose: Purpose,
     request: Arc<Request>,
     model: Model,
     bytes: u64,
     digest: Digest,
-    /// The longest reply, where that is less than was wanted.
+    /// Longest reply in tokens, where that is less than was asked for.
     room: Option<u32>,
-    /// When it left.
+    /// When it was sent.
     sent_at: Option<Instant>,
 }
 
@@ -175,7 +175,8 @@ impl Performer {
                 }
             };
             tokio::select! {
-                // Steps first: those that are over at once register no wakers and no timer.
+                // Steps are polled first: if one completes at once, no waker or timer is
+                // registered.
                 biased;
                 event = next(&mut self.main) => self.happened(event),
                 event = next(&mut self.second) => self.happened(event),
@@ -236,7 +237,7 @@ impl Performer {
                         self.happened(Event::Permit(slot, answer.map_err(Box::new)));
                     }
                     Leave::Pending(pending) => {
-                        // While the first one is out, the attempt as a whole does not wait.
+                        // While the first copy is under way, the attempt as a whole is not waiting.
                         let shows = slot == Slot::First;
                         *self.step(slot) = step(async move {
                             Event::Permit(
@@ -280,7 +281,7 @@ impl Performer {
         }
     }
 
-    /// Tells what has come of an output.
+    /// Passes the outcome of an output on to the attempt.
     fn happened(&mut self, event: Event) {
         match event {
             Event::Opened(place) => {
@@ -333,7 +334,7 @@ impl Performer {
         }
     }
 
-    /// Prepares what the attempt works with, in its place.
+    /// Prepares the attempt's tools and conversation in its folder.
     fn open(&mut self, place: Place) -> Result<(), Failure> {
         let place = self.place.insert(Arc::new(place));
         let Attempt {
@@ -395,8 +396,8 @@ impl Performer {
             }
         };
         let (request, bytes) = (dialogue.request().clone(), dialogue.bytes());
-        // A request is named by what it asks, not by how long the reply may be:
-        // so a reply that had less room and was long enough is found again.
+        // The identity of a request does not include the longest reply, so that a complete reply to
+        // a shortened request is found again.
         let digest = request.digest();
         Ok(Asked {
             purpose,
@@ -429,7 +430,7 @@ impl Performer {
         }
     }
 
-    /// The result as far as there is one: JSON text.
+    /// The result, if there is one: JSON text.
     fn value(&self) -> Option<Arc<str>> {
         match &self.made {
             Some(made) => made.result.as_ref().ok().cloned(),
@@ -447,7 +448,7 @@ impl Performer {
         self.tell(Input::Reused(reading));
     }
 
-    /// What a reply is, which is followed from now on.
+    /// Classifies a reply, which becomes the current one.
     fn read(&mut self, reply: Reply) -> Reading {
         let purpose = self.asked.as_ref().map(|asked| (asked.purpose, asked.room));
         let reading = match (purpose, &mut self.dialogue, &mut self.verdicts) {
@@ -461,7 +462,7 @@ impl Performer {
         reading
     }
 
-    /// Lets the request be under way, or waits for the one that writes its prefix.
+    /// Admits the request, or waits for another one that writes its prefix.
     fn ask_prefix(&mut self, patient: bool) {
         let Some(Asked { request, model, .. }) = &self.asked else {
             return;
@@ -485,7 +486,7 @@ impl Performer {
         }
     }
 
-    /// The request as it is sent.
+    /// The request in the form in which it is sent.
     fn sending(&self) -> Option<Sending> {
         let Asked {
             purpose,
@@ -539,12 +540,13 @@ impl Performer {
         self.tell(Input::Replied { slot, reading });
     }
 
-    /// What is to be recorded of a reply.
+    /// The turn to record for a reply.
     fn turn_of(&self, reply: &Reply, begun: Option<Timestamp>) -> Option<(Turn, Arc<str>)> {
         let asked = self.asked.as_ref()?;
         let sent = self.attempt.line.state().sent().unwrap_or_default();
         let is_cut = asked.room.is_some() && reply.stop == divisi_core::attempt::Stop::MaxTokens;
-        // Half an answer is no answer to the whole question.
+        // A cut reply is recorded under the shortened request, so that a request with full room
+        // does not reuse it.
         let request = match is_cut {
             true => self.sending()?.request.digest(),
             false => asked.digest,
@@ -616,7 +618,7 @@ impl Performer {
     }
 
     fn say(&mut self, say: Say) {
-        // Nothing else holds the request any more, so that it is not copied.
+        // Dropped first: then the dialogue is the only owner of the request and need not copy it.
         let purpose = self.asked.take().map(|asked| asked.purpose);
         let Some(reply) = self.reply.take() else {
             return;
@@ -679,7 +681,7 @@ impl Performer {
         }
     }
 
-    /// The end of an attempt that is stopped amid whatever it does.
+    /// The result of an attempt that is stopped during its work.
     fn stopped(&mut self) -> AttemptResult {
         self.is_tidied_up = false;
         let unanswered = self.attempt.line.may_be_billed();
@@ -694,7 +696,7 @@ impl Performer {
         AttemptResult::of(self.value().ok_or_else(none))
     }
 
-    /// The end of an attempt whose result a check has something against.
+    /// The result of an attempt that a check has refused.
     fn refused(&mut self, end: End) -> AttemptResult {
         let verdicts = self.verdicts.as_deref();
         let findings = match (end, self.findings.take()) {
@@ -726,7 +728,7 @@ impl Performer {
         }
     }
 
-    /// The end of an attempt that came to no result.
+    /// The result of an attempt without a reply or answer.
     fn without_result(&mut self, end: End) -> AttemptResult {
         let assignment = &self.attempt.assignment;
         let max_tokens = self
@@ -826,7 +828,7 @@ impl Performer {
     }
 }
 
-/// Carries out an attempt with its program.
+/// Runs the program of an attempt.
 async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
     let assignment = attempt.assignment.clone();
     let (Some(executor), Some(place)) = (&assignment.executor, place) else {
@@ -876,8 +878,8 @@ async fn next(step: &mut Step) -> Event {
     }
 }
 
-/// Waits until `at`, or until the earlier moment for which the alarm is set: to set it
-/// later costs a lock that all timers share, to look once too often costs nothing.
+/// Waits until `at`, or until the earlier moment that the alarm is set to. Setting it later takes a
+/// lock shared by all timers, while waking once too often is cheap.
 async fn rings(mut alarm: Pin<&mut Sleep>, at: Option<Instant>) {
     if let Some(at) = at.filter(|at| *at < alarm.deadline() || alarm.is_elapsed()) {
         alarm.as_mut().reset(at);
@@ -892,7 +894,7 @@ fn place(slot: Slot) -> usize {
     }
 }
 
-/// An attempt that got no reply.
+/// The result of an attempt whose request failed.
 fn unanswered_by(error: ProviderError) -> AttemptResult {
     let (retry_after, should_retry) = (error.retry_after, error.should_retry);
     AttemptResult {
@@ -902,7 +904,7 @@ fn unanswered_by(error: ProviderError) -> AttemptResult {
     }
 }
 
-/// The beginning of a result that is no result, to be looked at: JSON text.
+/// The beginning of an unusable answer, for display: JSON text.
 fn beginning(text: &str) -> Content {
     let most = text.floor_char_boundary(Content::INLINE_BYTES_MAX / 2);
     Content::Inline(Value::from(&text[..most]).to_string().into())

@@ -1,13 +1,12 @@
-//! Tasks that a person answers.
+//! Tasks that are answered by a person.
 
 use super::{Context, Ending, Executor, ExecutorSpec};
 use crate::tools::Permissions;
 use async_trait::async_trait;
 use divisi_core::{Failure, FailureClass, Task};
 
-/// Carries out tasks by waiting for a person's answer: the prompt is the question. The
-/// answer is given with [`crate::Engine::answer`], while the process that asked may be
-/// long gone.
+/// Carries out tasks by waiting for a person's answer: the prompt is the question. The answer is
+/// given with [`crate::Engine::answer`], even after the asking process has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct PersonExecutor;
 

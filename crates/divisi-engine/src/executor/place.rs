@@ -1,4 +1,4 @@
-//! Where an attempt works, and what is left of it there.
+//! The folder in which an attempt works.
 
 use super::{Attempt, AttemptResult, Line};
 use crate::resolve::Assignment;
@@ -7,13 +7,13 @@ use divisi_core::event::Worktree;
 use divisi_core::{Failure, FailureClass, Isolation};
 use std::path::Path;
 
-/// Where an attempt works.
+/// The folder in which an attempt works.
 pub(super) struct Place {
     workspace: Workspace,
 }
 
 impl Place {
-    /// The place that the attempt's task asks for, where there is nothing to prepare.
+    /// The shared workspace, if the task needs no copy.
     pub(super) fn shared(attempt: &Attempt) -> Option<Self> {
         let Assignment {
             setup, isolation, ..
@@ -23,7 +23,7 @@ impl Place {
         })
     }
 
-    /// A worktree of its own.
+    /// A new worktree.
     pub(super) async fn worktree(attempt: &Attempt) -> Result<Self, Failure> {
         let setup = &attempt.assignment.setup;
         let (name, programs) = (attempt.id.to_string(), setup.permissions.run);
@@ -34,7 +34,7 @@ impl Place {
         })
     }
 
-    /// Whether there is nothing to tidy up.
+    /// Whether there is nothing to clean up.
     pub(super) fn is_shared(&self) -> bool {
         self.workspace.is_shared()
     }
@@ -44,8 +44,7 @@ impl Place {
         self.workspace.root()
     }
 
-    /// Tidies up. A worktree with work in it is kept: the run's log says so, and so
-    /// does the end of the attempt, which becomes of `result`.
+    /// Cleans up. A changed worktree is kept, which is logged and added to `result`.
     pub(super) async fn leave(self, line: &Line, result: AttemptResult) -> AttemptResult {
         let kept = match self.workspace.close().await {
             Ok(None) => return result,

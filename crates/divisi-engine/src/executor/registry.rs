@@ -6,29 +6,29 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The executors that tasks can name. Ours are there from the start: agents that ask
-/// models, shell commands, and people.
+/// The executors that tasks can name. The built-in ones are always there: agents that ask models,
+/// shell commands, and people.
 #[derive(Clone)]
 pub struct Executors(BTreeMap<Arc<str>, Registered>);
 
-/// One of them.
+/// A registered executor.
 #[derive(Clone)]
 pub(crate) struct Registered {
     pub(crate) spec: ExecutorSpec,
-    /// `None` for agents of ours, which the engine carries out itself.
+    /// `None` for built-in agents, which the engine runs itself.
     pub(crate) program: Option<Arc<dyn Executor>>,
 }
 
-/// An executor of this name is there already.
+/// The name is in use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is an executor `{0}` already")]
 pub struct NameTaken(pub Arc<str>);
 
 impl Executors {
-    /// Carries out tasks that name no executor: agents of ours.
+    /// The default executor: built-in agents.
     pub const USUAL: &'static str = "api";
 
-    /// With one more, under this name.
+    /// Adds an executor under this name.
     pub fn add(
         &mut self,
         name: impl Into<Arc<str>>,
@@ -49,12 +49,12 @@ impl Executors {
         Ok(())
     }
 
-    /// What the one of this name says of itself.
+    /// The spec of the executor with this name.
     pub fn spec(&self, name: &str) -> Option<&ExecutorSpec> {
         self.0.get(name).map(|known| &known.spec)
     }
 
-    /// Whether one of them may cost something by itself.
+    /// Whether any executor may have a cost of its own.
     pub fn cost_money(&self) -> bool {
         self.0
             .values()
@@ -85,7 +85,7 @@ impl Default for Executors {
                 program: None,
             },
         );
-        // Nothing is there that could have their names.
+        // Cannot fail: the names are not in use yet.
         let _ = all.add(Task::SHELL, ShellExecutor);
         let _ = all.add(PersonExecutor::NAME, PersonExecutor);
         all
@@ -94,7 +94,7 @@ impl Default for Executors {
 
 impl fmt::Debug for Executors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Commands may have keys among their arguments.
+        // Shows only names, because commands may have keys in their arguments.
         f.debug_set().entries(self.0.keys()).finish()
     }
 }

@@ -1,23 +1,23 @@
-//! What a program says of its cost and its result, in lines of JSON on its output.
+//! Reads cost and result from a program's output, as lines of JSON.
 
 use super::Context;
 use divisi_core::{PicoUsd, Usage};
 use serde_json::Value;
 use std::sync::{Mutex, PoisonError};
 
-/// Longest line that is read: a result with all that stands around it.
+/// Longest line read: a result with its surrounding fields.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
-/// Where lines of JSON on a program's output say what it has cost so far, and what its
-/// result is. Each is the name of a field, or several with dots between them: `usage.cost`.
+/// Fields of the JSON lines in a program's output that report its cost so far and its result. Each
+/// is the name of a field, or several with dots between them: `usage.cost`.
 ///
-/// Lines that are no JSON objects, or without these fields, mean nothing. Figures count
-/// from the start of the program, and of several the largest is the latest.
+/// Lines that are not JSON objects, or lack these fields, are ignored. Figures count from the start
+/// of the program; the largest one is taken as the latest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Reports {
-    /// Dollars, a number.
+    /// Dollars, as a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<String>,
     /// Tokens of all prompts.
@@ -26,12 +26,12 @@ pub struct Reports {
     /// Tokens of all replies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<String>,
-    /// The result; of several the last. Without it, it is all that is printed.
+    /// The result; the last one counts. Without it, the whole output is the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
 }
 
-/// Reads a program's output while it comes.
+/// Reads a program's output as it arrives.
 pub(super) struct Reader {
     reports: Reports,
     context: Context,
@@ -41,7 +41,7 @@ pub(super) struct Reader {
 #[derive(Default)]
 struct Read {
     line: Vec<u8>,
-    /// Whether the line is longer than any that is read.
+    /// Whether the current line exceeds the limit.
     is_skipped: bool,
     cost: PicoUsd,
     usage: Usage,
@@ -57,7 +57,7 @@ impl Reader {
         }
     }
 
-    /// Takes what has been printed.
+    /// Adds a chunk of output.
     pub(super) fn take(&self, mut chunk: &[u8]) {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
@@ -68,7 +68,7 @@ impl Reader {
         read.add(chunk);
     }
 
-    /// The result that was printed last.
+    /// The last result printed.
     pub(super) fn result(&self) -> Option<Value> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         self.end_line(&mut read);
@@ -116,16 +116,16 @@ impl Read {
     }
 }
 
-/// What stands at this path of an object.
+/// The value at this path of an object.
 fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.')
         .try_fold(object, |value, name| value.get(name))
 }
 
-/// An amount of dollars. What is negative, or none, means nothing.
+/// A dollar amount; negative values and other types are ignored.
 fn dollars(value: &Value) -> Option<PicoUsd> {
     let dollars = value.as_f64().filter(|dollars| *dollars >= 0.0)?;
-    // Saturates, as every amount does.
+    // Saturates, like every amount.
     Some(PicoUsd((dollars * PicoUsd::DOLLAR.0 as f64).round() as u64))
 }
 

@@ -1,7 +1,7 @@
-//! What of a reply is the answer: models on local servers write their thoughts
-//! before it, between marks.
+//! Extracts the answer of a reply: models on local servers write their thoughts before it, between
+//! tags.
 
-/// Marks around thoughts, in lower case.
+/// Tags around thoughts, in lower case.
 const MARKS: [(&str, &str); 8] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -13,11 +13,10 @@ const MARKS: [(&str, &str); 8] = [
     ("<|channel>thought", "<channel|>"),
 ];
 
-/// `said` without the thoughts that stand before the answer. Thoughts that do not
-/// end leave nothing.
+/// `said` without the thoughts before the answer. Unfinished thoughts leave an empty answer.
 ///
-/// Where the template of a model writes the opening mark, only the closing one
-/// comes. It counts where it stands on a line of its own: an answer may speak of it.
+/// If a model's template writes the opening tag, only the closing one is in the reply. It counts
+/// only on a line of its own, because an answer may mention it.
 pub(super) fn answer(said: &str) -> &str {
     let mut rest = said.trim();
     let mut has_thought = false;
@@ -54,7 +53,7 @@ fn starts_with(text: &str, mark: &str) -> bool {
 }
 
 fn find(text: &str, mark: &str) -> Option<usize> {
-    // Only ASCII changes its case here, so that places stay the same.
+    // ASCII only, so that byte offsets stay the same.
     text.to_ascii_lowercase().find(mark)
 }
 

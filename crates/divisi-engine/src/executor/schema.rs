@@ -1,38 +1,38 @@
-//! Structured results: found in what a model says, and held to their schema.
+//! Structured results: finds them in a model's answer and checks them against the schema.
 
 use super::said::answer;
 use divisi_core::{Failure, FailureClass};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-/// Most violations told to the model at once; the first few are what it needs.
+/// Most violations shown to the model at once; it needs the first few.
 const VIOLATIONS_MAX: usize = 8;
 
-/// Most places in an answer at which JSON is looked for, so that an answer full of
-/// brackets takes no time that grows with its square.
+/// Most places in an answer at which JSON is searched for. Without it, an answer full of brackets
+/// would take quadratic time.
 const PLACES_MAX: usize = 64;
 
-/// How much of a broken answer is shown around the place where it breaks.
+/// Bytes shown around the place at which JSON is broken.
 const SHOWN_BYTES: usize = 40;
 
-/// Longest schema in bytes. Vendors take less than a tenth.
+/// Longest schema in bytes. Vendors accept less than a tenth of it.
 const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 
-/// Patterns of a schema, and memory for each in its compiled form: together they
-/// say how long compiling can take.
+/// Most patterns of a schema, and memory for each compiled one: together they bound the time of
+/// compiling.
 const PATTERNS_MAX: usize = 200;
 const PATTERN_MEMORY_BYTES: usize = 1024 * 1024;
 
-/// Ways that are tried to fit a text to a pattern with look-around.
+/// Most backtracking steps for a pattern with look-around.
 const STEPS_MAX: usize = 100_000;
 
-/// Holds results to the full schema, of which vendors enforce a part only.
+/// Checks results against the full schema, of which vendors enforce only a part.
 pub(super) struct Checked {
     validator: Validator,
 }
 
 impl Checked {
-    /// Fails when `schema` is none.
+    /// Fails if `schema` is invalid.
     pub(super) fn new(schema: &Value) -> Result<Self, Failure> {
         let wrong = |why: String| {
             Failure::new(FailureClass::BadRequest, format!("the task's schema {why}"))
@@ -51,10 +51,11 @@ impl Checked {
         }
     }
 
-    /// The first value in `said` that fits, or what is wrong, in words for the model.
+    /// The first value in `said` that fits the schema, or the reason why none does, in words for
+    /// the model.
     ///
-    /// Where none fits, that is about the value that is most likely meant; where
-    /// that is no JSON, about the place at which it breaks.
+    /// The reason is about the most likely value; if that is not valid JSON, it names the place of
+    /// the error.
     pub(super) fn check(&self, said: &str) -> Result<Value, String> {
         let said = answer(said);
         let mut problem = None;
@@ -85,8 +86,7 @@ impl Checked {
     }
 }
 
-/// Whether a schema is small enough to be compiled: a flow may have taken it from
-/// the words of a model.
+/// Whether a schema is small enough to compile: a flow may have got it from a model.
 fn bounded(schema: &Value) -> Result<(), String> {
     let bytes = schema.to_string().len();
     if bytes > SCHEMA_BYTES_MAX {
@@ -117,13 +117,13 @@ fn patterns(schema: &Value) -> usize {
     }
 }
 
-/// The JSON values in a text, the likeliest first: all of it, what stands in code
-/// fences, then whatever is between brackets. An error is a value that breaks.
+/// The JSON values in a text, most likely first: the whole text, the contents of code fences, then
+/// text between brackets. An error is an incomplete or broken value.
 fn values(said: &str) -> Vec<Result<Value, String>> {
     let whole = said.trim();
     if let Ok(value) = serde_json::from_str(whole) {
         return match &value {
-            // JSON in a text of JSON.
+            // JSON within a JSON string.
             Value::String(text) => match serde_json::from_str(text) {
                 Ok(inner) => vec![Ok(value), Ok(inner)],
                 Err(_) => vec![Ok(value)],
@@ -152,7 +152,7 @@ fn parsed(json: &str) -> Result<Value, String> {
     })
 }
 
-/// What stands in code fences that hold JSON, or look like it.
+/// The contents of code fences marked or looking like JSON.
 fn fenced(said: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for block in said.split("```").skip(1).step_by(2).take(PLACES_MAX) {
@@ -174,8 +174,8 @@ fn fenced(said: &str) -> Vec<&str> {
     found
 }
 
-/// What stands between brackets that belong together. A value that is cut off ends
-/// the search: what is within it is no answer.
+/// The text between matching brackets. An incomplete value ends the search, because a value inside
+/// it is not the answer.
 fn bracketed(said: &str) -> Vec<Result<Value, String>> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -199,12 +199,12 @@ fn bracketed(said: &str) -> Vec<Result<Value, String>> {
             None => from = start + 1,
         }
     }
-    // Brackets of prose come before the answer more often than after it.
+    // Brackets in prose come before the answer more often than after it.
     found.sort_by_key(|value| !matches!(value, Ok(Value::Object(_))));
     found
 }
 
-/// Whether what begins with a bracket goes on like JSON does.
+/// Whether the text after a bracket continues like JSON.
 fn is_like_json(text: &str) -> bool {
     let next = text[1..].trim_start();
     match text.starts_with('{') {
@@ -213,7 +213,7 @@ fn is_like_json(text: &str) -> bool {
     }
 }
 
-/// The length of what the bracket at the start of `text` encloses, itself included.
+/// The length of the value that the bracket at the start of `text` encloses.
 fn balanced(text: &str) -> Option<usize> {
     let (mut depth, mut in_text, mut after_escape) = (0_usize, false, false);
     for (at, byte) in text.bytes().enumerate() {
@@ -282,7 +282,7 @@ mod tests {
             huge.starts_with("the task's schema is no JSON Schema: "),
             "{huge}"
         );
-        // Exponential for an engine that tries all ways: it is given up.
+        // Takes exponential time by backtracking, so the step limit ends it.
         let slow = Checked::new(&json!({"properties": {"a": {"pattern": "^(?=a)(a|a)*$"}}}));
         let slow = slow.unwrap_or_else(|failure| panic!("{failure}"));
         let said = json!({"a": format!("{}b", "a".repeat(64))}).to_string();

@@ -1,4 +1,4 @@
-//! One request on its way to a vendor and back.
+//! One request to a vendor.
 
 use super::{Line, Signal};
 use crate::governor::{Admission, Closed, Gate, Leave, Pending, Permit};
@@ -13,11 +13,11 @@ use divisi_providers::{Progress, ProviderError, Reply, Request};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
 
-/// What vendors add to a request of their own: marks of roles and turns, and
-/// the text that introduces tools and schemas, of some hundred tokens.
+/// Tokens that vendors add to a request: marks of roles and turns, and the text that introduces
+/// tools and schemas. These are some hundred.
 const VENDOR_TOKENS_MAX: u64 = 2_048;
 
-/// How long the requests of a run have taken, for all its attempts.
+/// Durations of a run's requests, shared by its attempts.
 #[derive(Debug, Default)]
 pub struct SharedDurations(Mutex<Durations>);
 
@@ -29,7 +29,7 @@ impl SharedDurations {
             .learn(model, took);
     }
 
-    /// How long a request to this model may take before it is sent again.
+    /// How long a request to this model may take before it is hedged.
     pub(super) fn patience(&self, model: &str) -> Option<Millis> {
         self.0
             .lock()
@@ -38,7 +38,7 @@ impl SharedDurations {
     }
 }
 
-/// A request that is paid for.
+/// A request whose cost is reserved.
 #[derive(Clone)]
 pub(super) struct Sending {
     pub(super) request: Arc<Request>,
@@ -46,7 +46,7 @@ pub(super) struct Sending {
     /// Bytes of all texts in the request.
     pub(super) bytes: u64,
     pub(super) admission: Arc<Admission>,
-    /// What learns how long it takes, where requests may be sent twice.
+    /// Records its duration, if requests may be hedged.
     pub(super) durations: Option<Arc<SharedDurations>>,
     pub(super) line: Line,
 }
@@ -70,7 +70,7 @@ impl From<Closed> for ProviderError {
 }
 
 impl Sending {
-    /// Asks for leave to send it.
+    /// Asks the gate for a permit.
     pub(super) fn ask(&self) -> Leave {
         let Self {
             request,
@@ -89,7 +89,7 @@ impl Sending {
         gate.ask(run, priority, estimate)
     }
 
-    /// Waits for leave to send it; `shows` whether that is shown.
+    /// Waits for a permit; `shows` says whether displays show the wait.
     pub(super) async fn permit(&self, pending: Pending, shows: bool) -> Result<Permit, Closed> {
         let waits = |outlook| {
             if shows {
@@ -105,7 +105,7 @@ impl Sending {
         self.model.governors.of(&self.model.id)
     }
 
-    /// Sends it with a permit, and waits for the reply; returns when that began, too.
+    /// Sends it with a permit; returns the reply, and when that began.
     pub(super) async fn exchange(
         self,
         mut permit: Permit,
@@ -126,7 +126,7 @@ impl Sending {
             Progress::Started(limits) => {
                 admission.begun();
                 permit.begun(&limits, model.provider.in_flight_max());
-                // Only the first beginning counts.
+                // Only the first call counts.
                 let _ = begun.set(line.now());
                 line.grows();
             }
@@ -136,8 +136,8 @@ impl Sending {
                 line.show(|attempt| Signal::Writing { attempt, tokens });
             }
         };
-        // Digests name the request as it was built, from recorded texts: so it is
-        // found again whatever keys are known by then.
+        // The digest is that of the request before redaction, so that it does not depend on the
+        // secrets known now.
         let known = redact::known();
         let reply = model
             .provider
@@ -160,16 +160,16 @@ impl Sending {
 
 /// A reply as JSON text.
 pub(super) fn json(reply: &Reply) -> Arc<str> {
-    /// What stands around the texts of a short reply.
+    /// Bytes of a short reply's JSON besides its texts.
     const FRAME_BYTES: usize = 512;
     let mut json = Vec::with_capacity(FRAME_BYTES);
-    // Made of texts, numbers and JSON: nothing that cannot be written, or is no text.
+    // Made of texts, numbers and JSON, so serialisation cannot fail.
     let _ = serde_json::to_writer(&mut json, reply);
     String::from_utf8(json).unwrap_or_default().into()
 }
 
-/// What a request may cost whose texts have so many bytes: no tokeniser makes
-/// more tokens than bytes. Nothing for a model that nobody sends a bill for.
+/// The bound of a request with this many bytes of text: no tokeniser gives more tokens than bytes.
+/// Zero for an unpriced model.
 pub(crate) fn bound(price: Option<&ModelPrice>, bytes: u64, reply_tokens_max: u32) -> TurnBound {
     price.map_or_else(TurnBound::default, |price| {
         TurnBound::of(

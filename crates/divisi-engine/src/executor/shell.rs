@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use divisi_core::{Failure, Task};
 use serde_json::json;
 
-/// Carries out `shell(command)`: any exit code is a result.
+/// Carries out `shell(command)`. Any exit code is a result.
 #[derive(Clone, Copy, Debug)]
 pub struct ShellExecutor;
 
@@ -23,13 +23,13 @@ impl Executor for ShellExecutor {
     }
 
     async fn run(&self, context: &Context) -> Ending {
-        // What it prints goes into the journal and into prompts: it gets no keys.
+        // Its output goes into the journal and into prompts, so it gets no keys.
         let run = Program::shell(&*context.task().prompt).without_secrets();
         match run_in(run, context).await {
             Ok(exit) => {
                 let code = match exit.status {
                     Status::Code(code) => code,
-                    // As shells count it.
+                    // The exit code that shells report for a signal.
                     Status::Signal(signal) => 128 + signal,
                 };
                 let (stdout, stderr) = (exit.stdout.text(), exit.stderr.text());

@@ -1,67 +1,67 @@
-//! What an executor says of itself.
+//! What an executor declares about itself.
 
 use divisi_core::PicoUsd;
 use std::sync::Arc;
 
-/// What an executor says of itself: all that is decided about its tasks before one of
-/// them starts follows from this.
+/// What an executor declares about itself. Everything decided about its tasks before they start
+/// follows from it.
 ///
-/// A new one costs nothing, asks no model, cannot go on with the work of an attempt that
-/// was lost, and may change files.
+/// By default an executor is free, asks no model, cannot continue the work of a lost attempt, and
+/// may change files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExecutorSpec {
-    /// Whatever its results depend on besides the task: a command with its arguments, a
-    /// version. Part of the key of every task, beside its name.
+    /// What its results depend on besides the task: a command with its arguments, a version. Part
+    /// of every task's key, together with the executor's name.
     pub identity: Arc<str>,
-    /// What a task's words for models mean to it.
+    /// The meaning of a task's model words.
     pub models: ModelUse,
-    /// What is known of its cost.
+    /// What is known about its cost.
     pub cost: Cost,
-    /// Whether an attempt can go on where one was lost or suspended, by a handle that
-    /// that one has left ([`Context::handle`](super::Context::handle)).
+    /// Whether an attempt can continue a lost or suspended one by the handle that it left
+    /// ([`Context::handle`](super::Context::handle)).
     pub resumes: bool,
-    /// Whether it may stop to ask whether it may do something
-    /// ([`Ending::asks`](super::Ending::asks)). The task then waits for a person.
+    /// Whether it may suspend to ask for a permission ([`Ending::asks`](super::Ending::asks)). The
+    /// task then waits for a person.
     pub asks_permission: bool,
     /// Whether it may change files without a permission of the run.
     pub writes: bool,
-    /// Whether it takes memory and processors of this machine, and so one of the slots that
-    /// programs have (`limits.programs_max`).
+    /// Whether it uses memory and processors of this machine, and so takes a program slot
+    /// (`limits.programs_max`).
     pub runs_here: bool,
 }
 
-/// What a task's words for models mean to an executor. Where they mean anything they are
-/// part of the key, and a task climbs them as its ladder.
+/// The meaning of a task's model words to an executor. If they have one, they are part of the key,
+/// and the task climbs them as its ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelUse {
-    /// They are models of the run's providers, which it asks.
+    /// They are models of the run's providers, which the executor asks.
     Asks,
-    /// It passes them on, and only it knows what they mean.
+    /// It passes them on; only it knows their meaning.
     Names,
-    /// Nothing.
+    /// They are ignored.
     None,
 }
 
-/// What is known of the cost of an executor, which says what is set aside for an attempt.
+/// What is known about the cost of an executor, which decides the reservation of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cost {
-    /// It says which tokens it has used, and what they cost is known from the prices here.
+    /// It reports tokens; their cost follows from divisi's prices.
     Metered,
-    /// It says what it has cost. All of the task's own budget is set aside for an attempt;
-    /// without one it does not start where there is a cap.
+    /// It reports its cost. An attempt reserves all of the task's own budget; without one it does
+    /// not start if a cap applies.
     Reported,
-    /// It costs nothing.
+    /// It is free.
     Free,
-    /// No more than this in one attempt, which is set aside for each. One that does not say
-    /// what it has cost is booked as this much, of which no bill is known.
+    /// At most this per attempt, which is reserved for each. An attempt that reports no cost is
+    /// booked at this amount, as unconfirmed.
     UpTo(PicoUsd),
 }
 
 impl ExecutorSpec {
-    /// An executor whose results depend on this besides the task.
+    /// A spec with this identity and defaults otherwise.
     pub fn new(identity: impl Into<Arc<str>>) -> Self {
         Self {
             identity: identity.into(),
@@ -74,37 +74,37 @@ impl ExecutorSpec {
         }
     }
 
-    /// The same with this use of words for models.
+    /// Sets the meaning of model words.
     pub fn models(mut self, models: ModelUse) -> Self {
         self.models = models;
         self
     }
 
-    /// The same at this cost.
+    /// Sets the cost.
     pub fn cost(mut self, cost: Cost) -> Self {
         self.cost = cost;
         self
     }
 
-    /// The same where an attempt can go on with the work of one that was lost or suspended.
+    /// Declares that an attempt can continue a lost or suspended one.
     pub fn resumes(mut self) -> Self {
         self.resumes = true;
         self
     }
 
-    /// The same where it may ask whether it may do something.
+    /// Declares that it may ask for a permission.
     pub fn asks_permission(mut self) -> Self {
         self.asks_permission = true;
         self
     }
 
-    /// The same where it only waits for what happens elsewhere.
+    /// Declares that its work is done elsewhere.
     pub fn runs_elsewhere(mut self) -> Self {
         self.runs_here = false;
         self
     }
 
-    /// The same where it changes no files, or only with a permission of the run.
+    /// Declares that it changes no files, or only with a permission of the run.
     pub fn writes_nothing(mut self) -> Self {
         self.writes = false;
         self

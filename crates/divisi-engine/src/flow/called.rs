@@ -1,12 +1,12 @@
-//! Which other files a flow calls, as far as its text says.
+//! Finds the files of other flows that a flow calls, as far as its text shows them.
 
 use super::library::ENDINGS;
 use crate::tools::Protected;
 use std::path::{Path, PathBuf};
 
-/// Keeps agents from writing to a flow and to the flows that it calls by their
-/// files: they are loaded when they are called, which may be after an agent had its
-/// turn. A name that the text does not hold is protected once it is loaded.
+/// Prevents agents from writing to a flow and to the flows it calls by file name, which are loaded
+/// when they are called, possibly after an agent's work. A computed name is protected once it is
+/// loaded.
 pub(crate) fn protect(protected: &Protected, path: Option<&str>, source: &str, workspace: &Path) {
     path.iter().for_each(|path| protected.add(path));
     called(source, workspace)
@@ -14,7 +14,7 @@ pub(crate) fn protect(protected: &Protected, path: Option<&str>, source: &str, w
         .for_each(|path| protected.add(path));
 }
 
-/// The scripts that exist of those that stand between quotes.
+/// The quoted texts that are paths of existing scripts.
 fn called(source: &str, workspace: &Path) -> Vec<PathBuf> {
     let is_script = |text: &&str| {
         ENDINGS

@@ -5,26 +5,26 @@ use divisi_script::{Script, ScriptRef};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Folders, below a project's, in which flows are saved; nearer ones first.
+/// Folders of saved flows in a project, in order of precedence.
 const FOLDERS: [&str; 3] = ["flows", ".divisi/flows", ".claude/workflows"];
 
-/// The same below a home.
+/// The same in the home folder.
 const HOME_FOLDERS: [&str; 2] = [".divisi/flows", ".claude/workflows"];
 
-/// Longest flow or plan; far more than the engine of scripts compiles.
+/// Longest flow or plan; far more than the script engine compiles.
 const FLOW_BYTES_MAX: u64 = 64 << 20;
 
-/// Files of one folder that are looked at for a name.
+/// Most files of a folder that are searched for a name.
 const FILES_MAX: usize = 2_000;
 
-/// Bytes of one folder's files that are read to find the one whose `meta` has a
-/// name: some thousand flows of the usual length.
+/// Most bytes of a folder's files that are read to find a name in their `meta`: some thousand flows
+/// of usual length.
 const SEARCHED_BYTES_MAX: u64 = 16 << 20;
 
-/// Endings of a flow's file.
+/// File extensions of flows.
 pub(super) const ENDINGS: [&str; 2] = ["js", "mjs"];
 
-/// Finds flows by name or path, from one folder upwards.
+/// Finds flows by name or path, in one folder and those above it.
 #[derive(Clone, Debug)]
 pub struct Library {
     root: PathBuf,
@@ -33,19 +33,19 @@ pub struct Library {
 /// A flow's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowFile {
-    /// Where it is.
+    /// Its path.
     pub path: String,
     /// Its text.
     pub source: String,
 }
 
 impl Library {
-    /// The flows that can be seen from `root`.
+    /// The flows visible from `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Loads what a script refers to. The error is a lower-case phrase.
+    /// Loads the flow that a script refers to. The error is a lower-case phrase.
     pub fn load(&self, reference: &ScriptRef) -> Result<FlowFile, String> {
         match reference {
             ScriptRef::Path(path) => file(&self.root.join(path), divisi_files::read),
@@ -53,12 +53,12 @@ impl Library {
         }
     }
 
-    /// Finds a flow by a path that a person has typed, or else by the name it is saved under.
+    /// Finds a flow by a typed path, or else by its saved name.
     pub fn find(&self, name: &str) -> Result<FlowFile, String> {
         self.named(name, divisi_files::read_typed)
     }
 
-    /// The flow in the file at `path`, which an earlier run was started from.
+    /// Reads the flow at `path`, from which an earlier run was started.
     pub fn reread(path: &str) -> Result<FlowFile, String> {
         file(Path::new(path), divisi_files::read)
     }
@@ -80,7 +80,7 @@ impl Library {
         ))
     }
 
-    /// The names under which flows are saved, by their files; for advice.
+    /// The file names of saved flows, for advice.
     pub fn names(&self) -> BTreeSet<String> {
         let files = self
             .searched()
@@ -91,8 +91,8 @@ impl Library {
             .collect()
     }
 
-    /// All folders, nearest first: from the root upwards to the repository's
-    /// top, then the home folder's.
+    /// All folders in order of precedence: from the root up to the top of the repository, then the
+    /// home folder's.
     pub fn folders(&self) -> Vec<PathBuf> {
         self.searched()
             .into_iter()
@@ -117,18 +117,18 @@ impl Library {
     }
 }
 
-/// Reads a file of so many bytes at the most.
+/// Reads a file of limited length.
 type Read = fn(&Path, u64) -> Result<Vec<u8>, Refusal>;
 
-/// A folder in which flows are saved.
+/// A folder of saved flows.
 struct Folder {
     path: PathBuf,
-    /// What no link of it may lead out of: the repository. A home's may lead anywhere.
+    /// The repository, which its links may not leave. Links in the home folder may lead anywhere.
     within: Option<PathBuf>,
 }
 
 impl Folder {
-    /// The file of that name, or else the one whose `meta` says that name.
+    /// The file of that name, or else the one whose `meta` has that name.
     fn find(&self, name: &str) -> Option<Result<FlowFile, String>> {
         let by_file = ENDINGS
             .iter()
@@ -141,7 +141,7 @@ impl Folder {
         }
         let mut left = SEARCHED_BYTES_MAX;
         self.files().into_iter().find_map(|path| {
-            // What cannot be read has no name to be found by.
+            // An unreadable file has no `meta` to search.
             let file = self.read(&path, left).ok()?;
             left = left.saturating_sub(file.source.len() as u64);
             let script = Script::parse(&file.path, &file.source).ok()?;
@@ -149,7 +149,7 @@ impl Folder {
         })
     }
 
-    /// The files of flows in it, by their names.
+    /// The files of flows in it, by name.
     fn files(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(&self.path)
             .into_iter()
@@ -182,7 +182,7 @@ fn looks_like_path(name: &str) -> bool {
             .any(|ending| name.ends_with(&format!(".{ending}")))
 }
 
-/// The text at `path` as `read` reads it.
+/// Reads the file at `path` with `read`.
 fn file(
     path: &Path,
     read: impl Fn(&Path, u64) -> Result<Vec<u8>, Refusal>,
@@ -266,7 +266,7 @@ mod tests {
         insta::assert_snapshot!(said("latin"), @"cannot read /flows/latin.js: it is not UTF-8: byte 0xe9 in line 1");
         assert_eq!(said("near"), AUDIT);
         assert_eq!(said("marked"), "return 1\n");
-        // Those that cannot be read do not keep others from being found by their meta.
+        // Unreadable files do not prevent others from being found by their meta.
         assert_eq!(said("check-all"), AUDIT);
     }
 }

@@ -1,7 +1,7 @@
-//! What feeds a run with tasks.
+//! Flows, which feed a run with tasks.
 //!
-//! A run does not know what feeds it. Here are the two that do: a script on a
-//! thread of its own, and a Rust program. Both are clients of one door.
+//! A run does not depend on the kind of its flow. There are two: a script on a thread of its own,
+//! and a Rust program. Both send the same messages to the driver.
 
 #[cfg(feature = "script")]
 mod called;
@@ -27,9 +27,9 @@ use std::sync::Arc;
 /// A flow that can be started: a script with its arguments.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// Its name, for people.
+    /// Its name, for display.
     pub name: Arc<str>,
-    /// Where it was read from; `None` for one that is part of divisi.
+    /// The file it was read from; `None` for a built-in flow.
     pub path: Option<Arc<str>>,
     /// Its text.
     pub source: Arc<str>,
@@ -38,7 +38,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// A script that stands in no file. `name` is what errors call it.
+    /// A script without a file. `name` is used in errors.
     pub fn script(name: impl Into<Arc<str>>, source: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
@@ -48,16 +48,16 @@ impl Flow {
         }
     }
 
-    /// The same with these arguments.
+    /// Sets the arguments.
     pub fn args(mut self, args: Value) -> Self {
         self.args = Some(args);
         self
     }
 
-    /// The same without secrets in its arguments, and whether there was one.
+    /// Redacts the arguments, and returns whether they contained a secret.
     ///
-    /// The journal keeps arguments like that, and a resume has no others: so the
-    /// script is given none but these from the beginning.
+    /// The journal has the redacted arguments, so a resume has no others: therefore the script gets
+    /// them from the beginning.
     pub(crate) fn with_args_redacted(mut self) -> (Self, bool) {
         let is_cut = self
             .args
@@ -74,7 +74,7 @@ impl Flow {
     }
 }
 
-/// The texts of a task in which results may stand.
+/// The texts of a task that may contain results.
 pub(crate) fn texts_of(task: &Task) -> impl Iterator<Item = &str> {
     [&*task.prompt].into_iter().chain(task.context.as_deref())
 }

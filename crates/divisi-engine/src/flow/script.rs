@@ -1,9 +1,8 @@
 //! Runs a flow's script on a thread of its own.
 //!
-//! JavaScript runs to its next wait; then all its calls go to the driver, and
-//! the thread says that it is quiet. Answers are given one at a time, in the
-//! order in which they come: the script's own order of execution is part of
-//! what a replay must repeat.
+//! JavaScript runs until it waits; then the thread sends all its calls to the driver, and reports
+//! that it is quiet. Answers are given one at a time in the order of their arrival, because a
+//! replay must repeat the script's order of execution.
 
 use super::Library;
 use super::texts_of;
@@ -25,14 +24,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Stack of the thread: the script's own limit is a quarter of it.
+/// Stack of the thread, of which the script's own limit is a quarter.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
 
-/// The error that a script ended with, for a display with its source.
+/// Receives the error of a failed script, for display with its source.
 pub(crate) type ScriptEnd = oneshot::Receiver<ScriptError>;
 
-/// Computes something with `script` on a thread that has the stack for it. A thread
-/// that does not come back, as the pulse of `options` tells, is left behind.
+/// Computes something with `script` on a thread with enough stack. A thread that does not return,
+/// as the pulse of `options` shows, is abandoned.
 pub(crate) fn on_stack<T: Send + 'static>(
     script: &Script,
     options: &HostOptions,
@@ -43,7 +42,7 @@ pub(crate) fn on_stack<T: Send + 'static>(
     let watched = watchdog.clone();
     let thread = on_thread(move || {
         watched.watch_this_thread();
-        // Where it was left behind, the result is of no use.
+        // Fails if the caller has abandoned the thread, and then the result is not needed.
         let _ = sender.send(compute());
     });
     let thread = thread.map_err(StartError::Thread)?;
@@ -54,7 +53,7 @@ pub(crate) fn on_stack<T: Send + 'static>(
                 return Err(Box::new(ScriptError::stuck(script, options.limits.busy_max)).into());
             }
             Err(RecvTimeoutError::Timeout) => {}
-            // What went wrong there goes wrong here.
+            // A panic of the thread is passed on.
             Err(RecvTimeoutError::Disconnected) => match thread.join() {
                 Err(panic) => std::panic::resume_unwind(panic),
                 Ok(()) => return Err(StartError::Thread(std::io::ErrorKind::BrokenPipe.into())),
@@ -70,7 +69,7 @@ fn on_thread(work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle
         .spawn(work)
 }
 
-/// Starts `script`. Its calls go to `inbox`, its answers come over `answers`.
+/// Starts `script`. Its calls are sent to `inbox`; its answers come from `answers`.
 pub(crate) fn start(
     script: Script,
     args: Option<Value>,
@@ -110,8 +109,8 @@ pub(crate) fn start(
     Ok(end)
 }
 
-/// Ends the flow of a script that computes and cannot be stopped; its thread stays
-/// at it until the process ends. `over` closes when the thread is done.
+/// Ends the flow of a script that computes and cannot be stopped; its thread runs until the process
+/// ends. `over` closes when the thread is done.
 async fn leave_behind_if_stuck(
     watchdog: Watchdog,
     mut over: oneshot::Receiver<()>,
@@ -125,16 +124,16 @@ async fn leave_behind_if_stuck(
     }
 }
 
-/// Where the end of a flow is told.
+/// Reports the end of a flow.
 #[derive(Clone)]
 struct End {
     inbox: mpsc::UnboundedSender<Message>,
-    /// Whoever started the run may want the source, once.
+    /// Gets the error with its source, once, for display.
     failed: Arc<Mutex<Option<oneshot::Sender<ScriptError>>>>,
 }
 
 impl End {
-    /// The driver takes the first end that it is told.
+    /// Reports the end. The driver ignores all but the first one.
     fn tell(&self, result: Result<Arc<str>, ScriptError>) {
         let failed = self
             .failed
@@ -143,11 +142,11 @@ impl End {
             .take();
         let result = result.map_err(|error| {
             let failure = Failure::new(FailureClass::Flow, error.to_string());
-            // It may have no use for it, or have been told of an earlier one.
+            // Fails if the receiver is gone or has got an earlier error.
             let _ = failed.map(|failed| failed.send(error));
             failure
         });
-        // A driver that is gone needs to hear nothing.
+        // Fails only if the driver has ended.
         let _ = self.inbox.send(Message::Flow(FlowNews::Ended(result)));
     }
 }
@@ -156,13 +155,13 @@ struct Feed {
     resolver: Arc<Resolver>,
     inbox: mpsc::UnboundedSender<Message>,
     library: Library,
-    /// The name of the flow's own script.
+    /// The file name of the flow's own script.
     own: Arc<str>,
-    /// Tools whose lack has been told.
+    /// Missing tools that have been logged.
     warned: RefCell<BTreeSet<String>>,
-    /// The results that the script has been given.
+    /// The results given to the script.
     reads: RefCell<Reads>,
-    /// Groups that have begun since it last asked for a task.
+    /// Groups that have begun since its last task.
     begun: RefCell<Vec<GroupBegan>>,
 }
 
@@ -183,12 +182,12 @@ impl Feed {
             }
             self.tell(FlowNews::Quiet { answered });
             let Some((call, report)) = answers.blocking_recv() else {
-                // The run has parked or was dropped; nobody needs the result.
+                // The run has parked or was dropped, so the result is not needed.
                 return Ok("null".into());
             };
             answered += 1;
             self.answer(&mut host, call, report, answered)?;
-            // Whatever else has come meanwhile needs no word in between.
+            // Answers that arrived meanwhile are given before the next report of being quiet.
             while let Ok((call, report)) = answers.try_recv() {
                 answered += 1;
                 self.answer(&mut host, call, report, answered)?;
@@ -196,7 +195,7 @@ impl Feed {
         }
     }
 
-    /// Gives an answer to the script, which is the `answered`th.
+    /// Gives an answer to the script, the one with number `answered`.
     fn answer(
         &self,
         host: &mut Host,
@@ -211,7 +210,7 @@ impl Feed {
         self.make(host, calls, answered)
     }
 
-    /// Makes the script's calls after so many answers. Other scripts are loaded on the spot.
+    /// Sends the script's calls after this number of answers. Other scripts are loaded at once.
     fn make(
         &self,
         host: &mut Host,
@@ -220,7 +219,7 @@ impl Feed {
     ) -> Result<(), ScriptError> {
         longest_chains_first(&mut calls);
         let mut calls = VecDeque::from(calls);
-        // The answer has completed it, and what waited for it goes on.
+        // This answer has completed the group, and what waited for the group continues.
         let mut ended = None;
         while let Some(call) = calls.pop_front() {
             match call {
@@ -349,13 +348,13 @@ impl Feed {
     }
 
     fn send(&self, message: Message) {
-        // A driver that is gone needs to hear nothing; the script will soon see it.
+        // Fails only if the driver has ended, which the script notices by its closed answers.
         let _ = self.inbox.send(message);
     }
 }
 
-/// Puts tasks that are asked for together in the order in which they should
-/// start: the first to be handed over may start before the last is known.
+/// Sorts tasks requested together by their priority: the first ones may start before the last are
+/// submitted.
 fn longest_chains_first(calls: &mut [Call]) {
     let priority = |call: &Call| match call {
         Call::Task { priority, .. } => Some(Reverse(*priority)),

@@ -1,28 +1,28 @@
-//! Notices scripts that compute without end where their engine cannot stop them.
+//! Detects scripts that compute without end where the script engine cannot stop them.
 
 use divisi_script::Pulse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-/// How often it looks.
+/// Interval between two checks.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// How much longer than it may a script has to have computed: in that time, the
-/// engine itself would have stopped whatever it can stop.
+/// Extra computing time after the script's limit: within it the engine has stopped everything that
+/// it can stop.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// Watches one thread on which scripts compute. Linux only: elsewhere nothing tells
-/// how long another thread has computed, and it sees nothing.
+/// Watches one thread on which scripts compute. Linux only: other systems do not give the computing
+/// time of another thread, so it detects nothing there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watchdog {
     pulse: Pulse,
-    /// The system's number of the thread; zero before it has begun.
+    /// The system's id of the thread; zero before it has begun.
     thread: Arc<AtomicI32>,
 }
 
 impl Watchdog {
-    /// One that feels this pulse.
+    /// A watchdog for this pulse.
     pub(super) fn new(pulse: Pulse) -> Self {
         Self {
             pulse,
@@ -30,7 +30,7 @@ impl Watchdog {
         }
     }
 
-    /// This is the thread.
+    /// Sets the current thread as the watched one.
     pub(super) fn watch_this_thread(&self) {
         #[cfg(target_os = "linux")]
         self.thread.store(
@@ -47,11 +47,12 @@ impl Watchdog {
     }
 }
 
-/// How long a thread of this process has computed.
+/// Computing time of a thread of this process.
 #[cfg(target_os = "linux")]
 fn computed(thread: i32) -> Option<Duration> {
     let line = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
-    // The name before the last parenthesis may hold anything. By themselves and in the system.
+    // The thread's name may contain parentheses, so the fields are counted from the last one. These
+    // two are the user and the system time.
     let ticks = line.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
     let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
     Some(Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second()).ok()?)

@@ -1,5 +1,4 @@
-//! The gate through which the requests of one model family leave: the core's
-//! queue, with a clock and somebody who waits.
+//! The gate for requests to one model family: the core's queue, with a clock and async waiting.
 
 mod doorkeeper;
 mod steps;
@@ -21,10 +20,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
-/// How often a request that waits says so, so that nobody takes it for stuck.
+/// How often a waiting request gives a sign of life, so that it does not count as stalled.
 pub(super) const SIGN_EVERY: Duration = Duration::from_secs(1);
 
-/// Tells the runs of a process apart, so that they take turns.
+/// Identifies a run within the process, so that runs take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RunNumber(u64);
 
@@ -36,58 +35,57 @@ impl RunNumber {
     }
 }
 
-/// The gate through which the requests of one model family leave.
+/// The gate for requests to one model family.
 pub(crate) struct Gate {
     state: Mutex<State>,
-    /// Takes the steps in which other processes have a say, if any have.
+    /// The thread for steps that involve other processes, if limits are shared.
     shared: Option<Steps>,
-    /// As the governor last heard it.
+    /// The limit on requests under way that the governor was last given.
     in_flight_max: AtomicU32,
     clock: Clock,
-    /// Whether somebody watches the clock for those who wait.
+    /// Whether a timer task runs for the waiting requests.
     has_doorkeeper: AtomicBool,
-    /// Wakes them when there is another moment to wait for.
+    /// Notifies the timer task when its moment has changed.
     changed: Notify,
 }
 
-/// A governor's time: it must not jump as wall clocks do.
+/// A governor's clock, which must not jump as wall clocks do.
 enum Clock {
-    /// It begins with the gate.
+    /// Starts with the gate.
     Own(Instant),
-    /// All processes of the machine have the same.
+    /// The same for all processes of the machine.
     Machine,
 }
 
 struct State {
     queue: Queue<RunNumber, Answer>,
-    /// Steps that have been sent to `shared` and are not taken yet. While there are any,
-    /// all others are sent after them, so that the order of calls is kept.
+    /// Steps that were sent to `shared` and are not done yet. While there are any, all further
+    /// steps are sent after them, which keeps the order of calls.
     steps_ahead: usize,
-    /// When the next one may leave, if that only takes time.
+    /// When the next request may be sent, if that depends on time only.
     wake_at: Option<Timestamp>,
-    /// What closed it.
+    /// The failure that closed the gate.
     closed_by: Option<Failure>,
 }
 
-/// By which somebody who waits is answered.
+/// The channel to a waiting request.
 type Answer = oneshot::Sender<Result<Permit, Closed>>;
 
-/// A place in the line, given up when it is dropped.
+/// A place in the queue, left when dropped.
 struct Waiting {
     gate: Arc<Gate>,
     place: Place<RunNumber>,
 }
 
-/// What a request gets when it asks to leave.
+/// The answer to a request for a permit.
 pub(crate) enum Leave {
-    /// It may, or nothing leaves any more.
+    /// A permit, or a refusal.
     Answered(Result<Permit, Closed>),
-    /// It has to wait: see [`Gate::wait`].
+    /// It must wait: see [`Gate::wait`].
     Pending(Pending),
 }
 
-/// A request that waits for leave. It waits no longer once it is dropped, and takes no
-/// other request's turn.
+/// A request that waits for a permit. Dropping it leaves the queue.
 pub(crate) struct Pending(Changed<Asked>);
 
 enum Asked {
@@ -95,27 +93,27 @@ enum Asked {
     Waits(Waiting, oneshot::Receiver<Result<Permit, Closed>>),
 }
 
-/// Nothing leaves any more, for the reason that the first request was given.
+/// The gate is closed, for the reason given to the first refused request.
 #[derive(Debug)]
 pub(crate) struct Closed {
     pub(crate) failure: Failure,
-    /// How long, if that is known.
+    /// Time until it reopens, if known.
     pub(crate) reopens_in: Option<Millis>,
 }
 
-/// Why a request waits, and until when that is sure to be so.
+/// Why a request waits, and for how long at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outlook {
-    /// The limits let the next one leave in so long.
+    /// The limits allow the next request after this time.
     Limited(Millis),
-    /// As many are under way as may be.
+    /// Too many requests are under way.
     Full,
-    /// The same, where that is fewer than usual because the vendor has refused some.
+    /// The same, while fewer than usual may be under way because of overload.
     Strained,
 }
 
 impl Gate {
-    /// A gate that keeps to limits; in step with all who use the file at `shared`.
+    /// A gate with these limits, shared with all processes that use the file at `shared`.
     pub(super) fn new(settings: &RateSettings, shared: Option<PathBuf>) -> Arc<Self> {
         let clock = match shared {
             Some(_) => Clock::Machine,
@@ -136,13 +134,13 @@ impl Gate {
             has_doorkeeper: AtomicBool::new(false),
             changed: Notify::new(),
         });
-        // What others have found out holds from the first request on.
+        // Adopts the shared state, so that it applies to the first request.
         gate.change(true, |_, _| ());
         gate
     }
 
-    /// Asks for leave to send a request, for a task for which a chain of `priority`
-    /// others waits.
+    /// Asks for a permit for a request; `priority` is the length of the longest chain of tasks that
+    /// wait for its task.
     pub(crate) fn ask(
         self: &Arc<Self>,
         run: RunNumber,
@@ -157,7 +155,7 @@ impl Gate {
         }
     }
 
-    /// Waits for leave. Meanwhile `waits` is called: at once, and then every second.
+    /// Waits for a permit. Meanwhile `waits` is called at once and then every second.
     pub(crate) async fn wait(
         self: &Arc<Self>,
         Pending(asked): Pending,
@@ -175,12 +173,12 @@ impl Gate {
             }
         };
         drop(waiting);
-        // The state answers everybody that it lets go of.
+        // Cannot happen: every entry of the queue is answered when it is removed.
         answer.unwrap_or_else(|_| Err(Closed::gone()))
     }
 
-    /// Asks for leave, and waits for it. Meanwhile `waits` is called: at once, and then
-    /// every second.
+    /// Asks for a permit and waits for it. Meanwhile `waits` is called at once and then every
+    /// second.
     pub(crate) async fn enter(
         self: &Arc<Self>,
         run: RunNumber,
@@ -194,7 +192,7 @@ impl Gate {
         }
     }
 
-    /// Decides whether a request may leave, and queues it if not.
+    /// Decides whether a request may be sent, and queues it if not.
     fn decide(
         self: &Arc<Self>,
         state: &mut State,
@@ -215,7 +213,7 @@ impl Gate {
         let (answer, answered) = oneshot::channel();
         let place = state.queue.enter(run, priority, estimate, answer);
         match asked.is_none() && state.queue.is_next(place) {
-            // It wants less than those whom it has overtaken.
+            // It is now first by priority, and may be smaller than the requests behind it.
             true => self.let_through(state),
             false => self.keep_watch(state),
         }
@@ -228,7 +226,7 @@ impl Gate {
         )
     }
 
-    /// Lets no more than `most` requests be under way at once.
+    /// Limits the requests under way to `most`.
     pub(crate) fn limit_in_flight(self: &Arc<Self>, most: u32) {
         if self.in_flight_max.swap(most, Ordering::Relaxed) != most {
             self.change(false, move |gate, state| {
@@ -238,7 +236,7 @@ impl Gate {
         }
     }
 
-    /// Lets requests leave again, one at first.
+    /// Opens the gate again, for one test request at first.
     pub(super) fn reopen(self: &Arc<Self>) {
         self.change(true, |gate, state| {
             state.queue.governor_mut().reopen();
@@ -246,7 +244,7 @@ impl Gate {
         });
     }
 
-    /// The same where nothing leaves, for good or for long.
+    /// The same, only if the gate is closed or blocked for long.
     pub(super) fn reopen_if_shut(self: &Arc<Self>) {
         self.change(true, |gate, state| {
             if state.queue.governor().is_shut(gate.now()) {
@@ -256,8 +254,7 @@ impl Gate {
         });
     }
 
-    /// Learns that the reply to a request has begun, and the vendor's limits with it:
-    /// it was not refused.
+    /// The reply to a request has begun, so it was not refused. `limits` are those in its headers.
     pub(super) fn begun(self: &Arc<Self>, id: PermitId, limits: &RateLimits) {
         if self.lock().queue.governor().awaits_begun() {
             let limits = *limits;
@@ -268,8 +265,7 @@ impl Gate {
         }
     }
 
-    /// Learns how a request ended. `failure` is kept for those who come when
-    /// it has closed the gate.
+    /// Applies the end of a request. If it closes the gate, `failure` is kept for later requests.
     pub(super) fn done(
         self: &Arc<Self>,
         id: PermitId,
@@ -293,7 +289,7 @@ impl Gate {
         })
     }
 
-    /// Takes back a permit that was not used: nothing was sent.
+    /// Returns a permit whose request was not sent.
     pub(super) fn withdraw(self: &Arc<Self>, id: PermitId) {
         self.change(false, move |gate, state| {
             state.queue.withdraw(gate.now(), id);
@@ -301,8 +297,8 @@ impl Gate {
         });
     }
 
-    /// Changes the state: on the thread of `shared`, after all changes before it, where
-    /// there is anything to share (limits are known, or this is news); otherwise at once.
+    /// Changes the state. If there is anything to share (limits are known, or `is_news`), this
+    /// happens on the thread of `shared` after all earlier steps; otherwise at once.
     ///
     /// The change is made even if the result is dropped.
     fn change<T: Send + 'static>(
@@ -325,7 +321,7 @@ impl Gate {
         changed
     }
 
-    /// Answers all whose turn has come.
+    /// Answers every request that may be sent now.
     fn let_through(self: &Arc<Self>, state: &mut State) {
         let now = self.now();
         let State {
@@ -339,7 +335,7 @@ impl Gate {
                 Ok(id) => Ok(Permit::new(self.clone(), id)),
                 Err(until) => Err(Closed::new(closed_by.as_ref(), now, until)),
             };
-            // What has gone meanwhile hands it back, and it is the next one's.
+            // If the receiver is gone, the permit goes back to the queue for the next request.
             match answer.send(answered) {
                 Err(Ok(permit)) => permit.take(),
                 Ok(()) | Err(Err(_)) => None,
@@ -348,11 +344,11 @@ impl Gate {
         self.keep_watch(state);
     }
 
-    /// What those who wait have to expect.
+    /// Why the waiting requests wait.
     fn outlook(self: &Arc<Self>) -> Outlook {
         let state = self.lock();
         if !self.has_doorkeeper.load(Ordering::Relaxed) {
-            // The last one may have gone with another runtime.
+            // The timer task may have ended with another runtime.
             self.keep_watch(&state);
         }
         match state.wake_at {
@@ -362,7 +358,7 @@ impl Gate {
         }
     }
 
-    /// Has somebody watch the clock if there is a moment to wait for.
+    /// Starts or notifies the timer task, if there is a moment to wait for.
     fn keep_watch(self: &Arc<Self>, state: &State) {
         if state.wake_at.is_none() {
             return;
@@ -370,7 +366,7 @@ impl Gate {
         if self.has_doorkeeper.load(Ordering::Relaxed) {
             self.changed.notify_one();
         } else if let Ok(runtime) = Handle::try_current() {
-            // Without one the program is ending, and nobody waits.
+            // Without a runtime the program is ending, and no request waits.
             self.has_doorkeeper.store(true, Ordering::Relaxed);
             runtime.spawn(Doorkeeper::new(self.clone()).keep_door());
         }
@@ -384,11 +380,11 @@ impl Gate {
     }
 
     fn instant(&self, at: Timestamp) -> Instant {
-        /// Longer than any run; what never comes is looked for again then.
+        /// Longer than any run; a moment beyond it is checked again then.
         const WAIT_MAX_MILLIS: u64 = 24 * 3_600_000;
         let wait = at.since(self.now()).0.min(WAIT_MAX_MILLIS);
         match self.clock {
-            // To the very millisecond, without what has passed of this one.
+            // Exactly at the millisecond, whatever part of the current one has passed.
             Clock::Own(since) => since + Duration::from_millis(self.now().0 + wait),
             Clock::Machine => Instant::now() + Duration::from_millis(wait),
         }
@@ -408,7 +404,7 @@ impl Closed {
         }
     }
 
-    /// The thread that decides has panicked.
+    /// The thread of shared steps has panicked.
     fn gone() -> Self {
         let failure = Failure::new(FailureClass::Interrupted, "the gate for requests is gone");
         Self {
@@ -422,7 +418,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let has_left = self.gate.lock().queue.leave(self.place).is_some();
         if has_left {
-            // Whoever is first now may want less.
+            // The next request may be smaller than this one.
             self.gate
                 .change(false, |gate, state| gate.let_through(state));
         }

@@ -1,8 +1,7 @@
-//! Lets requests leave when the core's governor says so, and when the prefix that
-//! they share with others is cached.
+//! Allows requests by the core's governor and by the state of shared prefixes.
 //!
-//! Each provider has its [`Governors`], one gate for each family of its
-//! models. Whoever has the provider shares them: all runs of a process.
+//! Each provider has its [`Governors`], with one gate for each family of its models, shared by all
+//! runs that use the provider.
 
 mod gate;
 mod shared;
@@ -32,15 +31,16 @@ pub struct Governors {
     settings: RateSettings,
     shared: Option<SharedLimits>,
     gates: Mutex<BTreeMap<Box<str>, Arc<Gate>>>,
-    /// Whether a gate that is made lets out one request at first.
+    /// Whether new gates begin with one test request.
     cautious: AtomicBool,
-    /// Whether one that others have found shut for long lets one out, too.
+    /// Whether a new gate that finds itself blocked for long by shared state also sends a test
+    /// request.
     hopeful: AtomicBool,
     prefixes: Arc<Prefixes>,
 }
 
 impl Governors {
-    /// Gates that keep to these limits.
+    /// Gates with these limits.
     pub fn new(settings: RateSettings) -> Self {
         Self {
             settings,
@@ -48,7 +48,7 @@ impl Governors {
         }
     }
 
-    /// Gates that keep to the same limits, in step with all who use a credential.
+    /// Gates with the same limits, shared with all processes that use a credential.
     pub fn shared(&self, limits: SharedLimits) -> Self {
         Self {
             shared: Some(limits),
@@ -56,20 +56,18 @@ impl Governors {
         }
     }
 
-    /// Whether both let requests leave for one credential, by the same settings:
-    /// then one of them is enough.
+    /// Whether both have the same credential and the same settings: then one of them is enough.
     pub fn is_twin(&self, other: &Self) -> bool {
         self.shared.is_some() && (&self.shared, self.settings) == (&other.shared, other.settings)
     }
 
-    /// The limits that the user has set.
+    /// The user's limits.
     pub fn settings(&self) -> &RateSettings {
         &self.settings
     }
 
-    /// Lets `request` to `model` be under way, if it need not wait for others that share
-    /// its prefix, or is not `patient`. It counts as under way until the [`Admission`]
-    /// is dropped.
+    /// Admits `request` to `model`, unless it is `patient` and must wait for another one that
+    /// writes its prefix. It counts as under way until the [`Admission`] is dropped.
     pub(crate) fn admit(
         &self,
         model: &Model,
@@ -79,9 +77,8 @@ impl Governors {
         self.prefixes.ask(cacheable(model, request), patient)
     }
 
-    /// Lets requests leave again through gates that are shut, one at first; so, too,
-    /// through those that are made later, if another process has told that they are
-    /// shut for long or the run has `found_closed` one.
+    /// Reopens closed gates with one test request each. The same holds for gates made later, if
+    /// shared state blocks them for long or the run has `found_closed` one.
     pub(crate) fn reopen(&self, found_closed: bool) {
         self.cautious.fetch_or(found_closed, Ordering::Relaxed);
         self.hopeful.store(true, Ordering::Relaxed);
@@ -89,7 +86,7 @@ impl Governors {
         gates.values().for_each(Gate::reopen_if_shut);
     }
 
-    /// The gate through which requests to `model` leave.
+    /// The gate for requests to `model`.
     pub(crate) fn of(&self, model: &str) -> Arc<Gate> {
         let family = family(model);
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,8 +107,8 @@ impl Governors {
     }
 }
 
-/// What the vendor limits together: the models of one tier of Claude, and any
-/// other model by itself. Dated names of a model mean the model.
+/// The group of models that share the vendor's limits: one tier of Claude, or any other model by
+/// itself. Dated names count as the model.
 pub fn family(model: &str) -> &str {
     let is_of = |tier: &Tier| model.contains("claude") && model.contains(tier.as_str());
     if let Some(tier) = Tier::ALL.into_iter().find(is_of) {
@@ -126,8 +123,7 @@ pub fn family(model: &str) -> &str {
     if is_date { undated } else { model }
 }
 
-/// The prefixes of `request` that siblings can read for less. Where nobody sends
-/// a bill, there is nothing to save.
+/// The prefixes of `request` that siblings can read at a lower price. An unpriced model has none.
 fn cacheable(model: &Model, request: &Request) -> Vec<Digest> {
     let tokens_min = if model.free {
         None

@@ -1,4 +1,4 @@
-//! Leave to send one request.
+//! A permit to send one request.
 
 use super::Gate;
 use divisi_core::governor::{Ending, PermitId, RateLimits};
@@ -7,8 +7,8 @@ use divisi_core::{Failure, FailureClass};
 use divisi_providers::{ProviderError, Reply};
 use std::sync::Arc;
 
-/// Leave to send one request. Whoever drops it without a report has given the
-/// request up; before it is sent, that costs nothing.
+/// A permit to send one request. Dropping it without a report abandons the request; before sending,
+/// that costs nothing.
 pub(crate) struct Permit {
     gate: Arc<Gate>,
     id: Option<PermitId>,
@@ -24,13 +24,13 @@ impl Permit {
         }
     }
 
-    /// Says that the request leaves now.
+    /// Marks the request as sent.
     pub(crate) fn sends(&mut self) {
         self.is_sent = true;
     }
 
-    /// Says that the reply has begun, with what the vendor says of its limits and
-    /// how many requests are worth having under way by what its connection is.
+    /// Reports that the reply has begun, with the limits in its headers and the number of requests
+    /// that its connection is worth having under way.
     pub(crate) fn begun(&self, limits: &RateLimits, in_flight_max: u32) {
         self.gate.limit_in_flight(in_flight_max);
         if let Some(id) = self.id {
@@ -38,8 +38,8 @@ impl Permit {
         }
     }
 
-    /// Reports how the request ended. After an error it returns when other processes
-    /// can read of it, so that they do even if this one ends now.
+    /// Reports how the request ended. After an error it returns once other processes can read it,
+    /// so that they do even if this process ends now.
     pub(crate) async fn report(mut self, result: &Result<Reply, ProviderError>) {
         let Some(id) = self.id.take() else { return };
         match result {
@@ -64,7 +64,7 @@ impl Permit {
         }
     }
 
-    /// What it is called, for those who give it back themselves.
+    /// Takes its id, for callers that return it themselves.
     pub(super) fn take(mut self) -> Option<PermitId> {
         self.id.take()
     }

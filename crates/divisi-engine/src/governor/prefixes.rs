@@ -1,8 +1,8 @@
-//! The core's cache of prefixes, with a clock and something to wait for.
+//! The core's prefix cache, with a clock and async waiting.
 //!
-//! A request that is held keeps its place in the run and its reservation: the
-//! order to start it has been written down. So a process that dies meanwhile
-//! counts it as sent; one that only stops, or runs out of time, does not.
+//! A held request keeps its slot and its reservation, because the order to start it is recorded. So
+//! if the process dies meanwhile, it counts as sent; if it is only stopped or times out, it does
+//! not.
 
 use divisi_core::governor::{Lead, Leader, PrefixCache};
 use divisi_core::{Digest, Timestamp};
@@ -21,16 +21,16 @@ pub(super) struct Prefixes {
 #[derive(Debug, Default)]
 struct State {
     cache: PrefixCache,
-    /// Fires when those that wait for a lead should look again.
+    /// Cancelled when the requests that wait for a lead should ask again.
     over: BTreeMap<Lead, CancellationToken>,
 }
 
-/// A request that has to wait for another one, which is to write its prefix.
+/// A request that must wait for the writer of its prefix.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// Fires when it should ask again.
+    /// Cancelled when it should ask again.
     pub(crate) over: CancellationToken,
-    /// Whether the other one has left.
+    /// Whether the writer has been sent.
     pub(crate) has_left: bool,
 }
 
@@ -44,7 +44,7 @@ impl Default for Prefixes {
 }
 
 impl Prefixes {
-    /// Lets a request with these prefixes be under way, if it need not wait for others.
+    /// Admits a request with these prefixes, unless it must wait for their writer.
     pub(super) fn ask(
         self: &Arc<Self>,
         wanted: Vec<Digest>,
@@ -77,13 +77,13 @@ impl Prefixes {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No change can panic halfway.
+        // A poisoned lock is safe to use: no change can stop halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Lets those look again that wait for what is over.
+    /// Notifies the requests that wait for ended leads.
     fn tell(&mut self) {
         for lead in self.cache.take_over() {
             if let Some(over) = self.over.remove(&lead) {
@@ -93,28 +93,27 @@ impl State {
     }
 }
 
-/// The right of one request to be under way. Dropped before its reply has
-/// begun, it lets the next one write the prefix.
+/// Admits one request. If dropped before its reply has begun, the next request may write the
+/// prefix.
 #[derive(Debug)]
 pub(crate) struct Admission {
     prefixes: Arc<Prefixes>,
     wanted: Vec<Digest>,
-    /// And when the request left. Taken when the reply begins.
+    /// With the time of sending. Taken when the reply begins.
     lead: Mutex<Option<(Lead, Option<Timestamp>)>>,
 }
 
 impl Admission {
-    /// Says that the request leaves now: from here on, those that wait for it lose
-    /// their patience.
+    /// Marks the request as sent: from here on the patience of waiting requests is used up.
     pub(crate) fn leaves(&self) {
         if let Some((lead, left_at)) = self.lead().as_mut() {
-            // A second one, where the first takes long, is not what writes it.
+            // The hedge, if there is one, does not write the prefix.
             left_at.get_or_insert_with(|| self.prefixes.now());
             self.prefixes.lock().cache.leaves(&self.wanted, *lead);
         }
     }
 
-    /// Says that the reply has begun: what the prompt begins with can be read.
+    /// The reply has begun, so the prefix can be read.
     pub(crate) fn begun(&self) {
         if let Some((lead, left_at)) = self.take() {
             let left_at = left_at.unwrap_or_else(|| self.prefixes.now());

@@ -1,16 +1,15 @@
-//! The file by which the processes of a machine keep to one vendor's limits.
+//! The file by which the processes of a machine share one vendor's limits.
 //!
-//! It holds a [`Pace`]. Whoever asks takes the lock, reads what the others have
-//! left, decides, and writes down what they leave. So together the processes
-//! stay within the limit, and a limit that one of them has been told of is known
-//! to the next. Nothing in it is worth keeping: what is broken, of another boot
-//! or not there is made anew, and whoever cannot use it goes by themselves.
+//! It holds a [`Pace`]. A process takes the lock, reads the state, decides, and writes the new
+//! state. So together the processes stay within the limit, and a limit reported to one of them
+//! applies to the next. The content is never precious: a file that is broken, missing or from
+//! another boot is made anew, and a process that cannot use it paces alone.
 //!
-//! A process that dies takes nothing with it: the system gives back its lock,
-//! and buckets fill by themselves.
+//! A process that dies leaves nothing locked: the system releases its lock, and buckets refill by
+//! themselves.
 //!
-//! Its use blocks, by the disk and by [`LOCK_WAIT_MAX`]: only the thread in
-//! `gate/steps.rs` does it.
+//! Its use blocks, on the disk and for up to [`LOCK_WAIT_MAX`], so it happens only on the thread in
+//! `gate/steps.rs`.
 
 use crate::private;
 use divisi_core::Digest;
@@ -22,31 +21,29 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Longest time for which others are waited for. They hold the lock for some
-/// microseconds, unless they are stopped in the middle; then it is better to
-/// pace one request alone than to stand still.
+/// Longest wait for the lock. Other processes hold it for some microseconds, unless they are
+/// stopped in the middle; then pacing one request alone is better than blocking.
 const LOCK_WAIT_MAX: Duration = Duration::from_millis(50);
 
-/// Time between two looks at a lock that others hold.
+/// Time between two tries for the lock.
 const LOCK_LOOK: Duration = Duration::from_micros(50);
 
-/// How long nobody tries again for a lock that has been waited for in vain: its
-/// holder may be stopped for hours, and whoever waits keeps others waiting.
+/// Time without further tries after a wait in vain: the holder may be stopped for hours, and each
+/// wait delays all requests.
 const ALONE_FOR: Duration = Duration::from_secs(1);
 
-/// How far two moments may lie apart at which the machine seems to have started,
-/// by clocks that are corrected now and then. What was written in another boot
-/// says nothing: its clock was another one.
+/// Largest difference between two computed boot times of the same boot, because wall clocks are
+/// corrected now and then. State of another boot is useless, because its clock was another one.
 const BOOT_ERROR_MILLIS: u64 = 60_000;
 
-/// Most files of a folder before those go that nobody uses. One is some hundred
-/// bytes, and there is one for each key and model family.
+/// Most files of a folder before unused ones are removed. One has some hundred bytes, and there is
+/// one for each key and model family.
 const FILES_MAX: usize = 256;
 
-/// How long a file may lie unused once there are too many.
+/// Age at which an unused file may be removed.
 const UNUSED: Duration = Duration::from_hours(24);
 
-/// Where the processes of a machine keep what they share of one credential.
+/// Where the processes of a machine share the limits of one credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedLimits {
     folder: PathBuf,
@@ -57,26 +54,26 @@ pub struct SharedLimits {
 #[derive(Debug)]
 pub(super) struct SharedPace {
     path: PathBuf,
-    /// `None` once it has turned out to be of no use.
+    /// `None` once it has turned out to be unusable.
     file: Option<File>,
-    /// Until when nobody tries for its lock.
+    /// Until when its lock is not tried.
     alone_until: Option<Instant>,
 }
 
-/// The lock, held for one step, and what others had left.
+/// The lock, held for one step, with the state found in the file.
 pub(super) struct Turn {
     found: Option<Pace>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Kept<P> {
-    /// When the machine started, as far as its clocks tell.
+    /// The computed boot time of the machine.
     booted_at: u64,
     pace: P,
 }
 
 impl SharedLimits {
-    /// Files in `folder` for the credential whose fingerprint is `account`.
+    /// Files in `folder` for the credential with the fingerprint `account`.
     pub fn new(folder: impl Into<PathBuf>, account: Digest) -> Self {
         Self {
             folder: folder.into(),
@@ -92,7 +89,7 @@ impl SharedLimits {
 }
 
 impl Turn {
-    /// What others had left; `None` where that is nothing, or nothing of use.
+    /// The state found in the file; `None` if there is none, or none of use.
     pub(super) fn found(&self) -> Option<&Pace> {
         self.found.as_ref()
     }
@@ -112,8 +109,8 @@ impl SharedPace {
         shared
     }
 
-    /// Begins a step in which others have a say: takes the lock and reads what they
-    /// have left. `None` where that cannot be done; then the step is taken alone.
+    /// Begins a shared step: takes the lock and reads the state. `None` if that fails; then the
+    /// step is performed alone.
     pub(super) fn begin(&mut self) -> Option<Turn> {
         if !self.is_ours() {
             return None;
@@ -127,7 +124,7 @@ impl SharedPace {
         }
     }
 
-    /// Ends a step: lets others know what it has left.
+    /// Ends a step: writes the new state, if it has changed.
     pub(super) fn end(&mut self, turn: Turn, left: &Pace) {
         let Some(file) = self.file.as_mut() else {
             return;
@@ -141,7 +138,7 @@ impl SharedPace {
         }
     }
 
-    /// Whether the lock is ours now.
+    /// Whether this process holds the lock now.
     fn is_ours(&mut self) -> bool {
         if self.alone_until.is_some_and(|until| Instant::now() < until) {
             return false;
@@ -166,8 +163,8 @@ impl SharedPace {
     }
 }
 
-/// Milliseconds on a clock that all processes of the machine share, and that
-/// goes on while it sleeps.
+/// Milliseconds on a clock that all processes of the machine share, and that advances while it
+/// sleeps.
 pub(super) fn machine_millis() -> u64 {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const CLOCK: ClockId = ClockId::Boottime;
@@ -186,7 +183,7 @@ fn booted_at() -> u64 {
 
 fn opened(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
-        // What a key may send is nobody else's business.
+        // The usage of a key is private to its user.
         private::folder(folder)?;
         if !path.exists() {
             tidy(folder);
@@ -201,7 +198,7 @@ fn opened(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Removes what nobody uses, where there is much of it.
+/// Removes unused files if there are many.
 fn tidy(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
@@ -216,13 +213,12 @@ fn tidy(folder: &Path) {
             && changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > UNUSED))
     };
     for path in files.iter().filter(is_unused) {
-        // What cannot be removed does no harm.
+        // A file that cannot be removed does no harm.
         let _ = std::fs::remove_file(path);
     }
 }
 
-/// Whether the lock of `file` is ours, after a short wait for it. Fails where
-/// there are no locks.
+/// Whether `file` could be locked within a short wait. Fails where there are no locks.
 fn locked(file: &File) -> io::Result<bool> {
     let looks = LOCK_WAIT_MAX.as_micros() / LOCK_LOOK.as_micros();
     for _ in 0..looks {
@@ -235,7 +231,7 @@ fn locked(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// What others have left; `None` where that is nothing, or nothing of use.
+/// The state in the file; `None` if there is none, or none of use.
 fn read(file: &mut File) -> io::Result<Option<Pace>> {
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0))?;
@@ -350,7 +346,8 @@ mod tests {
         assert!(ask(&mut shared, &mut alone));
         stopped.file.as_ref().unwrap().unlock().unwrap();
         assert!(ask(&mut stopped, &mut other) && ask(&mut stopped, &mut other));
-        // Nobody looks at the lock yet, so this one does not know of those.
+        // The lock has not been tried again yet, so this process does not know of the others'
+        // requests.
         assert!(ask(&mut shared, &mut alone));
         shared.alone_until = None;
         assert!(!ask(&mut shared, &mut alone));
@@ -360,14 +357,14 @@ mod tests {
             &mut of(&limits, "opus"),
             &mut third,
         );
-        // What was taken meanwhile is told afterwards: two were too many.
+        // Requests sent meanwhile are counted afterwards: two exceeded the limit.
         assert!(matches!(decision, Decision::Wait(_)), "{decision:?}");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn whoever_has_no_locks_says_so_and_goes_alone() {
-        /// A handle by which nothing can be done with the file.
+        /// A handle without read or write access.
         const O_PATH: i32 = 0o10_000_000;
         let folder = tempfile::tempdir().unwrap();
         let limits = SharedLimits::new(folder.path(), Digest::of(b"account"));

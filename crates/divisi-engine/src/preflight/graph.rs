@@ -1,4 +1,4 @@
-//! From a run against placeholders to a graph.
+//! Builds a graph from dry runs.
 
 use super::mark;
 use super::open::Unknown;
@@ -10,7 +10,7 @@ use divisi_core::{Failure, Task};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Puts together what the runs have shown.
+/// Combines the results of the runs.
 pub(super) fn assemble(
     name: Arc<str>,
     main: &Played,
@@ -74,8 +74,8 @@ pub(super) fn assemble(
     }
 }
 
-/// What the words of a task mean. To the engine each try of a task that
-/// functions check is a task of its own; to whoever plans they are one.
+/// The assignment of a task. For the engine each try of a task with function checks is a task of
+/// its own; in the graph they are one.
 fn assigned(asked: &Asked, resolver: &Resolver) -> Result<Assigned, Failure> {
     let mut assigned = resolver.assigned(&known(&asked.task))?;
     if asked.is_checked {
@@ -87,11 +87,11 @@ fn assigned(asked: &Asked, resolver: &Resolver) -> Result<Assigned, Failure> {
     Ok(assigned)
 }
 
-/// What is done with results.
+/// How results are used.
 struct Uses<'a> {
     returned: BTreeSet<usize>,
     read: BTreeSet<usize>,
-    /// Whether the flow came to its end, so that nothing more will be read.
+    /// Whether the flow reached its end, so that no further use can follow.
     is_whole: bool,
     spoiled: &'a Spoiled,
 }
@@ -109,7 +109,7 @@ impl<'a> Uses<'a> {
                 .flat_map(|asked| asked.reads.iter().copied()),
         );
         read.extend(main.told.iter().flat_map(|text| mark::found(text)));
-        // A label, a file or a folder that comes out of a result is a use, too.
+        // A label, a file or a folder made from a result is a use, too.
         read.extend(main.tasks.iter().flat_map(|asked| {
             let words = asked
                 .task
@@ -135,7 +135,7 @@ impl<'a> Uses<'a> {
         match self.read.contains(&place) {
             true => Use::Read,
             false if !self.is_whole || is_felt => Use::Unknown,
-            // Nobody has waited for it.
+            // The flow never waited for it.
             false if asked.answered.is_none() => Use::Unread,
             false if asked.is_marked => Use::Unread,
             false => Use::Unknown,
@@ -143,7 +143,7 @@ impl<'a> Uses<'a> {
     }
 }
 
-/// The task with `{{t3}}` in the place of marks.
+/// The task with `{{t3}}` in place of marks.
 fn named(task: &Task) -> Task {
     let named = |text: &Arc<str>| -> Arc<str> {
         match mark::is_free_of(text) {
@@ -161,8 +161,7 @@ fn named(task: &Task) -> Task {
     }
 }
 
-/// The task as far as it can be resolved now: files that a result names are
-/// not there yet.
+/// The task as far as it can be resolved now: files named by a result do not exist yet.
 fn known(task: &Task) -> Task {
     let inputs = task
         .inputs

@@ -1,17 +1,16 @@
-//! Marks: texts that nobody writes, and that say whose result they stand for.
+//! Marks: unusual texts in placeholders that identify the task of a result.
 //!
-//! `⟦t3·title·2⟧` is the second title in the result of task 3. A mark is
-//! recognised by its beginning, so that a script may cut it and change its
-//! letters to capitals.
+//! `⟦t3·title·2⟧` is the second title in the result of task 3. A mark is recognised by its
+//! beginning, so that a script may cut it or change its case.
 
 const OPEN: char = '⟦';
 const CLOSE: char = '⟧';
 const DOT: char = '·';
 
-/// Longest mark after its beginning. What is not closed by then was cut.
+/// Longest mark after its beginning. A longer one was cut.
 const CHARS_MAX: usize = 80;
 
-/// The mark of a part of task `place`'s result. `what` should be plain words.
+/// The mark of a part of the result of task `place`. `what` should be plain words.
 pub(super) fn of(place: usize, what: &str) -> String {
     let what: String = what
         .chars()
@@ -21,7 +20,7 @@ pub(super) fn of(place: usize, what: &str) -> String {
     format!("{OPEN}t{place}{DOT}{what}{CLOSE}")
 }
 
-/// The tasks whose marks stand in `text`, each once, smallest first.
+/// The tasks whose marks `text` contains, ascending and unique.
 pub(super) fn found(text: &str) -> Vec<usize> {
     let mut places = vec![];
     walk(text, |piece| {
@@ -34,12 +33,12 @@ pub(super) fn found(text: &str) -> Vec<usize> {
     places
 }
 
-/// Whether `text` has no mark, which is most often so.
+/// Whether `text` has no mark, the most frequent case.
 pub(super) fn is_free_of(text: &str) -> bool {
     !text.contains(OPEN)
 }
 
-/// The text with what `name` says in the place of each mark.
+/// The text with every mark replaced by `name`.
 pub(super) fn replaced(text: &str, name: impl Fn(usize) -> String) -> String {
     if is_free_of(text) {
         return text.to_owned();
@@ -76,7 +75,7 @@ fn walk<'t>(text: &'t str, mut see: impl FnMut(Piece<'t>)) {
     see(Piece::Text(rest));
 }
 
-/// The task of the mark at the beginning of `text`, and how many bytes it takes.
+/// The task of the mark at the beginning of `text`, and its length in bytes.
 fn first(text: &str) -> Option<(usize, usize)> {
     let inner = text.strip_prefix(OPEN)?.strip_prefix(['t', 'T'])?;
     let digits = inner

@@ -1,12 +1,11 @@
-//! The dry run of a flow: what it would ask for, without asking anybody.
+//! The dry run of a flow: what it would request, without sending anything.
 //!
-//! The script runs in its host and every call is answered with a placeholder
-//! that fits its schema and carries a mark. Marks that turn up in later prompts
-//! show what reads what; the moment at which a task is asked for shows what it
-//! waits for. Further runs of the same kind, in which placeholders are wider or
-//! tasks fail, show what the first one assumed.
+//! The script runs in its host, and every call is answered with a placeholder that fits its schema
+//! and contains a mark. Marks in later prompts show which task reads which; the moment of a request
+//! shows what it waits for. Further runs with wider placeholders or failing tasks show which
+//! assumptions the first one made.
 //!
-//! Nothing is sent, nothing is written, and nothing of this is part of a run.
+//! Nothing is sent or written, and nothing of it is part of a run.
 
 mod graph;
 mod mark;
@@ -30,23 +29,23 @@ use play::{Asked, End, Order, Played, Stage, Way};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Rounds of a loop that bring something, where results decide how many there are.
+/// Rounds with new results, in loops that a result ends.
 pub const ROUNDS: usize = 3;
 
-/// Lengths of lists in the runs that show what depends on them: fewer and more.
+/// Lengths of lists in further runs, which show what depends on them: fewer and more.
 const OTHER_WIDTHS: [usize; 2] = [2, 5];
 
-/// How far a dry run goes.
+/// Limits of a dry run.
 #[derive(Clone, Debug)]
 pub struct TraceLimits {
-    /// Most tasks of a plan. A plan with more is one that nobody reads.
+    /// Most tasks of a plan. A longer plan would not be read.
     pub tasks_max: usize,
-    /// Rounds of a loop after which it is taken for one that only a result ends.
-    /// Lists that people write into a script are shorter.
+    /// Rounds after which a loop counts as one that only a result ends. Lists written in scripts
+    /// are shorter.
     pub rounds_max: usize,
-    /// Tasks that are answered in the runs after the first, all together.
+    /// Most tasks answered in all runs after the first together.
     pub again_max: usize,
-    /// What the script itself may use.
+    /// Limits of the script itself.
     pub host: HostLimits,
 }
 
@@ -61,26 +60,25 @@ impl Default for TraceLimits {
     }
 }
 
-/// What `flow` would ask for in these surroundings.
+/// The graph of what `flow` would request with this setup.
 ///
-/// A script that fails on placeholders, or asks for too much, gives the graph
-/// up to there. Blocks for as long as the script computes, on a thread of its
-/// own. Fails when the script cannot be read or cannot be stopped, or there is no
-/// engine or no thread to run it.
+/// A script that fails on placeholders, or requests too much, gives the graph up to there. Blocks
+/// while the script computes, on a thread of its own. Fails if the script cannot be parsed or
+/// stopped, or if there is no script engine or thread for it.
 pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Graph, StartError> {
     let name = flow.name.clone();
     on_stage(flow, setup, limits, move |tracer| tracer.graph(&name))
 }
 
-/// A task whose cost cannot be known before it runs: it would ask a model without a price, or an
-/// executor that may cost anything although there is a cap.
+/// A task whose cost cannot be bounded before it runs: it would ask a model without a price, or an
+/// executor without a bound although a cap applies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unpriced {
-    /// What the task is called.
+    /// Name of the task.
     pub task: String,
-    /// Where the flow asks for it.
+    /// Its place in the flow.
     pub site: Option<Site>,
-    /// Why, and what can be done.
+    /// The reason, with advice.
     pub failure: Failure,
 }
 
@@ -98,8 +96,8 @@ impl Unpriced {
     }
 }
 
-/// The first task of `flow` whose cost cannot be known before it runs, in a run with these
-/// `caps`, as far as one run against placeholders shows. Blocks and fails like [`trace`].
+/// The first task of `flow` whose cost cannot be bounded, in a run with these `caps`, as far as one
+/// run on placeholders shows. Blocks and fails like [`trace`].
 pub fn unpriced(
     flow: &Flow,
     setup: Arc<Setup>,
@@ -116,8 +114,7 @@ pub fn unpriced(
     })
 }
 
-/// The same of a plan, which shows all its tasks. `site` says where the task at a place of
-/// it stands.
+/// The same for a plan, which shows all its tasks. `site` gives the line of the task at an index.
 pub fn unpriced_of_plan(
     plan: &Plan,
     setup: Arc<Setup>,
@@ -137,7 +134,7 @@ pub fn unpriced_of_plan(
         .find_map(|(task, site)| Unpriced::of(&resolver, caps, &task, site))
 }
 
-/// Lets `look` run `flow` against placeholders, on a thread for scripts.
+/// Runs `flow` on placeholders by `look`, on a thread for scripts.
 fn on_stage<T: Send + 'static>(
     flow: &Flow,
     setup: Arc<Setup>,
@@ -146,7 +143,7 @@ fn on_stage<T: Send + 'static>(
 ) -> Result<T, StartError> {
     let script = flow.parse().map_err(Box::new)?;
     let options = HostOptions {
-        // A little more than is looked at: other scripts count, too.
+        // Twice the tasks of the plan, because calls of other scripts count, too.
         limits: HostLimits {
             agents_max: (limits.tasks_max as u32).saturating_mul(2),
             ..limits.host.clone()
@@ -186,13 +183,13 @@ fn on_stage<T: Send + 'static>(
 struct Tracer<'a> {
     stage: Stage<'a>,
     resolver: &'a Resolver,
-    /// Tasks of the first run.
+    /// Number of tasks of the first run.
     tasks: usize,
-    /// Tasks that were answered after it.
+    /// Number of tasks answered in later runs.
     answered: usize,
 }
 
-/// Nothing fails.
+/// No task fails.
 fn never(_: &Asked) -> bool {
     false
 }
@@ -234,7 +231,7 @@ impl Tracer<'_> {
         ))
     }
 
-    /// The way of a run in which nothing is unusual.
+    /// The options of a run without anything unusual.
     fn usual<'w>(&self, ending: &'w BTreeSet<Arc<str>>, rounds_max: usize) -> Way<'w> {
         Way {
             order: Order::Oldest,
@@ -247,9 +244,10 @@ impl Tracer<'_> {
         }
     }
 
-    /// The run that the graph is made of, and what ends in it after some rounds.
+    /// The run from which the graph is made, and the loops that end in it after some rounds.
     ///
-    /// A loop over a list of the script repeats as often as it repeats. One that
+    /// A loop over a list of the script has a fixed number of rounds. A loop with fewer rounds when
+    /// results say that nothing is left is ended by results.
     /// repeats less often when results say that it is enough is ended by them.
     fn first(&self) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
         let limits = self.stage.limits;
@@ -272,7 +270,7 @@ impl Tracer<'_> {
         }
     }
 
-    /// One more run; `None` when there were enough, or the flow is too large for one.
+    /// One more run; `None` once the limit is reached, or if the flow is too large for another run.
     fn again(&mut self, way: &Way<'_>) -> Result<Option<Played>, ScriptError> {
         if self.answered + self.tasks > self.stage.limits.again_max {
             return Ok(None);

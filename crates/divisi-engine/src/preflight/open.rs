@@ -1,4 +1,4 @@
-//! Where the shape of a flow depends on results nobody has yet.
+//! Finds where the shape of a flow depends on results.
 
 use super::ROUNDS;
 use super::play::{End, Played, Together};
@@ -9,25 +9,25 @@ use divisi_script::Script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What stands in a prompt where a value was meant.
+/// Texts in a prompt that stand for an unintended conversion.
 const STRAY: [&str; 3] = ["[object Object]", "undefined", "NaN"];
 
-/// What a run shows of what is not known.
+/// What the runs show about dependence on results.
 pub(super) struct Unknown {
     pub(super) notes: Vec<Remark>,
-    /// For each group whether its width is a guess.
+    /// For each group, whether its width is a guess.
     pub(super) guessed: Vec<bool>,
-    /// For each group whether a result decides its width.
+    /// For each group, whether a result decides its width.
     pub(super) by_result: Vec<bool>,
 }
 
-/// What is asked for again and again, one after the other.
+/// The requests that are repeated one after the other.
 pub(super) fn repeated(played: &Played) -> BTreeSet<Arc<str>> {
     let again = played.tasks.iter().filter(|asked| asked.round >= ROUNDS);
     again.map(|asked| asked.same.clone()).collect()
 }
 
-/// Those of `ending` that were asked for less often because results ended them.
+/// Those of `ending` that were repeated less often because results ended them.
 pub(super) fn ended(
     ending: &BTreeSet<Arc<str>>,
     with: &Played,
@@ -47,8 +47,8 @@ pub(super) fn ended(
         .collect()
 }
 
-/// Compares a run with others in which lists were wider or narrower, and with
-/// some that were so against what the flow expects.
+/// Compares a run with others whose lists were wider or narrower, and with some whose lists ignored
+/// what the flow expects.
 pub(super) fn look(
     script: &Script,
     main: &Played,
@@ -145,7 +145,7 @@ struct Notes {
 }
 
 impl Notes {
-    /// Says it once of each line, the first time.
+    /// Adds a remark, once for each line.
     fn add(&mut self, what: String, site: &Option<Site>) {
         let stem = |what: &str| what.split(':').next().unwrap_or_default().to_owned();
         if !self
@@ -161,7 +161,7 @@ impl Notes {
     }
 }
 
-/// Whether the width of each group is not the same in every run.
+/// Whether the width of each group differs between runs.
 fn uneven_groups(main: &Played, others: &[Played]) -> Vec<bool> {
     let shape = |group: &Together| (group.kind as u8, group.site.clone(), group.width);
     let widths = |played: &Played| -> BTreeSet<_> { played.groups.iter().map(shape).collect() };
@@ -176,13 +176,13 @@ fn uneven_groups(main: &Played, others: &[Played]) -> Vec<bool> {
     main.groups.iter().map(is_guess).collect()
 }
 
-/// Only a run that came to an end can be compared.
+/// Whether a run reached its end: only such runs can be compared.
 fn is_whole(played: &Played) -> bool {
     matches!(played.end, End::Returned(_) | End::Threw(_))
 }
 
-/// Lines that are asked for another number of times in other runs, outside of
-/// what is already known to be a guess.
+/// Lines requested a different number of times in other runs, except within groups that are known
+/// guesses.
 fn uneven(
     main: &Played,
     guessed: &[bool],

@@ -1,21 +1,19 @@
-//! What waits for what, seen from when tasks are asked for.
+//! Derives which task waits for which from the order of requests.
 //!
-//! Tasks are answered one at a time, so one run shows a line. The flow is run
-//! three times with answers in different orders: all chains side by side; what
-//! begins first done to its end before anything else; and what begins last. Of
-//! two chains that do not wait for each other, each is ahead of the other in
-//! one of these runs. So a task waits for what has ended before it was asked
-//! for in every run. For flows made of sequences and of things done together
-//! this is exact.
+//! Tasks are answered one at a time, so one run shows a single order. The flow is run three times
+//! with different orders of answers: all chains side by side; the first chain to its end before
+//! others; and the last chain to its end before others. Of two independent chains, each is ahead of
+//! the other in one of these runs. So a task waits for the tasks that ended before it was requested
+//! in every run. For flows made of sequences and of parallel parts this is exact.
 
 use super::mark;
 use super::play::{Asked, Played};
 use std::collections::{BTreeMap, VecDeque};
 
-/// For each task those that have to end before it is asked for, smallest first;
-/// those behind them are left out.
+/// For each task the tasks that must end before it is requested, ascending, without those that
+/// these wait for in turn.
 ///
-/// `others` are runs of the same flow with answers in another order.
+/// `others` are runs of the same flow with other orders of answers.
 pub(super) fn waits(played: &Played, others: &[Played]) -> Vec<Vec<usize>> {
     let others: Vec<(&Played, Vec<Option<usize>>)> = others
         .iter()
@@ -25,7 +23,7 @@ pub(super) fn waits(played: &Played, others: &[Played]) -> Vec<Vec<usize>> {
     let mut waits = Vec::with_capacity(played.tasks.len());
     for (place, asked) in played.tasks.iter().enumerate() {
         let mut all = Places::default();
-        // What it reads, and what let the script ask for it, is certain.
+        // Tasks it reads, and the answer after which it was requested, are certain.
         for sure in asked
             .reads
             .iter()
@@ -63,11 +61,11 @@ fn ended_before(other: &Asked, task: &Asked) -> bool {
     other.answered.is_some_and(|answered| answered <= task.made)
 }
 
-/// Those of `all` that no other of them comes after.
+/// The tasks of `all` that no other one of them waits for.
 fn nearest(all: &Places, before: &[Places]) -> Vec<usize> {
     let mut covered = Places::default();
     let mut nearest = vec![];
-    // Whatever comes after a task has a larger place.
+    // A task only waits for tasks with a smaller index.
     for place in all.places().rev() {
         if !covered.has(place) {
             covered.add_all(&before[place]);
@@ -78,7 +76,7 @@ fn nearest(all: &Places, before: &[Places]) -> Vec<usize> {
     nearest
 }
 
-/// A set of places, a bit each.
+/// A set of indices, as bits.
 #[derive(Default)]
 struct Places(Vec<u64>);
 
@@ -113,9 +111,8 @@ impl Places {
 
 /// For each task of one run the same task of another.
 ///
-/// The same is what stands on the same line with the same label and prompt,
-/// where marks count as the tasks they stand for. Where prompts depend on the
-/// order of answers, the line and the label have to do.
+/// Tasks are the same if line, label and prompt are equal, with marks replaced by the tasks they
+/// belong to. If prompts depend on the order of answers, line and label must suffice.
 fn same(here: &Played, there: &Played) -> Vec<Option<usize>> {
     let mut same = vec![None; here.tasks.len()];
     let mut of_there: Vec<Option<usize>> = vec![None; there.tasks.len()];
@@ -152,7 +149,7 @@ fn same(here: &Played, there: &Played) -> Vec<Option<usize>> {
     same
 }
 
-/// Places by what they are called, in order.
+/// Indices by name, in order.
 #[derive(Default)]
 struct Names(BTreeMap<String, VecDeque<usize>>);
 

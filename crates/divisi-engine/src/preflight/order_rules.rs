@@ -1,4 +1,4 @@
-//! The rule of what waits for what, tried on flows made by chance.
+//! Tests the derived order on random flows.
 
 use super::order;
 use super::play::{Order, Stage, Way};
@@ -8,7 +8,7 @@ use divisi_script::HostOptions;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-/// A flow whose order is known from how it is written.
+/// A flow with a known order.
 #[derive(Clone, Debug)]
 enum Shape {
     Task,
@@ -16,7 +16,7 @@ enum Shape {
     Then(Vec<Shape>),
     /// `parallel()`.
     Parallel(Vec<Shape>),
-    /// `Promise.all()` over functions of the script's own.
+    /// `Promise.all()` over the script's own functions.
     All(Vec<Shape>),
 }
 
@@ -32,7 +32,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 impl Shape {
-    /// The script, with tasks numbered in the order in which they are written.
+    /// The script, with tasks numbered in the order of writing.
     fn script(&self, next: &mut usize) -> String {
         let mut parts = |shapes: &[Shape], wrap: fn(String) -> String, between: &str| {
             let parts: Vec<String> = shapes
@@ -62,8 +62,8 @@ impl Shape {
         }
     }
 
-    /// Notes what each task waits for, given what all of this waits for;
-    /// returns what waits for all of this.
+    /// Notes what each task waits for, if `before` comes before all of this; returns what later
+    /// parts wait for.
     fn waits(&self, before: &[usize], waits: &mut Vec<Vec<usize>>) -> Vec<usize> {
         match self {
             Self::Task => {
@@ -81,7 +81,7 @@ impl Shape {
     }
 }
 
-/// The prompts of a flow, and what each waits for.
+/// The prompts of a flow, and what each task waits for.
 fn traced(source: &str) -> (Vec<String>, Vec<Vec<usize>>) {
     let script = divisi_script::Script::parse("flow.js", source).unwrap();
     let (options, limits) = (HostOptions::default(), TraceLimits::default());
@@ -122,7 +122,7 @@ proptest! {
         let source = shape.script(&mut 0);
         let mut expected = vec![];
         shape.waits(&[], &mut expected);
-        // The tasks come in the order in which they are asked for.
+        // The graph has tasks in the order of requests.
         let (prompts, waits) = traced(&source);
         let number = |place: usize| -> usize { prompts[place].trim_start_matches("task ").parse().unwrap() };
         prop_assert_eq!(prompts.len(), expected.len());

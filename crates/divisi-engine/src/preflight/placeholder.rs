@@ -1,8 +1,8 @@
-//! What stands in the place of results nobody has yet.
+//! Placeholders for results.
 //!
-//! Values lead a flow on the way on which most happens: lists are not empty,
-//! what is asked for holds, nothing has failed. Where a flow repeats something
-//! until a result says that it is enough, the results say so after some rounds.
+//! Their values lead a flow along the branch with the most tasks: lists are not empty, conditions
+//! hold, nothing has failed. If a flow repeats something until a result says that it is enough,
+//! results say so after some rounds.
 
 use super::mark;
 use divisi_core::Plan;
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Elements of a list of which nothing is known. Few enough that lists in lists
-/// stay small, more than two, so that a plan shows what goes on in between.
+/// Length of lists without an expected length. Few enough that nested lists stay small, and more
+/// than two, so that a plan shows what happens in between.
 pub const WIDTH: usize = 3;
 
-/// Words of properties that say that nothing is left to do.
+/// Words in property names that say that nothing is left to do.
 const DONE: [&str; 10] = [
     "done",
     "finished",
@@ -30,7 +30,7 @@ const DONE: [&str; 10] = [
     "final",
 ];
 
-/// Words of properties that say that something is wrong.
+/// Words in property names that say that something is wrong.
 const WRONG: [&str; 12] = [
     "fail",
     "error",
@@ -46,7 +46,7 @@ const WRONG: [&str; 12] = [
     "false",
 ];
 
-/// Words of properties that say that all is well. They stay so in every round.
+/// Words in property names that say that all is well. Their values are the same in every round.
 const WELL: [&str; 8] = [
     "ok",
     "success",
@@ -58,33 +58,33 @@ const WELL: [&str; 8] = [
     "clean",
 ];
 
-/// What decides how a placeholder looks.
+/// Options of a placeholder.
 pub(super) struct Looks<'a> {
-    /// The task it stands for.
+    /// Index of its task.
     pub(super) place: usize,
-    /// How long its author expects lists to be.
+    /// Lengths of lists that the flow expects.
     pub(super) expect: &'a Expect,
-    /// How long they are where nothing is said.
+    /// Length of lists without an expectation.
     pub(super) width: usize,
-    /// How often the same was asked before, one after the other.
+    /// Number of equal requests before it, one after the other.
     pub(super) round: usize,
     /// Whether it says that nothing is left to do.
     pub(super) is_last: bool,
 }
 
-/// A placeholder, and whether it can be followed.
+/// A placeholder, and whether its use can be traced.
 pub(super) struct Placeholder {
     pub(super) answer: TaskAnswer,
     pub(super) is_marked: bool,
 }
 
-/// A placeholder for the result of a command.
+/// The placeholder for the result of a command.
 pub(super) fn of_command(looks: &Looks<'_>) -> Placeholder {
     let output = mark::of(looks.place, "output");
     Placeholder::marked(&json!({ "code": 0, "stdout": output, "stderr": "" }))
 }
 
-/// A placeholder for a result with this schema, or for a text.
+/// The placeholder for a result with this schema, or for a text.
 pub(super) fn of(schema: Option<&Value>, looks: &Looks<'_>) -> Placeholder {
     let Some(schema) = schema else {
         let words = if looks.is_last {
@@ -114,7 +114,7 @@ pub(super) fn is_of_plans(schema: &Value) -> bool {
     *schema == Plan::json_schema()
 }
 
-/// A plan whose tasks need nothing of each other.
+/// A plan of independent tasks.
 fn plan(looks: &Looks<'_>) -> Value {
     let task = |number: usize| {
         json!({
@@ -145,10 +145,10 @@ impl Looks<'_> {
     }
 }
 
-/// Fills in what a schema leaves open.
+/// Builds values for a schema.
 struct Filling<'a> {
     looks: &'a Looks<'a>,
-    /// How many texts of a name there are already.
+    /// Number of texts with each property name.
     seen: BTreeMap<String, usize>,
     is_marked: bool,
 }
@@ -179,12 +179,12 @@ impl Taste for Filling<'_> {
         }
     }
 
-    /// The next one in each round, so that a loop sees all of them.
+    /// A different enum value in each round, so that a loop gets all of them.
     fn choice(&mut self, element: usize) -> usize {
         element + self.looks.round
     }
 
-    /// Marks are good; numbers without a largest one count something.
+    /// Scores are high; numbers without a maximum are counts.
     fn number(&mut self, count: u64, has_max: bool) -> u64 {
         match (self.looks.is_last, has_max) {
             (true, _) => 0,
@@ -202,7 +202,7 @@ impl Taste for Filling<'_> {
     }
 }
 
-/// The words of a property's name, in small letters: `hasMore_left` has three.
+/// The words of a property's name in lower case: `hasMore_left` has three.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     for c in name.chars() {

@@ -1,4 +1,4 @@
-//! One run of a flow against placeholders: what it asked for, and when.
+//! One run of a flow on placeholders: what it requested, and when.
 
 use super::placeholder::{self, Looks};
 use super::{TraceLimits, mark};
@@ -22,107 +22,106 @@ pub(super) struct Stage<'a> {
     pub(super) limits: &'a TraceLimits,
 }
 
-/// In which way one run differs from the others.
+/// The options of one run.
 pub(super) struct Way<'a> {
     pub(super) order: Order,
-    /// Elements of a list of which nothing is known.
+    /// Length of lists without an expectation.
     pub(super) width: usize,
-    /// Whether lists are as long as the flow says.
+    /// Whether lists have the length that the flow expects.
     pub(super) heeds_expect: bool,
-    /// What ends after some rounds.
+    /// Requests whose repetition ends after some rounds.
     pub(super) ending: &'a BTreeSet<Arc<str>>,
-    /// After so many rounds of the same the run is broken off.
+    /// The run is stopped after this number of equal rounds.
     pub(super) rounds_max: usize,
     /// Most tasks.
     pub(super) tasks_max: usize,
-    /// The tasks that fail.
+    /// Selects the tasks that fail.
     pub(super) fails: &'a dyn Fn(&Asked) -> bool,
 }
 
-/// Which of the waiting tasks is answered next.
+/// Which waiting task is answered next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// The one that waits longest, as if all took the same time.
+    /// The one that has waited longest, as if all took equally long.
     Oldest,
-    /// The first of those that were asked for last: what began first is done
-    /// to its end before anything else.
+    /// The first of those requested last, so that the first chain reaches its end before others.
     FirstToEnd,
-    /// The last of those: what began last is done to its end first.
+    /// The last of those, so that the last chain reaches its end before others.
     LastToEnd,
 }
 
-/// What a run asked for.
+/// What a run requested.
 #[derive(Default)]
 pub(super) struct Played {
     pub(super) tasks: Vec<Asked>,
     pub(super) groups: Vec<Together>,
-    /// What it told people.
+    /// Its log lines.
     pub(super) told: Vec<String>,
-    /// The caps that it gave phases.
+    /// The caps it set for phases.
     pub(super) phase_caps: BTreeMap<Arc<str>, PicoUsd>,
-    /// What its author has probably not meant.
+    /// Probable mistakes of its author.
     pub(super) warnings: Vec<Remark>,
     pub(super) end: End,
 }
 
-/// A task that was asked for.
+/// A requested task.
 pub(super) struct Asked {
     pub(super) task: Task,
     pub(super) site: Option<Site>,
     pub(super) group: Option<usize>,
     pub(super) is_informed: bool,
-    /// Whether functions of the script decide on its result.
+    /// Whether functions of the script check its result.
     pub(super) is_checked: bool,
     expect: Expect,
     id: CallId,
-    /// The tasks whose marks are in its prompt or context, smallest first.
+    /// The tasks whose marks are in its prompt or context, ascending.
     pub(super) reads: Vec<usize>,
-    /// The task whose answer let the script ask for it.
+    /// The task after whose answer the script requested it.
     pub(super) after: Option<usize>,
-    /// How many answers there were when it was made.
+    /// Number of answers at the time of the request.
     pub(super) made: usize,
-    /// Which answer was its own, counted from 1.
+    /// Number of its own answer, from 1.
     pub(super) answered: Option<usize>,
-    /// Whether its placeholder can be followed.
+    /// Whether the use of its placeholder can be traced.
     pub(super) is_marked: bool,
-    /// What makes two tasks of a loop the same.
+    /// Identifies equal tasks of a loop.
     pub(super) same: Arc<str>,
-    /// How many of the same came before it, one after the other.
+    /// Number of equal tasks before it, one after the other.
     pub(super) round: usize,
-    /// Whether it is the first of several that were asked for together.
+    /// Whether it is the first of several requested together.
     pub(super) is_first: bool,
 }
 
-/// A group that began.
+/// A group that has begun.
 pub(super) struct Together {
     pub(super) kind: GroupKind,
     pub(super) width: usize,
     pub(super) site: Option<Site>,
     pub(super) parent: Option<usize>,
-    /// Whether its tasks were planned by an agent that may plan any number.
+    /// Whether its tasks come from a planner that may plan any number.
     pub(super) is_planned: bool,
 }
 
-/// How a run came to its end.
+/// How a run ended.
 #[derive(Default)]
 pub(super) enum End {
     /// It still runs.
     #[default]
     Not,
-    /// With what it returned.
+    /// The flow returned this.
     Returned(Arc<str>),
     /// The script failed.
     Threw(ScriptError),
-    /// It computed for too long.
+    /// It computed for too long; where.
     Busy(Option<Site>),
-    /// It asks for too much; where.
+    /// It requests too much; where.
     TooMany(Option<Site>),
-    /// It repeats the same too often.
+    /// It repeats the same request too often.
     TooOften,
 }
 
 impl Stage<'_> {
-    /// Runs the flow in this way. Fails only where there is no engine.
+    /// Runs the flow with these options. Fails only without a script engine.
     pub(super) fn play(&self, way: &Way<'_>) -> Result<Played, ScriptError> {
         let (mut host, calls) = Host::start(self.script, self.args.cloned(), self.options.clone())?;
         let mut player = Player {
@@ -157,21 +156,20 @@ struct Player<'a> {
     way: &'a Way<'a>,
     played: Played,
     groups: BTreeMap<GroupId, usize>,
-    /// Tasks that were not answered, as they were made.
+    /// Unanswered tasks, in the order of their requests.
     waiting: VecDeque<usize>,
-    /// How many answers there were, and whose was the last.
+    /// Number of answers, and the task of the last one.
     answers: usize,
     answered: Option<usize>,
-    /// Of what was asked for together the first, and how many there are.
+    /// For tasks requested together: the first one, and their number.
     together: BTreeMap<Bunch, (usize, usize)>,
 }
 
-/// What tells tasks apart that were not asked for together: the group, or
-/// without one the step and the line.
+/// Identifies tasks requested together: by group, or without one by step and line.
 type Bunch = (Option<usize>, Option<(usize, Option<Site>)>);
 
 impl Player<'_> {
-    /// Whether the run is not over, and what ended it if it is.
+    /// Whether the run continues; notes how it ended otherwise.
     fn goes_on(&mut self, host: &Host) -> bool {
         if let Some(result) = host.finished() {
             self.played.end = match result {
@@ -217,7 +215,7 @@ impl Player<'_> {
         placeholder.answer
     }
 
-    /// Takes note of calls. Other scripts are loaded on the spot, as in a run.
+    /// Handles calls. Other scripts are loaded at once, as in a run.
     fn take(&mut self, host: &mut Host, calls: Vec<Call>) -> Result<(), ScriptError> {
         let before = self.waiting.len();
         self.note(host, calls)?;
@@ -285,8 +283,8 @@ impl Player<'_> {
                     });
                 }
                 Call::GroupEnded { .. } => {}
-                // A plan shows what the flow asks for; limits are the run's, and a
-                // placeholder is not what its code was written for.
+                // Ignored: limits belong to the run, and an exception may be caused by the
+                // placeholder.
                 Call::Refused { .. } | Call::Uncaught { .. } => {}
                 Call::Phase { title, cap } => {
                     if let Some(cap) = cap {
@@ -295,7 +293,7 @@ impl Player<'_> {
                     self.played.told.push(title);
                 }
                 Call::Log { message } => self.played.told.push(message),
-                // A flow without a name is as good a flow.
+                // A missing `meta` is no problem of a plan.
                 Call::Warning { message, .. } if message == NO_META => {}
                 Call::Warning {
                     message: what,
@@ -306,8 +304,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Whether a planner was just answered, and nobody has said how many tasks
-    /// it will plan.
+    /// Whether the last answer was a planner's, without an expected number of tasks.
     fn planner_is_free(&self) -> bool {
         let planner = self
             .answered
@@ -320,7 +317,7 @@ impl Player<'_> {
         let place = self.played.tasks.len();
         let after = self.answered;
         let tasks = &self.played.tasks;
-        // From the task before it upwards, the nearest of the same.
+        // The nearest equal task among those before it in the chain of answers.
         let mut before = std::iter::successors(after, |place| tasks[*place].after);
         let round = before
             .find(|place| tasks[*place].same == asked.same)
@@ -342,7 +339,7 @@ impl Player<'_> {
             .1 += 1;
     }
 
-    /// Whether more were asked for together with it, and it was the first.
+    /// Whether it is the first of several requested together.
     fn is_first(&self, place: usize) -> bool {
         let together = self.together.get(&self.played.tasks[place].together());
         together.is_some_and(|(first, count)| *first == place && *count > 1)
@@ -381,12 +378,12 @@ impl Asked {
         }
     }
 
-    /// Whether its author says how long the lists of its result will be.
+    /// Whether the flow declares the lengths of lists in its result.
     pub(super) fn is_expected(&self) -> bool {
         self.expect.all.is_some() || !self.expect.by_path.is_empty()
     }
 
-    /// Whether it may be without a result and the script goes on.
+    /// Whether the script continues if it has no result.
     pub(super) fn may_fail(&self) -> bool {
         !self.task.required && !self.is_command()
     }
@@ -403,10 +400,10 @@ impl Asked {
     }
 }
 
-/// What makes two tasks of a loop the same: the line, and the label or how the
-/// prompt begins, without numbers and marks.
+/// Identifies equal tasks of a loop: by line, and by label or beginning of the prompt, without
+/// numbers and marks.
 fn same(task: &Task, site: Option<&Site>) -> Arc<str> {
-    /// Beginnings are alike for longer where a prompt is made by a loop.
+    /// Prompts made in a loop have longer common beginnings than this.
     const CHARS: usize = 40;
     let text = task.label.as_deref().unwrap_or(&task.prompt);
     let text = mark::replaced(text, |_| String::new());

@@ -1,8 +1,7 @@
-//! What a task without a result does to those that read it.
+//! Finds what a missing result does to the tasks that read it.
 //!
-//! The flow is run again with tasks that fail: all of them, those of one line
-//! after the other, and the first of each group. What such a run does not
-//! reach is not spoken of.
+//! The flow is run again with failing tasks: all of them, those of one line after the other, and
+//! the first of each group. What these runs do not reach is not reported.
 
 use super::play::{Asked, End, Played, Way};
 use super::{Tracer, mark};
@@ -11,17 +10,17 @@ use divisi_core::preflight::NullRead;
 use divisi_script::ScriptError;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Lines whose tasks are made to fail on their own. Flows with more are long
-/// lists of tasks that do not read each other.
+/// Most lines whose tasks are made to fail separately. Flows with more are long lists of tasks that
+/// do not read each other.
 const SITES_MAX: usize = 24;
 
-/// Characters of the text around a word.
+/// Characters of text shown around a word.
 const EXCERPT_CHARS: usize = 40;
 
-/// What stands in a text where a value was missing.
+/// Words in a text in place of a missing value.
 const WORDS: [&str; 4] = ["null", "undefined", "[object Object]", "NaN"];
 
-/// What says in a prompt that something is missing.
+/// Words in a prompt that mention a missing part.
 const TELLING: [&str; 11] = [
     "missing",
     "failed",
@@ -40,9 +39,9 @@ const TELLING: [&str; 11] = [
 #[derive(Default)]
 pub(super) struct Spoiled {
     pub(super) nulls: Vec<NullRead>,
-    /// Places of tasks that would not be told that a part is missing.
+    /// Tasks whose prompt would not mention a missing part.
     pub(super) uninformed: Vec<usize>,
-    /// Lines on which a failure changes what the flow does.
+    /// Lines at which a failure changes what the flow does.
     pub(super) felt: BTreeSet<Site>,
 }
 
@@ -105,7 +104,7 @@ fn sites(main: &Played) -> Vec<Site> {
         .collect()
 }
 
-/// All that a run asks and tells, without what came out of results.
+/// All prompts and log lines of a run, without texts from results.
 fn shape(played: &Played) -> Vec<String> {
     let blank = |text: &str| mark::replaced(text, |_| String::new());
     let tasks = played
@@ -123,9 +122,9 @@ fn shape(played: &Played) -> Vec<String> {
         .collect()
 }
 
-/// What prompts say as long as nothing fails.
+/// The prompts of the run without failures.
 struct Before {
-    /// For each line and word the most often that it stands in a prompt.
+    /// For each line and word, the largest number of occurrences in one prompt.
     counts: BTreeMap<(Option<Site>, &'static str), usize>,
     shape: Vec<String>,
 }
@@ -145,15 +144,14 @@ impl Before {
         }
     }
 
-    /// Adds the words in the prompts of `played` that were not there before.
+    /// Adds the words in prompts of `played` that did not occur before.
     fn nulls(&self, played: &Played, nulls: &mut Vec<NullRead>) {
         for asked in &played.tasks {
             for word in WORDS {
                 let prompt = &asked.task.prompt;
                 let is_new = match self.counts.get(&(asked.site.clone(), word)) {
                     Some(before) => count(prompt, word) > *before,
-                    // Of a line that only failures lead to it is not known what
-                    // its author has written.
+                    // A line reached only after failures has no earlier prompt to compare with.
                     None => word == "[object Object]" && count(prompt, word) > 0,
                 };
                 let is_known = nulls.iter().any(|null| null.site == asked.site);
@@ -170,8 +168,8 @@ impl Before {
     }
 }
 
-/// Tasks that read several results of one group and are asked all the same,
-/// without a word about it, when one of them is missing.
+/// Tasks that read several results of one group and are still requested when one is missing,
+/// without mentioning it.
 fn uninformed(main: &Played, failed: &Played) -> Vec<usize> {
     let mut there = by_name(failed);
     let mut uninformed = vec![];
@@ -192,7 +190,7 @@ fn uninformed(main: &Played, failed: &Played) -> Vec<usize> {
     uninformed
 }
 
-/// Whether two of the results it reads were asked for together.
+/// Whether it reads two results that were requested together.
 fn reads_several(main: &Played, asked: &Asked) -> bool {
     let mut seen = BTreeSet::new();
     asked
@@ -225,7 +223,7 @@ fn name(asked: &Asked) -> (Option<Site>, String) {
     (asked.site.clone(), mark::replaced(label, |_| String::new()))
 }
 
-/// Whether a prompt says that something is missing: in words, or as `4 of 5`.
+/// Whether a prompt mentions a missing part: in words, or as `4 of 5`.
 fn tells(prompt: &str) -> bool {
     let prompt = mark::replaced(prompt, |_| String::new()).to_lowercase();
     let words: Vec<&str> = prompt.split_whitespace().collect();
@@ -241,7 +239,7 @@ fn tells(prompt: &str) -> bool {
     is_share || TELLING.iter().any(|word| prompt.contains(word))
 }
 
-/// How often `word` stands in `text` on its own, not as a part of another.
+/// Number of occurrences of `word` in `text` as a word of its own.
 pub(super) fn count(text: &str, word: &str) -> usize {
     places(text, word).count()
 }
@@ -256,7 +254,7 @@ fn places<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't 
         })
 }
 
-/// The last `word` of a prompt with some text around it, on one line.
+/// The last occurrence of `word` in a prompt with some text around it, on one line.
 fn excerpt(prompt: &str, word: &str) -> String {
     let Some(at) = places(prompt, word).last() else {
         return String::new();
@@ -275,10 +273,10 @@ fn excerpt(prompt: &str, word: &str) -> String {
     shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The first `word` of a prompt that its script does not hold as it stands
-/// there: a value has taken its place.
+/// The first `word` of a prompt that is not written like this in the script, so that it comes from
+/// a value.
 pub(super) fn stray<'w>(prompt: &str, words: &[&'w str], source: &str) -> Option<&'w str> {
-    /// So much of what stands before a word shows whether it was written so.
+    /// Characters before a word that are compared with the script.
     const BEFORE_CHARS: usize = 6;
     let is_stray = |word: &str| {
         places(prompt, word).any(|at| {

@@ -4,8 +4,8 @@ use divisi_core::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// The beginning of a day in UTC, written as `2026-10-07`; `None` for what is
-/// no day, or before 1970.
+/// The beginning in UTC of a day such as `2026-10-07`; `None` if the text is no day, or before
+/// 1970.
 pub(super) fn midnight(day: &str) -> Option<Timestamp> {
     let day: Date = day.parse().ok()?;
     let millis = day

@@ -1,12 +1,11 @@
-//! What tokens cost: whose price it is, since when, and by which source.
+//! Prices of tokens, with their source and date.
 //!
-//! Three sources, the first that knows a model decides: the user's own prices,
-//! then our overlay (`overlay.json`: the models that tiers stand for, and what
-//! is newer than the rest), then the list of the `genai-prices` crate. The
-//! first two cost microseconds; the third is decoded when it is first needed.
+//! Of three sources the first that knows a model is used: the user's own prices, then the built-in
+//! overlay (`overlay.json`: models of the tiers, and newer prices), then the list of the
+//! `genai-prices` crate. The first two take microseconds; the third is decoded at its first use.
 //!
-//! A model that none of them knows has no price. It is never free: only a
-//! provider that sends no bill is, or a model that the user prices at nothing.
+//! A model unknown to all of them has no price. It never counts as free: only the models of an
+//! unpriced provider do, or a model with a price of zero in the settings.
 
 mod date;
 mod overlay;
@@ -21,16 +20,16 @@ use divisi_providers::Reply;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A price, and why we believe in it.
+/// A price with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quote {
     /// The price.
     pub price: ModelPrice,
-    /// Who says so: an address, a list, or the settings.
+    /// The source: an address, a list, or the settings.
     pub source: Arc<str>,
-    /// The day on which that was looked at, as `2026-11-22`.
+    /// The day on which the source was checked, as `2026-11-22`.
     pub checked: Option<Arc<str>>,
-    /// The day since which it holds, where the source says so.
+    /// The day from which it holds, if the source gives one.
     pub since: Option<Arc<str>>,
 }
 
@@ -38,12 +37,12 @@ pub struct Quote {
 #[derive(Debug, Default)]
 pub struct Catalogue {
     own: OwnPrices,
-    /// What the big list has said, by provider, model and [`published::slot`].
+    /// Answers of the published list, by provider, model and [`published::slot`].
     asked: Mutex<BTreeMap<(String, String, u64), Option<Quote>>>,
 }
 
-/// Answers of the big list that are remembered. A flow uses a handful of
-/// models; more than this is forgotten and asked again.
+/// Most answers kept. A flow uses a handful of models; beyond the limit all are dropped and looked
+/// up again.
 const ASKED_MAX: usize = 1_000;
 
 impl Catalogue {
@@ -55,15 +54,15 @@ impl Catalogue {
         }
     }
 
-    /// What `model` of `provider` cost at that time; `None` when nobody told us.
+    /// The price of `model` at `provider` and that time; `None` if no source has one.
     ///
-    /// A provider without prices of its own, such as a gateway, is taken to
-    /// charge what the maker of the model does.
+    /// A provider without prices of its own, such as a gateway, is assumed to charge the price of
+    /// the model's maker.
     pub fn price(&self, provider: &str, model: &str, at: Timestamp) -> Option<ModelPrice> {
         self.quote(provider, model, at).map(|quote| quote.price)
     }
 
-    /// The same with its source.
+    /// The price with its source.
     pub fn quote(&self, provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
         self.own
             .quote(provider, model)
@@ -86,8 +85,8 @@ impl Catalogue {
         quote
     }
 
-    /// What a model that can be asked costs; nothing where nobody sends a bill,
-    /// and `None` where one would come whose size we do not know.
+    /// The price of a model that can be asked: zero at a provider that sends no bill; `None` if the
+    /// bill cannot be known.
     pub fn price_of(&self, model: &Model, at: Timestamp) -> Option<ModelPrice> {
         match model.free {
             true => Some(
@@ -100,8 +99,8 @@ impl Catalogue {
         }
     }
 
-    /// What a reply to a request for `model` costs: at the price of the model
-    /// that answered, or, if that has none, of the one that was asked for.
+    /// The cost of a reply to a request for `model`: at the price of the model that answered, or if
+    /// that has none, of the one asked for.
     pub fn cost(&self, model: &Model, reply: &Reply, at: Timestamp) -> Option<PicoUsd> {
         let answered = (!model.free)
             .then(|| self.price(model.provider.name(), &reply.model, at))
@@ -110,7 +109,7 @@ impl Catalogue {
         Some(price.billed(&reply.usage, reply.billing))
     }
 
-    /// Fails for a model whose bill nobody could foresee.
+    /// Fails for a model whose cost cannot be bounded.
     pub fn known(&self, model: &Model, at: Timestamp) -> Result<(), Failure> {
         if self.price_of(model, at).is_some() {
             return Ok(());
@@ -129,8 +128,8 @@ impl Catalogue {
         )
     }
 
-    /// Every model with a price at that time, by provider and id; first the
-    /// overlay's, then those of the big list that it does not have.
+    /// Every model with a price at that time, by provider and id; first those of the overlay, then
+    /// the others of the published list.
     pub fn all(&self, at: Timestamp) -> Vec<(String, String, Quote)> {
         let ours = overlay::models();
         let others = published::models()
@@ -191,7 +190,7 @@ mod tests {
             ),
             ("openai", "gpt-6.1-sol-2026-09-29", "$2.00", "$10.00"),
             ("corp-gateway", "claude-sonnet-5-5", "$2.00", "$10.00"),
-            // Only the big list has these.
+            // Only the published list has these.
             ("anthropic", "claude-haiku-4-5-20251001", "$1.00", "$5.00"),
             ("openai", "gpt-6-sol", "$2.00", "$10.00"),
             ("google", "gemini-3.1-pro-preview", "$2.00", "$12.00"),
@@ -242,7 +241,7 @@ mod tests {
             ("openai", "not-gpt-6-luna"),
             ("corp", "our-own-model"),
             ("", ""),
-            // Free there today, billed elsewhere: only the user can know.
+            // Free at this provider but billed at others, so only the user can know.
             ("openrouter", "meta-llama/llama-3.3-70b-instruct:free"),
         ] {
             assert_eq!(million(provider, model), None, "{provider} {model}");

@@ -1,5 +1,5 @@
-//! Our own dated prices: the models that tiers stand for, and what is newer
-//! than the big list. The data is `overlay.json`, which is meant to be read.
+//! Built-in dated prices: the models of the tiers, and prices newer than the published list. The
+//! data is `overlay.json`, which is written for readers.
 
 use super::{Quote, date};
 use divisi_core::price::{Factors, Rates, is_same_model, per_token};
@@ -8,11 +8,11 @@ use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-/// The file as it is written.
+/// The format of the file.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Overlay {
-    /// What the numbers mean; for whoever reads the file.
+    /// Explains the numbers to readers of the file.
     #[serde(rename = "about")]
     _about: Vec<String>,
     models: Vec<Entry>,
@@ -25,17 +25,17 @@ struct Entry {
     /// Ids by provider.
     names: BTreeMap<String, String>,
     source: Arc<str>,
-    /// The day on which the source was looked at.
+    /// The day on which the source was checked.
     checked: Arc<str>,
     #[serde(default)]
     factors: Factors,
-    /// Oldest first. The first also stands for what was before it.
+    /// Oldest first. The first also applies to earlier times.
     prices: Vec<Dated>,
 }
 
 #[derive(Deserialize)]
 struct Dated {
-    /// The day since which it holds; only the first may leave it open.
+    /// The day from which it holds; only the first may be without.
     from: Option<Arc<str>>,
     #[serde(flatten)]
     base: PerMillion,
@@ -65,14 +65,13 @@ struct PerMillion {
     output: PicoUsd,
 }
 
-/// Read when the first price is asked for. A test reads the same file.
+/// Parsed at the first use. A test parses the same file.
 static OVERLAY: LazyLock<Overlay> =
     LazyLock::new(|| serde_json::from_str(include_str!("overlay.json")).unwrap_or_default());
 
-/// What the overlay says of a model.
+/// The overlay's price of a model.
 pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
-    // An empty name says nothing, and what follows a colon is another way of serving it, at another
-    // price.
+    // A suffix after a colon is another way of serving the model, at another price.
     if model.is_empty() || model.contains(':') {
         return None;
     }
@@ -94,7 +93,7 @@ pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote>
     Some(entry.quote(at))
 }
 
-/// Every model in it, by provider and id.
+/// All its models, by provider and id.
 pub(super) fn models() -> Vec<(String, String)> {
     let names = OVERLAY.models.iter().flat_map(|entry| &entry.names);
     names
@@ -105,7 +104,7 @@ pub(super) fn models() -> Vec<(String, String)> {
 impl Entry {
     fn quote(&self, at: Timestamp) -> Quote {
         let begun = |dated: &&Dated| dated.begins() <= at;
-        // A test sees to it that there is one.
+        // Cannot be empty: a test checks that every model has a price.
         let dated = self
             .prices
             .iter()
@@ -157,7 +156,7 @@ impl PerMillion {
     }
 }
 
-/// A decimal text, so that no binary fraction comes near it.
+/// Parses a decimal text, which avoids binary fractions.
 fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PicoUsd, D::Error> {
     let text = String::deserialize(deserializer)?;
     let rate = PicoUsd::parse_dollars(&text).and_then(per_token);

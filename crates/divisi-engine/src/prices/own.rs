@@ -1,31 +1,30 @@
-//! Prices that the user gives.
+//! Prices set by the user.
 
 use super::Quote;
 use crate::globs;
 use divisi_core::ModelPrice;
 use globset::GlobMatcher;
 
-/// The user's own prices, by patterns of model ids.
+/// The user's prices, by patterns of model ids.
 #[derive(Clone, Debug, Default)]
 pub struct OwnPrices {
-    /// The most particular first.
+    /// The most specific pattern first.
     entries: Vec<(GlobMatcher, ModelPrice)>,
 }
 
-/// A pattern of model ids that is none.
+/// An invalid pattern of model ids.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pattern of model ids `{pattern}` {message}")]
 pub struct PatternError {
-    /// What was given.
+    /// The pattern.
     pub pattern: String,
     /// What is wrong with it.
     pub message: String,
 }
 
 impl OwnPrices {
-    /// Prices by patterns such as `my-model`, `llama-*` or `corp:*`, the last
-    /// with a provider in front. Where several fit, the longest counts, and an
-    /// id itself before any pattern.
+    /// Prices by patterns such as `my-model`, `llama-*` or `corp:*`, the last with a provider in
+    /// front. If several match, the longest is used, and an exact id before any pattern.
     pub fn new(
         prices: impl IntoIterator<Item = (String, ModelPrice)>,
     ) -> Result<Self, PatternError> {

@@ -1,10 +1,9 @@
 //! The price list of the `genai-prices` crate, in whole picodollars.
 //!
-//! The crate answers what a request costs, in floating point. Asked for a
-//! request of one class of token at a time, its answers are the rates; asked
-//! for longer and longer prompts, they show where the rates change. Published
-//! prices are decimals of few digits, so the nearest picodollar is the price
-//! that was meant; where there is none near, the next above is taken.
+//! The crate computes the price of a request in floating point. Requests with a single class of
+//! token give the rates; longer and longer prompts show at which length the rates change. Published
+//! prices are decimals with few digits, so the nearest picodollar is the exact price; if none is
+//! near, the next higher one is used.
 
 use super::Quote;
 use divisi_core::price::Rates;
@@ -12,28 +11,28 @@ use divisi_core::{ModelPrice, PicoUsd, Timestamp};
 use genai_prices::{Calculator, PriceCalculation, PriceRequest, Usage, UsageKey};
 use std::time::{Duration, SystemTime};
 
-/// Who says so.
+/// The source shown with its prices.
 const SOURCE: &str = "genai-prices 0.2.1";
 
-/// The latest day that its data speaks of.
+/// The latest day in its data.
 const CHECKED: &str = "2026-10-26";
 
 /// Prices change at full quarters of an hour: some models have night rates.
 const SLOT_MS: u64 = 15 * 60 * 1_000;
 
-/// Longer prompts than this fit into no model.
+/// No model takes longer prompts.
 const PROMPT_TOKENS_MAX: u64 = 1 << 24;
 
-/// Steps in the length of prompts that a price may have. The most there are is three.
+/// Most thresholds of a price. The largest known number is three.
 const STEPS_MAX: usize = 8;
 
-/// The span of time within which the list gives one answer.
+/// Identifies a period within which the list's answers do not change.
 pub(super) fn slot(at: Timestamp) -> u64 {
     at.0 / SLOT_MS
 }
 
-/// What the list says of a model; `None` where it has no price for the tokens
-/// it reads or writes, and where requests cost something besides their tokens.
+/// The list's price of a model; `None` if it has none for the model's tokens, or if requests have a
+/// cost besides tokens.
 pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
     let model = Listed::find(provider, model, at)?;
     let base = model.rates(1)?;
@@ -60,7 +59,7 @@ pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote>
     })
 }
 
-/// Every model in it, by provider and id.
+/// All its models, by provider and id.
 pub(super) fn models() -> Vec<(String, String)> {
     let providers = Calculator::bundled().providers();
     let models = providers.flat_map(|p| {
@@ -78,9 +77,8 @@ struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
-    /// The model as `provider` sells it. One that the list does not know, such
-    /// as a gateway, sells at the price of the model's maker, or under the
-    /// names of OpenRouter.
+    /// The model as sold by `provider`. An unknown provider, such as a gateway, is assumed to have
+    /// the price of the model's maker, or to use the names of OpenRouter.
     fn find(provider: &'a str, model: &'a str, at: Timestamp) -> Option<Self> {
         if model.is_empty() {
             return None;
@@ -120,7 +118,7 @@ impl<'a> Listed<'a> {
         Calculator::bundled().calculate(&request).ok()
     }
 
-    /// The rates of a request with so many prompt tokens.
+    /// The rates of a request with a prompt of this length.
     fn rates(&self, prompt: u64) -> Option<Rates> {
         let prompt_of = |keys: &[UsageKey]| {
             let all = [UsageKey::INPUT_TOKENS]
@@ -133,7 +131,7 @@ impl<'a> Listed<'a> {
             (UsageKey::INPUT_TOKENS, prompt),
             (UsageKey::OUTPUT_TOKENS, prompt),
         ])?;
-        // What is neither for the prompt nor for the reply is for the request itself.
+        // The rest is a price of the request itself.
         let rest = replied.total_price - replied.input_price - replied.output_price;
         if rest.abs() > 1e-9 * replied.total_price {
             return None;
@@ -154,9 +152,9 @@ impl<'a> Listed<'a> {
         })
     }
 
-    /// The list leaves out some long cache writes, and would price them like
-    /// short ones. Vendors that charge for writes ask twice the input for an
-    /// hour (Anthropic) or twice the short write for twelve (OpenAI).
+    /// The list lacks the price of some long cache writes and would use that of short ones. Vendors
+    /// that charge for writes charge twice the input for an hour (Anthropic) or twice the short
+    /// write for twelve (OpenAI).
     fn long_write(&self, input: PicoUsd, short: PicoUsd, long: PicoUsd) -> PicoUsd {
         match short > input && long <= short {
             true if self.model.contains("claude") => PicoUsd(2 * input.0),
@@ -165,8 +163,7 @@ impl<'a> Listed<'a> {
         }
     }
 
-    /// The shortest prompt, longer than `from`, at which the rates are no more
-    /// `rates`, and what they are there.
+    /// The shortest prompt longer than `from` with other rates than `rates`, and these other rates.
     fn next_step(&self, from: u64, rates: Rates) -> Option<(u64, Rates)> {
         let (mut same, mut other) = (from, PROMPT_TOKENS_MAX);
         while other - same > 1 {
@@ -181,9 +178,9 @@ impl<'a> Listed<'a> {
     }
 }
 
-/// The price of one of `tokens` tokens that cost `dollars` together.
+/// The price of one token, of `tokens` that cost `dollars` together.
 fn per_token(dollars: f64, tokens: u64) -> PicoUsd {
-    /// Floating point is off by far less, and no price is meant so finely.
+    /// Larger than floating-point errors, and smaller than any difference between prices.
     const SLACK: f64 = 1e-3;
     let rate = dollars / tokens as f64 * PicoUsd::DOLLAR.0 as f64;
     let near = rate.round();
@@ -204,7 +201,7 @@ mod tests {
             .price
     }
 
-    /// Dollars per million tokens, in the order of the classes.
+    /// Converts dollars per million tokens, in the order of the classes.
     fn rates(dollars: [&str; 5]) -> Rates {
         let [input, cache_write_5m, cache_write_1h, cache_read, output] =
             dollars.map(|text| PicoUsd(PicoUsd::parse_dollars(text).unwrap().0 / 1_000_000));
@@ -251,7 +248,7 @@ mod tests {
             of("openai", "gpt-6.1-terra"),
             rates(["2.5", "0", "0", "0", "0"]).input
         );
-        // Gemini takes nothing for writing but the input itself.
+        // Gemini charges nothing for a cache write besides the input.
         assert_eq!(
             of("google", "gemini-4-argon"),
             rates(["2", "0", "0", "0", "0"]).input

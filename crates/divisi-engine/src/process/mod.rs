@@ -1,12 +1,11 @@
-//! Child programs: started with bounds, and gone afterwards.
+//! Runs child programs within limits, and leaves none running.
 //!
-//! A program gets its input, its environment and its limits before it starts,
-//! and leaves an [`Exit`] or a [`ProcessError`]. Whatever way it ends, nothing
-//! that it started outlives the call: not after a timeout, not when the future
-//! is dropped, and not after a normal end either, because a thousand agents
-//! that each leave a server behind would take the machine down.
+//! A program gets its input, its environment and its limits before it starts, and gives an [`Exit`]
+//! or a [`ProcessError`]. Nothing that it started outlives the call, whether it ended normally,
+//! timed out, or the future was dropped, because a thousand agents that each leave a server running
+//! would exhaust the machine.
 //!
-//! Left out on purpose: terminals, and pipelines (ask a shell).
+//! Left out on purpose: terminals, and pipelines (use a shell).
 
 mod output;
 #[cfg(target_os = "linux")]
@@ -34,19 +33,18 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tree::Tree;
 
-/// How long a program may tidy up after it was asked to stop. Agent programs
-/// save their session in well under a second; a person who cancels waits.
+/// Time for a program to end after SIGTERM. Agent programs save their session in well under a
+/// second, and the user may be waiting.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long output is awaited after the program itself has ended. Long enough
-/// to empty the pipes, short enough that a background child which keeps them
-/// open does not matter.
+/// Time to read remaining output after the program has ended. Long enough to empty the pipes, and
+/// short enough if a background child keeps them open.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// Bytes read at a time: one full pipe on Linux.
+/// Bytes per read: one full pipe on Linux.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// A program to run, and the bounds it runs in.
+/// A program to run, with its limits.
 pub struct Program {
     program: OsString,
     args: Vec<OsString>,
@@ -58,24 +56,23 @@ pub struct Program {
     limits: Limits,
 }
 
-/// Hears what a program prints while it runs.
+/// Called with a program's output while it runs.
 type Listener = Box<dyn Fn(&[u8]) + Send + Sync>;
 
-/// What a program may use up.
+/// Limits of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest time from start to end; none when absent.
+    /// Longest time from start to end, if limited.
     pub timeout: Option<Duration>,
-    /// Longest time without output on either channel; none when absent.
+    /// Longest time without output on either channel, if limited.
     pub idle_timeout: Option<Duration>,
-    /// How many bytes are kept of each output. The middle of a longer one is
-    /// left out.
+    /// Bytes kept of each output. The middle of a longer one is left out.
     pub output_bytes_max: usize,
 }
 
 impl Limits {
-    /// Bytes kept of each output unless said otherwise: more than any result a
-    /// model should be shown, little enough for a thousand programs at once.
+    /// Default number of bytes kept of each output: more than a model should get as a result, and
+    /// few enough for a thousand programs at once.
     pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 }
 
@@ -90,7 +87,7 @@ impl Default for Limits {
 }
 
 impl Program {
-    /// A program found in `PATH`, or by its path, without arguments or input.
+    /// A program found in `PATH` or given by its path, without arguments or input.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
@@ -104,43 +101,43 @@ impl Program {
         }
     }
 
-    /// A line for the shell.
+    /// A command line for the shell.
     pub fn shell(line: impl Into<OsString>) -> Self {
         Self::new("sh").arg("-c").arg(line)
     }
 
-    /// With one more argument.
+    /// Adds an argument.
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// With more arguments.
+    /// Adds arguments.
     pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// In this folder instead of ours.
+    /// Sets the working folder.
     pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cwd = Some(folder.into());
         self
     }
 
-    /// With this variable.
+    /// Sets a variable.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), Some(value.into())));
         self
     }
 
-    /// Without this variable of ours.
+    /// Removes a variable of divisi's environment.
     pub fn without_env(mut self, name: impl Into<OsString>) -> Self {
         self.env.push((name.into(), None));
         self
     }
 
-    /// Without those of our variables that hold a secret, such as
-    /// `ANTHROPIC_API_KEY`: what a model makes a program print is recorded.
+    /// Removes variables that contain a secret, such as `ANTHROPIC_API_KEY`, because the output of
+    /// a model's commands is recorded.
     pub fn without_secrets(mut self) -> Self {
         self.env.extend(
             redact::known()
@@ -150,25 +147,25 @@ impl Program {
         self
     }
 
-    /// Without any variable of ours; only what [`Program::env`] adds.
+    /// Starts from an empty environment, with only what [`Program::env`] adds.
     pub fn with_empty_env(mut self) -> Self {
         self.env_inherited = false;
         self
     }
 
-    /// With this on its standard input. Without it the input is empty.
+    /// Sets its standard input, which is empty by default.
     pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(input.into());
         self
     }
 
-    /// Hands over what it prints as it comes, all of it: in pieces, with its secrets.
+    /// Passes all its output to `listener` as it arrives: in chunks, with secrets.
     pub fn on_stdout(mut self, listener: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         self.on_stdout = Some(Box::new(listener));
         self
     }
 
-    /// Within these limits.
+    /// Sets its limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -176,8 +173,8 @@ impl Program {
 
     /// Runs it to its end.
     ///
-    /// An exit code other than zero is an [`Exit`], not an error. Dropping the
-    /// future kills the program and all that it started.
+    /// An exit code other than zero is an [`Exit`], not an error. Dropping the future kills the
+    /// program and everything it started.
     pub async fn run(self, cancel: &CancellationToken) -> Result<Exit, ProcessError> {
         let name = self.program.to_string_lossy().into_owned();
         let (mut child, mut tree) = self.spawn(&name)?;
@@ -198,14 +195,14 @@ impl Program {
                 status = &mut end => Ok(status),
                 stop = stop(self.limits, &progress, cancel) => {
                     tree.terminate();
-                    // Its last words are kept; whether it has ended is the tree's business.
+                    // Keeps its last output. The tree kills it if it has not ended.
                     let _ = tokio::time::timeout(GRACE, &mut end).await;
                     Err(stop)
                 }
             }
         };
         match &ended {
-            // A supervisor that was not killed itself has left nothing.
+            // A supervisor that exited by itself has killed everything below it.
             Ok(Ok(status)) if status.code().is_some() && is_supervised() => tree.is_over(),
             Ok(_) | Err(_) => tree.kill().await,
         }
@@ -282,11 +279,12 @@ impl Program {
         Ok((child, tree))
     }
 
-    /// The command to start: the program, or its supervisor.
+    /// The command to start: the program itself, or its supervisor.
     fn command(&self, name: &str) -> Result<tokio::process::Command, ProcessError> {
         #[cfg(target_os = "linux")]
         if let Some(command) = supervisor::command(&self.program, &self.args) {
-            // Where a supervisor cannot start the program, only its exit code would tell.
+            // Checked here, because a supervisor that cannot start the program gives only an exit
+            // code.
             return self.can_start(name).map(|()| command);
         }
         let mut command = tokio::process::Command::new(&self.program);
@@ -294,7 +292,7 @@ impl Program {
         Ok(command)
     }
 
-    /// Whether there is a program of that name that may be executed.
+    /// Checks that there is an executable program of that name.
     #[cfg(target_os = "linux")]
     fn can_start(&self, name: &str) -> Result<(), ProcessError> {
         use rustix::fs::{Access, access};
@@ -331,7 +329,7 @@ impl Program {
         }
     }
 
-    /// Where the program will be looked for.
+    /// The `PATH` in which the program will be searched.
     #[cfg(target_os = "linux")]
     fn path(&self) -> Option<OsString> {
         let own = self
@@ -354,7 +352,7 @@ fn is_supervised() -> bool {
     false
 }
 
-/// Waits for the program, then a little for what is left in its pipes.
+/// Waits for the program, then a short time for the rest of its output.
 async fn end<T>(child: &mut Child, talk: impl Future<Output = T>) -> io::Result<ExitStatus> {
     let mut talk = std::pin::pin!(talk);
     tokio::select! {
@@ -367,15 +365,15 @@ async fn end<T>(child: &mut Child, talk: impl Future<Output = T>) -> io::Result<
     child.wait().await
 }
 
-/// Writes all of `input`. A program that does not want to read it is no error.
+/// Writes all of `input`. It is no error if the program does not read it.
 async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) {
     if let Some(mut stdin) = stdin {
         let _ = stdin.write_all(&input).await;
     }
 }
 
-/// Reads to the end of the pipe, whatever fits the limit or not, so that the
-/// program never waits for us.
+/// Reads to the end of the pipe even beyond the limit, so that the program never blocks on a full
+/// pipe.
 async fn drain(
     pipe: Option<impl AsyncRead + Unpin>,
     output: &mut Output,
@@ -417,33 +415,33 @@ async fn stop(limits: Limits, progress: &Notify, cancel: &CancellationToken) -> 
     }
 }
 
-/// How a program ended by itself.
+/// The end of a program that was not stopped.
 #[derive(Debug)]
 pub struct Exit {
     /// Its exit code, or the signal that killed it.
     pub status: Status,
-    /// What it wrote to its standard output.
+    /// Its standard output.
     pub stdout: Output,
-    /// What it wrote to its standard error.
+    /// Its standard error.
     pub stderr: Output,
 }
 
-/// What a program left as its result.
+/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It returned this.
+    /// With this exit code.
     Code(i32),
-    /// This signal killed it.
+    /// By this signal.
     Signal(i32),
 }
 
 impl Status {
-    /// Whether it returned zero.
+    /// Whether the exit code is zero.
     pub fn is_ok(self) -> bool {
         self == Self::Code(0)
     }
 
-    /// What it returned, if it did.
+    /// The exit code, if there is one.
     pub fn code(self) -> Option<i32> {
         match self {
             Self::Code(code) => Some(code),
@@ -457,7 +455,7 @@ impl From<ExitStatus> for Status {
         use std::os::unix::process::ExitStatusExt;
         match (status.code(), status.signal()) {
             (Some(code), _) => Self::Code(code),
-            // A process ends in one of the two ways; zero is no signal.
+            // A process ends in one of the two ways; zero is not a signal.
             (None, signal) => Self::Signal(signal.unwrap_or(0)),
         }
     }
@@ -478,13 +476,13 @@ pub enum ProcessError {
     /// There is no such program.
     #[error("program `{program}` was not found")]
     NotFound {
-        /// As it was asked for.
+        /// Its name as given.
         program: String,
     },
-    /// The folder to run it in does not exist.
+    /// The working folder does not exist.
     #[error("program `{program}` cannot run in `{}`: no such folder", folder.display())]
     NoFolder {
-        /// As it was asked for.
+        /// Its name as given.
         program: String,
         /// The folder.
         folder: PathBuf,
@@ -492,51 +490,51 @@ pub enum ProcessError {
     /// The system refused to start it.
     #[error("program `{program}` could not be started")]
     NotStarted {
-        /// As it was asked for.
+        /// Its name as given.
         program: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It was started, and the system does not tell how it ended.
+    /// It was started, but its end could not be determined.
     #[error("program `{program}` was lost")]
     Lost {
-        /// As it was asked for.
+        /// Its name as given.
         program: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// We stopped it.
+    /// It was stopped by divisi.
     #[error("program `{program}` was stopped: {why}")]
     Stopped {
-        /// As it was asked for.
+        /// Its name as given.
         program: String,
         /// The reason.
         why: Stop,
-        /// What it had written until then.
+        /// Its output until then.
         said: Box<Said>,
     },
 }
 
-/// Why we stopped a program.
+/// Why a program was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stop {
-    /// It ran longer than it may.
+    /// It exceeded its time limit.
     #[error("timeout after {0:?}")]
     Timeout(Duration),
-    /// It showed no output for longer than it may.
+    /// It had no output for too long.
     #[error("no output for {0:?}")]
     Stalled(Duration),
-    /// The caller asked for it.
+    /// The caller cancelled it.
     #[error("cancelled")]
     Cancelled,
 }
 
-/// What a program wrote before it was stopped.
+/// The output of a program that was stopped.
 #[derive(Debug)]
 pub struct Said {
-    /// To its standard output.
+    /// Its standard output.
     pub stdout: Output,
-    /// To its standard error.
+    /// Its standard error.
     pub stderr: Output,
 }
 

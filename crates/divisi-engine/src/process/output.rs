@@ -1,12 +1,12 @@
-//! What a program wrote, within a limit.
+//! Output of a program, kept within a limit.
 
 use divisi_providers::redact::{self, Cut};
 use std::collections::VecDeque;
 
-/// The beginning and the end of what a program wrote to one of its outputs.
+/// The beginning and the end of a program's output.
 ///
-/// Both halves matter to a reader: the beginning says what was tried, the end
-/// how it went. What does not fit is left out in the middle and counted.
+/// The beginning shows what was tried, the end how it went. What exceeds the limit is left out in
+/// the middle and counted.
 #[derive(Debug)]
 pub struct Output {
     head: Vec<u8>,
@@ -35,18 +35,18 @@ impl Output {
         self.bytes_omitted += excess as u64;
     }
 
-    /// How many bytes are missing from the middle.
+    /// Number of bytes left out in the middle.
     pub fn bytes_omitted(&self) -> u64 {
         self.bytes_omitted
     }
 
-    /// Whether something is missing: then it is no use to parse it.
+    /// Whether anything is missing, so that parsing it makes no sense.
     pub fn is_truncated(&self) -> bool {
         self.bytes_omitted > 0
     }
 
-    /// The text without secrets, a line in place of what was left out, `\u{fffd}`
-    /// for bytes that are not UTF-8.
+    /// The text without secrets, with a line in place of the missing part and `\u{fffd}` for bytes
+    /// that are not UTF-8.
     pub fn text(&self) -> String {
         if !self.is_truncated() {
             return redact::redact(&String::from_utf8_lossy(&self.exact())).into_owned();
@@ -57,12 +57,12 @@ impl Output {
             String::from_utf8_lossy(&self.head),
             String::from_utf8_lossy(&tail),
         );
-        // A secret may have been cut in two.
+        // The cut may have split a secret.
         let (head, tail) = (known.part(&head, Cut::End), known.part(&tail, Cut::Start));
         format!("{head}\n… {} bytes left out …\n{tail}", self.bytes_omitted)
     }
 
-    /// What has been kept of it byte by byte, for what acts on it and shows it to nobody.
+    /// The kept bytes, unredacted: for processing, never for display.
     pub fn exact(&self) -> Vec<u8> {
         self.head.iter().chain(&self.tail).copied().collect()
     }
@@ -103,7 +103,7 @@ mod tests {
                 kept(1_000, &["before ", a, b, " after"]),
                 "before *** after"
             );
-            // The first half holds what stands before and `at` bytes of the key.
+            // The first half ends with `at` bytes of the key.
             let text = kept(
                 2 * ("before ".len() + at),
                 &[&format!("before {KEY}"), &"x".repeat(100)],

@@ -1,16 +1,15 @@
-//! A process of ours between us and each program: whatever the program starts
-//! stays its descendant, and dies with the call, or with us.
+//! A supervisor process between divisi and each program: all that the program starts stays a
+//! descendant of it, and is killed with the call or when divisi dies.
 //!
-//! A daemon leaves its parent, its process group, its session and its environment
-//! behind. What it cannot leave is the nearest *subreaper* above it, to which the
-//! system gives orphans. So each call has a subreaper of its own: it starts the
-//! program, waits for it, kills all that it has left running, and ends as the
-//! program did. The system also tells it when we die, be it by `kill -9`.
+//! A daemon leaves its parent, its process group, its session and its environment. It cannot leave
+//! the nearest *subreaper* above it, which becomes the parent of orphans. So each call has a
+//! subreaper of its own: it starts the program, waits for it, kills all remaining descendants, and
+//! exits like the program. The system also signals it when divisi dies, even by `kill -9`.
 //!
-//! The `divisi` binary is its own supervisor: it starts itself again, which takes
-//! some milliseconds. Programs that use the library do without, because no
-//! safe code sets these attributes in a child; for them [`tree`](super::tree) finds
-//! what it can. Linux only.
+//! The `divisi` binary is its own supervisor: it starts itself again, which takes some
+//! milliseconds. Programs that use the library have none, because safe code cannot set these
+//! attributes in a child; for them [`tree`](super::tree) finds as many processes as it can. Linux
+//! only.
 
 use super::tree::linux::Descendants;
 use rustix::process::{
@@ -29,20 +28,20 @@ use tokio::signal::unix::{SignalKind, signal};
 /// The first argument of a supervisor.
 const ARGUMENT: &str = "--supervise-a-program";
 
-/// How this process is started again. A link that holds when the file is replaced.
+/// The path by which this process is started again. It stays valid when the file is replaced.
 const OURSELVES: &str = "/proc/self/exe";
 
-/// What the system sends a supervisor when we have died.
+/// The signal that a supervisor gets when divisi has died.
 const DEATH: Signal = Signal::USR2;
 
-/// What shells end with when a program is found and cannot be started.
+/// The exit code of shells for a program that was found and cannot be started.
 const NOT_STARTED: u8 = 126;
 
-/// Set once programs are to be supervised.
+/// Set once programs are supervised.
 static BINARY: OnceLock<PathBuf> = OnceLock::new();
 
-/// What a supervisor does from its first moment to its last; `None` in a process
-/// that is none. The first thing that `main` calls.
+/// Runs this process as a supervisor, if it was started as one; otherwise returns `None`. Must be
+/// the first call of `main`.
 pub fn be_supervisor() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     args.next().filter(|first| first == ARGUMENT)?;
@@ -51,7 +50,7 @@ pub fn be_supervisor() -> Option<ExitCode> {
     Some(match watch_over(driver, &program, args) {
         Ok(status) => end_like(status),
         Err(error) => {
-            // Nobody may read it; the exit code says the same.
+            // Failing to write is ignored, because the exit code says the same.
             let _ = writeln!(
                 io::stderr(),
                 "divisi: cannot start `{}`: {error}",
@@ -62,11 +61,11 @@ pub fn be_supervisor() -> Option<ExitCode> {
     })
 }
 
-/// Has each program of this process supervised from now on, by starting its own
-/// binary again, which must call [`be_supervisor`]. Orphans of a supervisor that is
-/// killed come to this process, and are killed by [`end_all`].
+/// From now on each program of this process gets a supervisor, by starting its own binary again,
+/// which must call [`be_supervisor`]. If a supervisor is killed, its orphans become children of
+/// this process, and [`end_all`] kills them.
 pub fn supervise() {
-    // Children that are here already are not ours to kill: a shell has become this process.
+    // Existing children were not started by divisi: a shell has replaced itself by this process.
     if !has_children()
         && Path::new(OURSELVES).exists()
         && set_child_subreaper(Some(getpid())).is_ok()
@@ -75,22 +74,21 @@ pub fn supervise() {
     }
 }
 
-/// Kills whatever programs of this process have left, to be called at its end.
-/// Does nothing where [`supervise`] was not called.
+/// Kills all remaining descendants of this process, at its end. Does nothing without [`supervise`].
 pub fn end_all() {
     if BINARY.get().is_some() {
         end_descendants();
     }
 }
 
-/// Kills all below this process, a subreaper: none can get away from it.
+/// Kills all descendants of this process. It is a subreaper, so none can escape.
 fn end_descendants() {
     if has_children() {
         Descendants::of(getpid()).kill();
     }
 }
 
-/// Whether this process has children, ended ones that were not waited for included.
+/// Whether this process has children, including ended ones that have not been waited for.
 fn has_children() -> bool {
     let looked = waitid(
         WaitId::All,
@@ -104,7 +102,7 @@ pub(super) fn is_on() -> bool {
     BINARY.get().is_some()
 }
 
-/// The command that runs `program` supervised; `None` where that is not done.
+/// The command that runs `program` under a supervisor; `None` without supervision.
 pub(super) fn command(program: &OsStr, args: &[OsString]) -> Option<tokio::process::Command> {
     let mut command = tokio::process::Command::new(BINARY.get()?);
     command
@@ -116,7 +114,7 @@ pub(super) fn command(program: &OsStr, args: &[OsString]) -> Option<tokio::proce
     Some(command)
 }
 
-/// Runs the program to its end and kills what it has left.
+/// Runs the program to its end and kills its remaining descendants.
 fn watch_over(
     driver: i32,
     program: &OsStr,
@@ -134,7 +132,7 @@ fn watch_over(
             signal(SignalKind::user_defined2())?,
         )
     };
-    // Handlers do not outlive the start of a program, so it has none of these.
+    // The program inherits none of the signal handlers, because exec resets them.
     let child = Command::new(program).args(args).process_group(0).spawn()?;
     let program = Pid::from_child(&child);
     std::thread::spawn(move || {
@@ -148,11 +146,11 @@ fn watch_over(
         });
     });
     if getppid().map(|parent| parent.as_raw_nonzero().get()) != Some(driver) {
-        // It has died before the system was asked to tell us.
+        // Divisi died before the death signal was requested.
         let _ = kill_process_group(program, Signal::KILL);
     }
     let status = loop {
-        // Orphans are waited for, too: only so do they leave the list of processes.
+        // Waiting for orphans as well removes them from the process table.
         match wait(WaitOptions::empty()) {
             Ok(Some((ended, status))) if ended == program => break status,
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -164,12 +162,12 @@ fn watch_over(
     Ok(status)
 }
 
-/// Ends as the program did.
+/// Exits like the program.
 fn end_like(status: WaitStatus) -> ExitCode {
     let Some(number) = status.terminating_signal() else {
         return ExitCode::from(status.exit_status().map_or(NOT_STARTED, |code| code as u8));
     };
-    // One core file of the program is enough.
+    // The program may have written a core file; a second one is of no use.
     let _ = setrlimit(
         Resource::Core,
         Rlimit {
@@ -180,6 +178,6 @@ fn end_like(status: WaitStatus) -> ExitCode {
     if let Some(signal) = Signal::from_named_raw(number) {
         let _ = kill_process(getpid(), signal);
     }
-    // A signal that is handled or ignored here is told as shells tell it.
+    // If the signal did not end this process, exits with the code that shells use for it.
     ExitCode::from((128 + number) as u8)
 }

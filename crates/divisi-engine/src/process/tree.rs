@@ -1,12 +1,10 @@
-//! A program and all that it started, to be stopped together.
+//! A program and everything it started, to be stopped together.
 //!
-//! A process group is not enough: agent programs give each shell its own
-//! session, and a daemon leaves its parent behind. On Linux three signs tell
-//! who belongs to the tree, read from `/proc`: the process group, the parents,
-//! and a variable in the environment which children inherit wherever they go.
-//! A daemon that takes off all three at once has still a
-//! [supervisor](super::supervisor) above it, where there is one. Elsewhere it is
-//! the group alone.
+//! A process group is not enough: agent programs run each shell in a session of its own, and a
+//! daemon leaves its parent. On Linux three signs, read from `/proc`, show that a process belongs
+//! to the tree: the process group, the parents, and an environment variable inherited by children.
+//! A daemon that drops all three at once is still below a [supervisor](super::supervisor), if there
+//! is one. On other systems only the group is used.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The variable that marks every process of a tree.
 pub(super) const MARK_VARIABLE: &str = "DIVISI_PROCESS_TREE";
 
-/// The value of [`MARK_VARIABLE`] for one tree, different from all others on
-/// this machine.
+/// The value of [`MARK_VARIABLE`] for one tree, unique on this machine.
 pub(super) struct Mark(String);
 
 impl Mark {
@@ -36,7 +33,7 @@ impl Mark {
 
 /// A running program and its descendants. Dropping it kills them.
 pub(super) struct Tree {
-    /// None once everything is gone.
+    /// `None` once everything has ended.
     members: Option<Members>,
 }
 
@@ -49,7 +46,7 @@ struct Members {
 }
 
 impl Tree {
-    /// The tree of the program with this id, none if it has already ended.
+    /// The tree of the program with this id; empty if it has already ended.
     pub(super) fn new(leader: Option<u32>, mark: Mark) -> Self {
         let leader = leader
             .and_then(|id| i32::try_from(id).ok())
@@ -66,8 +63,8 @@ impl Tree {
         }
     }
 
-    /// Asks the program's group to end, and remembers who belongs to the tree
-    /// while the parents that show it are still there.
+    /// Sends SIGTERM to the program's group. Records the members of the tree first, while their
+    /// parents still exist.
     pub(super) fn terminate(&mut self) {
         let Some(members) = &mut self.members else {
             return;
@@ -77,16 +74,16 @@ impl Tree {
         let _ = kill_process_group(members.leader, Signal::TERM);
     }
 
-    /// Nothing is left of it.
+    /// Nothing of it is running any more.
     pub(super) fn is_over(&mut self) {
         if let Some(members) = &mut self.members {
             members.are_gone = true;
         }
     }
 
-    /// Kills what is left, away from the async threads: it reads `/proc`.
+    /// Kills the remaining processes, on a blocking thread because it reads `/proc`.
     ///
-    /// Dropping the future does not keep it from happening.
+    /// This happens even if the future is dropped.
     pub(super) async fn kill(&mut self) {
         if let Some(members) = self.members.take() {
             let _ = tokio::task::spawn_blocking(move || drop(members)).await;
@@ -94,7 +91,7 @@ impl Tree {
     }
 }
 
-/// However it is let go of: work for a thread that never gets to it is dropped.
+/// In `Drop`, because a blocking task that never runs is only dropped.
 impl Drop for Members {
     fn drop(&mut self) {
         if self.are_gone {
@@ -103,10 +100,10 @@ impl Drop for Members {
         #[cfg(target_os = "linux")]
         {
             self.known.look();
-            // While a supervisor lives, orphans cannot get away from it.
+            // As long as the supervisor runs, orphans cannot escape it.
             self.known.kill_all_but_leader();
         }
-        // The group is one act that nobody in it can outrun by forking.
+        // Killing the group is one system call, which no member can outrun by forking.
         let _ = kill_process_group(self.leader, Signal::KILL);
         #[cfg(target_os = "linux")]
         self.known.kill();
@@ -119,21 +116,20 @@ pub(super) mod linux {
     use rustix::process::{Pid, Signal, kill_process};
     use std::collections::{BTreeMap, BTreeSet};
 
-    /// How often we look for processes that were started while we killed. A
-    /// tree that still grows after as many rounds is a fork bomb, and a task
-    /// for the system's own limits.
+    /// Most rounds of looking for processes started during the killing. A tree that still grows is
+    /// a fork bomb, which is a matter for the system's limits.
     const ROUNDS_MAX: usize = 20;
 
-    /// The members of a tree that were seen so far.
+    /// The members of a tree seen so far.
     pub(super) struct Known {
         leader: i32,
-        /// `NAME=value` as it stands in an environment.
+        /// `NAME=value`, as in an environment.
         mark: Vec<u8>,
-        /// When each was started: a process id alone may be given out again.
+        /// Start time of each member, because process ids are reused.
         started: BTreeMap<i32, u64>,
     }
 
-    /// One line of `/proc/<id>/stat`, as far as it matters here.
+    /// The used part of `/proc/<id>/stat`.
     #[derive(Clone, Copy)]
     struct Stat {
         parent: i32,
@@ -155,7 +151,7 @@ pub(super) mod linux {
             known
         }
 
-        /// Adds the members that run now; returns whether there were new ones.
+        /// Adds the present members; returns whether there were new ones.
         pub(super) fn look(&mut self) -> bool {
             let running = running();
             let before = self.started.len();
@@ -210,7 +206,7 @@ pub(super) mod linux {
         }
 
         fn is_marked(&self, id: i32) -> bool {
-            // Unreadable for processes of other users: those are not ours.
+            // Unreadable for processes of other users, which do not belong to the tree.
             std::fs::read(format!("/proc/{id}/environ")).is_ok_and(|environ| {
                 environ
                     .split(|&byte| byte == 0)
@@ -219,7 +215,7 @@ pub(super) mod linux {
         }
     }
 
-    /// All processes below one that is itself left alone.
+    /// All processes below one that is not killed itself.
     pub(in crate::process) struct Descendants {
         of: i32,
     }
@@ -231,8 +227,7 @@ pub(super) mod linux {
             }
         }
 
-        /// Kills them, and those that they start meanwhile. Where the process is a
-        /// subreaper, none can get away.
+        /// Kills them and those they start meanwhile. Below a subreaper none can escape.
         pub(in crate::process) fn kill(&self) {
             for _ in 0..ROUNDS_MAX {
                 let all = self.all();
@@ -270,10 +265,10 @@ pub(super) mod linux {
         ids.filter_map(|id| Some((id, stat(id)?))).collect()
     }
 
-    /// Reads the state of a process; none if it is gone or only not yet reaped.
+    /// Reads the state of a process; `None` if it has ended, even if it has not been waited for.
     fn stat(id: i32) -> Option<Stat> {
         let line = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The name before the last parenthesis may hold anything.
+        // The name may contain parentheses, so the fields are counted from the last one.
         let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
         let &[state, parent, group, ..] = fields.as_slice() else {
             return None;

@@ -1,8 +1,8 @@
-//! Where the system has no subreapers, programs run without a supervisor.
+//! On systems without subreapers, programs run without a supervisor.
 
 use std::process::ExitCode;
 
-/// Nothing: no process is a supervisor.
+/// Returns `None`: no process is a supervisor.
 pub fn be_supervisor() -> Option<ExitCode> {
     None
 }

@@ -1,4 +1,4 @@
-//! What a task's words mean, for whoever looks at a flow before it runs.
+//! Resolution of tasks before a run, for forecasts.
 
 use super::{Parts, Resolver, executor_of};
 use crate::choose::AUTO;
@@ -11,7 +11,7 @@ use divisi_core::preflight::{Assigned, AttemptCost, Rung};
 use divisi_core::{Failure, FailureClass, Task};
 
 impl Resolver {
-    /// What the words of `task` mean: executor, models and limits.
+    /// The assignment of `task`: executor, models and limits.
     pub fn assigned(&self, task: &Task) -> Result<Assigned, Failure> {
         let mut parts = self.assign(task)?;
         let choice = match parts.choice.take() {
@@ -49,9 +49,8 @@ impl Resolver {
         })
     }
 
-    /// How many tokens the vendor says the first request of `task` has; `None`
-    /// where it does not count, or no model is asked. Costs nothing, but sends
-    /// the prompt to the vendor.
+    /// The vendor's token count of the first request of `task`; `None` if the vendor does not
+    /// count, or there is no model. Free, but sends the prompt to the vendor.
     pub async fn counted(&self, task: &Task) -> Result<Option<u64>, Failure> {
         let Some(assignment) = self.resolve(task.clone(), 0).assignment else {
             return Ok(None);
@@ -63,7 +62,7 @@ impl Resolver {
         Ok(model.provider.count_tokens(&request).await?)
     }
 
-    /// What an attempt may cost besides requests to models of ours.
+    /// Cost of an attempt besides divisi's own requests to models.
     fn attempt_cost(&self, task: &Task, executor: &Registered) -> AttemptCost {
         let own = task.max_cost.or(self.setup.task_cost_max);
         match (executor.spec.cost, own) {
@@ -75,8 +74,8 @@ impl Resolver {
         }
     }
 
-    /// Fails where an attempt at `task` may cost anything although `caps` say how much may be
-    /// spent. What else is wrong with it is no matter here.
+    /// Fails if the cost of an attempt at `task` has no bound although `caps` apply. Other errors
+    /// of the task are ignored.
     pub fn bounded(&self, task: &Task, caps: &Caps) -> Result<(), Failure> {
         let name = executor_of(task);
         let Some((_, executor)) = self.setup.executors.get(name) else {
@@ -109,8 +108,7 @@ impl Resolver {
         }
     }
 
-    /// About how many tokens the first request has. What stands in the place of
-    /// results is counted as it stands in `task`.
+    /// Approximate tokens of the first request. Placeholders count with their own length.
     fn prompt_tokens(&self, task: &Task, parts: &Parts) -> u64 {
         let Parts {
             models,
@@ -164,7 +162,7 @@ impl Resolver {
     }
 }
 
-/// About how many tokens a text is to a model; to the run's usual one where none is asked.
+/// Approximate tokens of a text for a model, or for the run's default one.
 fn count(model: Option<&Model>, text: &str) -> u64 {
     tokens::count(model.map_or("", |model| &model.id), text).tokens
 }

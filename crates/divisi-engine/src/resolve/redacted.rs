@@ -6,10 +6,10 @@ use divisi_providers::redact::{Known, known};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The task as it is recorded and carried out, and whether a secret was cut out.
+/// The task as recorded and executed, and whether a secret was removed.
 ///
-/// Its key is that of the task as it was asked for: so it makes no difference to a
-/// resume which secrets were known when, and a hash tells nothing of a key.
+/// Its key is computed from the unredacted task: so it does not depend on which secrets were known
+/// at the time, and a hash reveals nothing about a secret.
 pub(super) fn redacted(mut task: Task) -> (Task, bool) {
     let known = known();
     let mut is_cut = false;

@@ -1,13 +1,13 @@
-//! What words of a flow have meant so far. Flows use a handful of them.
+//! Caches of resolved words. Flows use a handful of them.
 
 use crate::setup::Model;
 use divisi_core::Tier;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Most that is remembered of a sort.
+/// Most entries of a cache.
 const KNOWN_MAX: usize = 64;
 
-/// What a word for a model means on one day: prices change no faster.
+/// A resolved model word on one day: prices do not change faster.
 pub(super) struct Known {
     pub(super) word: Option<Arc<str>>,
     pub(super) tier: Tier,
@@ -15,7 +15,7 @@ pub(super) struct Known {
     pub(super) model: Model,
 }
 
-/// The tools that a task asks for, and those it does not want, word for word.
+/// The allowed and the disallowed tools of a task, as written.
 pub(super) struct ToolWords {
     allowed: Option<Vec<String>>,
     disallowed: Vec<String>,
@@ -37,7 +37,7 @@ impl ToolWords {
     }
 }
 
-/// Things that are asked for again and again.
+/// A small cache.
 pub(super) struct Remembered<T>(RwLock<Vec<T>>);
 
 impl<T> Default for Remembered<T> {
@@ -47,7 +47,7 @@ impl<T> Default for Remembered<T> {
 }
 
 impl<T> Remembered<T> {
-    /// The first of which `take` takes something.
+    /// The first entry for which `take` returns a value.
     pub(super) fn find<U>(&self, take: impl FnMut(&T) -> Option<U>) -> Option<U> {
         self.0
             .read()

@@ -17,17 +17,16 @@ use divisi_core::{Digest, Event, Position, Recorded, Run, RunId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest time in which a lease that was dropped is free again.
+/// Longest time until a dropped lease is free again.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(10);
 
-/// Checks that stores made by `open` do what the engine relies on.
+/// Checks that stores made by `open` behave as the engine requires.
 ///
-/// `open` makes an empty store each time it is called. The leases that the store
-/// hands out are checked as by [`leases`].
+/// `open` makes an empty store at each call. The leases of the store are checked as by [`leases`].
 ///
 /// # Panics
 ///
-/// Panics with the promise that is not kept.
+/// Panics with the requirement that is not met.
 pub async fn run<S: Store>(mut open: impl FnMut() -> S) {
     what_is_appended_is_read_back(&open()).await;
     a_batch_out_of_place_is_refused_whole(&open()).await;
@@ -39,19 +38,19 @@ pub async fn run<S: Store>(mut open: impl FnMut() -> S) {
     leases(open().leases()).await;
 }
 
-/// Checks that leases do what the engine relies on. No run that is called `a` or `b`
-/// may be leased at the beginning; none is at the end.
+/// Checks that leases behave as the engine requires. No run named `a` or `b` may be leased at the
+/// beginning; none is at the end.
 ///
 /// # Panics
 ///
-/// Panics with the promise that is not kept.
+/// Panics with the requirement that is not met.
 pub async fn leases(leases: &dyn Leases) {
     a_lease_is_for_one_holder_and_one_run(leases).await;
     of_many_that_take_a_lease_at_once_one_gets_it(leases).await;
     a_lease_that_is_renewed_lasts(leases).await;
 }
 
-/// A batch of `lines` events that say at which position they stand.
+/// A batch of `lines` events, each of which contains its position.
 pub(super) fn batch(run: &str, position: u64, lines: usize) -> Batch {
     let id = id(run);
     let event = |i: usize| Recorded {
@@ -79,7 +78,7 @@ async fn append(store: &dyn Store, batch: Batch) -> Result<(), StoreError> {
     store.append(Arc::new(batch)).await
 }
 
-/// Appends what has to be taken.
+/// Appends a batch that must be accepted.
 async fn appended(store: &dyn Store, batch: Batch) {
     let position = batch.position.0;
     if let Err(error) = append(store, batch).await {

@@ -1,92 +1,92 @@
-//! Why a store could not do what it was asked.
+//! Errors of stores.
 
 use divisi_core::{Position, RunId};
 use std::borrow::Cow;
 use std::error::Error;
 
-/// Why a store could not do what it was asked.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The journal does not end where the driver thought.
+    /// The journal does not end where the driver expected.
     #[error("another process has written to the journal of run {0}")]
     Moved(RunId),
     /// The store was written by a later version of divisi.
     #[error("the store {path} has format {found}; this divisi reads formats up to {known}")]
     TooNew {
-        /// Which store.
+        /// Path of the store.
         path: String,
         /// Its format.
         found: u32,
-        /// The latest format known here.
+        /// The latest format supported by this version.
         known: u32,
     },
-    /// The store has an older format, in which another process writes now.
+    /// The store has an older format, and another process is writing to it.
     #[error(
         "the store {path} has format {found} and cannot be changed while {holder} drives run {run} in it"
     )]
     InUse {
-        /// Which store.
+        /// Path of the store.
         path: String,
         /// Its format.
         found: u32,
-        /// The run that goes on.
+        /// The run in progress.
         run: RunId,
-        /// Who drives it.
+        /// The process that drives it.
         holder: String,
     },
-    /// The file is no store.
+    /// The file is not a store.
     #[error("{0} is not a divisi store")]
     Foreign(String),
-    /// An event in it cannot be read, or is not there.
+    /// An event is unreadable or missing.
     #[error("the journal of run {run} cannot be read at position {}", position.0)]
     Unreadable {
-        /// Whose journal.
+        /// The run.
         run: RunId,
-        /// Where.
+        /// Position of the event.
         position: Position,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// Its name no longer leads to the file that is open.
+    /// Its path no longer leads to the open file.
     #[error("the store has gone: {path} {how}")]
     Gone {
-        /// Which of its files.
+        /// Path of the file concerned.
         path: String,
-        /// What has become of it.
+        /// What happened to it.
         how: String,
     },
-    /// Its file has several names, each of which would have a log of its own.
+    /// Its file has several hard links, each of which would have a log of its own.
     #[error("the store {path} has {names} names (hard links); a store can have only one")]
     Linked {
-        /// Which store.
+        /// Path of the store.
         path: String,
-        /// How many.
+        /// Number of links.
         names: u64,
     },
-    /// The store has no room left.
+    /// No space is left for the store.
     #[error("no room left to write the store {0}")]
     Full(String),
-    /// Another process kept the store for so long that nothing could be written or read.
+    /// Another process kept the store locked for too long.
     #[error("another process keeps the store {0} locked")]
     Busy(String),
-    /// The store could not be made or opened.
+    /// The store could not be created or opened.
     #[error("cannot open the store {path}")]
     Open {
-        /// Which store.
+        /// Path of the store.
         path: String,
-        /// Why.
+        /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Any other failure, particular to its kind of store.
+    /// Any other failure, specific to the kind of store.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// A thread of the store has ended, because it failed before.
+    /// A thread of the store has ended after an earlier failure.
     #[error("the store is closed")]
     Closed,
 }
 
-/// A failure particular to one kind of store or lease: callers report it and do not
-/// decide by it.
+/// A failure specific to one kind of store or lease: callers report it and do not depend on its
+/// cause.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct BackendError {
@@ -105,7 +105,7 @@ impl BackendError {
         }
     }
 
-    /// The same with what a person can do about it.
+    /// Adds advice for the user.
     pub fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
         Self {
             hint: Some(hint.into()),
@@ -113,7 +113,7 @@ impl BackendError {
         }
     }
 
-    /// What a person can do about it.
+    /// Advice for the user.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }

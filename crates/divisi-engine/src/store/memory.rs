@@ -1,5 +1,4 @@
-//! A store that forgets everything with the process: for tests and for runs
-//! that need no durability.
+//! A store without persistence: for tests, and for runs that need no durability.
 
 use super::lease::{Leases, MemoryLeases};
 use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
@@ -34,7 +33,7 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing below panics half-way through a change.
+        // A poisoned lock is safe to use: no change can stop halfway.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
-//! Where journals and long texts are kept.
+//! Stores of journals and long texts.
 //!
-//! A store makes the events of one decision durable, all or none, at the
-//! position the driver expects, and the expected position is what keeps two
-//! drivers out of one run. It also hands out the [`Leases`] of its runs.
+//! A store makes the events of a batch durable, all or none, at the position that the driver
+//! expects; the expected position keeps two drivers out of one run. It also hands out the
+//! [`Leases`] of its runs.
 
 pub(crate) mod lease;
 mod error;
@@ -29,58 +29,56 @@ use std::sync::Arc;
 
 /// Keeps journals, long texts and a summary of each run.
 ///
-/// Every implementation passes the suite that the feature `conformance` has; as
-/// a test of your own: `divisi_engine::store::conformance::run(|| store).await`.
+/// Every implementation must pass the suite of the feature `conformance`, as a test of its own:
+/// `divisi_engine::store::conformance::run(|| store).await`.
 ///
-/// The methods must not block their thread: the binary has one for all its tasks.
+/// Methods must not block their thread: the binary runs all its tasks on one.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Appends the events of one decision, and the texts that they refer to.
+    /// Appends a batch of events with their texts.
     ///
-    /// When this returns, all of it is durable. Fails with
-    /// [`StoreError::Moved`] when the journal does not end where the batch
-    /// begins: another driver has written since, and the caller must stop
-    /// driving. Dropping the future may or may not have appended.
+    /// When this returns, all of it is durable. Fails with [`StoreError::Moved`] if the journal
+    /// does not end where the batch begins: another driver has written, and the caller must stop
+    /// driving. If the future is dropped, the batch may or may not have been appended.
     async fn append(&self, batch: Arc<Batch>) -> Result<(), StoreError>;
 
-    /// The events of a run from `from` on, at most [`PAGE_EVENTS_MAX`] of them.
-    /// Empty when there are none, or no such run.
+    /// The events of a run from `from` on, at most [`PAGE_EVENTS_MAX`]. Empty if there are none, or
+    /// no such run.
     async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError>;
 
     /// A long text by its digest.
     async fn blob(&self, digest: Digest) -> Result<Option<Arc<str>>, StoreError>;
 
-    /// What there is of one run.
+    /// The summary of one run.
     async fn run(&self, run: &RunId) -> Result<Option<RunSummary>, StoreError>;
 
     /// The latest runs, newest first.
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError>;
 
-    /// The leases of its runs, shared by all processes that reach the store.
+    /// The leases of its runs, shared by all processes that use the store.
     fn leases(&self) -> &dyn Leases;
 
-    /// Files and folders of this machine in which it keeps what it knows. Agents are
-    /// kept from writing to them.
+    /// Local files and folders that belong to the store. Agents may not write to them.
     fn files(&self) -> Vec<PathBuf> {
         vec![]
     }
 }
 
-/// Most events returned at once: a replay of any length needs little memory.
+/// Most events returned at once, so that a replay of any length needs little memory.
 pub const PAGE_EVENTS_MAX: usize = 4_096;
 
-/// What one decision writes.
+/// One append.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// In which journal.
+    /// The run.
     pub run: RunId,
-    /// How many events stand before it.
+    /// Number of events before it.
     pub position: Position,
-    /// The facts, at consecutive positions.
+    /// The events, at consecutive positions.
     pub events: Vec<Recorded>,
-    /// Long texts that the facts refer to.
+    /// Long texts of the events.
     pub blobs: Vec<Blob>,
-    /// The run once they are applied.
+    /// The run's summary after these events.
     pub summary: RunSummary,
 }
 
@@ -91,39 +89,39 @@ pub struct RunSummary {
     pub id: RunId,
     /// The flow's name.
     pub name: String,
-    /// The folder that it belongs to; `None` of a run that has told none.
+    /// The run's folder; `None` if the run has none.
     pub folder: Option<String>,
-    /// Where it stands: `running`, `parked`, `ok`, `partial`, `failed`, `cancelled`.
+    /// Its stage: `running`, `parked`, `ok`, `partial`, `failed`, `cancelled`, or `unstarted`.
     pub status: String,
     /// Tasks with a result.
     pub ok: u32,
-    /// Tasks without.
+    /// Tasks without a result.
     pub failed: u32,
-    /// Tasks never tried or stopped.
+    /// Tasks that were skipped or cancelled.
     pub skipped: u32,
     /// Tasks without an outcome.
     pub open: u32,
     /// Tokens, in and out.
     pub tokens: u64,
-    /// Money spent, each request up to what was set aside for it.
+    /// Money spent, each request up to its reservation.
     pub cost: PicoUsd,
-    /// The part of it that was set aside for requests whose reply never came.
+    /// The part of it that is reservations of requests whose reply never came.
     #[serde(default)]
     pub unconfirmed: PicoUsd,
-    /// What replies have cost above what was set aside for them.
+    /// Cost of replies above their reservations.
     #[serde(default)]
     pub over: PicoUsd,
-    /// Calls of the flow that were refused in its latest execution.
+    /// Refused calls of the flow in its latest execution.
     #[serde(default)]
     pub refused: u64,
-    /// When it began: the same in every batch of a run.
+    /// When it started: the same in every batch of a run.
     pub started_at: Timestamp,
-    /// When it last wrote something.
+    /// Time of its latest event.
     pub updated_at: Timestamp,
 }
 
 impl RunSummary {
-    /// What was spent, by how sure it is.
+    /// The money spent, by how sure it is.
     pub fn spent(&self) -> Spent {
         let Self {
             cost,
@@ -138,7 +136,7 @@ impl RunSummary {
         }
     }
 
-    /// The summary of `run` at this moment.
+    /// The summary of `run` now.
     pub fn of(id: &RunId, run: &Run, now: Timestamp) -> Self {
         let Counts {
             ok,
@@ -175,7 +173,7 @@ impl RunSummary {
     }
 }
 
-/// The word for where a run stands, in lists and in machine output.
+/// The word for a run's stage, in lists and in machine output.
 pub fn status_word(stage: &Stage) -> &'static str {
     use divisi_core::event::RunStatus;
     match stage {

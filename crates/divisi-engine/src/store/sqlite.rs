@@ -1,11 +1,9 @@
-//! The durable store: one SQLite file, which `sqlite3` reads as well.
+//! The durable store: one SQLite file, also readable with `sqlite3`.
 //!
-//! One thread writes. It takes whatever has queued up since its last commit,
-//! writes it in one transaction, syncs once, and only then answers: many runs
-//! and many events share one sync of the disk, and nobody acts on an event
-//! that a power cut could take back. Another thread reads (`reader.rs`), by a
-//! connection of its own: it never waits for the writer, and never blocks the
-//! thread of its caller.
+//! One thread writes. It takes all batches queued since its last commit, writes them in one
+//! transaction, syncs once, and only then answers: many runs and events share one sync, and no one
+//! acts on an event that a power cut could undo. Another thread reads (`reader.rs`) with a
+//! connection of its own: it never waits for the writer, and never blocks its caller's thread.
 
 mod reader;
 mod format;
@@ -31,20 +29,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
-/// Most events in one row. Rows cost more than what is in them; but a page of a
-/// journal begins anywhere, and what stands before it in its row is read in vain.
+/// Most events in one row. Rows cost more than their content; but a page of a journal may begin in
+/// the middle of a row, and then the first part is read for nothing.
 const ROW_EVENTS_MAX: usize = 1_024;
 
-/// Batches written in one transaction. At this size the sync is a small part
-/// of the time already; more would only make the first of them wait longer.
+/// Most batches in one transaction. At this size the sync is a small part of the time; more would
+/// only delay the first of them.
 const COMMIT_BATCHES_MAX: usize = 1_024;
 
-/// How long one try waits for another process that writes at this moment.
+/// How long one try waits for another process that is writing.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Tries of a commit while another process keeps the store: two minutes in all.
-/// Nobody has seen anything of it yet, and giving up ends the runs that asked
-/// for it with their replies unwritten.
+/// Tries of a commit while another process keeps the store locked: two minutes in all. The events
+/// have had no effect yet, and giving up would end their runs with paid replies unwritten.
 const COMMIT_TRIES_MAX: u32 = 12;
 
 /// Keeps journals in one SQLite file.
@@ -53,8 +50,7 @@ pub struct SqliteStore {
     path: PathBuf,
     leases: FileLeases,
     reader: Reader,
-    /// Bounded by what drivers have under way: each waits for its answer
-    /// before it sends the next batch.
+    /// Bounded by the number of drivers: each waits for its answer before it sends the next batch.
     queue: Option<mpsc::UnboundedSender<Write>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -62,12 +58,12 @@ pub struct SqliteStore {
 type Write = (Arc<Batch>, oneshot::Sender<Result<(), StoreError>>);
 
 impl SqliteStore {
-    /// Opens the store at `path`, making it and its folder where they are not there.
+    /// Opens the store at `path`, creating it and its folder if they are missing.
     ///
-    /// Fails with [`StoreError::TooNew`] on a store of a later format, with
-    /// [`StoreError::InUse`] on one of an older format in which a run goes on,
-    /// with [`StoreError::Linked`] on one with several names, and with
-    /// [`StoreError::Foreign`] on a file of something else; none is changed.
+    /// Fails with [`StoreError::TooNew`] for a later format, with [`StoreError::InUse`] for an
+    /// older format in which a run is in progress, with [`StoreError::Linked`] for a file with
+    /// several hard links, and with [`StoreError::Foreign`] for another kind of file; none of these
+    /// is changed.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         make(&path).map_err(|source| cannot_open(&path, source))?;
@@ -76,7 +72,7 @@ impl SqliteStore {
         let path = name_of(&path)?;
         let leases = FileLeases::new(path.with_extension("locks"));
         prepare(&connection, &path, &leases)?;
-        // An older divisi made them readable for everybody.
+        // An older divisi made them readable for every user.
         for file in files_of(&path) {
             private::narrow(&file).map_err(|source| cannot_open(&file, source))?;
         }
@@ -103,7 +99,7 @@ impl SqliteStore {
     }
 }
 
-/// Events as they stand in a row: `[[at, event], …]`, whose positions follow from the first.
+/// The events of a row, as `[[at, event], …]`; positions follow from the first one.
 struct Events<'a>(&'a [Recorded]);
 
 impl Serialize for Events<'_> {
@@ -112,10 +108,10 @@ impl Serialize for Events<'_> {
     }
 }
 
-/// The writer: takes what has queued up, writes it, answers, until nobody asks.
+/// The writer thread: takes queued batches, writes them, answers, until the queue is closed.
 ///
-/// What is written where nobody will find it is no commit: before each one, and
-/// before it is acknowledged, the store has to be where it was opened.
+/// Before each commit, and again before its answer, the store's path must still lead to the open
+/// files, because a commit into a deleted or replaced file would be lost.
 fn write_all(
     mut connection: Connection,
     path: &Path,
@@ -141,13 +137,13 @@ fn write_all(
                 (Ok(_), None) => Ok(()),
                 (Err(source), _) => Err(failure_from(path, source)),
             };
-            // A driver that no longer listens has been dropped; the events stand.
+            // A driver that no longer waits has been dropped; its events are durable.
             let _ = answer.send(answered);
         }
     }
 }
 
-/// Writes batches, and again where another process did not let it.
+/// Writes batches, with further tries while another process keeps the store locked.
 fn write_patiently(
     connection: &mut Connection,
     path: &Path,
@@ -165,7 +161,7 @@ fn write_patiently(
     }
 }
 
-/// Writes batches in one transaction; returns which of them came too late.
+/// Writes batches in one transaction; returns which of them had an outdated position.
 fn write(
     connection: &mut Connection,
     path: &Path,
@@ -284,24 +280,23 @@ impl Store for SqliteStore {
 }
 
 impl Drop for SqliteStore {
-    /// Waits until what has been queued is written.
+    /// Waits until all queued batches are written.
     fn drop(&mut self) {
         self.queue = None;
         if let Some(writer) = self.writer.take() {
-            // A writer that panicked has nothing left to wait for.
+            // A writer that panicked has nothing left to write.
             let _ = writer.join();
         }
     }
 }
 
-/// As SQLite has numbers: none is larger than half of ours. What comes from
-/// outside may be.
+/// Saturates at SQLite's largest integer, because numbers from outside may exceed it.
 fn most(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A text on its way into the file. What comes here has been redacted where it
-/// entered; this is for what was forgotten there.
+/// Redacts a text before writing. Texts have been redacted where they entered; this is a second
+/// line of defence.
 fn redacted<'a>(known: &Known, text: &'a str) -> Cow<'a, str> {
     match known.finds_again(text) {
         false => Cow::Borrowed(text),
@@ -309,8 +304,8 @@ fn redacted<'a>(known: &Known, text: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// Makes the file, empty, and its folder, where they are not there: for nobody but
-/// the owner. SQLite gives its other files the same mode.
+/// Creates the file, empty and private, and its folder, if they are missing. SQLite gives its other
+/// files the same mode.
 fn make(path: &Path) -> std::io::Result<()> {
     private::folder_of(path)?;
     match private::options().write(true).create_new(true).open(path) {
@@ -319,7 +314,7 @@ fn make(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The file and those that SQLite keeps beside it.
+/// The file, and those that SQLite keeps with it.
 fn files_of(path: &Path) -> impl Iterator<Item = PathBuf> {
     ["", "-wal", "-shm", "-journal"].into_iter().map(|ending| {
         let mut name = path.as_os_str().to_owned();
@@ -523,7 +518,7 @@ mod tests {
         );
     }
 
-    /// Who keeps the store, and how often a writer is still sent away before it is let go.
+    /// A connection that keeps the store locked, and the number of tries until it lets go.
     static KEEPER: Mutex<Option<(Connection, u32)>> = Mutex::new(None);
 
     fn send_away(_: i32) -> bool {

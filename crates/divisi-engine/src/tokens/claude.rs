@@ -1,4 +1,4 @@
-//! Claude's tokens, by what pieces of text were measured to cost.
+//! Estimates Claude's tokens from the measured cost of text features.
 
 use super::features::Features;
 use super::{Count, bytes};
@@ -19,7 +19,7 @@ pub(super) fn count(generation: Generation, text: &str) -> Count {
         Generation::New => &NEW,
     };
     let tokens = Features::of(text).weighed(weights).round() as u64;
-    // A text that is there is one token at least, and no token is less than a byte.
+    // A non-empty text has at least one token, and a token has at least one byte.
     let tokens = tokens.max(u64::from(!text.is_empty())).min(bytes(text));
     let upper = (tokens as f64 * UPPER).ceil() as u64 + UPPER_TOKENS;
     Count {
@@ -28,13 +28,12 @@ pub(super) fn count(generation: Generation, text: &str) -> Count {
     }
 }
 
-/// What keeps the upper count above the tokens of nearly every text.
+/// Factor that keeps the upper estimate above the tokens of nearly every text.
 const UPPER: f64 = 1.5;
-/// The same for texts of a few words, which vary more.
+/// Added for texts of a few words, which vary more.
 const UPPER_TOKENS: u64 = 8;
 
-// In the order of `Features::NAMES`, from `scripts/measure-tokens --fit`; see
-// `docs/tokens.md`.
+// In the order of `Features::NAMES`, from `scripts/measure-tokens --fit`; see `docs/tokens.md`.
 const OLD: [f64; 17] = [
     0.960, 1.021, 1.109, 0.821, 0.428, 0.134, 0.316, 0.238, 0.936, 0.221, 0.644, 1.057, 1.156,
     0.040, 0.633, 0.986, 6.654,
@@ -48,8 +47,8 @@ const NEW: [f64; 17] = [
 mod tests {
     use super::*;
 
-    /// Counts of `ctok`, an independent reconstruction of the tokenisers, which
-    /// no weight was fitted on; `docs/tokens.md` has the errors on a corpus.
+    /// Counts of `ctok`, an independent reconstruction of the tokenisers, on texts that no weight
+    /// was fitted to; `docs/tokens.md` has the errors on a corpus.
     #[test]
     fn counts_are_close_to_the_tokenisers() {
         for (text, old, new) in SAMPLES {

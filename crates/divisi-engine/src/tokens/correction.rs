@@ -1,32 +1,31 @@
-//! What the journal teaches about counting.
+//! Corrects token counts by what vendors charged.
 
 use serde::{Deserialize, Serialize};
 
-/// How far counts of a model are from what it was charged for.
+/// The ratio of charged to counted tokens of a model.
 ///
-/// A ratio of sums, so that long prompts, which cost, count more than short
-/// ones. With few samples it stays near 1.
+/// It is a ratio of sums, so that long prompts, which cost more, count more. With few samples it
+/// stays near 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {
-    /// Requests it was learnt from.
+    /// Number of requests.
     pub samples: u32,
-    /// What was counted for them.
+    /// Tokens counted for them.
     pub counted: u64,
-    /// What was charged for them.
+    /// Tokens charged for them.
     pub charged: u64,
 }
 
 impl Correction {
-    /// Samples that weigh as much as the assumption that the count is right.
-    /// A single odd request moves it by a ninth of its own error.
+    /// Number of samples that the initial assumption (the count is right) weighs. A single unusual
+    /// request changes the factor by a ninth of its own error.
     const TRUST_SAMPLES: f64 = 8.0;
 
-    /// How far it may go either way. What is further off has another cause than
-    /// the tokeniser: pictures, or a prompt that a gateway has added to.
+    /// Largest factor in either direction. A larger error has another cause than the tokeniser:
+    /// pictures, or a prompt that a gateway extends.
     const FACTOR_MAX: f64 = 2.0;
 
-    /// The same with one more request. A request that nothing was counted or
-    /// charged for teaches nothing.
+    /// Adds a request. One without counted or charged tokens is ignored.
     pub fn with(self, counted: u64, charged: u64) -> Self {
         if counted == 0 || charged == 0 {
             return self;
@@ -38,14 +37,14 @@ impl Correction {
         }
     }
 
-    /// What counts are multiplied by.
+    /// The factor for counts.
     pub fn factor(&self) -> f64 {
         if self.counted == 0 {
             return 1.0;
         }
         let ratio = self.charged as f64 / self.counted as f64;
         let trust = f64::from(self.samples) / (f64::from(self.samples) + Self::TRUST_SAMPLES);
-        // In logarithms, so that twice and half are equally far.
+        // In logarithms, so that double and half are equally far from 1.
         let bound = Self::FACTOR_MAX.ln();
         (trust * ratio.ln()).clamp(-bound, bound).exp()
     }

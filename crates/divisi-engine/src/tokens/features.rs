@@ -1,19 +1,18 @@
-//! What a text is made of, counted in one pass.
+//! Text features, counted in one pass.
 //!
-//! Tokenisers cut before words, keep short words whole, and spend more the rarer
-//! a piece is. So the number of tokens is close to a sum over a few sorts of
-//! pieces, whatever language or markup the text is in; nothing needs to guess
-//! whether it is prose, code or data.
+//! Tokenisers split before words, keep short words whole, and use more tokens for rarer pieces. So
+//! the number of tokens is close to a sum over a few kinds of pieces, in any language or markup,
+//! without guessing whether the text is prose, code or data.
 
-/// Sorts of pieces.
+/// Number of features.
 const SORTS: usize = 17;
 
-/// How often each sort of piece occurs in a text.
+/// Number of occurrences of each feature in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features(pub [u64; SORTS]);
 
 impl Features {
-    /// What the numbers stand for, in their order.
+    /// Names of the features, in order.
     pub const NAMES: [&str; SORTS] = [
         "words of 1 to 3 letters",
         "words of 4 to 6 letters",
@@ -34,7 +33,7 @@ impl Features {
         "characters of four bytes",
     ];
 
-    /// Counts the pieces of `text`.
+    /// Counts the features of `text`.
     pub fn of(text: &str) -> Self {
         let mut features = Self::default();
         let counts = &mut features.0;
@@ -83,7 +82,7 @@ impl Features {
         features
     }
 
-    /// The sum of all pieces, each at its weight.
+    /// The weighted sum of all features.
     pub fn weighed(&self, weights: &[f64; SORTS]) -> f64 {
         self.0
             .iter()
@@ -93,7 +92,7 @@ impl Features {
     }
 }
 
-/// How many bytes of this class `text` begins with.
+/// Number of bytes of this class at the beginning of `text`.
 fn run(text: &[u8], class: Class) -> usize {
     text.iter()
         .position(|&byte| CLASSES[byte as usize] != class)
@@ -119,11 +118,11 @@ enum Class {
     Sign,
     Space,
     Break,
-    /// The first byte of a character of so many.
+    /// The first byte of a character of this length.
     Two,
     Three,
     Four,
-    /// The others.
+    /// Further bytes of a character.
     Rest,
 }
 

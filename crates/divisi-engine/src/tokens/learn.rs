@@ -1,4 +1,4 @@
-//! How far our counts are off, learnt from the journal.
+//! Learns from journals how far token counts are off.
 
 use super::Correction;
 use crate::driver;
@@ -9,14 +9,14 @@ use divisi_core::{Event, Position, Task, TaskId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Runs that are looked at, newest first: what vendors add changes with time.
+/// Most runs examined, newest first: what vendors add changes with time.
 const RUNS_MAX: usize = 5;
 
-/// Tasks that are counted again in all; more would hardly move the ratio.
+/// Most tasks counted again in all runs; more would hardly change the ratio.
 const TASKS_MAX: usize = 100;
 
-/// For each model that past runs have asked: what was charged for the first
-/// requests of tasks, against what we count for them today.
+/// For each model of past runs: what was charged for the first requests of tasks, and what they are
+/// counted at today.
 pub async fn corrections(
     store: &dyn Store,
     resolver: &Resolver,
@@ -24,10 +24,10 @@ pub async fn corrections(
     let mut corrections = BTreeMap::new();
     let mut tasks_left = TASKS_MAX;
     for run in store.runs(RUNS_MAX).await? {
-        // A page has the beginning of a run, and more tasks than are wanted.
+        // The first page has the beginning of a run, with more tasks than needed.
         let page = match store.events(&run.id, Position(0)).await {
             Ok(page) => page,
-            // Whoever reads its history tells of that.
+            // Reported where the history is read.
             Err(StoreError::Unreadable { .. }) => continue,
             Err(problem) => return Err(problem),
         };
@@ -38,7 +38,7 @@ pub async fn corrections(
                     specs.insert(submitted.task, submitted.spec);
                 }
                 Event::TurnEnded { attempt, turn } if attempt.number == 1 && tasks_left > 0 => {
-                    // Taken out, so that only the first turn counts.
+                    // Removed, so that only the first turn counts.
                     let Some(spec) = specs.remove(&attempt.task) else {
                         continue;
                     };
@@ -57,8 +57,7 @@ pub async fn corrections(
     Ok(corrections)
 }
 
-/// What we count for the first request of a task; `None` for one that means
-/// something else today.
+/// Today's count for the first request of a task; `None` if the task cannot be resolved any more.
 async fn counted(store: &dyn Store, resolver: &Resolver, spec: &Content) -> Option<u64> {
     let spec = driver::read(store, spec).await.ok()?;
     let task: Task = serde_json::from_str(&spec).ok()?;

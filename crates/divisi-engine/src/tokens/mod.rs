@@ -1,13 +1,12 @@
-//! How many tokens a text is, counted offline.
+//! Token counts of texts, computed offline.
 //!
-//! OpenAI's models: by their own tokeniser (`openai`), where that is built in. Claude: by what each
-//! piece of text was measured to cost, per family of its tokenisers (`claude`).
-//! Anyone else: as new Claude models, which make the most tokens of all. What
-//! the error is, and how it was measured, stands in `docs/tokens.md`.
+//! OpenAI's models: with their own tokeniser (`openai`), if built in. Claude: estimated from the
+//! measured cost of text features, for each generation of its tokenisers (`claude`). Other models:
+//! like new Claude models, which use the most tokens. The errors, and how they were measured, are
+//! in `docs/tokens.md`.
 //!
-//! Counted is a text, not a request: the frame that a vendor puts around
-//! messages and tools comes on top ([`FRAME_TOKENS`]). What a model is really
-//! charged for corrects the count ([`Correction`]).
+//! A count is for a text, not for a request: vendors add a frame around messages and tools
+//! ([`FRAME_TOKENS`]). What a model charges corrects the count ([`Correction`]).
 
 mod features;
 
@@ -25,20 +24,20 @@ pub use learn::corrections;
 use claude::Generation;
 use divisi_providers::Request;
 
-/// Tokens that vendors add to each message: three to eight have been seen.
+/// Tokens that vendors add to each message: three to eight have been observed.
 pub const FRAME_TOKENS: u64 = 8;
 
-/// How many tokens a text is.
+/// Number of tokens of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Most likely.
+    /// The most likely number.
     pub tokens: u64,
-    /// Hardly ever exceeded: by a few of some thousand texts. Measured, not
-    /// proven: what must never be too low takes the number of bytes.
+    /// Rarely exceeded: by a few of some thousand texts. Measured, not proven: where a count must
+    /// never be too low, use the number of bytes.
     pub upper: u64,
 }
 
-/// How a model makes tokens of a text.
+/// The tokeniser of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokeniser {
     /// That of OpenAI's models from GPT-4o on.
@@ -47,7 +46,7 @@ pub enum Tokeniser {
     ClaudeOld,
     /// That of Claude from 4.7 on.
     ClaudeNew,
-    /// Nobody told us.
+    /// Unknown.
     Unknown,
 }
 
@@ -69,10 +68,9 @@ impl Tokeniser {
     }
 }
 
-/// Counts the tokens that `model` makes of `text`.
+/// Counts the tokens of `text` for `model`.
 ///
-/// The first count for an OpenAI model takes as long as its vocabulary takes to
-/// load, a fraction of a second.
+/// The first count for an OpenAI model includes the time to load its vocabulary, about a second.
 pub fn count(model: &str, text: &str) -> Count {
     match Tokeniser::of(model) {
         #[cfg(feature = "tokenisers")]
@@ -87,14 +85,14 @@ pub fn count(model: &str, text: &str) -> Count {
 
 fn of_unknown(text: &str) -> Count {
     let Count { tokens, upper } = claude::count(Generation::New, text);
-    // Small vocabularies of local models cut finer still.
+    // Small vocabularies of local models give even more tokens.
     Count {
         tokens,
         upper: (upper + upper / 2).min(bytes(text)),
     }
 }
 
-/// About how many tokens `request` has to its model.
+/// Approximate tokens of `request` for its model.
 pub fn of_request(request: &Request) -> u64 {
     let texts = request
         .texts()
@@ -106,8 +104,8 @@ fn bytes(text: &str) -> u64 {
     text.len() as u64
 }
 
-/// Whether a Claude model is one of up to 4.6, by the numbers in its id. A
-/// number with more than two digits is a date.
+/// Whether a Claude model is at most 4.6, by the numbers in its id. A number of more than two
+/// digits is a date.
 fn is_old_claude(model: &str) -> bool {
     let numbers = model
         .split(|c: char| !c.is_ascii_digit())
@@ -116,7 +114,7 @@ fn is_old_claude(model: &str) -> bool {
     let version = (numbers.next(), numbers.next());
     match version {
         (Some(major), minor) => (major, minor.unwrap_or(0)) < (4, 7),
-        // `claude-instant`, `claude-v1`: nothing new is without a number.
+        // `claude-instant`, `claude-v1`: only old models have no number.
         (None, _) => true,
     }
 }

@@ -1,15 +1,15 @@
 //! OpenAI's tokens, by their own tokeniser.
 //!
-//! One vocabulary, `o200k`, serves all models from GPT-4o on. Older ones make a
-//! few percent more tokens of a text; they are counted as if they were new.
+//! One vocabulary, `o200k`, is used by all models from GPT-4o on. Older models use a few percent
+//! more tokens; they are counted like new ones.
 
 use super::{Count, bytes};
 
-/// Bytes that are counted one by one. A longer text goes on like it began.
+/// Bytes counted exactly. The rest of a longer text is assumed to be similar.
 const EXACT_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes that are handed to the tokeniser at once. It fails on long runs of
-/// blanks, and is slow on long runs of letters.
+/// Bytes given to the tokeniser at once. It fails on long runs of blanks, and is slow on long runs
+/// of letters.
 const PART_BYTES_MAX: usize = 8 << 10;
 
 /// Counts the tokens of `text`.
@@ -30,15 +30,15 @@ pub(super) fn count(text: &str) -> Count {
         };
     }
     let whole = (tokens as f64 * text.len() as f64 / exact.len() as f64).round() as u64;
-    // What was not looked at may be anything.
+    // The uncounted rest may have as many tokens as bytes.
     Count {
         tokens: whole,
         upper: tokens + bytes(&text[exact.len()..]),
     }
 }
 
-/// Where to cut: before a line that begins without a blank, where no token
-/// reaches across, or else wherever the part is full.
+/// Where to split: before a line that begins with a non-blank, which no token crosses, or else
+/// where the part is full.
 fn part_bytes(text: &str) -> usize {
     let full = text.floor_char_boundary(PART_BYTES_MAX);
     if full == text.len() {

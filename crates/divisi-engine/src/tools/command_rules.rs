@@ -1,19 +1,18 @@
 //! Which commands an agent may run.
 
-/// Characters by which one command line becomes several commands, or writes
-/// somewhere. Quoting is not looked at: a rule that is now and then too strict
-/// is better than one that can be talked around.
+/// Characters that make several commands of one line, or redirect output. Quoting is ignored: a
+/// rule that is sometimes too strict is better than one that can be circumvented.
 const OPERATORS: [char; 13] = [
     ';', '&', '|', '<', '>', '`', '$', '(', ')', '{', '}', '\n', '\r',
 ];
 
-/// What commands must and must not look like. The default allows all.
+/// Patterns of allowed and denied commands. The default allows all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CommandRules {
-    /// One of these must fit; none given, any command may run.
+    /// One of these must match; without any, every command may run.
     allowed: Option<Vec<String>>,
-    /// None of these may fit. This keeps an agent from a mistake, not from
-    /// malice: the same thing can be written in other ways.
+    /// None of these may match. This prevents mistakes, not malice: the same command can be written
+    /// in other ways.
     denied: Vec<String>,
 }
 
@@ -26,7 +25,7 @@ impl CommandRules {
         self.denied.push(pattern);
     }
 
-    /// Says for the model which commands are refused; nothing where none is.
+    /// Describes the rules for the model; `None` if there are none.
     pub(super) fn describe(&self) -> Option<String> {
         let list = |patterns: &[String]| {
             patterns
@@ -52,7 +51,7 @@ impl CommandRules {
         ))
     }
 
-    /// Decides on one command; the error is for the model.
+    /// Checks one command; the error is for the model.
     pub(super) fn check(&self, command: &str) -> Result<(), String> {
         let Some(rules) = self.describe() else {
             return Ok(());
@@ -71,8 +70,8 @@ impl CommandRules {
     }
 }
 
-/// Whether `command` has the form of `pattern`, in which `*` stands for
-/// anything. `git log *` and `git log:*` also fit the bare `git log`.
+/// Whether `command` matches `pattern`, in which `*` matches anything. `git log *` and `git log:*`
+/// also match `git log` alone.
 fn fits(pattern: &str, command: &str) -> bool {
     match pattern
         .strip_suffix(":*")
@@ -83,8 +82,8 @@ fn fits(pattern: &str, command: &str) -> bool {
     }
 }
 
-/// Each part between stars is looked for once, at its first place after the one
-/// before: if the rest fits anywhere, it fits after that.
+/// Finds each part between stars at its first place after the part before: if the rest matches
+/// anywhere, it matches after that.
 fn fits_exactly(pattern: &str, command: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == command;

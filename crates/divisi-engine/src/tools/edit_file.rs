@@ -94,7 +94,7 @@ pub(super) fn run(root: &Root, input: Value, watch: &Watch) -> Answer {
     ))
 }
 
-/// Models do not see which line ends a file has, nor a mark at its beginning.
+/// Models see neither the kind of line ends of a file nor a byte order mark.
 fn plain(text: &str) -> Cow<'_, str> {
     let text = text.strip_prefix(BOM).unwrap_or(text);
     match text.contains("\r\n") {
@@ -105,13 +105,13 @@ fn plain(text: &str) -> Cow<'_, str> {
 
 const BOM: char = '\u{feff}';
 
-/// A text without its mark and with short line ends, which knows what it was.
+/// A text without byte order mark and with LF line ends, which can be mapped back.
 struct Text<'c> {
     content: &'c str,
     plain: Cow<'c, str>,
-    /// Where in `plain` a line end was long, in order.
+    /// Offsets in `plain` of line ends that are CR LF, ascending.
     long_ends: Vec<usize>,
-    /// Bytes of the mark.
+    /// Bytes of the byte order mark.
     mark: usize,
 }
 
@@ -130,8 +130,8 @@ impl<'c> Text<'c> {
         }
     }
 
-    /// The content with `new` in each of `places`, each of `length` bytes. Line ends
-    /// in it are like those that it replaces, or else like the next one.
+    /// The content with `new` at each of `places`, replacing `length` bytes. Its line ends are like
+    /// those it replaces, or else like the next one.
     fn replace(&self, places: &[usize], length: usize, new: &str) -> Result<String, String> {
         let ends = new.bytes().filter(|&byte| byte == b'\n').count();
         let most = self
@@ -157,13 +157,12 @@ impl<'c> Text<'c> {
         Ok(edited)
     }
 
-    /// The place in the content that is this one in the plain text.
+    /// Converts an offset in the plain text to one in the content.
     fn at(&self, place: usize) -> usize {
         self.mark + place + self.long_ends.partition_point(|&end| end < place)
     }
 
-    /// Whether the first line end from `place` on is long; the last one where there
-    /// is none any more.
+    /// Whether the first line end from `place` on is CR LF; the last one if there is none after it.
     fn is_long(&self, place: usize) -> bool {
         let next = self.plain[place..].find('\n').map(|end| place + end);
         match next.or_else(|| self.plain.rfind('\n')) {
@@ -173,7 +172,7 @@ impl<'c> Text<'c> {
     }
 }
 
-/// The numbers of the lines in which these places are, which are in order.
+/// The line numbers of these offsets, which are ascending.
 fn lines_at(content: &str, places: &[usize]) -> Vec<usize> {
     let (mut line, mut counted_to) = (1, 0);
     let number = |&place: &usize| {
@@ -205,8 +204,7 @@ fn on_lines(lines: &[usize]) -> String {
     )
 }
 
-/// Says that the text is not there, and where its first line stands if only
-/// the spaces differ.
+/// The error for a text that does not occur, with the line of a match that differs only in spaces.
 fn not_found(path: &str, content: &str, old_text: &str) -> String {
     let wanted = old_text
         .lines()

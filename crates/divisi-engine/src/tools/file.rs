@@ -1,4 +1,4 @@
-//! Reading a whole file for a model, with errors that help it on.
+//! Reads whole files for a model, with errors that suggest the next step.
 
 use super::path::{Place, Root, reason};
 use super::walk::{Entry, walk};
@@ -6,21 +6,21 @@ use super::watch::Watch;
 use divisi_core::nearest::likeness;
 use std::io::{self, Read};
 
-/// Largest file that is read or written. Nothing that large is meant to be read
-/// by a model; searching it and running commands on it still work.
+/// Largest file read or written. A larger one is not meant to be read by a model; searching it and
+/// running commands on it still work.
 pub(super) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Names proposed for one that does not exist.
+/// Most proposals for a missing file.
 const PROPOSALS_MAX: usize = 3;
 
-/// Files among which a proposal is looked for: enough for nearly all projects, and
-/// comparing names takes longer than listing them.
+/// Most files compared for a proposal: enough for nearly all projects, and comparing takes longer
+/// than listing.
 const LOOKED_AT_MAX: usize = 20_000;
 
 /// Characters of two paths that are compared, from their ends.
 const COMPARED_CHARS_MAX: usize = 200;
 
-/// Finds a place where something is.
+/// Finds an existing place.
 pub(super) fn locate_existing(root: &Root, asked: &str, watch: &Watch) -> Result<Place, String> {
     let place = root.locate(asked)?;
     match root.kind(&place) {
@@ -29,7 +29,7 @@ pub(super) fn locate_existing(root: &Root, asked: &str, watch: &Watch) -> Result
     }
 }
 
-/// Reads all of the file at `place`, which was asked for as `asked`.
+/// Reads the whole file at `place`, requested as `asked`.
 pub(super) fn read(
     root: &Root,
     asked: &str,
@@ -67,8 +67,8 @@ fn missing(root: &Root, asked: &str, place: &Place, watch: &Watch) -> String {
     }
 }
 
-/// Existing files that may be meant: the same name elsewhere before similar
-/// names, near folders before far ones.
+/// Existing files that may be meant: equal names before similar ones, near folders before distant
+/// ones.
 fn proposals(root: &Root, place: &Place, watch: &Watch) -> Vec<String> {
     let Some(wanted) = place
         .path()

@@ -1,19 +1,18 @@
-//! Where git keeps what it does by itself: hooks and settings.
+//! Finds the files by which git runs programs: hooks and settings.
 //!
-//! They mostly lie in `.git`, which is protected by name. In a worktree, a
-//! submodule or a clone with a separate folder they lie where `.git`, which is a
-//! file then, says; and hooks may lie anywhere.
+//! Most are in `.git`, which is protected by name. In a worktree, a submodule or a clone with a
+//! separate folder, `.git` is a file with the path of the real folder; and hooks may be anywhere.
 
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Bytes read of a file of git; the longest settings have a tenth.
+/// Most bytes read of a git file; the longest settings have a tenth.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
-/// The folders that `.git` in `top` leads to: of this worktree, and of all that
-/// share its history. The first is `.git` itself where it is a folder.
+/// The folders that `.git` in `top` leads to: of this worktree, and of the repository. The first is
+/// `.git` itself if it is a folder.
 pub(super) fn folders(top: &Path) -> Vec<PathBuf> {
     let git = top.join(".git");
     let own = match read(&git)
@@ -27,7 +26,7 @@ pub(super) fn folders(top: &Path) -> Vec<PathBuf> {
     [own].into_iter().chain(common).collect()
 }
 
-/// The folder of hooks that the settings of the repository name, if they do.
+/// The hooks folder named in the repository's settings, if any.
 pub(super) fn hooks(top: &Path) -> Option<PathBuf> {
     let files = folders(top)
         .into_iter()
@@ -42,7 +41,7 @@ pub(super) fn hooks(top: &Path) -> Option<PathBuf> {
     files.rev().filter_map(|file| read(&file)).find_map(named)
 }
 
-/// A small regular file. A pipe must not be waited for.
+/// Reads a small regular file, without blocking on a pipe.
 fn read(path: &Path) -> Option<String> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);

@@ -1,8 +1,7 @@
-//! What git ignores, by the files that say so.
+//! Files ignored by git, according to its ignore files.
 //!
-//! They belong to the repository, so anybody may have written them: they are
-//! opened as other files are, read up to a limit, and their patterns are bounded
-//! before they are compiled.
+//! Ignore files belong to the repository and are not trusted: they are opened like other files,
+//! read up to a limit, and their patterns are bounded before compiling.
 
 use super::git_files;
 use super::path::{Place, Root};
@@ -16,25 +15,25 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes read of one file. The longest collections of patterns have a tenth.
+/// Most bytes read of one file. The longest known files have a tenth.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
-/// Patterns taken from one file; compiling them takes longer than reading them.
+/// Most patterns of one file; compiling them takes longer than reading them.
 const PATTERNS_MAX: usize = 2_000;
 
-/// What is ignored in a folder: by its own file, and by those of the folders above.
+/// The rules for a folder: from its own file and those of the folders above.
 pub(super) struct Ignored {
     own: Gitignore,
     above: Option<Arc<Self>>,
 }
 
 impl Ignored {
-    /// What is ignored at `start` by files above it: up to the repository's top,
-    /// or to the root of the workspace where there is no repository.
+    /// The rules for `start` from files above it, up to the top of the repository, or to the root
+    /// of the workspace without a repository.
     pub(super) fn above(root: &Root, start: &Place) -> Arc<Self> {
         let real = root.path();
         let top = real.ancestors().find(|folder| folder.join(".git").exists());
-        // What only this clone ignores counts least.
+        // The exclude file of the clone has the lowest precedence.
         let exclude = top.and_then(|top| git_files::folders(top).pop());
         let exclude = exclude.and_then(|folder| open(&folder.join("info/exclude")));
         let own = exclude.map_or_else(Gitignore::empty, |file| patterns(top.unwrap_or(real), file));
@@ -53,7 +52,7 @@ impl Ignored {
                 });
             }
         }
-        // The start's own file is read when the start is.
+        // The file in `start` itself is read together with that folder.
         let mut folders: Vec<Place> = start.folders().collect();
         folders.reverse();
         for folder in &folders {
@@ -64,7 +63,7 @@ impl Ignored {
         ignored
     }
 
-    /// What is ignored in `folder`.
+    /// The rules for `folder`.
     pub(super) fn below(
         above: &Arc<Self>,
         root: &Root,
@@ -83,7 +82,7 @@ impl Ignored {
         }
     }
 
-    /// Whether it is ignored. The nearest file that says something decides.
+    /// Whether an entry is ignored. The nearest file with a matching pattern decides.
     pub(super) fn holds(&self, root: &Root, entry: &Entry) -> bool {
         let path = root.path().join(entry.place.path());
         let mut rules = Some(self);
@@ -100,7 +99,7 @@ impl Ignored {
 
 const NAME: &str = ".gitignore";
 
-/// A pipe must not be waited for, and git follows no link here either.
+/// Does not block on a pipe, and follows no link, like git.
 const FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOFOLLOW)
@@ -110,8 +109,7 @@ fn open(path: &Path) -> Option<File> {
     Some(rustix::fs::open(path, FLAGS, Mode::empty()).ok()?.into())
 }
 
-/// The patterns in `file`, which hold below `folder`. Those that cannot be
-/// compiled ignore nothing.
+/// The patterns in `file`, for paths below `folder`. Invalid ones ignore nothing.
 fn patterns(folder: &Path, file: File) -> Gitignore {
     let mut bytes = Vec::new();
     let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
@@ -125,7 +123,7 @@ fn patterns(folder: &Path, file: File) -> Gitignore {
         .lines()
         .filter(|line| globs::bounded(line).is_ok());
     for line in lines.take(PATTERNS_MAX) {
-        // One that makes no sense to us is passed over, as git does.
+        // Invalid patterns are skipped, as git does.
         let _ = builder.add_line(None, line);
     }
     builder.build().unwrap_or_else(|_| Gitignore::empty())

@@ -1,25 +1,24 @@
-//! What a model hands to a tool: bounded, brought into form, and checked against
-//! what the tool said it takes.
+//! A model's arguments for a tool: bounded, normalised, and checked against the tool's schema.
 //!
-//! This is the one way from a model to a tool. Whatever comes out of it is small
-//! enough for any compiler or algorithm behind it.
+//! All tool calls pass through here, so their arguments are small enough for any compiler or
+//! algorithm of a tool.
 
 use super::{ToolDefinition, file};
 use divisi_providers::INVALID_INPUT;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
-/// Problems named at once: more would not help to repair the call.
+/// Most problems reported at once: more would not help to repair the call.
 const PROBLEMS_MAX: usize = 5;
 
-/// Bytes of one problem: it may quote what the model wrote.
+/// Most bytes of one problem, which may quote the model's text.
 const PROBLEM_BYTES_MAX: usize = 400;
 
 /// Most bytes of a text, by the name of its field.
 ///
-/// Paths as Linux has them. Patterns are compiled, and people write short ones. A
-/// command is one argument of a program, of which Linux takes 128 KiB. What is
-/// written to a file may be as large as a file that can be read again.
+/// Paths have the limit of Linux. Patterns are compiled, and useful ones are short. A command is
+/// one argument of a program, limited to 128 KiB by Linux. The content of a file may be as large as
+/// a file that can be read.
 fn bytes_max(field: &str) -> usize {
     match field {
         "path" => 4_096,
@@ -30,10 +29,10 @@ fn bytes_max(field: &str) -> usize {
     }
 }
 
-/// The input in the form that the tool takes; the error names each field.
+/// Normalises and checks the input; the error names each wrong field.
 ///
-/// Models write numbers as texts, `null` for what they leave out, and the whole
-/// input as a text: what is meant is plain, so it is taken.
+/// Models write numbers as strings, `null` for omitted fields, and the whole input as a string: the
+/// meaning is clear, so these are accepted.
 pub(super) fn checked(definition: &ToolDefinition, input: &Value) -> Result<Value, String> {
     let input = Value::Object(formed(definition, input));
     if let Some(written) = input.get(INVALID_INPUT).and_then(Value::as_str) {
@@ -72,7 +71,7 @@ pub(super) fn checked(definition: &ToolDefinition, input: &Value) -> Result<Valu
     }
 }
 
-/// Reads checked input.
+/// Deserialises checked input.
 pub(super) fn read<T: DeserializeOwned>(input: Value) -> Result<T, String> {
     serde_json::from_value(input).map_err(|error| format!("the input cannot be read: {error}"))
 }
@@ -118,10 +117,9 @@ fn formed(definition: &ToolDefinition, input: &Value) -> Map<String, Value> {
     fields
 }
 
-/// The object that a text stands for, however often it was encoded; nothing at all
-/// stands for no arguments.
+/// The object encoded in a text, possibly several times; an empty text means no arguments.
 fn object_in(text: &str) -> Option<Map<String, Value>> {
-    /// More than twice is no slip any more.
+    /// More encodings are no accident.
     const ENCODINGS_MAX: usize = 3;
     let mut text = text.to_owned();
     for _ in 0..ENCODINGS_MAX {
@@ -143,9 +141,9 @@ fn invalid(text: &str) -> Map<String, Value> {
     Map::from_iter([(INVALID_INPUT.to_owned(), text.into())])
 }
 
-/// The whole number that a text or a fraction stands for.
+/// The integer that a string or a fraction represents.
 fn whole(value: &Value) -> Option<Value> {
-    /// Beyond it not every whole number is one of floating point.
+    /// Larger integers are not exact in floating point.
     const MOST: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::String(text) => text.trim().parse::<i64>().ok().map(Value::from),
@@ -315,7 +313,7 @@ mod tests {
                 "{pattern}: {error:.200}"
             );
         }
-        // Slow for engines that try all ways; here it takes one pass.
+        // Slow for backtracking engines; this one takes one pass.
         assert_eq!(
             fixture
                 .ok("search_files", json!({"pattern": "(a*)*b"}))

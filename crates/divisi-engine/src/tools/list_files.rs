@@ -1,4 +1,4 @@
-//! The tool that shows which files there are.
+//! The tool that lists files.
 
 use super::path::Root;
 use super::walk::{Entry, Filter, walk};

@@ -1,14 +1,13 @@
-//! What an agent may do besides talking: look at files, change them, run commands.
+//! The tools of agents: reading files, changing them, running commands.
 //!
-//! A [`Toolbox`] holds the tools of one attempt, bound to one workspace. It
-//! promises three things. No file tool reaches outside the workspace, whatever
-//! path a model asks for and whatever links stand in the way. Whatever goes
-//! wrong is a [`ToolOutput`] that tells the model what to do instead, never an
-//! error that ends the attempt. And the same call on the same files gives the
-//! same text, because results are recorded and replayed.
+//! A [`Toolbox`] holds the tools of one attempt, bound to one workspace. It guarantees three
+//! things. No file tool reaches outside the workspace, whatever the path and whatever links it
+//! contains. Every failure is a [`ToolOutput`] that tells the model what to do instead, never an
+//! error that ends the attempt. And equal calls on equal files give equal texts, because results
+//! are recorded and replayed.
 //!
-//! Commands are another matter: a command can do whatever the user can. That
-//! is why [`Permissions::run`] is a decision of its own.
+//! Commands are different: a command can do whatever the user can. So [`Permissions::run`] is a
+//! separate decision.
 //!
 //! Left out on purpose: the web, and tools of other programs.
 
@@ -53,13 +52,13 @@ use watch::Watch;
 pub struct Toolbox {
     root: Arc<Root>,
     tools: Vec<Tool>,
-    /// Those that were selected and are not permitted.
+    /// Selected tools without permission.
     withheld: Vec<Tool>,
     commands: CommandRules,
     limits: ToolLimits,
 }
 
-/// What an attempt may do to the world.
+/// Permissions of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
     /// Change files of the workspace.
@@ -70,7 +69,7 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// Fails with `message` where no command may be run.
+    /// Fails with `message` if commands are not permitted.
     pub(crate) fn to_run(self, message: &str) -> Result<(), Failure> {
         match self.run {
             true => Ok(()),
@@ -80,7 +79,7 @@ impl Permissions {
     }
 }
 
-/// How much the tools may give back.
+/// Limits on the results of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ToolLimits {
     /// Bytes of one result.
@@ -89,17 +88,17 @@ pub struct ToolLimits {
     pub entries_max: usize,
     /// Lines of one file shown by one call.
     pub lines_max: usize,
-    /// Longest time of a command whose call names none.
+    /// Default time limit of a command.
     pub command_timeout: Duration,
-    /// Longest time of a command that a call may ask for.
+    /// Largest time limit that a call may set.
     pub command_timeout_max: Duration,
 }
 
 impl ToolLimits {
-    /// About 10,000 tokens. Every later turn of the conversation pays for a
-    /// result again, so a call that shows more must be asked for in parts.
+    /// About 10,000 tokens. Every later turn of the conversation pays for a result again, so more
+    /// must be requested in parts.
     pub const OUTPUT_BYTES_MAX: usize = 40_000;
-    /// What still gives an overview; beyond it a narrower pattern helps more.
+    /// More entries give no overview; a narrower pattern helps more.
     pub const ENTRIES_MAX: usize = 300;
     /// Nearly all source files fit whole.
     pub const LINES_MAX: usize = 2_000;
@@ -121,10 +120,10 @@ impl Default for ToolLimits {
     }
 }
 
-/// What a model is told about a tool.
+/// A tool as described to a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolDefinition {
-    /// The name it is called by.
+    /// Its name in calls.
     pub name: &'static str,
     /// What it does and when to use it.
     pub description: Cow<'static, str>,
@@ -132,29 +131,29 @@ pub struct ToolDefinition {
     pub input_schema: Value,
 }
 
-/// What a call gave.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolOutput {
-    /// For the model.
+    /// The text for the model.
     pub text: String,
     /// Whether the call failed.
     pub is_error: bool,
-    /// The tool that was meant and what it takes, where the run does not permit it.
+    /// The tool called without permission, and the permission it needs.
     pub not_permitted: Option<NotPermitted>,
     /// The exit code of the command that it ran.
     pub exit: Option<i32>,
 }
 
-/// A tool that a run does not permit.
+/// A tool without permission in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPermitted {
     /// Its name.
     pub tool: &'static str,
-    /// The permission that it takes, in the word that allows it.
+    /// The permission it needs, as the word for `--allow`.
     pub permission: &'static str,
 }
 
-/// The text of a result, or of what the model should know about a failure.
+/// The text of a result, or an error for the model.
 type Answer = Result<String, String>;
 
 impl From<Answer> for ToolOutput {
@@ -177,8 +176,8 @@ impl From<Answer> for ToolOutput {
 }
 
 impl Toolbox {
-    /// The selected tools, as far as they are permitted, in the workspace at
-    /// `root`. None writes to what is `protected`.
+    /// The selected tools that are permitted, in the workspace at `root`. None of them writes to
+    /// `protected` paths.
     pub fn new(
         root: &Path,
         selection: &Selection,
@@ -198,7 +197,7 @@ impl Toolbox {
         Ok(none.reselect(selection, permissions))
     }
 
-    /// Other tools in the same workspace, which is not opened again.
+    /// Another selection for the same workspace, which is not opened again.
     pub fn reselect(&self, selection: &Selection, permissions: Permissions) -> Self {
         let (tools, withheld) = selection
             .tools()
@@ -213,12 +212,12 @@ impl Toolbox {
         }
     }
 
-    /// Whether there is no tool at all.
+    /// Whether there are no tools.
     pub fn is_empty(&self) -> bool {
         self.tools.is_empty()
     }
 
-    /// What the model is told, in an order that never changes.
+    /// The definitions for the model, always in the same order.
     pub fn definitions(&self) -> Vec<ToolDefinition> {
         let definition = |tool: &Tool| match tool {
             Tool::ListFiles => list_files::definition(),
@@ -231,10 +230,10 @@ impl Toolbox {
         self.tools.iter().map(definition).collect()
     }
 
-    /// Carries out one call of the model.
+    /// Executes one call of the model.
     ///
-    /// Dropping the future stops a command, and soon what walks or searches; a
-    /// file that is being written is written whole or not at all.
+    /// Dropping the future stops a command at once, and a walk or search soon; a file is written
+    /// completely or not at all.
     pub async fn call(&self, name: &str, input: &Value, cancel: &CancellationToken) -> ToolOutput {
         let mut output = match self
             .definitions()
@@ -249,7 +248,7 @@ impl Toolbox {
             None => Err(self.unknown(name)).into(),
         };
         output.not_permitted = self.not_permitted(name);
-        // First, because a cut could leave the beginning of a secret.
+        // Redacted first, because cutting could leave the beginning of a secret.
         output.text = redact(&output.text).into_owned();
         shorten(&mut output.text, self.limits.output_bytes_max);
         output
@@ -257,7 +256,8 @@ impl Toolbox {
 
     async fn run(&self, tool: Tool, input: Value, cancel: &CancellationToken) -> ToolOutput {
         let (root, limits) = (self.root.clone(), self.limits);
-        // Work on another thread goes on when this future is dropped, unless it hears of it.
+        // Work on another thread does not stop when this future is dropped, so the guard cancels
+        // it.
         let cancel = cancel.child_token();
         let _stops_with_us = cancel.clone().drop_guard();
         let watch = Watch::new(&cancel);
@@ -278,7 +278,7 @@ impl Toolbox {
         answer.into()
     }
 
-    /// The tool that an agent means by this name, where a permission keeps it away.
+    /// The tool of this name, if only a permission is missing.
     fn not_permitted(&self, name: &str) -> Option<NotPermitted> {
         let tool = selection::tool(name).filter(|tool| self.withheld.contains(tool))?;
         Some(NotPermitted {
@@ -301,7 +301,7 @@ impl Toolbox {
     }
 }
 
-/// The tools there are, in the order in which models see them.
+/// All tools, in the order shown to models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Tool {
     ListFiles,
@@ -341,7 +341,7 @@ impl Tool {
         }
     }
 
-    /// The permission that it takes, in the word that allows it.
+    /// The permission it needs, as the word for `--allow`.
     fn permission(self) -> Option<&'static str> {
         match self {
             Self::ListFiles | Self::SearchFiles | Self::ReadFile => None,
@@ -351,7 +351,7 @@ impl Tool {
     }
 }
 
-/// Bytes shown of the name of a tool that there is not.
+/// Bytes shown of the name of an unknown tool.
 const NAME_BYTES_MAX: usize = 64;
 
 async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
@@ -360,7 +360,7 @@ async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
         .unwrap_or_else(|e| Err(format!("the tool broke down: {e}")))
 }
 
-/// Cuts `text` at a character boundary and says so.
+/// Cuts `text` at a character boundary, and appends a remark.
 fn shorten(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
         let omitted = text.len() - bytes_max;

@@ -1,10 +1,8 @@
-//! The wall around a workspace.
+//! Confines paths to a workspace.
 //!
-//! A path from a model is resolved once, with every link followed, and must
-//! then lie below the root. What is opened afterwards is that resolved path,
-//! folder by folder from the root, following no link at all: a link that
-//! somebody puts in the way between the check and the act makes the act fail
-//! instead of leading it outside.
+//! A path from a model is resolved once, following every link, and must then be below the root. The
+//! resolved path is opened folder by folder from the root, following no link: a link created
+//! between the check and the act makes the act fail rather than leave the workspace.
 
 use super::protected::Protected;
 use rustix::fs::{FileType, Mode, OFlags, RawMode};
@@ -19,18 +17,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Longest path from a model in bytes, as on Linux.
 const PATH_BYTES_MAX: usize = 4096;
 
-/// What a file may keep of its mode when it is replaced, and what the user's
-/// mask may leave of a new one: no rights of another user or group, and no right
-/// of everybody to write.
+/// The mode bits kept when a file is replaced, and those left by the umask for a new one: no setuid
+/// or setgid, and no write permission for all users.
 const MODE_MAX: RawMode = 0o775;
 
-/// The workspace that is no folder.
+/// The workspace is not a folder.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` cannot be a workspace", path.display())]
 pub struct NoRoot {
-    /// The folder that was asked for.
+    /// The path.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
@@ -42,29 +39,29 @@ pub(super) struct Root {
     protected: Protected,
 }
 
-/// A place below the root, whether something is there or not.
+/// A place below the root, existing or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Relative to the root, free of links and of `..`; empty for the root.
+    /// Relative to the root, without links and `..`; empty for the root.
     path: PathBuf,
 }
 
 impl Place {
-    /// What has this name in the folder at this place.
+    /// The place of this name in the folder at this place.
     pub(super) fn child(&self, name: &OsStr) -> Self {
         Self {
             path: self.path.join(name),
         }
     }
 
-    /// The folders above it, the nearest first and the root last.
+    /// The folders above it, from the nearest to the root.
     pub(super) fn folders(&self) -> impl Iterator<Item = Self> {
         self.path.ancestors().skip(1).map(|path| Self {
             path: path.to_owned(),
         })
     }
 
-    /// Relative to the workspace, as models see it.
+    /// Relative to the workspace, as shown to models.
     pub(super) fn display(&self) -> String {
         match self.path.as_os_str().is_empty() {
             true => ".".to_owned(),
@@ -97,10 +94,10 @@ impl Root {
         &self.path
     }
 
-    /// Finds the place that `asked` means, following links.
+    /// Resolves `asked`, following links.
     ///
-    /// The error is for the model. A place need not exist; then it lies in the
-    /// deepest folder of its path that does.
+    /// The error is for the model. The place need not exist; then it is in the deepest existing
+    /// folder of its path.
     pub(super) fn locate(&self, asked: &str) -> Result<Place, String> {
         if asked.len() > PATH_BYTES_MAX || asked.contains('\0') {
             return Err("this is not a path".to_owned());
@@ -113,7 +110,7 @@ impl Root {
                 Err(e)
                     if e.kind() == io::ErrorKind::NotFound
                         && existing.symlink_metadata().is_err() => {}
-                // A link that leads nowhere may lead outside tomorrow.
+                // A dangling link could later lead outside.
                 Err(e) => return Err(format!("`{asked}` cannot be resolved: {}", reason(&e))),
             }
             match existing.components().next_back() {
@@ -136,7 +133,7 @@ impl Root {
         Ok(Place { path })
     }
 
-    /// Finds a place to write to.
+    /// Resolves a place to write to.
     pub(super) fn locate_writable(&self, asked: &str) -> Result<Place, String> {
         let place = self.locate(asked)?;
         if place.path.as_os_str().is_empty() {
@@ -150,7 +147,7 @@ impl Root {
         }
     }
 
-    /// What stands there, which is no link.
+    /// The kind of what exists there, never a link.
     pub(super) fn kind(&self, place: &Place) -> io::Result<FileType> {
         if place.path.as_os_str().is_empty() {
             return Ok(FileType::Directory);
@@ -160,7 +157,7 @@ impl Root {
         Ok(FileType::from_raw_mode(stat.st_mode))
     }
 
-    /// Opens the folder there.
+    /// Opens the folder at this place.
     pub(super) fn open_folder(&self, place: &Place) -> io::Result<OwnedFd> {
         if place.path.as_os_str().is_empty() {
             return self.folder.try_clone();
@@ -169,10 +166,10 @@ impl Root {
         Ok(rustix::fs::openat(&folder, name, FOLDER, Mode::empty())?)
     }
 
-    /// Opens the regular file there, for reading.
+    /// Opens the regular file at this place, for reading.
     pub(super) fn open_file(&self, place: &Place) -> io::Result<File> {
         let (folder, name) = self.open_parent(place, false)?;
-        // Opening a pipe would otherwise wait for somebody at its other end.
+        // Without NONBLOCK, opening a pipe would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&folder, name, flags, Mode::empty())?);
         let kind = file.metadata()?.file_type();
@@ -183,10 +180,10 @@ impl Root {
         }
     }
 
-    /// Puts `content` there, whole or not at all. The file keeps the mode of the
-    /// one it replaces, as far as that is harmless. Creates the folders on the way.
+    /// Writes `content` there, completely or not at all. The file keeps the harmless part of the
+    /// mode of the one it replaces. Creates missing folders.
     ///
-    /// Another name of a replaced file, a hard link, keeps the old content.
+    /// A hard link of the replaced file keeps the old content.
     pub(super) fn write_file(&self, place: &Place, content: &[u8]) -> io::Result<()> {
         let (folder, name) = self.open_parent(place, true)?;
         let (mode, there) =
@@ -204,7 +201,7 @@ impl Root {
         let written = (|| {
             io::Write::write_all(&mut file, content)?;
             if there {
-                // Creating a file takes the user's mask away from its mode.
+                // The umask has been removed from the mode of the new file.
                 rustix::fs::fchmod(&file, mode)?;
             }
             rustix::fs::renameat(&folder, &draft, &folder, name)?;
@@ -216,7 +213,7 @@ impl Root {
         written
     }
 
-    /// Opens the folder that holds `place`, one step at a time.
+    /// Opens the parent folder of `place`, one step at a time.
     fn open_parent<'p>(&self, place: &'p Place, create: bool) -> io::Result<(OwnedFd, &'p OsStr)> {
         let name = place.path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
         let mut folder = self.folder.try_clone()?;
@@ -241,7 +238,7 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// A name for a file that is not finished.
+/// The name of an unfinished file.
 fn draft_name() -> OsString {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!(
@@ -252,7 +249,7 @@ fn draft_name() -> OsString {
     .into()
 }
 
-/// The reason in a few words, without the number of the error.
+/// The reason in a few words, without the error number.
 pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "it does not exist".to_owned(),
@@ -273,7 +270,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    /// A workspace beside a secret, with links of every sort.
+    /// A workspace next to a secret, with all kinds of links.
     struct House {
         _whole: tempfile::TempDir,
         outside: PathBuf,

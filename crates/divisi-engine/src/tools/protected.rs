@@ -1,20 +1,18 @@
-//! What tools do not write to: what decides over rights, money and programs.
+//! Paths that tools do not write to, because they decide over rights, money and programs.
 //!
-//! Three things are protected. Some names, at any depth, because programs look
-//! for them there: the files of git, settings and agents of ours and of Claude
-//! Code, servers of MCP, the environment that direnv sets. The folders in which
-//! flows are saved. And single files that a run has in use, wherever they are:
-//! its flow and those that it calls, its plan, the store, settings, framing,
-//! programs that the settings name as executors.
+//! Three kinds are protected. Some names at any depth, because programs look for them there: the
+//! files of git, settings and agents of divisi and of Claude Code, MCP servers, direnv's
+//! environment. The folders of saved flows. And single files in use by a run, wherever they are:
+//! its flow and those it calls, its plan, the store, settings, framing, executor programs of the
+//! settings.
 //!
-//! An agent that could write there could give itself more than it was given,
-//! now, at the next resume or in the next run. Not protected is what belongs to
-//! the project's own programs, such as its tests and what checks run: changing
-//! that is what agents are for.
+//! An agent that could write there could extend its own rights, now, at the next resume or in the
+//! next run. Not protected are the project's own programs, such as its tests and what checks run:
+//! agents are meant to change these.
 //!
-//! What decides is where a path leads, not how it is written: links are followed
-//! before, and things that exist are also compared by their identity, which finds
-//! them under hard links and in file systems that take several names for one.
+//! The resolved path counts, not its spelling: links are followed first, and existing files are
+//! also compared by identity, which covers hard links and file systems that accept several
+//! spellings of a name.
 
 use super::git_files;
 use std::collections::BTreeSet;
@@ -25,7 +23,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Names that no tool writes to, at any depth.
+/// Names that tools do not write to, at any depth.
 const NAMES: [&str; 6] = [
     ".git",
     ".divisi",
@@ -35,13 +33,13 @@ const NAMES: [&str; 6] = [
     ".envrc",
 ];
 
-/// Files and folders that a run has in use. Clones share what is added.
+/// Files and folders in use by a run. Clones share the set.
 #[derive(Clone, Debug, Default)]
 pub struct Protected(Arc<RwLock<BTreeSet<PathBuf>>>);
 
 impl Protected {
-    /// Protects the file at `path`, or all that is below it, from now on. It need
-    /// not exist; a path that is not absolute is meant from the current folder.
+    /// Protects the file or folder at `path` from now on. It need not exist; a relative path is
+    /// based on the current folder.
     pub fn add(&self, path: impl AsRef<Path>) {
         let Ok(path) = std::path::absolute(path) else {
             return;
@@ -52,7 +50,7 @@ impl Protected {
             .insert(path);
     }
 
-    /// Protects what git does by itself where `workspace` is part of a repository.
+    /// Protects the files by which git runs programs, if `workspace` is in a repository.
     pub(crate) fn add_git(&self, workspace: &Path) {
         let Some(top) = workspace
             .ancestors()
@@ -66,8 +64,8 @@ impl Protected {
             .for_each(|path| self.add(path));
     }
 
-    /// Why nothing may be written to `place`, which lies below `root` and is free
-    /// of links; `None` where it may. In words for the model.
+    /// Why writing to `place`, a path below `root` without links, is refused, in words for the
+    /// model; `None` if it is allowed.
     pub(super) fn why(&self, root: &Path, place: &Path) -> Option<String> {
         let whole = root.join(place);
         if let Some(name) = named(root, place) {
@@ -85,7 +83,8 @@ impl Protected {
                 return true;
             }
             let real = real(path);
-            // A folder of flows that holds the whole workspace has its flows beside it.
+            // If a protected folder contains the whole workspace, its own flows are beside the
+            // workspace.
             leads_below(&real, &whole) && !root.starts_with(&real)
         };
         protected
@@ -95,7 +94,7 @@ impl Protected {
     }
 }
 
-/// The first step of `place` that has a protected name, however it is written.
+/// The first component of `place` with a protected name, in any spelling.
 fn named<'p>(root: &Path, place: &'p Path) -> Option<&'p OsStr> {
     let mut folder = root.to_owned();
     for step in place {
@@ -112,15 +111,14 @@ fn named<'p>(root: &Path, place: &'p Path) -> Option<&'p OsStr> {
     None
 }
 
-/// What tells a file or folder from all others, whatever it is called.
+/// Identifies a file or folder regardless of its name.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     path.symlink_metadata()
         .ok()
         .map(|there: Metadata| (there.dev(), there.ino()))
 }
 
-/// Whether `path` is `folder` or below it, for a file system that may not tell
-/// upper from lower case.
+/// Whether `path` is `folder` or below it, on a file system that may ignore case.
 fn leads_below(folder: &Path, path: &Path) -> bool {
     let mut steps = path.iter();
     folder
@@ -128,8 +126,8 @@ fn leads_below(folder: &Path, path: &Path) -> bool {
         .all(|step| steps.next().is_some_and(|other| alike(step, other)))
 }
 
-/// Whether some file system takes two names for one: without regard to case, or
-/// to characters that are not seen.
+/// Whether some file system treats two names as equal: without regard to case, or to invisible
+/// characters.
 fn alike(a: &OsStr, b: &OsStr) -> bool {
     a == b || folded(a) == folded(b)
 }
@@ -143,7 +141,7 @@ fn folded(name: &OsStr) -> String {
         .collect()
 }
 
-/// The path without links, as far as there is something.
+/// Resolves the existing part of the path.
 fn real(path: &Path) -> PathBuf {
     let mut missing = vec![];
     let mut existing = path.to_owned();

@@ -12,10 +12,10 @@ pub(super) const NAME: &str = "read_file";
 /// Bytes shown of one line: minified files have lines of megabytes.
 const LINE_BYTES_MAX: usize = 2_000;
 
-/// Bytes in which a zero byte says that the file is no text, as git decides it.
+/// If these first bytes contain a zero byte, the file is not text, as git decides it.
 const SNIFF_BYTES: usize = 8_000;
 
-/// Bytes of the answer kept free for the line that says how to go on.
+/// Bytes of the answer reserved for the line about continuing.
 const FOOTER_BYTES: usize = 200;
 
 pub(super) fn definition() -> ToolDefinition {
@@ -61,7 +61,7 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch)
             bytes.len()
         ));
     }
-    // The mark at its beginning is no part of the first line.
+    // The byte order mark is not part of the first line.
     let text = String::from_utf8_lossy(bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes));
     let is_no_text = matches!(text, std::borrow::Cow::Owned(_));
     let content = redact(&text);
@@ -85,7 +85,7 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch)
         .take(limit.unwrap_or(usize::MAX).min(limits.lines_max));
     for line in lines {
         let line = numbered(next, line);
-        // The first line is shown however little fits, or nobody could go on.
+        // The first line is always shown, because otherwise reading could not advance.
         if next > first && text.len() + line.len() + FOOTER_BYTES > limits.output_bytes_max {
             break;
         }

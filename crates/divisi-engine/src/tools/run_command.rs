@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) const NAME: &str = "run_command";
 
-/// Bytes of the answer kept free for what stands around the two outputs.
+/// Bytes of the answer reserved for the text around the two outputs.
 const FRAME_BYTES: usize = 200;
 
 pub(super) fn definition(rules: &CommandRules, limits: &ToolLimits) -> ToolDefinition {
@@ -61,7 +61,7 @@ pub(super) async fn run(
     }
 }
 
-/// What it said; `exit` is its exit code, where it had one.
+/// Its answer; `exit` is set to the exit code, if it has one.
 async fn answer(
     root: &Root,
     rules: &CommandRules,

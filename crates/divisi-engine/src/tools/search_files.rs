@@ -20,24 +20,23 @@ pub(super) const NAME: &str = "search_files";
 /// Bytes shown of one line: minified files have lines of megabytes.
 const LINE_BYTES_MAX: usize = 400;
 
-/// Most context around a match; whoever needs more reads the file.
+/// Most context lines around a match; beyond it, reading the file is better.
 const CONTEXT_MAX: u64 = 20;
 
 /// Memory for one line of a file, or for its context.
 const LINE_MEMORY_BYTES: usize = 16 * 1024 * 1024;
 
-/// Memory for the pattern in its compiled form, and for what a search remembers of
-/// it. Some patterns are searched for in a time that grows with this and with the
-/// text, so it also says how slow a search can be.
+/// Memory for the compiled pattern and for the state of a search. Some patterns take time
+/// proportional to this and to the text, so it also bounds the time of a search.
 const PATTERN_MEMORY_BYTES: usize = 2 * 1024 * 1024;
 
-/// Groups of a pattern in each other; the compiler calls itself for each.
+/// Deepest nesting of groups in a pattern, because the compiler is recursive.
 const PATTERN_DEPTH_MAX: u32 = 64;
 
-/// Bytes read of a file before the next look whether to stop.
+/// Bytes read between two checks of the watch.
 const PART_BYTES: usize = 32 * 1024;
 
-/// Matches that are counted. Beyond it the pattern is wrong, whatever the number.
+/// Most matches counted. With more, the pattern is too broad, whatever the number.
 const COUNTED_MAX: usize = 10_000;
 
 pub(super) fn definition() -> ToolDefinition {
@@ -130,7 +129,7 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch)
     Ok(report.text(&found.remarks))
 }
 
-/// A file that is read in small parts, with a look at the watch before each.
+/// Reads a file in small parts, checking the watch before each.
 struct Watched<'w> {
     file: std::fs::File,
     watch: &'w Watch,
@@ -144,12 +143,12 @@ impl Read for &Watched<'_> {
     }
 }
 
-/// What one file gave.
+/// The matches in one file.
 #[derive(Default)]
 struct Hits<'a> {
     matcher: Option<&'a RegexMatcher>,
     lines: Vec<String>,
-    /// How many matches `lines` shows, and how many there are.
+    /// Number of matches in `lines`, and number of all matches.
     shown: usize,
     matches: usize,
     shown_max: usize,
@@ -195,8 +194,8 @@ impl<'a> Hits<'a> {
     }
 }
 
-/// Whether what the pattern matches is no more than a secret in the line: whoever
-/// searches could otherwise try it out letter by letter.
+/// Whether the pattern matches only within a secret of the line: otherwise a secret could be
+/// guessed letter by letter.
 fn is_of_secret(matcher: &RegexMatcher, line: &[u8]) -> io::Result<bool> {
     let line = String::from_utf8_lossy(line);
     let Cow::Owned(left) = redact(&line) else {
@@ -248,7 +247,7 @@ impl Sink for Hits<'_> {
     }
 }
 
-/// The answer while it grows.
+/// Builds the answer.
 struct Report {
     lines: Vec<String>,
     shown_max: usize,

@@ -1,12 +1,12 @@
-//! Keys in files that an agent may write but not see.
+//! Protects secrets in files that an agent may write but not see.
 
 use super::file;
 use super::path::{Place, Root};
 use super::watch::Watch;
 use divisi_providers::redact;
 
-/// Refuses to write a file anew in which there is a key that the agent has been
-/// shown as `***`: the person's key would be lost.
+/// Refuses to overwrite a file that contains a secret shown to the agent as `***`: the secret would
+/// be lost.
 pub(super) fn keep(
     root: &Root,
     asked: &str,

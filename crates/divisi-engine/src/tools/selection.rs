@@ -1,14 +1,13 @@
-//! Which tools an agent asks for, by our names or by those of other programs.
+//! Selects an agent's tools, by divisi's names or by those of other programs.
 
 use super::{CommandRules, Tool};
 use std::collections::BTreeSet;
 
-/// The tools an agent asks for. What it gets is also a matter of permissions.
+/// The tools that an agent requests. Permissions may remove some.
 ///
-/// Agent definitions are written for other programs too, so their names are
-/// understood: `Read`, `Grep`, `Glob`, `LS`, `Edit`, `MultiEdit`, `Write` and
-/// `Bash`. `Bash(git log *)` asks for commands of this form only. Where a
-/// restriction cannot be kept, the tool is withheld.
+/// Agent definitions are also written for other programs, whose names are understood: `Read`,
+/// `Grep`, `Glob`, `LS`, `Edit`, `MultiEdit`, `Write` and `Bash`. `Bash(git log *)` requests
+/// commands of this form only. A tool with a restriction that cannot be enforced is withheld.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     tools: BTreeSet<Tool>,
@@ -17,7 +16,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Every tool there is.
+    /// All tools.
     pub fn all() -> Self {
         Self {
             tools: Tool::ALL.into(),
@@ -26,7 +25,7 @@ impl Selection {
         }
     }
 
-    /// The `allowed` tools, or all where nothing is said, less the `disallowed` ones.
+    /// The `allowed` tools, or all by default, without the `disallowed` ones.
     pub fn of<S: AsRef<str>>(allowed: Option<&[S]>, disallowed: &[S]) -> Self {
         let mut selection = match allowed {
             Some(names) => Self::none().with(names),
@@ -37,15 +36,15 @@ impl Selection {
                 Name::All => selection.tools.clear(),
                 Name::Tool(tool) | Name::Narrowed(tool, _) => _ = selection.tools.remove(&tool),
                 Name::Commands(pattern) => selection.commands.deny(pattern),
-                // What we do not have cannot be used.
+                // Tools that divisi does not have need not be removed.
                 Name::Unknown(_) => {}
             }
         }
         selection
     }
 
-    /// The names that stand for no tool of ours, or for less of one than we
-    /// can grant. Worth a warning: the agent was written to have them.
+    /// Names of tools that divisi does not have, or cannot restrict as requested. Worth a warning:
+    /// the agent was written for them.
     pub fn missing(&self) -> &[String] {
         &self.missing
     }
@@ -76,7 +75,7 @@ impl Selection {
                 Name::Narrowed(_, name) | Name::Unknown(name) => self.missing.push(name),
             }
         }
-        // Patterns beside the plain tool take nothing away from it.
+        // A plain tool is not restricted by further patterns.
         if !patterns.is_empty() && self.tools.insert(Tool::RunCommand) {
             self.commands.allow_only(patterns);
         }
@@ -88,9 +87,9 @@ impl Selection {
 enum Name {
     All,
     Tool(Tool),
-    /// Commands that fit the pattern.
+    /// Commands that match the pattern.
     Commands(String),
-    /// A tool for some arguments only, where we cannot tell arguments apart.
+    /// A tool restricted to some arguments, which divisi cannot check.
     Narrowed(Tool, String),
     Unknown(String),
 }
@@ -114,7 +113,7 @@ impl Name {
     }
 }
 
-/// The tool of ours that goes by this name, here or in other programs.
+/// The tool with this name, in divisi or in other programs.
 pub(super) fn tool(name: &str) -> Option<Tool> {
     let name = name.to_ascii_lowercase();
     match name.as_str() {

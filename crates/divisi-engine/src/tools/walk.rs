@@ -1,7 +1,7 @@
-//! The files below a folder, in an order that is always the same.
+//! Lists files below a folder, always in the same order.
 //!
-//! Folders are opened step by step from the root, following no link, as files
-//! are: what is listed lies in the workspace, whatever is renamed meanwhile.
+//! Folders are opened step by step from the root, following no link, like files: everything listed
+//! is in the workspace, even if folders are renamed meanwhile.
 
 use super::ignored::Ignored;
 use super::path::{Place, Root};
@@ -14,24 +14,24 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Entries looked at by one call. A repository of this size can still be
-/// walked in seconds; what is larger has a folder that git should ignore.
+/// Most entries examined by one call. A repository of this size is walked within seconds; a larger
+/// one has a folder that git should ignore.
 const ENTRIES_MAX: usize = 200_000;
 
-/// Folders in each other. Each is opened from the root, so the steps grow with
-/// the square of it; no source tree is nearly that deep.
+/// Deepest nesting of folders. Each is opened from the root, so the number of steps grows with its
+/// square; no source tree is nearly as deep.
 const DEPTH_MAX: usize = 128;
 
-/// Folders that hold no work: the history of git, and our own store with the
-/// worktrees of other agents.
+/// Folders without project files: git's history, and divisi's store with the worktrees of other
+/// agents.
 const SKIPPED: [&str; 2] = [".git", ".divisi"];
 
-/// What stands below a folder.
+/// The entries below a folder.
 #[derive(Default)]
 pub(super) struct Walk {
-    /// In the order of their names.
+    /// Ordered by name.
     pub(super) entries: Vec<Entry>,
-    /// What the list does not hold, for the end of the answer; empty if nothing.
+    /// What was left out, for the end of the answer; may be empty.
     pub(super) remarks: String,
 }
 
@@ -40,17 +40,17 @@ pub(super) struct Entry {
     pub(super) is_folder: bool,
 }
 
-/// An entry that has not been looked at, and what is ignored where it stands.
+/// An entry to be examined, with the ignore rules of its folder.
 struct Open {
     entry: Entry,
     depth: usize,
     ignored: Arc<Ignored>,
 }
 
-/// Lists what is below `start`, down to `depth` if given, less what git
-/// ignores. Links are left out: what they lead to is listed where it lies.
+/// Lists what is below `start`, down to `depth` if given, without what git ignores. Links are left
+/// out, because their targets are listed where they are.
 ///
-/// Ignored files can still be listed by starting in their folder.
+/// Ignored files can be listed by starting in their folder.
 pub(super) fn walk(
     root: &Root,
     start: &Place,
@@ -102,8 +102,8 @@ pub(super) fn walk(
     Ok(walk)
 }
 
-/// What stands in a folder, the first last, as a stack wants it. The outer error
-/// says that the call is to stop, the inner one that the folder cannot be read.
+/// The entries of a folder in reverse order, for a stack. The outer error stops the call, the inner
+/// one says that the folder cannot be read.
 fn children(
     root: &Root,
     folder: &Place,
@@ -134,7 +134,7 @@ fn children(
     Ok(Ok(names.into_iter().rev().filter_map(child).collect()))
 }
 
-/// The files and folders in a folder by name, and whether each is a folder.
+/// The names in a folder, sorted, each with whether it is a folder.
 fn names(
     folder: &impl std::os::fd::AsFd,
     watch: &Watch,
@@ -152,7 +152,7 @@ fn names(
         };
         let name = entry.file_name();
         let kind = match entry.file_type() {
-            // Some file systems do not say it in the list.
+            // Some file systems do not give the type in the listing.
             FileType::Unknown => {
                 rustix::fs::statat(folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
                     .map_or(FileType::Unknown, |stat| {
@@ -172,7 +172,7 @@ fn names(
                 kind.is_dir(),
             ));
         }
-        // More than this is not looked at anyway.
+        // Further entries would not be examined anyway.
         if found.len() > ENTRIES_MAX {
             break;
         }
@@ -181,7 +181,7 @@ fn names(
     Ok(Ok(found))
 }
 
-/// Which files a call is about.
+/// Selects the files of a call.
 pub(super) struct Filter {
     glob: Option<GlobMatcher>,
     start: PathBuf,
@@ -189,8 +189,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Files that fit `glob`: by name if it has no slash, otherwise by path
-    /// from `start` or from the root. All files without one.
+    /// Files that match `glob`: by name if it has no slash, otherwise by path from `start` or from
+    /// the root. Without one, all files.
     pub(super) fn new(glob: Option<&str>, start: &Place) -> Result<Self, String> {
         let glob = glob.map(|glob| glob.trim_start_matches("./").trim_start_matches('/'));
         let by_name = glob.is_some_and(|glob| !glob.contains('/'));

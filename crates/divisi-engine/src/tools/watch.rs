@@ -1,15 +1,14 @@
-//! Says when work of a tool that takes long is to stop.
+//! Stops long-running work of tools.
 
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Longest time that one call may walk or search. A repository of 200,000 files
-/// is searched in a fraction of it; what takes longer has a pattern or a folder
-/// that is too wide.
+/// Longest time of one walk or search. Searching a repository of 200,000 files takes a fraction of
+/// it; with a longer one, the pattern or the folder is too broad.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Says when work of a tool that takes long is to stop. Loops over anything that
-/// a model or a repository can make long look at it.
+/// Stops long-running work of tools. Loops whose length depends on a model or a repository check
+/// it.
 #[derive(Clone)]
 pub(super) struct Watch {
     cancel: CancellationToken,
@@ -17,7 +16,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins now.
+    /// Starts the time now.
     pub(super) fn new(cancel: &CancellationToken) -> Self {
         Self {
             cancel: cancel.clone(),
@@ -25,7 +24,7 @@ impl Watch {
         }
     }
 
-    /// Fails once the work is to stop, in words for the model.
+    /// Fails once the work must stop, in words for the model.
     pub(super) fn look(&self) -> Result<(), String> {
         if self.cancel.is_cancelled() {
             return Err("cancelled".to_owned());

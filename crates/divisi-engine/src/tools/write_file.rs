@@ -9,12 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(super) const NAME: &str = "write_file";
 
-/// One writer at a time in this process. Agents share files, and a model may
-/// ask for several edits of one file at once: none may undo another by writing
-/// back what it read before. Writes take milliseconds, so one lock will do.
+/// Serialises writers of this process. Agents share files, and a model may request several edits of
+/// one file at once: none may undo another by writing back what it read before. Writes take
+/// milliseconds, so one lock suffices.
 pub(super) fn turn_to_write() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
-    // The lock guards no data that a panic could leave half done.
+    // A poisoned lock is safe to use: it guards no data.
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

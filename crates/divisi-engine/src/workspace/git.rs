@@ -1,8 +1,8 @@
-//! The git program, as copies of a repository need it.
+//! Runs git for copies of a repository.
 //!
-//! Git is told nothing by the surroundings of this process and runs no program
-//! that a repository names: its hooks, its file monitor and its transports are
-//! off, and it never prompts. Filters are another matter, see `repository.rs`.
+//! Git gets none of the variables that redirect it, and runs no program that a repository names:
+//! hooks, file monitor and transports are off, and it never prompts. Filters are handled in
+//! `repository.rs`.
 
 use crate::process::{Limits, ProcessError, Program};
 use std::ffi::{OsStr, OsString};
@@ -12,21 +12,20 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// Longest time of a git command that goes through all files. A checkout of the largest
-/// repositories takes minutes, one that hangs on a lock takes for ever.
+/// repositories takes minutes; one that waits for a lock would never end.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Longest time of one that only looks something up: in moments, or it waits for something.
+/// Longest time of a lookup, which takes moments unless it is blocked.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Commands that only look something up.
 const LOOKUPS: [&str; 2] = ["rev-parse", "config"];
 
-/// Bytes kept of what git says: about 100,000 paths.
+/// Bytes kept of git's output: about 100,000 paths.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Variables that lead git to another repository, index or object than the
-/// folder it is run in: those that hooks and filters are started with, of
-/// `git rev-parse --local-env-vars`, and two more.
+/// Variables that lead git to another repository, index or object than those of its working folder:
+/// those set for hooks and filters, those of `git rev-parse --local-env-vars`, and two more.
 /// Settings given by variables (`GIT_CONFIG_COUNT`) are the user's and stay.
 pub(super) const MISLEADING: [&str; 22] = [
     "GIT_DIR",
@@ -45,7 +44,7 @@ pub(super) const MISLEADING: [&str; 22] = [
     "GIT_REPLACE_REF_BASE",
     "GIT_NO_REPLACE_OBJECTS",
     "GIT_ATTR_SOURCE",
-    // What they add to what git says is not said of the repository.
+    // Trace output would be mixed with git's answers.
     "GIT_TRACE",
     "GIT_TRACE_SETUP",
     "GIT_TRACE_PERFORMANCE",
@@ -54,30 +53,30 @@ pub(super) const MISLEADING: [&str; 22] = [
     "GIT_TRACE2_PERF",
 ];
 
-/// Folders at which git stops looking further up for a repository.
+/// Variable with the folders above which git does not search for a repository.
 pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 
-/// What holds for every command, over all settings of the repository.
+/// Settings of every command, which override those of the repository.
 const SETTINGS: [&str; 6] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "submodule.recurse=false",
-    // A folder laid out like a repository is none because a repository contains it.
+    // A folder with the layout of a repository is not trusted only because a repository contains
+    // it.
     "safe.bareRepository=explicit",
-    // Git 2.48 would note in the repository's settings that paths are relative.
+    // Otherwise git 2.48 would write to the repository's settings that paths are relative.
     "worktree.useRelativePaths=false",
-    // It would go on in the background after the command.
+    // Otherwise maintenance would continue in the background after the command.
     "maintenance.auto=false",
 ];
 
-/// What git says of an entry that another git has not finished.
+/// Part of git's error about an entry that another git process has not finished.
 const HALF_WRITTEN: &str = "/commondir";
 
-/// Tries to change the list of worktrees. An entry is finished in less time
-/// than a try takes.
+/// Most tries to change the list of worktrees. Finishing an entry takes less time than a try.
 const TRIES_MAX: usize = 5;
 
-/// Runs git in `folder` and returns what it says, byte by byte: paths need not be UTF-8.
+/// Runs git in `folder` and returns its output as bytes, because paths need not be UTF-8.
 pub(super) async fn git(
     folder: &Path,
     args: &[&OsStr],
@@ -100,9 +99,9 @@ pub(super) async fn git(
         .env("LC_ALL", "C")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_ASKPASS", "")
-        // What is only looked at is not locked, nor is an index refreshed on the way.
+        // Without it, lookups would take locks and refresh the index.
         .env("GIT_OPTIONAL_LOCKS", "0")
-        // An object that is not here is missing: fetching it would run transports.
+        // Without it, missing objects would be fetched, which runs transports.
         .env("GIT_NO_LAZY_FETCH", "1")
         .limits(limits);
     let command = || {
@@ -135,9 +134,9 @@ pub(super) async fn git(
 
 /// Runs `git worktree` with `args`.
 ///
-/// Git reads the entries of all worktrees then, and fails when another git has
-/// only half written one. So one of us goes at a time, and another process is
-/// given time to finish its entry.
+/// Git then reads the entries of all worktrees, and fails if another git process has written one
+/// only half. So only one runs at a time in this process, and other processes get time to finish
+/// their entries.
 pub(super) async fn change_worktrees(
     folder: &Path,
     args: &[&OsStr],
@@ -155,12 +154,12 @@ pub(super) async fn change_worktrees(
     }
 }
 
-/// Words of a command.
+/// The arguments of a command.
 pub(super) fn words<const N: usize>(words: [&str; N]) -> [&OsStr; N] {
     words.map(OsStr::new)
 }
 
-/// What git has written as one line: all but its line break, since a path may end in one.
+/// A line of git's output without its final line break; a path may itself end in one.
 pub(super) fn line(mut said: Vec<u8>) -> OsString {
     use std::os::unix::ffi::OsStringExt;
     if said.last() == Some(&b'\n') {
@@ -169,37 +168,37 @@ pub(super) fn line(mut said: Vec<u8>) -> OsString {
     OsString::from_vec(said)
 }
 
-/// Why git did not do it.
+/// Why a git command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GitError {
-    /// It could not run to its end.
+    /// It did not run to its end.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// It was stopped by us.
+    /// It was stopped.
     #[error("git {command} did not come to its end")]
     Stopped {
-        /// What it was asked to do.
+        /// The command.
         command: String,
-        /// Why it was stopped.
+        /// The reason.
         source: ProcessError,
     },
     /// It ended with an error.
     #[error("git {command} failed: {said}")]
     Refused {
-        /// What it was asked to do.
+        /// The command.
         command: String,
-        /// What it said about it.
+        /// Its error message.
         said: String,
     },
 }
 
 impl GitError {
-    /// Whether git gave this reason.
+    /// Whether git's error contains this reason.
     pub(super) fn says(&self, reason: &str) -> bool {
         matches!(self, Self::Refused { said, .. } if said.contains(reason))
     }
 
-    /// Whether git had nothing to say, which is how it answers that there is none.
+    /// Whether git gave no error message, which means that a looked-up value does not exist.
     pub(super) fn is_silent(&self) -> bool {
         matches!(self, Self::Refused { said, .. } if said.is_empty())
     }

@@ -1,12 +1,11 @@
-//! Where an agent works: in the user's folder, or in a copy of its own.
+//! The folder of an agent: the user's, or a copy.
 //!
-//! A copy is a git worktree at the commit that is checked out, without branch.
-//! It begins as committed: changes that are not committed, files that git does
-//! not know and the files of submodules are not in it. When the agent is done,
-//! an unchanged copy is removed and a changed one is kept and reported; bringing
-//! its changes home is the flow's business.
+//! A copy is a git worktree of the checked-out commit, without branch. It contains committed files
+//! only, without uncommitted changes, untracked files and the files of submodules. At the end an
+//! unchanged copy is removed; a changed one is kept and reported, and merging its changes is up to
+//! the flow.
 //!
-//! Of the user's repository nothing changes but the list of its worktrees.
+//! The user's repository does not change except for its list of worktrees.
 
 mod git;
 mod repository;
@@ -25,20 +24,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// Where worktrees stand, below the root of the workspace.
+/// The folder of worktrees, below the root of the workspace.
 const FOLDER: [&str; 2] = [".divisi", "worktrees"];
 
-/// Longest name of a worktree in bytes; git adds to it in its own files.
+/// Longest name of a worktree in bytes; git extends it in its own files.
 const NAME_BYTES_MAX: usize = 80;
 
-/// Names tried for one worktree. More leftovers of the same task than this
-/// mean that something else is wrong.
+/// Names tried for one worktree. If a task has left more, something else is wrong.
 const NAMES_MAX: usize = 100;
 
-/// Changed files that are named; the rest is counted.
+/// Most changed files listed; all are counted.
 const CHANGED_MAX: usize = 200;
 
-/// Where an attempt works.
+/// The folder of an attempt.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
@@ -47,31 +45,31 @@ pub(crate) struct Workspace {
 
 #[derive(Debug)]
 struct Worktree {
-    /// The folder that it was made for.
+    /// The workspace it was made for.
     of: PathBuf,
-    /// The root of the worktree, of which the workspace may be a subfolder.
+    /// The root of the worktree; the workspace may be a subfolder of it.
     path: PathBuf,
-    /// The commit it began with.
+    /// The commit it was made from.
     base: String,
-    /// What git takes it for.
+    /// Git's view of it.
     seen: Seen,
 }
 
-/// A worktree that was not removed, because there is work in it.
+/// A worktree that was kept because files in it have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     /// Where it is.
     pub path: PathBuf,
-    /// The commit it began with.
+    /// The commit it was made from.
     pub base: String,
-    /// The files that differ from the commit it began with, sorted.
+    /// The files that differ from that commit, sorted.
     pub changed: Vec<String>,
-    /// How many there are; `changed` names the first of them.
+    /// Number of changed files; `changed` has the first of them.
     pub changed_count: usize,
 }
 
 impl Workspace {
-    /// The folder itself, together with everybody else.
+    /// The user's folder, shared with other attempts.
     pub(crate) fn shared(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -79,14 +77,14 @@ impl Workspace {
         }
     }
 
-    /// A fresh worktree of the repository that `root` lies in.
+    /// A new worktree of the repository that contains `root`.
     ///
-    /// It stands below `root`, under `name` or, if that is taken, under `name`
-    /// with a number. Without [`Workspace::close`] it stays there. Only where
-    /// `programs` may run, filters run that the repository's own settings name.
+    /// It is below `root`, named `name` or, if that is taken, `name` with a number. It stays there
+    /// until [`Workspace::close`]. Filters named by the repository's own settings run only if
+    /// `programs` are permitted.
     ///
-    /// Nothing is written where git takes another folder for the repository's
-    /// files, and no file is checked out before git takes the worktree for its own.
+    /// Nothing is written if git would work on another folder, and no file is checked out before
+    /// git accepts the worktree as its own.
     pub(crate) async fn worktree(
         root: &Path,
         name: &str,
@@ -109,7 +107,7 @@ impl Workspace {
             }
         };
         let workspace = path.join(inside);
-        // A folder that is not committed yet does not exist in the worktree.
+        // A folder that has not been committed does not exist in the worktree.
         fs::create_dir_all(&workspace).map_err(failed_at(&workspace))?;
         Ok(Self {
             root: workspace,
@@ -127,17 +125,15 @@ impl Workspace {
         &self.root
     }
 
-    /// Whether it is the folder itself, in which nothing is to be tidied up.
+    /// Whether it is the user's folder, which needs no cleaning up.
     pub(crate) fn is_shared(&self) -> bool {
         self.worktree.is_none()
     }
 
-    /// Ends the work here: removes a worktree in which nothing has changed,
-    /// keeps and reports one in which something has.
+    /// Ends the work here: removes an unchanged worktree; keeps and reports a changed one.
     ///
-    /// Files that git ignores do not count as changes. Where git cannot tell,
-    /// the worktree stays. To be called after a cancelled attempt too, which
-    /// is why it cannot be cancelled itself.
+    /// Ignored files do not count as changes. If git cannot decide, the worktree is kept. Must also
+    /// be called after a cancelled attempt, so it cannot be cancelled itself.
     pub(crate) async fn close(self) -> Result<Option<Kept>, WorkspaceError> {
         let Some(Worktree {
             of,
@@ -151,8 +147,8 @@ impl Workspace {
         let cancel = &CancellationToken::new();
         special::refuse_in_repository(&path).await?;
         special::refuse_among_files(&path).await?;
-        // An agent can have taken the worktree away from git: then what git says
-        // below would be of the user's own files.
+        // An agent can have detached the worktree from git: then git's answers below would be about
+        // the user's own files.
         still_agrees(&path, Some(&seen), cancel).await?;
         let mut changed = changed_since(&base, &path, cancel).await?;
         let head = line(git(&path, &words(["rev-parse", "HEAD"]), cancel).await?);
@@ -178,7 +174,7 @@ impl Workspace {
     }
 }
 
-/// The files in the worktree at `path` that differ from the commit `base`.
+/// The files in the worktree at `path` that differ from commit `base`.
 async fn changed_since(
     base: &str,
     path: &Path,
@@ -204,12 +200,11 @@ async fn changed_since(
         .collect())
 }
 
-/// For a program that is started in a copy: the variables that it goes without,
-/// and one that it gets, so that git finds the copy or nothing. `None` elsewhere,
-/// where the user's own variables hold.
+/// Variables for a program started in a copy, so that git finds the copy or nothing: those to
+/// remove, and the value of one to set. `None` elsewhere, where the user's own variables apply.
 ///
-/// The copies stand inside the user's repository. If one is no longer a worktree,
-/// because an agent has removed its `.git`, git would go up and work there.
+/// Copies are inside the user's repository. If an agent has removed the `.git` of one, git would
+/// otherwise find the user's repository above it.
 pub(crate) fn git_environment(folder: &Path) -> Option<(&'static [&'static str], OsString)> {
     let copies = folder
         .ancestors()
@@ -218,7 +213,7 @@ pub(crate) fn git_environment(folder: &Path) -> Option<(&'static [&'static str],
     Some((&MISLEADING, copies.into()))
 }
 
-/// A name that is one folder and no option: everything odd becomes a dash.
+/// A name that is a single path component and not an option: other characters become dashes.
 fn safe(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name: String = name
@@ -232,14 +227,14 @@ fn safe(name: &str) -> String {
     }
 }
 
-/// Creates an empty folder that nobody else has.
+/// Creates an empty folder, exclusively.
 fn reserve(root: &Path, name: &str) -> Result<PathBuf, WorkspaceError> {
     let mut folder = root.to_owned();
     for part in FOLDER {
         folder.push(part);
         real_folder(&folder)?;
     }
-    // Keeps git from showing the worktrees as files of the repository.
+    // Hides the worktrees from the status of the repository.
     let ignore = folder.join(".gitignore");
     match fs::File::create_new(&ignore).and_then(|mut file| io::Write::write_all(&mut file, b"*\n"))
     {
@@ -267,8 +262,8 @@ fn reserve(root: &Path, name: &str) -> Result<PathBuf, WorkspaceError> {
     })
 }
 
-/// Makes sure that there is a folder at `path`. A link there, which a repository
-/// can contain, would let the copies stand anywhere.
+/// Ensures a real folder at `path`. A link there, which a repository may contain, could put the
+/// copies anywhere.
 fn real_folder(path: &Path) -> Result<(), WorkspaceError> {
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -280,7 +275,7 @@ fn real_folder(path: &Path) -> Result<(), WorkspaceError> {
         .map_err(failed_at(path))?
         .is_dir()
     {
-        // The copies hold what agents have made of the files.
+        // The copies contain files changed by agents, so they are private.
         true => private::narrow(path).map_err(failed_at(path)),
         false => Err(WorkspaceError::NoFolder {
             path: path.to_owned(),
@@ -293,8 +288,9 @@ fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> WorkspaceError {
     move |source| WorkspaceError::Folder { path, source }
 }
 
-/// Makes the folder at `path` a worktree of `base`. The files are written by a
-/// command of their own, which many worktrees can do at the same time, and only
+/// Makes the folder at `path` a worktree of `base`. A separate command writes the files, which
+/// several worktrees can run at the same time, and only after git accepts the folder as that
+/// worktree.
 /// once git takes the folder for that worktree.
 async fn check_out(
     root: &Path,
@@ -302,8 +298,8 @@ async fn check_out(
     base: &str,
     cancel: &CancellationToken,
 ) -> Result<Seen, WorkspaceError> {
-    // The folder is new. An entry of the same path, which `--force` replaces, is of
-    // one that somebody has deleted.
+    // The folder is new, so an entry with its path, which `--force` replaces, belongs to a deleted
+    // one.
     let flags = words(["add", "--force", "--no-checkout", "--detach"]);
     change_worktrees(
         root,
@@ -316,9 +312,8 @@ async fn check_out(
     Ok(seen)
 }
 
-/// Takes away what a failed checkout has left, as far as possible: the
-/// failure itself is what the caller must hear about. Other entries of the list,
-/// such as one on a disk that is not mounted now, are the user's.
+/// Removes what a failed checkout left, as far as possible; the caller reports the failure itself.
+/// Other entries of the list, such as one on an unmounted disk, belong to the user.
 async fn remove(root: &Path, path: &Path) {
     let args = [
         OsStr::new("remove"),
@@ -329,69 +324,69 @@ async fn remove(root: &Path, path: &Path) {
     let _ = fs::remove_dir_all(path);
 }
 
-/// Why there is no workspace, or why it could not be closed.
+/// Why a workspace could not be made or closed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorkspaceError {
-    /// Worktrees need a repository.
+    /// A worktree needs a repository.
     #[error("`{}` is not in a git repository", root.display())]
     NoRepository {
         /// The folder.
         root: PathBuf,
     },
-    /// Worktrees need something to check out.
+    /// A worktree needs a commit.
     #[error("the git repository of `{}` has no commit", root.display())]
     NoCommit {
         /// The folder.
         root: PathBuf,
     },
-    /// There are no files to copy.
+    /// The repository has no files.
     #[error("the git repository of `{}` has no files there: it is bare, or this is its own folder", root.display())]
     NoFiles {
         /// The folder.
         root: PathBuf,
     },
-    /// A command there would work on other files.
+    /// Git would work on other files.
     #[error("git, run in `{}`, works on `{}`", folder.display(), top.display())]
     Elsewhere {
         /// The folder.
         folder: PathBuf,
-        /// What git takes for it.
+        /// The folder that git would work on.
         top: PathBuf,
     },
-    /// A checkout would run a program of the repository.
+    /// A checkout would run a program named by the repository.
     #[error("the settings of the git repository of `{}` name a program, the filter `{name}`, that a checkout would run", root.display())]
     Filter {
         /// The folder.
         root: PathBuf,
-        /// The filter.
+        /// Name of the filter.
         name: String,
     },
-    /// Git would wait for what stands in the place of one of its files.
+    /// Git would block on a special file in place of one of its own.
     #[error("`{}` is no regular file: git would wait for it without end", path.display())]
     Special {
-        /// What it is.
+        /// Path of that file.
         path: PathBuf,
     },
-    /// Worktrees would not stand where they belong.
+    /// Worktrees could not be put where they belong.
     #[error("`{}` is no folder", path.display())]
     NoFolder {
-        /// What is a link or a file.
+        /// The link or file in place of a folder.
         path: PathBuf,
     },
-    /// Too many worktrees have been left under one name.
+    /// Too many worktrees were left under one name.
     #[error("`{}` holds {NAMES_MAX} worktrees named `{name}`", folder.display())]
     Crowded {
-        /// Where they stand.
+        /// The folder of worktrees.
         folder: PathBuf,
-        /// What they are named.
+        /// Their name.
         name: String,
     },
-    /// A folder or file could not be made.
+    /// A folder or file could not be created.
     #[error("`{}` could not be created", path.display())]
     Folder {
         /// Which one.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Git failed.
@@ -511,7 +506,7 @@ mod tests {
         let root = workspace.root().to_owned();
         assert!(root.ends_with(".divisi/worktrees/task"));
         assert_eq!(fs::read_to_string(root.join("sub/b")).unwrap(), "b\n");
-        // Build output is no change.
+        // Build output does not count as a change.
         fs::create_dir(root.join("target")).unwrap();
         fs::write(root.join("target/out"), "").unwrap();
         assert_eq!(repository.git(&["status", "--porcelain"]), "");

@@ -1,5 +1,5 @@
-//! Repositories as people have them: every one gives a copy that git takes for
-//! its own, or a refusal, and stays as it was to the last byte.
+//! Unusual repositories: each gives a copy that git accepts as its own, or a refusal, and does not
+//! change by a single byte.
 
 use super::tests::{Repository, close, git_in};
 use super::*;
@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-/// A repository and the folder in it that copies are asked for.
+/// A repository, and the folder in it to be copied.
 struct Odd {
-    /// Everything whose bytes must not change.
+    /// The parent of everything that must not change.
     all: Repository,
     root: PathBuf,
 }
@@ -35,7 +35,7 @@ impl Odd {
         Workspace::worktree(&self.root, "x", false, &CancellationToken::new()).await
     }
 
-    /// Every file and link there is, but what is ours.
+    /// All files and links, except those of divisi.
     fn state(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
         let mut state = BTreeMap::new();
         collect(self.all.path(), &mut state);
@@ -61,12 +61,12 @@ fn collect(folder: &Path, state: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>) {
     }
 }
 
-/// A submodule `mod`, of the repository `inner` beside it.
+/// A submodule `mod`, from the repository `inner`.
 fn with_submodule(all: &Repository) {
     let inner = all.path().join("inner");
     fs::create_dir(&inner).unwrap();
     git_in(&inner, &["init", "--quiet"]);
-    // Named like a file of git's own: it must not be written over.
+    // Named like one of git's own files, which must not be overwritten.
     fs::write(inner.join("description"), "tracked\n").unwrap();
     fs::write(inner.join("a"), "a\n").unwrap();
     git_in(&inner, &["add", "."]);
@@ -88,7 +88,7 @@ fn set(all: &Repository, name: &str, value: &str) {
     all.git(&["config", name, value]);
 }
 
-/// A hook, a monitor and the like that must not run: it leaves a file behind.
+/// A hook or monitor that must not run: it leaves a file behind.
 fn trap(all: &Repository, path: &str) -> String {
     let path = all.path().join(path);
     fs::write(
@@ -103,7 +103,7 @@ fn trap(all: &Repository, path: &str) -> String {
     path.display().to_string()
 }
 
-/// What people have, by what is odd about it.
+/// All repositories, with what is unusual about each.
 fn all_kinds() -> Vec<(&'static str, Odd)> {
     let name = |bytes: &[u8]| {
         let name = PathBuf::from(OsStr::from_bytes(bytes));
@@ -114,7 +114,7 @@ fn all_kinds() -> Vec<(&'static str, Odd)> {
             fs::write(at.join("a"), "a\n").unwrap();
             git_in(&at, &["add", "."]);
             git_in(&at, &["commit", "--quiet", "-m", "first"]);
-            // What a checkout at the wrong place would write over.
+            // A checkout at the wrong place would overwrite this.
             fs::write(at.join("a"), "hours of work\n").unwrap();
         });
         odd.at(&name)
@@ -456,8 +456,8 @@ async fn a_deleted_folder_of_copies_is_no_obstacle() {
     assert_eq!(odd.all.worktree_count(), 0);
 }
 
-/// An agent that may run commands can do this to its copy. What git says then is
-/// of the user's files.
+/// An agent that may run commands can do this to its copy. Git's answers are then about the user's
+/// files.
 #[tokio::test]
 async fn a_copy_that_was_taken_away_from_git_is_kept_and_cannot_reach_the_repository() {
     type Deed = fn(&Path, &Repository);

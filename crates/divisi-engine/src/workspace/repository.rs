@@ -1,10 +1,9 @@
-//! Which folder git works in, asked before anything is written.
+//! Determines which folder git works on, before anything is written.
 //!
-//! A repository's settings (`core.worktree`, `core.bare`,
-//! `extensions.worktreeConfig`), a `.git` that is gone or leads elsewhere, a name
-//! that git reads differently: with each of them a command that is run in a
-//! copy can work on the user's files. So git is asked, and what it answers has
-//! to be the copy, or nothing is done there.
+//! Repository settings (`core.worktree`, `core.bare`, `extensions.worktreeConfig`), a `.git` that
+//! is missing or leads elsewhere, or a name that git interprets differently can make a command in a
+//! copy work on the user's files. So git is asked, and nothing is done unless its answer is the
+//! copy.
 
 use super::WorkspaceError;
 use super::git::{GitError, git, line, words};
@@ -13,16 +12,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// What git takes a folder for.
+/// Git's view of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The root of the files that it works on.
+    /// Root of the files it works on.
     pub(super) top: PathBuf,
-    /// Where it keeps what it knows of them.
+    /// Folder of its own data.
     pub(super) git_dir: PathBuf,
 }
 
-/// What git takes `folder` for.
+/// Git's view of `folder`.
 pub(super) async fn seen_from(folder: &Path, cancel: &CancellationToken) -> Result<Seen, GitError> {
     let top = git(folder, &words(["rev-parse", "--show-toplevel"]), cancel).await?;
     Ok(Seen {
@@ -37,12 +36,12 @@ async fn git_dir(folder: &Path, cancel: &CancellationToken) -> Result<PathBuf, G
     ))
 }
 
-/// As the system names it; as it is where the system knows no such path.
+/// The canonical path; unchanged if the system cannot resolve it.
 fn canonical(path: PathBuf) -> PathBuf {
     fs::canonicalize(&path).unwrap_or(path)
 }
 
-/// What `root`, a canonical path, is within the files of its repository.
+/// The path of `root`, which is canonical, within the files of its repository.
 pub(super) async fn place_of(
     root: &Path,
     cancel: &CancellationToken,
@@ -68,7 +67,7 @@ pub(super) async fn place_of(
     }
 }
 
-/// The commit that is checked out there.
+/// The commit checked out there.
 pub(super) async fn commit_of(
     root: &Path,
     cancel: &CancellationToken,
@@ -88,8 +87,8 @@ pub(super) async fn commit_of(
     Ok(line(commit).to_string_lossy().into_owned())
 }
 
-/// Fails where a checkout would run a program that the repository's own settings
-/// name. Filters of the user's settings, such as those of Git LFS, are the user's.
+/// Fails if a checkout would run a program named by the repository's own settings. Filters of the
+/// user's settings, such as those of Git LFS, are trusted.
 pub(super) async fn refuse_filters(
     root: &Path,
     cancel: &CancellationToken,
@@ -126,14 +125,14 @@ pub(super) async fn refuse_filters(
     }
 }
 
-/// Makes sure that git, run in the copy at `path`, works on the copy.
+/// Ensures that git, run in the copy at `path`, works on the copy.
 ///
-/// Where a repository keeps settings for each worktree, those of its main one
-/// can stand among those of all. The copy then gets settings of its own.
+/// If a repository has settings for each worktree, those of its main worktree may be in the common
+/// ones. The copy then gets settings of its own.
 pub(super) async fn agree(path: &Path, cancel: &CancellationToken) -> Result<Seen, WorkspaceError> {
     match seen_from(path, cancel).await {
         Ok(seen) if seen.top == path => return Ok(seen),
-        // It says so of a worktree that it takes for a repository without files.
+        // Git's error for a worktree that it takes for a bare repository.
         Err(error) if !error.says("must be run in a work tree") => return Err(error.into()),
         Ok(_) | Err(_) => {}
     }
@@ -154,8 +153,8 @@ pub(super) async fn agree(path: &Path, cancel: &CancellationToken) -> Result<See
     still_agrees(path, None, cancel).await
 }
 
-/// Fails where git, run in the copy at `path`, works on something else, or no
-/// longer by the `before` it had.
+/// Fails if git, run in the copy at `path`, works on something else, or has another view of it than
+/// `before`.
 pub(super) async fn still_agrees(
     path: &Path,
     before: Option<&Seen>,
@@ -176,7 +175,7 @@ pub(super) async fn still_agrees(
     }
 }
 
-/// The file with settings of the copy alone; `None` where git reads no such file.
+/// The settings file of the copy alone; `None` if git does not read one.
 async fn own_settings(
     path: &Path,
     cancel: &CancellationToken,
@@ -195,7 +194,7 @@ async fn own_settings(
         return Ok(None);
     }
     let git_dir = git_dir(path, cancel).await?;
-    // What belongs to a worktree alone stands in a folder of its own.
+    // A worktree has a folder of its own for its data, with this file in it.
     let is_own = git_dir.join("commondir").is_file();
     Ok(is_own.then(|| git_dir.join("config.worktree")))
 }

@@ -1,11 +1,10 @@
-//! What in a repository git would wait for without end.
+//! Finds special files in a repository that would block git.
 //!
-//! Git opens its own files by their names: settings, attributes, excludes, refs,
-//! indexes, objects. Where a pipe stands under one of these names, as it may in a
-//! folder that was unpacked or that an agent has worked in, git waits for a writer;
-//! where a link leads to a device, it reads for ever. So before git is started, its
-//! folder is looked through for what is no file. Settings can lead git elsewhere
-//! too; that ends with the time that a command has.
+//! Git opens its own files by name: settings, attributes, excludes, refs, indexes, objects. If one
+//! of them is a pipe, as may be in a folder that was unpacked or changed by an agent, git waits for
+//! a writer; if one is a link to a device, it reads without end. So git's folder is searched for
+//! such files before git is started. Settings can lead git elsewhere, too; then the time limit of
+//! the command applies.
 
 use super::WorkspaceError;
 use std::ffi::OsStr;
@@ -13,17 +12,16 @@ use std::fs::{self, FileType};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-/// Entries that are looked at. A repository with more loose files than that has others to
-/// wait for; what is beyond is left to the time that a command has.
+/// Most entries examined. Beyond it the time limit of the command applies.
 const ENTRIES_MAX: usize = 1_000_000;
 
-/// Longest file that names a folder of git's.
+/// Longest file with the path of git's folder.
 const POINTER_BYTES_MAX: u64 = 64 * 1024;
 
-/// Files that git reads wherever they stand among others.
+/// Files that git reads in every folder of the working tree.
 const AMONG_FILES: [&str; 3] = [".gitattributes", ".gitignore", ".gitmodules"];
 
-/// Fails where git, run in `root`, would read what is no file in its own folders.
+/// Fails if git, run in `root`, would read a special file in its own folders.
 pub(super) async fn refuse_in_repository(root: &Path) -> Result<(), WorkspaceError> {
     look(root, |root| {
         let git = root
@@ -39,7 +37,7 @@ pub(super) async fn refuse_in_repository(root: &Path) -> Result<(), WorkspaceErr
     .await
 }
 
-/// Fails where git would read what is no file among the files at `root`.
+/// Fails if git would read a special file among the files at `root`.
 pub(super) async fn refuse_among_files(root: &Path) -> Result<(), WorkspaceError> {
     look(root, |root| {
         found_below(root, |name| AMONG_FILES.iter().any(|known| name == *known))
@@ -52,7 +50,7 @@ async fn look(
     look: impl FnOnce(&Path) -> Option<PathBuf> + Send + 'static,
 ) -> Result<(), WorkspaceError> {
     let root = root.to_owned();
-    // Whoever panicked there has found nothing.
+    // A panic counts as nothing found.
     let found = tokio::task::spawn_blocking(move || look(&root))
         .await
         .ok()
@@ -60,7 +58,7 @@ async fn look(
     found.map_or(Ok(()), |path| Err(WorkspaceError::Special { path }))
 }
 
-/// Git's folder for these files, and the one for all worktrees, where the first is not the second.
+/// Git's folder for these files, and the common one for all worktrees if that is another.
 fn folders_of(git: &Path) -> Vec<PathBuf> {
     let pointed = |file: &Path, before: &str| {
         let said = divisi_files::text(divisi_files::read(file, POINTER_BYTES_MAX).ok()?).ok()?;
@@ -79,8 +77,8 @@ fn folders_of(git: &Path) -> Vec<PathBuf> {
     own.into_iter().chain(common).collect()
 }
 
-/// The first entry below `folder` with a name that is `asked` for which is neither a file nor
-/// a folder, itself or by where it leads. Links to folders are not followed.
+/// The first entry below `folder` that `asked` selects and that is neither a file nor a folder,
+/// also after following a link. Links to folders are not followed.
 fn found_below(folder: &Path, asked: impl Fn(&OsStr) -> bool) -> Option<PathBuf> {
     let mut folders = vec![folder.to_owned()];
     let mut entries = 0;
@@ -90,7 +88,7 @@ fn found_below(folder: &Path, asked: impl Fn(&OsStr) -> bool) -> Option<PathBuf>
             if entries > ENTRIES_MAX {
                 return None;
             }
-            // Told by the folder, so most entries need no look of their own.
+            // The type comes with the listing, so most entries need no further call.
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
                 Ok(kind) if !kind.is_file() && asked(&entry.file_name()) => {
@@ -111,7 +109,7 @@ fn found_at(path: &Path) -> Option<PathBuf> {
         .then(|| path.to_owned())
 }
 
-/// A socket is none: to open it fails at once, and git's own monitor of files keeps one there.
+/// Sockets do not block: opening one fails at once, and git's own file monitor has one there.
 fn is_special(kind: FileType) -> bool {
     kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
 }
@@ -192,7 +190,8 @@ mod tests {
         pipe(&folder.path().join(".git"));
         let error = copy(folder.path()).await.unwrap_err();
         assert!(matches!(error, WorkspaceError::Special { .. }), "{error}");
-        // What git does not open for reading may be anything, and a link to a file is one.
+        // Files that git does not open for reading may be anything, and a link to a regular file is
+        // allowed.
         let repository = Repository::new();
         symlink("../a", repository.path().join(".git/info/attributes")).unwrap();
         assert_eq!(close(copy(repository.path()).await.unwrap()).await, None);

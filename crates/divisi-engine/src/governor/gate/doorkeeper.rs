@@ -1,11 +1,10 @@
-//! Watches the clock for those who wait at a gate.
+//! The timer task for requests that wait at a gate.
 
 use super::Gate;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Who watches the clock for those who wait, unless the runtime goes that they
-/// run in.
+/// The timer task for waiting requests. It ends early if its runtime ends.
 pub(super) struct Doorkeeper {
     gate: Arc<Gate>,
     is_on_duty: bool,
@@ -19,7 +18,7 @@ impl Doorkeeper {
         }
     }
 
-    /// Lets people through whenever it is time, until nobody waits for a moment.
+    /// Answers requests whenever it is time, until none waits for a moment.
     pub(super) async fn keep_door(mut self) {
         let gate = self.gate.clone();
         loop {
@@ -27,7 +26,8 @@ impl Doorkeeper {
                 let state = gate.lock();
                 let Some(wake_at) = state.wake_at else {
                     self.is_on_duty = false;
-                    // While the lock is held: whoever is next must not rely on this one.
+                    // Stored while the lock is held: after it, a new request must start its own
+                    // timer task.
                     return gate.has_doorkeeper.store(false, Ordering::Relaxed);
                 };
                 wake_at
@@ -49,7 +49,8 @@ impl Doorkeeper {
 impl Drop for Doorkeeper {
     fn drop(&mut self) {
         if self.is_on_duty {
-            // Without the lock: a runtime that ends drops it where it is spawned.
+            // Without the lock: an ending runtime may drop this within `spawn`, where the lock is
+            // held.
             self.gate.has_doorkeeper.store(false, Ordering::Relaxed);
         }
     }

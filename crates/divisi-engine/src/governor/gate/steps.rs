@@ -1,7 +1,7 @@
-//! The thread on which a gate takes the steps in which other processes have a say.
+//! The thread of a gate for steps that involve other processes.
 //!
-//! Such a step locks a file, reads and writes it, and may wait for a process that was
-//! stopped while it held the lock. On the async thread, everything would wait with it.
+//! Such a step locks, reads and writes a file, and may wait for a process that was stopped while it
+//! held the lock. On an async thread, everything else would wait with it.
 
 use super::super::shared::SharedPace;
 use super::{Gate, State};
@@ -10,9 +10,9 @@ use std::sync::{Arc, mpsc};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// The queue of that thread, which takes steps in the order in which they are sent.
+/// The queue of that thread, which performs steps in the order of sending.
 pub(super) struct Steps {
-    /// Bounded by the requests that are under way or wait: each has one step at a time.
+    /// Bounded by the requests under way or waiting: each has one step at a time.
     queue: mpsc::Sender<Step>,
 }
 
@@ -20,18 +20,18 @@ pub(super) struct Steps {
 pub(super) struct Step {
     gate: Arc<Gate>,
     is_news: bool,
-    /// Where the timer of waiting requests runs.
+    /// The runtime for the timer task.
     runtime: Option<Handle>,
     change: Box<Change>,
 }
 
 type Change = dyn FnOnce(&Arc<Gate>, &mut State) -> Answer + Send;
 
-/// Sends the result of a step. Called when the state is unlocked: a result that is not
-/// received may hold a permit, whose drop locks the state to give it back.
+/// Sends the result of a step. Called with the state unlocked: an undelivered result may hold a
+/// permit, which locks the state when dropped.
 type Answer = Box<dyn FnOnce() + Send>;
 
-/// The result of a step, or its future result.
+/// The result of a step, now or later.
 pub(in crate::governor) enum Changed<T> {
     Now(T),
     Later(oneshot::Receiver<T>),
@@ -48,8 +48,8 @@ impl<T> Changed<T> {
 }
 
 impl Steps {
-    /// Starts the thread, which shares by the file at `path`. `None` where the system
-    /// gives no thread.
+    /// Starts the thread, which shares the file at `path`. `None` if the system cannot start a
+    /// thread.
     pub(super) fn start(path: PathBuf) -> Option<Self> {
         let (queue, steps) = mpsc::channel::<Step>();
         let work = move || {
@@ -62,7 +62,7 @@ impl Steps {
         let kept_alone = |error: std::io::Error| {
             tracing::warn!(%error, "cannot share rate limits with other processes: each keeps to them alone");
         };
-        // It ends when the gate is dropped; there is nothing to join it for.
+        // It ends when the gate is dropped, so nothing needs to join it.
         thread.map_err(kept_alone).is_ok().then_some(Self { queue })
     }
 
@@ -82,7 +82,7 @@ impl Step {
         let (answer, value) = oneshot::channel();
         let change = move |gate: &Arc<Gate>, state: &mut State| {
             let value = change(gate, state);
-            // The receiver may have been dropped with the request.
+            // Fails if the request was dropped.
             Box::new(move || drop(answer.send(value))) as Answer
         };
         let runtime = Handle::try_current().ok();
@@ -97,7 +97,7 @@ impl Step {
         )
     }
 
-    /// Takes it, in step with other processes where there is anything to share.
+    /// Performs it, sharing the state with other processes if there is anything to share.
     fn take(self, pace: &mut SharedPace) {
         let Self {
             gate,
@@ -106,7 +106,8 @@ impl Step {
             change,
         } = self;
         let _in_runtime = runtime.as_ref().map(Handle::enter);
-        // Stays true until the change below: `steps_ahead` sends all others here.
+        // This cannot change before the step below, because `steps_ahead` sends all other steps
+        // here.
         let is_shared = is_news || gate.lock().queue.governor().is_paced();
         let turn = if is_shared { pace.begin() } else { None };
         let mut state = gate.lock();
@@ -125,7 +126,7 @@ impl Step {
         answer();
     }
 
-    /// Takes it at once, without other processes.
+    /// Performs it at once, without sharing.
     pub(super) fn take_alone(self, state: &mut State) -> impl FnOnce() + use<> {
         state.steps_ahead -= 1;
         (self.change)(&self.gate, state)

@@ -1,4 +1,4 @@
-//! A file for each run, with a lock that the system gives back when its holder dies.
+//! A lock file for each run, which the system unlocks when its holder dies.
 
 use super::{Lease, LeaseError, Leases};
 use crate::private;
@@ -11,35 +11,35 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Longest number of a process.
+/// Longest process id in digits.
 const NAME_BYTES_MAX: u64 = 20;
 
-/// Leases as locks of files in one folder, for the processes of one machine. The
-/// system releases a lock when its holder dies.
+/// Leases as locks of files in one folder, for the processes of one machine. The system releases a
+/// lock when its holder dies.
 #[derive(Clone, Debug)]
 pub struct FileLeases {
     folder: PathBuf,
 }
 
-/// A file that is locked while it is open.
+/// A file that is locked while open.
 struct FileLease {
     _file: File,
 }
 
 impl FileLeases {
-    /// Leases in `folder`, which is made with the first.
+    /// Leases in `folder`, which is created with the first one.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
         }
     }
 
-    /// Where the files are.
+    /// The folder of the lock files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A run whose lease is held, and its holder; that of several whose name comes first.
+    /// The first leased run by file name, with its holder.
     #[cfg(feature = "sqlite")]
     pub(in crate::store) fn first_held(&self) -> Option<(RunId, String)> {
         let files = std::fs::read_dir(&self.folder).ok()?;
@@ -74,7 +74,7 @@ impl FileLeases {
             .write(true)
             .create(true)
             .truncate(false)
-            // A link in its place would have another file overwritten.
+            // Does not follow links, because writing the process id would overwrite their target.
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(failed)?;
@@ -96,7 +96,7 @@ impl FileLeases {
     }
 }
 
-// Does not wait for a lock, so it needs no thread of its own.
+// Never waits for a lock, so it needs no thread of its own.
 #[async_trait]
 impl Leases for FileLeases {
     async fn take(&self, run: &RunId) -> Result<Box<dyn Lease>, LeaseError> {
@@ -110,7 +110,7 @@ impl Leases for FileLeases {
 
 impl Lease for FileLease {}
 
-/// Who holds the lock file at `path`, if somebody does, as far as it can be opened.
+/// The holder of the lock file at `path`, if it is locked and can be opened.
 fn holder(path: &Path) -> Option<String> {
     let mut file = divisi_files::open(path).ok()?;
     match file.try_lock_shared() {
@@ -119,10 +119,10 @@ fn holder(path: &Path) -> Option<String> {
     }
 }
 
-/// The process id that a holder has written.
+/// The process id written by the holder.
 fn name_in(file: &mut File) -> String {
     let mut holder = String::new();
-    // A holder that has not written yet is still a holder.
+    // A holder that has not written its id yet also holds the lock.
     let _ = file.take(NAME_BYTES_MAX).read_to_string(&mut holder);
     let number = if holder.is_empty() {
         "of unknown number"

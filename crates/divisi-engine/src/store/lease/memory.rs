@@ -6,10 +6,10 @@ use divisi_core::RunId;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Every holder.
+/// Name of any holder.
 const HOLDER: &str = "this process";
 
-/// The runs whose leases are held.
+/// The leased runs.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct MemoryLeases {
     taken: Arc<Mutex<HashSet<RunId>>>,

@@ -1,8 +1,8 @@
-//! One driver per run: a lease, and who holds it.
+//! Leases: one driver per run.
 //!
-//! The expected position of an append is what really keeps two drivers apart.
-//! A lease only says so earlier, before the second has replayed anything and
-//! paid for requests that the first has sent already.
+//! Two drivers are kept apart by the expected position of an append. A lease prevents them earlier:
+//! before the second one has replayed anything and paid for requests that the first has already
+//! sent.
 
 mod file;
 mod memory;
@@ -15,58 +15,57 @@ use async_trait::async_trait;
 use divisi_core::RunId;
 use std::time::Duration;
 
-/// Gives out the leases of runs.
+/// Hands out the leases of runs.
 ///
-/// Every implementation passes the suite that the feature `conformance` has:
-/// `store::conformance::leases`.
+/// Every implementation must pass `store::conformance::leases`, which the feature `conformance`
+/// provides.
 #[async_trait]
 pub trait Leases: Send + Sync {
-    /// Takes the lease of `run`, exclusively until it is dropped, or expires because
-    /// it was not renewed.
+    /// Takes the lease of `run`, exclusively until it is dropped, or expires because it was not
+    /// renewed.
     ///
-    /// Fails with [`LeaseError::Held`] at once if it is held, by whatever process, this
-    /// one included. If the future is dropped, the lease is not held.
+    /// Fails with [`LeaseError::Held`] at once if any process holds it, including this one. If the
+    /// future is dropped, the lease is not held.
     async fn take(&self, run: &RunId) -> Result<Box<dyn Lease>, LeaseError>;
 
-    /// The holder of the lease of `run` at this moment, in words for a person, such as
-    /// `process 41`: the same as in [`LeaseError::Held`].
+    /// The present holder of the lease of `run`, in words for display, such as `process 41`: the
+    /// same as in [`LeaseError::Held`].
     async fn holder(&self, run: &RunId) -> Result<Option<String>, LeaseError>;
 }
 
-/// Leave to drive one run, given back when it is dropped.
+/// The right to drive one run, given back when dropped.
 #[async_trait]
 pub trait Lease: Send + Sync {
-    /// How often the driver has to renew it; `None` where it lasts as long as the
-    /// process. A third of the time after which it expires is usual.
+    /// How often the driver must renew it; `None` if it lasts as long as the process. A third of
+    /// its lifetime is usual.
     fn renew_every(&self) -> Option<Duration> {
         None
     }
 
-    /// Extends it. An error ends the drive of the run, as a kill would, so passing
-    /// faults are tried again in here. [`LeaseError::Held`] if it has expired and is
-    /// held by another.
+    /// Extends it. An error ends the driver like a kill, so implementations should retry temporary
+    /// faults. Fails with [`LeaseError::Held`] if it has expired and another process holds it.
     async fn renew(&self) -> Result<(), LeaseError> {
         Ok(())
     }
 }
 
-/// Why a run is not ours to drive.
+/// Why a lease could not be taken or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Its lease is held.
+    /// Another process holds it.
     #[error("run {run} is being driven by {holder}")]
     Held {
-        /// Which run.
+        /// The run.
         run: RunId,
-        /// By whom, in words for a person.
+        /// The holder, in words for display.
         holder: String,
     },
-    /// Any other failure, particular to its kind of leases.
+    /// Any other failure, specific to the kind of leases.
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
 
-/// Renews `lease` as often as it needs; returns when that fails.
+/// Renews `lease` as often as needed; returns when that fails.
 pub(crate) async fn renewed(lease: &dyn Lease) -> LeaseError {
     while let Some(every) = lease.renew_every() {
         tokio::time::sleep(every).await;

@@ -1,12 +1,12 @@
-//! What the errors of SQLite mean for a store.
+//! Maps SQLite's errors to those of a store.
 
 use crate::private;
 use crate::store::{BackendError, StoreError};
 use std::path::Path;
 
-/// What the failure of the store at `path` means.
+/// Maps an error of the store at `path`.
 pub(super) fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
-    // The memory that processes share is a file, too, which a full disk keeps from growing.
+    // The shared memory is a file, too, which cannot grow on a full disk.
     let shared_is_full = matches!(
         &source,
         rusqlite::Error::SqliteFailure(code, _) if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
@@ -27,7 +27,7 @@ pub(super) fn failure(path: &Path, source: rusqlite::Error) -> StoreError {
     }
 }
 
-/// The store, or a file of it, could not be made or opened.
+/// The store, or one of its files, could not be created or opened.
 pub(super) fn cannot_open(path: &Path, source: std::io::Error) -> StoreError {
     StoreError::Open {
         path: path.display().to_string(),
@@ -35,7 +35,7 @@ pub(super) fn cannot_open(path: &Path, source: std::io::Error) -> StoreError {
     }
 }
 
-/// The same for each of several who wait for one transaction.
+/// The same for a borrowed error, which several waiting drivers get.
 pub(super) fn failure_from(path: &Path, source: &rusqlite::Error) -> StoreError {
     let copy = match source {
         rusqlite::Error::SqliteFailure(code, message) => {
@@ -46,12 +46,12 @@ pub(super) fn failure_from(path: &Path, source: &rusqlite::Error) -> StoreError 
     failure(path, copy)
 }
 
-/// Whether another process keeps the store.
+/// Whether another process keeps the store locked.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
-/// The system's reason, of which SQLite only says that there is one.
+/// The system's reason, which SQLite does not give.
 fn why_not_opened(path: &Path) -> std::io::Error {
     let opened = private::options()
         .read(true)

@@ -1,4 +1,4 @@
-//! What makes a file a store: its marks and tables, and how an older one becomes current.
+//! The format of a store: its identification, its tables, and the migration of older formats.
 
 use super::BUSY_TIMEOUT;
 use super::error::{failure, is_busy};
@@ -7,18 +7,18 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Marks the file as ours: the bytes `dvsi`.
+/// SQLite's application id of a divisi store: the bytes `dvsi`.
 const APPLICATION_ID: i32 = 0x6476_7369;
 
-/// Version of what is in the file: the tables below, and the vocabulary of their events.
+/// Version of the tables below and of their events.
 pub const FORMAT: u32 = 5;
 const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 
-/// Pages of the log after which it begins anew, over what it has held. A sync of
-/// what is written over takes two thirds of one that makes the file longer.
+/// Pages of the log after which it is overwritten from its start. Syncing an overwrite takes two
+/// thirds of the time of syncing a growing file.
 const LOG_PAGES_MAX: u32 = 250;
 
-/// How often to look whether another one has set up the log.
+/// First interval between two checks whether another process has set up the log.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 
 const SCHEMA: &str = "
@@ -41,7 +41,7 @@ CREATE VIEW IF NOT EXISTS events AS
 CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 ";
 
-/// Formats 1 and 2 had a row for each event, in a table with the name of today's view.
+/// Formats 1 and 2 had a row for each event, in a table with the name of the present view.
 const SET_ASIDE: &str = "ALTER TABLE events RENAME TO single_events;";
 const TAKE_OVER: &str = "
 INSERT INTO journal (run, position, events)
@@ -50,8 +50,8 @@ INSERT INTO journal (run, position, events)
 DROP TABLE single_events;
 ";
 
-/// Formats 1 to 3 did not say which folder a run belongs to. The command has kept
-/// what agents saw, which nearly always was where it was typed.
+/// Formats 1 to 3 lacked the folder of a run. The recorded options contain the workspace, which
+/// nearly always was the folder.
 const ADD_FOLDER: &str = "ALTER TABLE runs ADD COLUMN folder TEXT;";
 const FILL_FOLDER: &str = "
 UPDATE runs SET folder = (
@@ -65,16 +65,15 @@ UPDATE runs SET folder = (
 ) WHERE folder IS NULL;
 ";
 
-/// Before format 4, runs told nothing of costs that are not confirmed, of those
-/// above a reservation and of calls that were refused.
+/// Before format 4, runs lacked unconfirmed costs, overcharges and refused calls.
 const TELL_MORE: &str = "
 ALTER TABLE runs ADD COLUMN unconfirmed_pico_usd INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN over_pico_usd INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
 ";
 
-/// Checks what the file is and brings it to the current format, unless runs of
-/// an older divisi go on in it, as `leases` tell.
+/// Checks the file and migrates it to the current format, unless `leases` show that a run of an
+/// older divisi is in progress.
 pub(super) fn prepare(
     connection: &Connection,
     path: &Path,
@@ -93,9 +92,8 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// Sets up the log. FULL syncs it at each commit: what is acknowledged survives a
-/// power cut. Several who are the first to do so get into each other's way, and
-/// SQLite waits for nobody there.
+/// Sets up the log. FULL syncs it at each commit, so that acknowledged events survive a power cut.
+/// Several processes that do this first block each other, and SQLite does not wait for them here.
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     let pragmas = format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX};"
@@ -111,8 +109,8 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// The format of a store, 0 of an empty file. What it looks at belongs together:
-/// `transaction` keeps a process that is just making the store from coming between.
+/// The format of a store, 0 for an empty file. All values are read in one `transaction`, so that a
+/// process that is creating the store cannot change them in between.
 fn format_of(transaction: &Transaction<'_>, path: &Path) -> Result<u32, StoreError> {
     let number = |pragma| {
         let number = transaction.query_row(pragma, [], |row| row.get::<_, i64>(0));
@@ -143,11 +141,11 @@ fn bring_up_to_date(
     let failed = |source| failure(path, source);
     let transaction =
         Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(failed)?;
-    // Another process may have done so while this one waited for its turn.
+    // Another process may have migrated it while this one waited for the lock.
     let found = format_of(&transaction, path)?;
     let is_older = (1..FORMAT).contains(&found);
     if is_older && let Some((run, holder)) = leases.first_held() {
-        // Its next write would fail, and replies that were paid for be lost.
+        // The next write of that run would fail and lose paid replies.
         return Err(StoreError::InUse {
             path: path.display().to_string(),
             found,
@@ -275,7 +273,7 @@ mod tests {
         assert_eq!(old.execute(written, []).unwrap(), 1);
         drop(lease);
         drop(SqliteStore::open(&path).unwrap());
-        // A store that is up to date opens beside a run.
+        // An up-to-date store opens while a run is in progress.
         let _lease = leases.take(&run).await.unwrap();
         assert!(SqliteStore::open(&path).is_ok());
     }
@@ -316,7 +314,7 @@ mod tests {
             ("b", stored.as_str()),
             ("c", r#"{"inline":"no JSON"}"#),
             ("d", "null"),
-            // A journal that cannot be read does not keep others from being opened.
+            // An unreadable journal does not prevent opening the store.
             ("e", "{"),
         ];
         for (run, options) in runs {

@@ -1,9 +1,8 @@
-//! Where a store stands: whether its name still leads to the file that is open.
+//! Checks that the path of a store still leads to the open file.
 //!
-//! A file that was deleted, renamed or replaced can be written to as before, and
-//! its journal is read by nobody any more. SQLite keeps three files: the store, its
-//! log and the memory that processes share. All three have to be those that were
-//! opened, or another process would see another journal.
+//! A file that was deleted, renamed or replaced can still be written, but its journal would never
+//! be read again. SQLite keeps three files: the store, its log and the shared memory. All three
+//! must be the ones that were opened, or another process would see another journal.
 
 use super::error::cannot_open;
 use crate::store::StoreError;
@@ -13,26 +12,26 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What SQLite appends to the name of a store for the files beside it.
+/// Suffixes of the files that SQLite keeps with a store.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// The files of an open store.
 #[derive(Debug)]
 pub(super) struct Place {
     files: Vec<(PathBuf, Identity)>,
-    /// The most bytes that the store has had. SQLite makes it shorter only where
-    /// somebody asks for it, and we do not.
+    /// Largest size of the store so far. SQLite shrinks it only on request, which divisi never
+    /// makes.
     length: AtomicU64,
 }
 
-/// What stays the same whatever a file is called.
+/// Identifies a file regardless of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
 }
 
-/// A store whose name no longer leads to it.
+/// A store whose path no longer leads to it.
 #[derive(Clone, Debug)]
 pub(super) struct Gone {
     path: String,
@@ -76,13 +75,12 @@ impl Place {
         Ok(place)
     }
 
-    /// Fails where one of the files is no longer there, another has its name, or
-    /// the store has been cut off.
+    /// Fails if one of the files is missing, was replaced, or the store was truncated.
     pub(super) fn check(&self) -> Result<(), Gone> {
         for (number, (file, identity)) in self.files.iter().enumerate() {
             let how = match std::fs::metadata(file) {
                 Ok(found) if Identity::from(&found) == *identity => {
-                    // Its log is begun anew from time to time, and then is shorter.
+                    // The log restarts from time to time and is shorter then.
                     let before = match number {
                         0 => self.length.fetch_max(found.len(), Ordering::Relaxed),
                         _ => 0,
@@ -109,11 +107,11 @@ impl Place {
     }
 }
 
-/// The one name of the store at `path`, which exists: without links, and from the
-/// root. By it runs are locked, and SQLite finds its log.
+/// The canonical path of the existing store at `path`: absolute and without links. Locks and
+/// SQLite's log are named by it.
 ///
-/// Fails where the file has several names: SQLite would keep a log for each of
-/// them, and what one process writes the others would not see.
+/// Fails if the file has several hard links: SQLite would keep a log for each name, and processes
+/// would not see each other's writes.
 pub(super) fn name_of(path: &Path) -> Result<PathBuf, StoreError> {
     let failed = |source| cannot_open(path, source);
     let name = path.canonicalize().map_err(failed)?;
@@ -166,7 +164,7 @@ mod tests {
                 error,
                 format!("the store has gone: {file} was deleted or renamed")
             );
-            // Another file of that name is another store.
+            // Another file at that path is another store.
             fs::write(&file, "x").unwrap();
             let error = StoreError::from(place.check().unwrap_err()).to_string();
             assert_eq!(error, format!("the store has gone: {file} was replaced"));

@@ -1,5 +1,5 @@
-//! The thread that reads: a read waits up to [`BUSY_TIMEOUT`] while another process
-//! locks the store, and a page of a journal takes milliseconds to parse.
+//! The reading thread: a read waits up to [`BUSY_TIMEOUT`] while another process locks the store,
+//! and parsing a page of a journal takes milliseconds.
 
 use super::BUSY_TIMEOUT;
 use super::error::{cannot_open, failure};
@@ -21,14 +21,14 @@ pub(super) struct Reader {
 
 type Query = Box<dyn FnOnce(&Journals) + Send>;
 
-/// What is in a store, for its reader.
+/// A connection for reading.
 pub(super) struct Journals {
     path: PathBuf,
     connection: Connection,
 }
 
 impl Reader {
-    /// A reader of the store at `path`, which has its log.
+    /// A reader of the store at `path`, whose log exists.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let journals = Journals::open(path)?;
         let (queue, queries) = mpsc::channel::<Query>();
@@ -42,8 +42,8 @@ impl Reader {
         })
     }
 
-    /// The result of `query`. Queries are carried out in the order of the calls; one whose
-    /// future is dropped before its turn is left out.
+    /// Runs `query`, in the order of the calls. A query whose future is dropped before its turn is
+    /// skipped.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Journals) -> Result<T, StoreError> + Send + 'static,
@@ -51,7 +51,7 @@ impl Reader {
         let (answer, answered) = oneshot::channel();
         let query = Box::new(move |journals: &Journals| {
             if !answer.is_closed() {
-                // The future may be dropped meanwhile.
+                // The future may have been dropped.
                 let _ = answer.send(query(journals));
             }
         });
@@ -78,7 +78,7 @@ impl Journals {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        // Reading makes its log, where nothing has been written yet.
+        // Reading creates the log of a store that has never been written.
         connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
             .map_err(failed)?;
@@ -88,14 +88,14 @@ impl Journals {
         })
     }
 
-    /// The events of `run` from `from` on, as many as are returned at once.
+    /// One page of the events of `run` from `from` on.
     pub(super) fn page(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
         let unreadable = |position, source| StoreError::Unreadable {
             run: run.clone(),
             position,
             source,
         };
-        // Asked first: whatever is written meanwhile comes on top.
+        // Read first, so that concurrent appends can only add events beyond it.
         let end = self.end(run)?;
         let mut page = Vec::new();
         let mut next = from;
@@ -154,7 +154,7 @@ impl Journals {
         })
     }
 
-    /// The row of a journal in which `position` is, or would be, and where it begins.
+    /// The row of a journal that contains `position`, and the position of its first event.
     fn row(
         &self,
         run: &RunId,
@@ -172,7 +172,7 @@ impl Journals {
         })
     }
 
-    /// Where the journal of `run` ends, as its last append has noted.
+    /// The end of the journal of `run`, as noted by its last append.
     fn end(&self, run: &RunId) -> Result<Position, StoreError> {
         let end: Option<i64> = self.read(|connection| {
             let mut query = connection.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;
@@ -194,7 +194,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     let id = RunId::new(id).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
     })?;
-    // An older divisi let the largest turn negative.
+    // An older divisi stored the largest numbers as negative ones.
     let number = |column| {
         row.get::<_, i64>(column)
             .map(|n| u64::try_from(n).unwrap_or(i64::MAX as u64))
@@ -227,7 +227,7 @@ mod tests {
     use std::time::Duration;
     use tokio::time::timeout;
 
-    /// The runtime has one thread, which a read that blocked would stop.
+    /// The runtime has one thread, which a blocking read would stop.
     #[tokio::test]
     async fn a_read_that_waits_does_not_block_the_runtime() {
         let folder = tempfile::tempdir().unwrap();
@@ -235,7 +235,7 @@ mod tests {
         store.append(Arc::new(batch("a", 0, 2))).await.unwrap();
         let run = RunId::new("a").unwrap();
         let (go_on, held) = mpsc::channel();
-        // Stands for a lock of another process.
+        // In place of a lock by another process.
         let keeps = store.reader.ask(move |_| {
             _ = held.recv_timeout(Duration::from_secs(10));
             Ok(())

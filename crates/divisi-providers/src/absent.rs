@@ -1,7 +1,7 @@
-//! A provider that cannot be asked: its place is kept.
+//! A placeholder for a provider that cannot be used any more.
 //!
-//! What it has answered is found again under the names that its models had; only
-//! what would have to be asked now fails, and says why.
+//! Its recorded replies are found under the names of its models; only new requests fail, with the
+//! reason.
 
 use crate::error::ProviderError;
 use crate::provider::{Progress, Provider};
@@ -10,12 +10,12 @@ use crate::request::Request;
 use async_trait::async_trait;
 use divisi_core::FailureClass;
 
-/// A provider that cannot be asked.
+/// A provider that cannot be used.
 #[derive(Clone, Debug)]
 pub struct Absent {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Why it cannot be asked: a lower-case phrase.
+    /// The reason, as a lower-case phrase.
     pub reason: String,
     /// What the user can do about it.
     pub hint: String,
@@ -33,7 +33,7 @@ impl Provider for Absent {
         &self.name
     }
 
-    /// Nothing is sent.
+    /// Not billed, because nothing is sent.
     fn is_free(&self) -> bool {
         true
     }

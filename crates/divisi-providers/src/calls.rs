@@ -1,5 +1,4 @@
-//! Calls of tools, put together from the pieces in which they arrive, and read
-//! however a model has written them.
+//! Assembles tool calls from pieces, and parses them in all forms that models write.
 
 use crate::lenient;
 use crate::repair;
@@ -10,11 +9,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
-/// How often arguments may be encoded into each other. Servers do it twice.
+/// Most times that arguments may be JSON-encoded. Servers do it twice.
 const ENCODINGS_MAX: usize = 4;
 
-/// What vendors want back on a call as it came, such as the signature of the
-/// thoughts that led to it.
+/// Fields of a call that vendors expect back unchanged, such as the signature of the thoughts
+/// before it.
 pub(crate) const KEPT: [&str; 3] = [
     "extra_content",
     "thought_signature",
@@ -28,11 +27,11 @@ pub(crate) struct Piece {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) arguments: String,
-    /// What goes back with it.
+    /// Fields to send back with it.
     pub(crate) kept: Map<String, Value>,
 }
 
-/// The calls of a reply as far as they have arrived.
+/// The calls received so far.
 #[derive(Default)]
 pub(crate) struct Calls(Vec<Piece>);
 
@@ -41,9 +40,9 @@ impl Calls {
         self.0.is_empty()
     }
 
-    /// Adds a piece. The index decides which call it belongs to where it has one,
-    /// then its id, then the order; an empty id or name is none. A name begins
-    /// another call only where the one before it has all that it can have.
+    /// Adds a piece. It belongs to the call with its index, if it has one, else with its id, else
+    /// to the last; an empty id or name counts as none. A name begins another call only if the call
+    /// before it is complete.
     pub(crate) fn add(&mut self, piece: Piece) {
         match self.place(&piece) {
             Some(at) if !begins_another(&self.0[at], &piece) => self.0[at].extend(piece),
@@ -59,7 +58,7 @@ impl Calls {
                 let at_index = |call: &Piece| call.index == piece.index;
                 last(&|call| at_index(call) && same_id(call))
                     .or_else(|| last(&at_index))
-                    // Begun without an index.
+                    // A call that began without an index.
                     .or_else(|| {
                         last(&|call| {
                             call.index.is_none() && (same_id(call) || piece.name.is_empty())
@@ -71,7 +70,7 @@ impl Calls {
         }
     }
 
-    /// Whether all calls have their arguments whole.
+    /// Whether all calls have complete arguments.
     pub(crate) fn are_whole(&self) -> bool {
         self.0
             .iter()
@@ -107,8 +106,8 @@ fn begins_another(call: &Piece, piece: &Piece) -> bool {
     }
 }
 
-/// Whether a value has come to its end. Looked at only where it may have: arguments
-/// may be megabytes, in pieces of a few bytes.
+/// Whether a JSON value is complete. It is parsed only if it ends like one, because arguments may
+/// be megabytes in pieces of a few bytes.
 fn is_whole(arguments: &str) -> bool {
     let text = arguments.trim();
     let closing = match text.as_bytes().first() {
@@ -127,12 +126,12 @@ impl Piece {
             self.id = more.id;
         }
         if more.name.starts_with(&self.name) {
-            // The first of it, or all of it once more.
+            // The first piece of the name, or a repetition of all of it.
             self.name = more.name;
         } else if self.arguments.is_empty() {
             self.name.push_str(&more.name);
         }
-        // All of it once more adds nothing.
+        // A repetition of complete arguments is ignored.
         if more.arguments != self.arguments || !is_whole(&self.arguments) {
             self.arguments.push_str(&more.arguments);
         }
@@ -140,7 +139,7 @@ impl Piece {
     }
 }
 
-/// A piece of a call as the Chat Completions API sends it.
+/// A piece of a call in the Chat Completions API.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Delta {
@@ -150,7 +149,7 @@ pub(crate) struct Delta {
     id: String,
     #[serde(deserialize_with = "lenient::object")]
     function: Option<Function>,
-    /// Some servers leave out what is around the function.
+    /// Some servers omit the object around the function.
     #[serde(deserialize_with = "lenient::string")]
     name: String,
     arguments: Option<Value>,
@@ -159,7 +158,7 @@ pub(crate) struct Delta {
     provider_specific_fields: Option<Value>,
 }
 
-/// The function that is called.
+/// The called function.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Function {
@@ -169,7 +168,7 @@ pub(crate) struct Function {
 }
 
 impl Delta {
-    /// The piece that it is; `place` is where it stands where that tells calls apart.
+    /// Converts it to a piece; `place` is its index where that identifies calls.
     pub(crate) fn piece(self, place: Option<usize>) -> Piece {
         let function = self.function.unwrap_or_default();
         let mut kept = Map::new();
@@ -198,7 +197,7 @@ impl Delta {
 }
 
 impl Function {
-    /// The piece that it is where it stands alone, as before there were tools.
+    /// Converts the single function call of the API before tools.
     pub(crate) fn piece(self) -> Piece {
         Piece {
             index: Some(0),
@@ -209,7 +208,7 @@ impl Function {
     }
 }
 
-/// Arguments as text: some servers send the object itself.
+/// Arguments as text; some servers send an object.
 pub(crate) fn written(arguments: Option<Value>) -> String {
     match arguments {
         Some(Value::String(text)) => text,
@@ -218,9 +217,8 @@ pub(crate) fn written(arguments: Option<Value>) -> String {
     }
 }
 
-/// The input that a model wrote as `arguments`; nothing at all stands for no
-/// arguments. Whatever is no object in the end is told to the model, with the
-/// reason: see [`INVALID_INPUT`].
+/// Parses a model's arguments; an empty text means none. Invalid ones are returned to the model
+/// with the reason: see [`INVALID_INPUT`].
 pub(crate) fn input(arguments: &str) -> Value {
     match object(arguments, ENCODINGS_MAX) {
         Some(fields) => Value::Object(fields),
@@ -235,7 +233,7 @@ fn object(arguments: &str, encodings: usize) -> Option<Map<String, Value>> {
     }
     match repair::value(text).ok().or_else(|| among_others(text)) {
         Some(value) => fields(value, encodings),
-        // The name of the tool glued to its arguments: `read_file({"path": "a"})`.
+        // The tool's name in front of the arguments: `read_file({"path": "a"})`.
         None => {
             let start = text.find('{')?;
             let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.:( ".contains(c);
@@ -261,8 +259,8 @@ fn fields(value: Value, encodings: usize) -> Option<Map<String, Value>> {
     }
 }
 
-/// The arguments where they stand more than once, or after an empty object with
-/// which some gateways begin every call.
+/// The arguments if they are repeated, or follow the empty object with which some gateways begin
+/// every call.
 fn among_others(text: &str) -> Option<Value> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let mut found = values.next()?.ok()?;
@@ -290,11 +288,9 @@ fn unfenced(text: &str) -> &str {
         .trim()
 }
 
-/// Gives every call of `reply` an id of its own in the conversation, and a name
-/// that can be sent back.
+/// Gives every call of `reply` a unique id in the conversation, and a name that can be sent back.
 ///
-/// Some servers name no call, or all alike; vendors refuse conversations in which
-/// an id stands twice.
+/// Some servers send no ids, or equal ones; vendors refuse conversations with duplicate ids.
 pub(crate) fn settle(mut reply: Reply, request: &Request) -> Reply {
     let used = |block: &Block| match block {
         Block::ToolUse { id, .. } => Some(id.clone()),
@@ -324,7 +320,7 @@ fn free_id(id: &str, taken: &HashSet<String>) -> String {
     if !id.is_empty() && !taken.contains(id) {
         return id.to_owned();
     }
-    // Nine letters and digits: Mistral takes nothing else.
+    // Nine letters and digits, because Mistral accepts nothing else.
     let made = |n: usize| {
         if id.is_empty() {
             format!("call{n:05}")
@@ -333,15 +329,14 @@ fn free_id(id: &str, taken: &HashSet<String>) -> String {
         }
     };
     let first = if id.is_empty() { 1 } else { 2 };
-    // One more than are taken cannot all be.
+    // One more candidate than ids in use, so one of them is free.
     (first..=taken.len() + first)
         .map(made)
         .find(|id| !taken.contains(id))
         .unwrap_or_default()
 }
 
-/// The name of the tool that is meant. Models put marks of their own around it,
-/// or its arguments behind it.
+/// The name of the tool that is meant. Some models put marks around it, or its arguments after it.
 fn called(name: &str, input: &mut Value, tools: &Tools) -> String {
     let is_offered = |name: &str| tools.iter().any(|tool| tool.name == name);
     if is_offered(name) {
@@ -366,7 +361,8 @@ fn called(name: &str, input: &mut Value, tools: &Tools) -> String {
         }
         return found.to_owned();
     }
-    // Of no tool: it goes back to the vendor all the same, which takes letters only.
+    // An unknown tool: its name is sent back to the vendor as well, which accepts only these
+    // characters.
     let sent: String = name
         .trim()
         .chars()
@@ -380,7 +376,7 @@ fn called(name: &str, input: &mut Value, tools: &Tools) -> String {
     }
 }
 
-/// Longest name of a tool that OpenAI takes.
+/// Longest name of a tool that OpenAI accepts.
 const NAME_CHARS_MAX: usize = 64;
 
 #[cfg(test)]
@@ -388,7 +384,7 @@ mod tests {
     use super::*;
     use crate::request::{Message, Role, ToolDefinition};
 
-    /// The calls that `pieces` make, `name(arguments)` each.
+    /// The calls assembled from `pieces`, each as `name(arguments)`.
     fn put_together(pieces: &[Value]) -> Vec<String> {
         let mut calls = Calls::default();
         for piece in pieces {

@@ -1,9 +1,9 @@
-//! Replies kept in a file, so that the same conversation can be had again.
+//! Replies recorded in a file, to replay the same conversation.
 //!
-//! Each line names a request by its digest and holds the reply. Requests
-//! themselves are not kept, nor is anything of the connection, and replies are
-//! redacted, so neither prompts nor keys are in the file. The n-th of several equal requests gets
-//! the n-th reply to it. Failures are not kept: who replays wants what was good.
+//! Each line has the digest of a request and its reply. Neither requests nor connection data are
+//! recorded, and replies are redacted, so the file contains neither prompts nor keys. The n-th of
+//! several equal requests gets the n-th reply. Failures are not recorded, because they would be
+//! useless in a replay.
 
 use crate::error::ProviderError;
 use crate::provider::{Progress, Provider};
@@ -21,13 +21,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What recorded replies are called where no provider stands behind them.
+/// Name of the provider when replaying without one.
 pub const NAME: &str = "cassette";
 
 /// Largest file: the replies of some hundred thousand tasks.
 const BYTES_MAX: u64 = 1 << 30;
 
-/// A provider that plays replies from a file, and records into it what is missing.
+/// A provider that replays replies from a file, and records missing ones.
 pub struct Cassette {
     path: PathBuf,
     inner: Option<Arc<dyn Provider>>,
@@ -37,7 +37,7 @@ pub struct Cassette {
 #[derive(Default)]
 struct Tape {
     replies: HashMap<Digest, Vec<Reply>>,
-    /// How many of the replies to each request have been played.
+    /// Number of replies replayed for each request.
     played: HashMap<Digest, usize>,
     /// Open while recording.
     file: Option<File>,
@@ -51,7 +51,7 @@ struct Entry<'a> {
 }
 
 impl Cassette {
-    /// Plays what is in the file at `path` and nothing else.
+    /// Replays the file at `path` and nothing else.
     pub fn replay(path: impl Into<PathBuf>) -> Result<Self, CassetteError> {
         let path = path.into();
         let tape = Tape::read(&path).map_err(|cause| CassetteError {
@@ -65,8 +65,8 @@ impl Cassette {
         })
     }
 
-    /// Plays what is in the file at `path`, asks `inner` for everything else, and
-    /// appends its replies; what has been paid for once is not paid for again.
+    /// Replays the file at `path`, sends all other requests to `inner`, and appends the replies, so
+    /// that nothing is paid for twice.
     pub fn record(
         inner: Arc<dyn Provider>,
         path: impl Into<PathBuf>,
@@ -84,7 +84,7 @@ impl Cassette {
     }
 
     fn tape(&self) -> MutexGuard<'_, Tape> {
-        // Whoever panicked with it left the tape whole: every change is one step.
+        // A poisoned lock is safe to use: every change is a single step.
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -133,7 +133,7 @@ impl Provider for Cassette {
         };
         let reply = redact::known().reply(inner.send(request, progress).await?);
         if let Err(error) = self.tape().record(digest, &reply) {
-            // The reply is paid for: better unrecorded than lost.
+            // The reply is paid for, so it is returned unrecorded rather than lost.
             tracing::warn!(path = %self.path.display(), %error, "a reply could not be recorded");
         }
         Ok(reply)
@@ -157,7 +157,7 @@ impl Provider for Cassette {
         }
     }
 
-    /// Counts are not on the tape: without a vendor behind it, it has none.
+    /// Counts are not recorded, so without a provider there are none.
     async fn count_tokens(&self, request: &Request) -> Result<Option<u64>, ProviderError> {
         match &self.inner {
             Some(inner) => inner.count_tokens(request).await,
@@ -189,10 +189,10 @@ impl Tape {
         Ok(tape)
     }
 
-    /// Reads the file, which need not be there, and makes it ready to be appended to.
+    /// Reads the file, which may be missing, and opens it for appending.
     fn open(path: &Path) -> io::Result<Self> {
         if path.symlink_metadata().is_ok() {
-            // Replies are written to a file, not to whatever waits behind a pipe of that name.
+            // Checks the kind of file first: replies must not be written to a pipe of that name.
             divisi_files::open(path).map_err(io::Error::other)?;
         }
         let mut file = OpenOptions::new()
@@ -217,8 +217,8 @@ impl Tape {
         Some(reply)
     }
 
-    /// Appends a reply that counts as played. The file is written in one piece,
-    /// so that lines of concurrent requests do not mix.
+    /// Appends a reply, which counts as replayed. Each line is one write, so that lines of
+    /// concurrent requests do not mix.
     fn record(&mut self, digest: Digest, reply: &Reply) -> io::Result<()> {
         let mut line = serde_json::to_vec(&Entry {
             digest,
@@ -237,11 +237,11 @@ impl Tape {
 
 fn text(path: &Path) -> io::Result<String> {
     let bytes = divisi_files::read(path, BYTES_MAX);
-    // As it is: where its last whole line ends is counted in bytes.
+    // Without normalising line ends, because the end of the last complete line is a byte offset.
     bytes.and_then(divisi_files::utf8).map_err(io::Error::other)
 }
 
-/// Everything up to the last line break: what follows was cut off by a crash.
+/// The text up to the last line break: a line without one was cut off by a crash.
 fn whole_lines(text: &str) -> &str {
     &text[..text.rfind('\n').map_or(0, |end| end + 1)]
 }

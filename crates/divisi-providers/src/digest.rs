@@ -1,4 +1,4 @@
-//! What identifies a turn.
+//! Identity of a request.
 
 use crate::request::{Block, Message, Request, Role, ToolDefinition};
 use blake3::Hasher;
@@ -6,12 +6,11 @@ use divisi_core::Digest;
 use serde_json::Value;
 
 impl Request {
-    /// The identity of this turn: equal for two requests exactly when a reply
-    /// to one is a reply to the other.
+    /// The identity of this request: equal for two requests exactly if a reply to one answers the
+    /// other.
     ///
-    /// Stable between versions, as journals and cassettes name replies by it.
-    /// Neither the order of tools and of keys in JSON objects nor the marks
-    /// for caches change it, because they do not change what is asked.
+    /// Stable between versions, because journals and cassettes use it. It does not depend on the
+    /// order of tools and of JSON keys or on cache marks, which do not change the question.
     pub fn digest(&self) -> Digest {
         let mut turn = Hashing::new();
         turn.text("divisi turn 1");
@@ -32,22 +31,22 @@ impl Request {
     }
 }
 
-/// A beginning of a prompt that a mark for the cache ends.
+/// The beginning of a prompt up to a cache mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    /// Equal for two requests exactly when one can read what the other wrote.
+    /// Equal for two requests exactly if one can read what the other wrote.
     pub digest: Digest,
     /// Bytes of all texts in it.
     pub bytes: u64,
 }
 
 impl Request {
-    /// The beginnings of this prompt that siblings may have too, shortest first:
-    /// one for each mark in the system prompt and on the texts of the first message.
+    /// The prefixes of this prompt that siblings may share, shortest first: one for each mark in
+    /// the system prompt and on the texts of the first message.
     ///
-    /// Model, effort and schema belong to all of them. For effort nobody says
-    /// whether vendors cache by it; to tell too many apart costs a write or two,
-    /// to tell too few apart lets a whole fan-out write.
+    /// Model, effort and schema are part of all of them. Vendors do not document whether effort
+    /// matters for caching; treating equal prefixes as different costs a few writes, while treating
+    /// different ones as equal would let a whole fan-out write.
     pub fn shared_prefixes(&self) -> Vec<Prefix> {
         let first = self
             .messages
@@ -87,7 +86,7 @@ impl Request {
     }
 }
 
-/// Tools as they stand among the fields of a digest.
+/// The tools as fields of a digest.
 pub(crate) fn fields_of(tools: &[ToolDefinition]) -> Vec<u8> {
     let mut fields = Vec::new();
     fields.count(tools.len());
@@ -99,14 +98,14 @@ pub(crate) fn fields_of(tools: &[ToolDefinition]) -> Vec<u8> {
     fields
 }
 
-/// Hashes what is written.
+/// Hashes the fields written to it.
 struct Hashing {
     hash: Hasher,
-    /// Not hashed yet: lengths and tags are too short to be hashed one by one.
+    /// Buffered fields: lengths and tags are too short to be hashed one by one.
     short: Vec<u8>,
 }
 
-/// What is shorter is hashed together with what follows.
+/// Shorter fields are buffered and hashed together.
 const SHORT_BYTES_MAX: usize = 1_024;
 
 impl Hashing {
@@ -117,7 +116,7 @@ impl Hashing {
         }
     }
 
-    /// The digest of all that has been written.
+    /// The digest of all fields.
     fn digest(&mut self) -> Digest {
         self.flush();
         Digest::from(self.hash.finalize())
@@ -147,8 +146,8 @@ impl Fields for Vec<u8> {
     }
 }
 
-/// Writes fields so that no two different sequences of them are the same bytes:
-/// whatever has a length is preceded by it, whatever has variants by a tag.
+/// Writes fields so that different sequences always give different bytes: a field of variable
+/// length is preceded by its length, an enum by a tag.
 trait Fields {
     fn bytes(&mut self, bytes: &[u8]);
 

@@ -1,8 +1,7 @@
 //! Finds model servers on this machine.
 //!
-//! Only the loopback address is asked, without a proxy and without following
-//! redirects, at the ports where such servers listen unless they are told
-//! otherwise.
+//! Only the loopback address is tried, without a proxy and without following redirects, at the
+//! default ports of known servers.
 
 use crate::http;
 use futures::future::join_all;
@@ -11,7 +10,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::time::Duration;
 
-/// Ports that are asked, with the server that is usually there.
+/// Default ports of known servers.
 const PORTS: [(u16, ServerKind); 4] = [
     (11434, ServerKind::Ollama),
     (8080, ServerKind::LlamaServer),
@@ -19,16 +18,16 @@ const PORTS: [(u16, ServerKind); 4] = [
     (8000, ServerKind::Vllm),
 ];
 
-/// How long a server may take to answer. One that is there answers at once;
-/// longer would be felt at every start without one.
+/// Time limit for an answer. A running server answers at once; a longer limit would delay every
+/// start without one.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
-/// A model server on this machine. All of them speak the Chat Completions API.
+/// A model server on this machine, with the Chat Completions API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalServer {
     /// Which program it is.
     pub kind: ServerKind,
-    /// What the paths of the API are appended to.
+    /// Base address of its API.
     pub base_url: String,
     /// The ids of its models.
     pub models: Vec<String>,
@@ -67,7 +66,7 @@ pub async fn discover() -> Vec<LocalServer> {
     found.into_iter().flatten().collect()
 }
 
-/// The server at `port`; `None` if there is none, or something else.
+/// The server at `port`; `None` if there is none, or another program.
 async fn ask(client: &Client, port: u16, usual: ServerKind) -> Option<LocalServer> {
     let base_url = format!("http://127.0.0.1:{port}/v1");
     let response = client.get(format!("{base_url}/models")).send().await.ok()?;

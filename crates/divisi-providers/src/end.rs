@@ -1,12 +1,12 @@
-//! Why a reply ended, in the words of all vendors.
+//! Classifies why a reply ended, for all vendors.
 //!
-//! Only words that are known to mean a proper end are taken for one. Whatever
-//! else stands there, or nothing, means that the reply broke off.
+//! Only known words count as a proper end. With any other word, or none, the reply counts as cut
+//! off.
 
 use crate::reply::Stop;
 
-/// Words of a proper end, or of an end that is understood. Compared without case
-/// and separators, so that `MAX_TOKENS`, `max_tokens` and `maxTokens` are one.
+/// Known words for the end. Compared without case and separators, so that `MAX_TOKENS`,
+/// `max_tokens` and `maxTokens` are equal.
 const WORDS: [(&str, Stop); 56] = [
     ("done", Stop::EndTurn),
     ("finished", Stop::EndTurn),
@@ -66,17 +66,17 @@ const WORDS: [(&str, Stop); 56] = [
     ("policyviolation", Stop::Refusal),
 ];
 
-/// How a reply ended.
+/// The end of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// For a reason that is understood.
+    /// For a known reason.
     Known(Stop),
-    /// For this other reason, so not properly.
+    /// For an unknown reason, so not properly.
     Broken(String),
 }
 
 impl End {
-    /// What `reason` means; `None` where it says nothing.
+    /// Classifies `reason`; `None` if it is empty.
     pub(crate) fn of(reason: &str) -> Option<Self> {
         let reason = reason.trim();
         if reason.is_empty()
@@ -95,7 +95,7 @@ impl End {
         Some(known.map_or_else(|| Self::Broken(reason.to_owned()), Self::Known))
     }
 
-    /// The end of a reply that names two: one that is no success stays.
+    /// Combines two reasons of one reply: an improper one is kept.
     pub(crate) fn or_worse(self, later: Self) -> Self {
         if self.is_proper() { later } else { self }
     }
@@ -113,10 +113,9 @@ impl End {
     }
 }
 
-/// The end of a reply in which calls of tools stand or do not: a call is a call,
-/// whatever word stands beside it. One that was cut off, refused or broken is none.
-/// `is_marked` says whether the reply came to the mark of its end; with that, a
-/// reply that has calls needs no word.
+/// The stop reason of a reply: tool calls override words for a proper end, but not for a cut, a
+/// refusal or an unknown reason. `is_marked` says whether the stream's end mark arrived; then a
+/// reply with calls needs no word.
 pub(crate) fn decided(
     end: Option<End>,
     has_calls: bool,
@@ -133,14 +132,14 @@ pub(crate) fn decided(
     }
 }
 
-/// A reply that did not come to its end.
+/// A reply that was cut off.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unfinished {
-    /// The vendor's word for why.
+    /// The vendor's reason.
     pub(crate) reason: Option<String>,
 }
 
-/// A word without case, separators and the name of its enum.
+/// A word without case, separators and enum name.
 fn bare(word: &str) -> String {
     let letters: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
     let letters = letters.to_ascii_lowercase();

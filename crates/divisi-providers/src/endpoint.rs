@@ -1,4 +1,4 @@
-//! Where a vendor is reached, and with which key.
+//! Address and credentials of a vendor.
 
 use crate::dialect::Dialect;
 use crate::error::ProviderError;
@@ -8,29 +8,29 @@ use divisi_core::{Digest, FailureClass};
 use std::fmt;
 use std::sync::Arc;
 
-/// Longest quotation of a vendor. Some repeat the whole request in their errors.
+/// Longest quotation of an error. Some vendors repeat the whole request in theirs.
 const QUOTE_CHARS_MAX: usize = 500;
 
-/// Where a vendor is reached, and with which key.
+/// Address and credentials of a vendor.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// What the provider is called in the settings, and shown to people.
+    /// Name of the provider in the settings and in messages.
     pub name: Arc<str>,
-    /// What the paths of the API are appended to, such as
-    /// `https://api.openai.com/v1`. Anthropic's goes without the version.
+    /// Base address of the API, such as `https://api.openai.com/v1`. Anthropic's is without
+    /// version.
     pub base_url: String,
     /// The key; servers on this machine need none.
     pub key: Option<Secret>,
-    /// The environment variable that the key comes from, named in advice only.
+    /// The environment variable of the key, used only in advice.
     pub key_env: Option<Arc<str>>,
-    /// Headers of every request besides the vendor's own, such as a gateway's.
+    /// Further headers of every request, such as a gateway's.
     pub headers: Vec<(String, Secret)>,
-    /// How the user says that the server wants to be asked.
+    /// The dialect set by the user.
     pub dialect: Dialect,
 }
 
 impl Endpoint {
-    /// An endpoint that asks for no key.
+    /// An endpoint without a key.
     pub fn new(name: impl Into<Arc<str>>, base_url: impl Into<String>) -> Self {
         let base_url = base_of(&base_url.into());
         let (headers, dialect) = (Vec::new(), Dialect::default());
@@ -44,15 +44,15 @@ impl Endpoint {
         }
     }
 
-    /// The same with the key that was found in the variable `env`, or should have been.
+    /// Sets the key, which was found in the variable `env`, or should be there.
     pub fn key(mut self, key: Option<Secret>, env: impl Into<Arc<str>>) -> Self {
         self.key = key;
         self.key_env = Some(env.into());
         self
     }
 
-    /// Names the account behind the key at this host, and tells nothing of the key.
-    /// `None` where there is no key.
+    /// Identifies the account of the key at this host without revealing the key. `None` without a
+    /// key.
     pub fn account(&self) -> Option<Digest> {
         const CONTEXT: &str = "divisi 2026-11-23 account of a key at a host";
         let key = self.key.as_ref()?.expose();
@@ -64,19 +64,19 @@ impl Endpoint {
         Some(blake3::Hash::from_bytes(fingerprint).into())
     }
 
-    /// The host, in lower case; empty where the address is none.
+    /// The host in lower case; empty if the address is invalid.
     pub(crate) fn host(&self) -> String {
         let url = reqwest::Url::parse(&self.base_url).ok();
         url.and_then(|url| url.host_str().map(str::to_lowercase))
             .unwrap_or_default()
     }
 
-    /// Whether the address is a host alone, where most servers have their API under `/v1`.
+    /// Whether the address is only a host, although most servers have their API under `/v1`.
     pub(crate) fn lacks_a_version(&self) -> bool {
         reqwest::Url::parse(&self.base_url).is_ok_and(|url| matches!(url.path(), "" | "/"))
     }
 
-    /// The base URL without a user and password in it.
+    /// The base address without a user and password.
     pub(crate) fn shown_url(&self) -> String {
         let Ok(mut url) = reqwest::Url::parse(&self.base_url) else {
             return self.redact(&self.base_url);
@@ -88,9 +88,9 @@ impl Endpoint {
         self.redact(url.as_str().trim_end_matches('/'))
     }
 
-    /// What a vendor said, on one line, without secrets, cut where it gets long.
+    /// A vendor's text in one line, redacted and cut to a limited length.
     pub(crate) fn quoted(&self, said: &str) -> String {
-        // Secrets go first: a cut could otherwise leave the beginning of one.
+        // Redacted first, because cutting could leave the beginning of a secret.
         let line = self
             .redact(said)
             .split_whitespace()
@@ -102,7 +102,7 @@ impl Endpoint {
         }
     }
 
-    /// Makes what is secret in it known to the whole process.
+    /// Registers its secrets for redaction in the whole process.
     pub(crate) fn make_known(&self) {
         self.key
             .iter()
@@ -113,8 +113,7 @@ impl Endpoint {
         redact::add_address(&self.base_url);
     }
 
-    /// `text` without secrets; of ours, those too that are too short to be searched
-    /// for in everybody's words.
+    /// Redacts `text`, including secrets of this endpoint that are too short for general redaction.
     fn redact(&self, text: &str) -> String {
         let secrets = self
             .key
@@ -126,7 +125,7 @@ impl Endpoint {
     }
 }
 
-/// Paths of the APIs, which people copy together with the address.
+/// Paths of the APIs that are often copied with the address.
 const PATHS: [&str; 5] = [
     "/chat/completions",
     "/completions",
@@ -135,7 +134,7 @@ const PATHS: [&str; 5] = [
     "/responses",
 ];
 
-/// The address to which paths are added, in what somebody has copied from somewhere.
+/// The base address in a copied one.
 fn base_of(copied: &str) -> String {
     let unquoted = trim(copied);
     let (path, query) = unquoted
@@ -159,28 +158,28 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Why an endpoint cannot be one.
+/// Why an endpoint is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("provider `{name}` cannot be set up: {what}")]
 pub struct EndpointError {
-    /// What the provider is called.
+    /// Name of the provider.
     pub name: Arc<str>,
-    /// What of it is wrong.
+    /// The invalid part.
     pub part: EndpointPart,
-    /// What is wrong with it, without secrets.
+    /// The reason, without secrets.
     pub what: String,
 }
 
-/// What of an endpoint is wrong.
+/// A part of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointPart {
-    /// Where it is.
+    /// The address.
     Address,
-    /// Its key, a header, or the machine's means to reach it.
+    /// The key, a header, or the system's network setup.
     Other,
 }
 
-/// A provider that cannot be set up is one that is not there.
+/// A provider with an invalid endpoint counts as unavailable.
 impl From<EndpointError> for ProviderError {
     fn from(error: EndpointError) -> Self {
         Self::new(FailureClass::Unavailable, error.to_string())

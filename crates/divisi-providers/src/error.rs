@@ -1,14 +1,14 @@
-//! Why a request brought no reply.
+//! Failures of requests.
 
 use crate::dialect::{Again, Objection};
 use crate::rate::RateLimits;
 use divisi_core::{Failure, FailureClass, Millis};
 
-/// Why a request brought no reply, in words without secrets.
+/// The failure of a request, without secrets.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct ProviderError {
-    /// What sort of failure it is, which decides what is done about it.
+    /// The class of the failure, which decides what follows.
     pub class: FailureClass,
     /// What failed and which one: a lower-case phrase.
     pub message: String,
@@ -16,27 +16,27 @@ pub struct ProviderError {
     pub hint: Option<String>,
     /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// The vendor's most specific word for it, such as `enforced_spend_limit_reached`.
+    /// The vendor's most specific error code, such as `enforced_spend_limit_reached`.
     pub code: Option<String>,
-    /// How long the vendor asks us to wait.
+    /// Time that the vendor asks to wait.
     pub retry_after: Option<Millis>,
-    /// What the vendor says about trying again; it overrides `class`.
+    /// The vendor's statement on whether to retry; it overrides `class`.
     pub should_retry: Option<bool>,
-    /// Whether the vendor may have worked, and may charge for it, all the same.
+    /// Whether the vendor may have worked and may bill the request nevertheless.
     pub maybe_billed: bool,
-    /// Names the request in the vendor's logs.
+    /// The request's id in the vendor's logs.
     pub request_id: Option<String>,
-    /// What may be sent next.
+    /// The rate limits in the response.
     pub rate: RateLimits,
-    /// What of the request was refused, where the same can be asked without it.
+    /// The refused part of the request, if it can be left out.
     pub objection: Option<Objection>,
-    /// Set where the same request can be sent again at once, because from now on it
-    /// is written without what was refused. The refused one costs nothing.
+    /// Set if the same request can be sent again at once, because it will now be sent without the
+    /// refused part. The refused request costs nothing.
     pub again: Option<Again>,
 }
 
 impl ProviderError {
-    /// A failure of which nothing more is known, and for which nobody charges.
+    /// A failure without details, which is not billed.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         Self {
             class,
@@ -54,13 +54,13 @@ impl ProviderError {
         }
     }
 
-    /// The same with advice.
+    /// Adds advice.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same after the vendor has begun to work.
+    /// Marks it as possibly billed.
     pub fn maybe_billed(mut self) -> Self {
         self.maybe_billed = true;
         self

@@ -1,30 +1,29 @@
-//! Token counts where nobody counts for us.
+//! Estimates token counts that a server does not give.
 
 use crate::reply::Reply;
 use crate::request::{Block, Request, Text};
 use divisi_core::tokens::BYTES_OF_PROSE;
 use serde_json::Value;
 
-/// About how many tokens so many characters are. Code and other languages than
-/// English need up to twice as many.
+/// Approximate tokens for a number of characters. Code and languages other than English need up to
+/// twice as many.
 pub(crate) fn tokens(chars: usize) -> u64 {
     (chars as u64).div_ceil(BYTES_OF_PROSE)
 }
 
-/// Most characters that one token holds on average: tokens for runs of blanks or dashes hold
-/// more, words a handful. A count below that is of something else.
+/// Largest plausible average of characters per token: tokens for runs of blanks or dashes have
+/// more, words a handful. A count below that is wrong.
 const CHARS_PER_TOKEN_MAX: u64 = 32;
 
-/// Texts up to this long may be counted however it may be: it is about less than a cent, and
-/// some servers leave out a short system prompt, or count what they had in a cache already.
+/// Texts up to this length may have any count: it is about less than a cent, and some servers
+/// exclude a short system prompt, or what was in their cache.
 const CHARS_IN_DOUBT: u64 = 16_000;
 
-/// The reply with our guess wherever its server counted nothing, or too little to be true
-/// beside what was sent and has arrived. No prompt and no reply is free of tokens, so zero
-/// is no count.
+/// Replaces counts of the reply that are missing or implausibly low. Zero counts as missing,
+/// because no prompt and no reply is free of tokens.
 pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
     let (asked, said) = (prompt_tokens(request), output_tokens(&reply.blocks));
-    // Thoughts in encrypted form are longer than what they hide.
+    // Encrypted thoughts are longer than their plain text.
     let open = reply
         .blocks
         .iter()
@@ -50,7 +49,7 @@ pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
     ];
     for (is_missing, count, guess, whole) in counts {
         if is_missing && guess > whole {
-            // What a cache gave of a prompt is counted elsewhere.
+            // Cached prompt tokens are counted separately.
             *count = count.saturating_add(guess - whole);
             reply.usage_estimated = true;
         }
@@ -58,12 +57,12 @@ pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
     reply
 }
 
-/// About how many tokens a model reads for `request`.
+/// Approximate prompt tokens of `request`.
 pub(crate) fn prompt_tokens(request: &Request) -> u64 {
     tokens(request.texts().map(chars).sum())
 }
 
-/// About how many tokens a model writes for `blocks`.
+/// Approximate output tokens of `blocks`.
 pub(crate) fn output_tokens(blocks: &[Block]) -> u64 {
     tokens(blocks.iter().map(block_chars).sum())
 }
@@ -136,10 +135,10 @@ mod tests {
             ),
             (0, 9, false)
         );
-        // One token beside a megabyte.
+        // One token for a megabyte.
         let megabyte = "x".repeat(1 << 20);
         assert_eq!(estimated(of(9, 1), &megabyte), (9, 1 << 18, true));
-        // As many as there can be for blanks.
+        // The largest plausible number for blanks.
         assert_eq!(estimated(of(9, 1 << 15), &megabyte), (9, 1 << 15, false));
     }
 

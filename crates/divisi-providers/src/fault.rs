@@ -1,12 +1,11 @@
-//! Tells errors from replies.
+//! Distinguishes errors from replies.
 //!
-//! Vendors and gateways send errors under status 200, as the only event of a
-//! stream, in the middle of one, in the shape of another vendor. What something is
-//! is decided by what it holds.
+//! Vendors and gateways send errors with status 200, as the only event of a stream, in the middle
+//! of one, or in the format of another vendor. So the fields decide what a value is.
 
 use serde_json::{Value, json};
 
-/// Fields that only a reply has.
+/// Fields that only replies have.
 const OF_REPLIES: [&str; 8] = [
     "choices",
     "content",
@@ -18,7 +17,7 @@ const OF_REPLIES: [&str; 8] = [
     "response",
 ];
 
-/// Fields in which an error has its reason.
+/// Fields with the reason of an error.
 const REASONS: [&str; 7] = [
     "message",
     "msg",
@@ -29,7 +28,7 @@ const REASONS: [&str; 7] = [
     "error_description",
 ];
 
-/// The error that `value` is, as it stands there; `None` where it is none.
+/// The error in `value`; `None` if it is not an error.
 pub(crate) fn of(value: &Value) -> Option<Value> {
     let value = value.get(0).unwrap_or(value);
     let holds = |name: &str| value.get(name).filter(|field| says_something(field));
@@ -57,7 +56,7 @@ pub(crate) fn of(value: &Value) -> Option<Value> {
         .then(|| value.clone())
 }
 
-/// The HTTP status that an error names.
+/// The HTTP status named in an error.
 pub(crate) fn status(error: &Value) -> Option<u16> {
     let inner = error
         .get("error")
@@ -78,7 +77,7 @@ pub(crate) fn status(error: &Value) -> Option<u16> {
         .and_then(|status| u16::try_from(status).ok())
 }
 
-/// MiniMax has a status beside every reply, zero where nothing is wrong.
+/// MiniMax sends a status with every reply, which is zero without an error.
 fn of_status(base: &Value) -> Option<Value> {
     let code = base
         .get("status_code")

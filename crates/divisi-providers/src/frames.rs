@@ -1,19 +1,18 @@
-//! Cuts the body of a reply into events, whatever it calls itself.
+//! Splits the body of a reply into events, whatever its content type.
 //!
-//! Read are server-sent events with any line ends, JSON one value a line, and one
-//! JSON document, in all mixtures: proxies add errors of their own to streams of
-//! others. More than the standard of server-sent events allows is needed, so no
-//! library for that does: an event counts without the blank line after it, text
-//! that is no UTF-8 costs its letters and not the reply, and a server that keeps
-//! the connection open is not waited for.
+//! Accepts server-sent events with any line ends, one JSON value per line, a single JSON document,
+//! and mixtures, because proxies add errors of their own to streams. This is more than the standard
+//! of server-sent events allows, so no library for it is used: an event counts without the blank
+//! line after it, invalid UTF-8 loses only its characters, and the end of the connection is not
+//! awaited.
 
 use memchr::memchr2;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-/// Longest line that is looked at before its end has come. Looking costs as much
-/// each time as the line is long; the events that end a reply are short.
+/// Longest incomplete line that is parsed ahead. Each try costs time proportional to its length,
+/// and the events that end a reply are short.
 const UNENDED_BYTES_MAX: usize = 64 << 10;
 
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
@@ -21,28 +20,29 @@ const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// One event.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// What it is called; empty for most.
+    /// Its name; usually empty.
     pub(crate) name: String,
     pub(crate) data: String,
 }
 
-/// Cuts bytes into events.
+/// Splits bytes into events.
 #[derive(Default)]
 pub(crate) struct Frames {
     events: VecDeque<Event>,
-    /// How much of a byte order mark has been passed over.
+    /// Number of bytes of the byte order mark that were skipped.
     bom: usize,
-    /// The line that has not ended.
+    /// The incomplete line.
     line: Vec<u8>,
-    /// Whether the last line ended with a carriage return, so that a line feed belongs to it.
+    /// Whether the last line ended with a carriage return, so that a following line feed belongs to
+    /// it.
     after_return: bool,
     name: String,
     data: Option<String>,
-    /// A JSON value that stands for itself.
+    /// A JSON value outside of server-sent events.
     json: Option<Json>,
 }
 
-/// A JSON value as far as it has arrived.
+/// A JSON value received so far.
 #[derive(Default)]
 struct Json {
     bytes: Vec<u8>,
@@ -52,7 +52,7 @@ struct Json {
 }
 
 impl Frames {
-    /// Takes in what has arrived.
+    /// Adds received bytes.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
         while self.bom < BOM.len() {
             match bytes.split_first() {
@@ -80,12 +80,12 @@ impl Frames {
         self.dispatch();
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub(crate) fn next(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Takes in a value, a line or a part of it, and returns what is left.
+    /// Consumes a value, a line or a part of it, and returns the rest.
     fn step<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         if let Some(json) = &mut self.json {
             let taken = json.push(bytes);
@@ -123,7 +123,7 @@ impl Frames {
         &bytes[end + 1..]
     }
 
-    /// Takes in a line.
+    /// Handles a line.
     fn field(&mut self, line: &str) {
         let line = line.trim_start();
         if line.is_empty() {
@@ -139,14 +139,14 @@ impl Frames {
                 }
                 value.trim().clone_into(&mut self.name);
             }
-            // Comments, ids, and whatever is new.
+            // Comments, ids and unknown fields are ignored.
             _ => {}
         }
     }
 
     fn add(&mut self, value: &str) {
         match &mut self.data {
-            // Somebody left out the blank line between two events.
+            // The blank line between two events is missing.
             Some(data) if stands_alone(data) => {
                 self.dispatch();
                 self.data = Some(value.to_owned());
@@ -159,7 +159,7 @@ impl Frames {
         }
     }
 
-    /// Ends the event that has been begun.
+    /// Ends the present event.
     fn dispatch(&mut self) {
         if let Some(data) = self.data.take() {
             self.events.push_back(Event {
@@ -177,7 +177,7 @@ impl Frames {
         });
     }
 
-    /// Takes what is whole though its end has not come: nothing more may follow.
+    /// Accepts a complete event before its end mark, because no more bytes may follow.
     fn look_ahead(&mut self) {
         if self.line.len() <= UNENDED_BYTES_MAX
             && matches!(self.line.last(), Some(b'}' | b']'))
@@ -198,7 +198,7 @@ impl Frames {
 }
 
 impl Json {
-    /// Takes in bytes up to the end of the value, and returns how many.
+    /// Adds bytes up to the end of the value, and returns their number.
     fn push(&mut self, bytes: &[u8]) -> usize {
         let mut taken = bytes.len();
         for (at, byte) in bytes.iter().enumerate() {
@@ -224,7 +224,7 @@ impl Json {
     }
 }
 
-/// Bytes as text. The check is many times as fast as the repair, which is hardly ever needed.
+/// Decodes bytes. Checking is many times as fast as the repair, which is rarely needed.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -232,7 +232,7 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A value without labels that a proxy has put before it once more.
+/// A value without repeated `data:` labels of a proxy.
 fn unlabelled(mut value: &str) -> &str {
     while let Some(rest) = value.strip_prefix("data:") {
         value = rest.trim_start();
@@ -240,7 +240,7 @@ fn unlabelled(mut value: &str) -> &str {
     value
 }
 
-/// Whether `data`, of one line, is an event by itself.
+/// Whether `data`, a single line, is a complete event.
 fn stands_alone(data: &str) -> bool {
     if data.contains('\n') {
         return false;
@@ -257,7 +257,7 @@ fn stands_alone(data: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The events of a body that arrives in `pieces`, `name=data` each.
+    /// The events of a body in `pieces`, each as `name=data`.
     fn events<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, ends: bool) -> Vec<String> {
         let mut frames = Frames::default();
         pieces.into_iter().for_each(|piece| frames.push(piece));
@@ -272,7 +272,7 @@ mod tests {
         std::iter::from_fn(next).collect()
     }
 
-    /// The same wherever the network cuts it.
+    /// The same for every way to split the body.
     fn cut_anywhere(body: &[u8]) -> Vec<String> {
         let whole = events([body], true);
         for cut in 1..body.len() {

@@ -1,13 +1,12 @@
-//! Recorded replies of all three wire formats, cut, moved, doubled, nulled and
-//! retyped at every place.
+//! Fuzzes recorded replies of all three wire formats: cut, moved, duplicated, nulled and retyped at
+//! every place.
 //!
-//! Whatever is done to a reply, reading it does not panic. What leaves it readable
-//! for a person must leave the same words, calls and end; what takes its end away
-//! must not leave a success. Which is which is known here, because every change is
-//! made here.
+//! No change may cause a panic. A change after which the reply is still readable must leave the
+//! same text, calls and end; a change that removes its end must not give a success. The test knows
+//! which is which, because it makes the changes.
 //!
-//! In the suite the same cases each time, so that a change is to blame for what fails;
-//! with `DIVISI_FUZZ_SECONDS` others each time, for so long.
+//! The suite uses the same cases each time, so that a failure comes from a change of the code; with
+//! `DIVISI_FUZZ_SECONDS` it uses new cases for that time.
 
 use crate::anthropic::events::Events as Messages;
 use crate::openai_chat::chunks::Chunks;
@@ -21,27 +20,27 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// How many batches the suite reads of each format.
+/// Batches of each format in the suite.
 const BATCHES: u64 = 8;
 
-/// Executions between two looks at the clock.
+/// Executions between two checks of the clock.
 const BATCH: u32 = 512;
 
-/// A reply as it was recorded, and what of it has to stay.
+/// A recorded reply, and what must be kept of it.
 struct Recorded {
-    /// The name of each event, empty for none, and its data; `null` for the mark of the end.
+    /// Name and data of each event; the name may be empty, and `null` data is the end mark.
     events: Vec<(&'static str, Value)>,
-    /// The event with which the reply comes to its end.
+    /// The event with which the reply is complete.
     end: usize,
-    /// Events that may be left out, doubled and moved.
+    /// Events that may be left out, duplicated and moved.
     idle: Vec<usize>,
-    /// Events that may arrive twice, one right after the other.
+    /// Events that may arrive twice in a row.
     repeatable: Vec<usize>,
-    /// Parts of paths at which a change takes away something that is needed.
+    /// Parts of the paths of required fields.
     needed: &'static [&'static str],
 }
 
-/// Fields that hold a place: another number is another place, not an odd one.
+/// Fields with an index, where another number has another meaning.
 const PLACES: [&str; 3] = ["index", "output_index", "content_index"];
 
 fn chat() -> Recorded {
@@ -254,20 +253,20 @@ fn responses() -> Recorded {
     }
 }
 
-/// What is done to a reply. Numbers are taken modulo what there is.
+/// A change of a reply. Numbers are taken modulo the number of possible places.
 #[derive(Clone, Debug)]
 enum Change {
-    /// A field of an event becomes something else.
+    /// Replaces a field of an event.
     Field {
         event: usize,
         field: usize,
         form: usize,
     },
-    /// A field that nobody knows is added.
+    /// Adds an unknown field.
     Unknown {
         event: usize,
     },
-    /// An event is left out, doubled or moved.
+    /// Leaves out, duplicates or moves an event.
     Leave {
         event: usize,
     },
@@ -278,11 +277,11 @@ enum Change {
         event: usize,
         to: usize,
     },
-    /// An event that nobody knows comes.
+    /// Adds an unknown event.
     Novelty {
         at: usize,
     },
-    /// The same, without regard to whether the reply stays readable.
+    /// The same, even if the reply becomes unreadable.
     Wild {
         event: usize,
         field: usize,
@@ -291,7 +290,7 @@ enum Change {
     },
 }
 
-/// How a reply is sent.
+/// The way a reply is sent.
 #[derive(Clone, Debug)]
 struct Sending {
     changes: Vec<Change>,
@@ -300,10 +299,10 @@ struct Sending {
     comments: bool,
     labelled: bool,
     spaced: bool,
-    /// Where the network cuts it into pieces, and where it ends early, of 65,536 parts.
+    /// Where it is split into pieces, and where it ends early, in parts of 65,536.
     cuts: Vec<u16>,
     ends: Option<u16>,
-    /// A byte that is changed, wherever it stands.
+    /// A changed byte at any place.
     flipped: Option<(u16, u8)>,
 }
 
@@ -355,7 +354,7 @@ fn sending() -> impl Strategy<Value = Sending> {
         )
 }
 
-/// All pointers to what is in `value`.
+/// The paths of all values in `value`.
 fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     let mut inner = |name: String, value: &Value| {
         let at = format!("{at}/{name}");
@@ -376,7 +375,7 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Another form of `value`; `None` takes it away.
+/// Another form of `value`; `None` removes it.
 fn formed(value: &Value, form: usize) -> Option<Value> {
     Some(match form % 9 {
         0 => return None,
@@ -415,7 +414,7 @@ fn set(data: &mut Value, pointer: &str, new: Option<Value>) {
 }
 
 impl Recorded {
-    /// Whether something else at `pointer` leaves the reply as it is.
+    /// Whether the reply stays readable with another value at `pointer`.
     fn may_change(&self, pointer: &str, form: usize, labelled: bool) -> bool {
         let name = pointer.rsplit('/').next().unwrap_or_default();
         let touches = |needed: &&str| {
@@ -425,10 +424,10 @@ impl Recorded {
             return false;
         }
         if name == "type" && (matches!(form % 9, 3..=5) || pointer == "/type" && !labelled) {
-            // Another type is another thing; none is what the rest says.
+            // Another type changes the meaning; a missing one is derived from the other fields.
             return false;
         }
-        // The whole of a choice or of its delta is needed where it says something.
+        // A choice and its delta are required if they have content.
         let is_frame = [
             "/choices",
             "/choices/0",
@@ -442,7 +441,7 @@ impl Recorded {
         !(is_frame || is_needed || name == "error" && form % 9 > 1)
     }
 
-    /// The reply after `changes`: its events, and whether it stays readable.
+    /// The reply after `changes`: its events, and whether it is still readable.
     fn changed(&self, sending: &Sending) -> (Vec<(&'static str, Value, bool)>, bool) {
         let mut events: Vec<_> = self
             .events
@@ -524,8 +523,7 @@ impl Recorded {
         (events, is_readable)
     }
 
-    /// The bytes that are sent, whether the reply in them is whole, and whether
-    /// that is known.
+    /// The bytes to send, and whether the reply in them is complete, as far as known.
     fn bytes(&self, sending: &Sending) -> (Vec<u8>, Verdict) {
         let line_end = ["\n", "\r\n", "\r"][sending.line_end];
         let (events, mut is_known) = self.changed(sending);
@@ -579,7 +577,7 @@ impl Recorded {
     }
 }
 
-/// What a person would say of what was sent.
+/// The expected result for the bytes sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Verdict {
     Whole,
@@ -587,7 +585,7 @@ enum Verdict {
     Unknown,
 }
 
-/// What has to stay of a reply.
+/// What must be kept of a reply.
 fn essence(reply: &Reply) -> String {
     let call = |block: &Block| match block {
         Block::ToolUse { name, input, .. } => Some(format!("{name}({input})")),
@@ -597,7 +595,7 @@ fn essence(reply: &Reply) -> String {
     format!("{:?} {:?} {}", reply.stop, reply.text(), calls.join(" "))
 }
 
-/// Fuzzes one format for its time, and says how often.
+/// Fuzzes one format for its time, and reports the number of executions.
 #[expect(clippy::print_stderr, reason = "who fuzzes wants to know how often")]
 #[expect(clippy::result_large_err, reason = "as sends return it")]
 fn fuzz<A: Assembler>(name: &str, recorded: &Recorded, assembler: impl Fn() -> A) {

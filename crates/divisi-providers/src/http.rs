@@ -1,9 +1,8 @@
-//! How requests reach a vendor, and what its connection does when it fails.
+//! HTTP requests to a vendor, and failures of its connections.
 //!
-//! One client per provider keeps its connections open between requests and
-//! speaks HTTP/2 wherever the vendor offers it. It follows no redirect, because
-//! that would hand the key to another address, and it repeats nothing, because
-//! a repeated request is paid for twice.
+//! One client per provider keeps connections open between requests, with HTTP/2 where the vendor
+//! offers it. It follows no redirect, because that would send the key to another address, and never
+//! repeats a request, because a repeated one is paid for twice.
 
 use crate::classify;
 use crate::endpoint::{Endpoint, EndpointError, EndpointPart};
@@ -25,58 +24,56 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// Longest wait for a connection. Vendors accept within a second or not at all.
+/// Time limit for connecting. Vendors accept within a second or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most requests of one model family in flight to a vendor without HTTP/2, where each
-/// takes a connection, unless the user wants more: with more, a call costs up to twice as
-/// much. A few below 256, because a connection can be used again only a moment after its
-/// reply.
+/// Most requests of one model family in flight to a vendor without HTTP/2, where each takes a
+/// connection, unless the user sets more: with more, a call takes up to twice as long. A few below
+/// 256, because a connection can be reused only a moment after its reply.
 ///
-/// Families do not know of each other: a run on three of them may open three
-/// times as many connections.
+/// The limit is per family: a run on three of them may open three times as many connections.
 const CONNECTIONS_MAX: u32 = 250;
 
-/// Requests that share one connection with HTTP/2: as many as a server has to take, by
-/// RFC 9113. What is more than a server takes would wait within the connection, where
-/// nothing shows that it has not left.
+/// Requests that share one HTTP/2 connection: the number that RFC 9113 recommends servers to accept
+/// at least. Requests beyond a server's limit would wait within the connection, where they count as
+/// sent.
 const STREAMS_MAX: usize = 100;
 
 /// How long an idle connection is kept. Vendors close theirs after a minute or two.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often a silent connection is asked whether it still lives. A model may
-/// think for minutes, in which nothing else tells a dead connection from a live one.
+/// Interval of keep-alive pings on a silent connection. A model may think for minutes, and nothing
+/// else would show that the connection is dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// How soon a request fails that is sent on a connection which is closed already.
-/// No vendor has begun to work by then, and none charges for it.
+/// Time within which a request fails on a connection that is already closed. No vendor has started
+/// working by then, so it is not billed.
 const DEAD_WITHIN: Duration = Duration::from_secs(1);
 
-/// How long the rest of a body is waited for where no stream is expected. Some
-/// servers keep the connection open behind their error.
+/// Time limit for the rest of a body where no stream is expected. Some servers keep the connection
+/// open after an error.
 const BODY_WAIT: Duration = Duration::from_secs(10);
 
-/// Longest body that is read where no stream is expected: an error, a list of models.
+/// Largest body where no stream is expected: an error, a list of models.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
-/// The way to one vendor.
+/// The connections to one vendor.
 pub(crate) struct Http {
-    /// One or more, each with connections of its own.
+    /// At least one client, each with connections of its own.
     clients: Mutex<Vec<SharedClient>>,
     /// Sent with every request.
     headers: HeaderMap,
     pub(crate) endpoint: Endpoint,
-    /// The endpoint's address, to which paths are added.
+    /// The base address.
     base: Url,
-    /// Whether its latest response shared a connection with others.
+    /// Whether the latest response came over HTTP/2.
     multiplexes: AtomicBool,
-    /// When the latest response began whose connection is kept.
+    /// Begin of the latest response whose connection is kept.
     answered: Mutex<Option<Instant>>,
 }
 
 impl Http {
-    /// Prepares the way; nothing is sent yet. `headers` are the vendor's own.
+    /// Prepares the connections; nothing is sent yet. `headers` are the vendor's own.
     pub(crate) fn new(
         endpoint: Endpoint,
         headers: impl IntoIterator<Item = (&'static str, Secret)>,
@@ -89,7 +86,7 @@ impl Http {
         };
         let unusable = |what: String| wrong(EndpointPart::Other, what);
         let elsewhere = |what: String| wrong(EndpointPart::Address, what);
-        // `localhost:8080` would be read as a scheme with a path.
+        // `localhost:8080` would be parsed as a scheme and a path.
         if !endpoint.base_url.contains("://") {
             return Err(elsewhere(
                 "its address does not begin with http:// or https://".to_owned(),
@@ -119,7 +116,7 @@ impl Http {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value));
         let mut map = HeaderMap::new();
-        // What is compressed arrives late. A body that is all the same is read.
+        // Compressed bodies arrive late. One that is compressed nevertheless is decoded.
         map.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in vendor.chain(endpoint.headers.iter().cloned()) {
             let mut sent = HeaderValue::from_str(value.expose()).map_err(|_| {
@@ -143,8 +140,8 @@ impl Http {
         })
     }
 
-    /// Most requests of one model family that are worth having in flight at once.
-    /// Where providers with one key share a gate, the latest request decides.
+    /// Number of requests of one model family worth having in flight. If providers with one key
+    /// share a gate, the latest request decides.
     pub(crate) fn in_flight_max(&self) -> u32 {
         match self.multiplexes.load(Ordering::Relaxed) {
             true => IN_FLIGHT_MAX,
@@ -171,7 +168,7 @@ impl Http {
         self.value(path, client.get(self.url(path))).await
     }
 
-    /// Sends `body` to `path` and returns what is answered as a whole.
+    /// Sends `body` to `path` and returns the whole answer.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -182,12 +179,11 @@ impl Http {
             .await
     }
 
-    /// A client for one more request. The first that has room is taken, so that what is
-    /// connected is used again.
+    /// The client for a further request: the first with room, so that connections are reused.
     fn client(&self) -> (Client, InFlight) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without encryption no server is asked for HTTP/2, and one client has any number
-        // of connections.
+        // Without encryption HTTP/2 is not negotiated, and one client has any number of
+        // connections.
         let is_plain = self.base.scheme() == "http";
         if let Some(free) = clients.iter().find(|client| is_plain || client.is_free()) {
             return free.takes_one();
@@ -195,7 +191,7 @@ impl Http {
         if let Ok(another) = client(&self.base, self.headers.clone()) {
             clients.push(another.into());
         }
-        // There is one from the start.
+        // The list is never empty.
         let emptiest = clients
             .iter()
             .min_by_key(|client| client.in_flight.load(Ordering::Relaxed));
@@ -219,14 +215,14 @@ impl Http {
         })
     }
 
-    /// The address of `path`, which begins with a slash. Not parsed anew for every request.
+    /// The address of `path`, which begins with a slash. Built without parsing for every request.
     fn url(&self, path: &str) -> Url {
         let (path, query) = path
             .split_once('?')
             .map_or((path, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        // What stands in the address itself, such as the version of Azure's API, stays.
+        // The query of the base address is kept, such as the version of Azure's API.
         if let Some(query) = query {
             let both = self.base.query().map(|own| format!("{own}&{query}"));
             url.set_query(Some(both.as_deref().unwrap_or(query)));
@@ -237,7 +233,7 @@ impl Http {
     async fn call(&self, request: RequestBuilder) -> Result<Response, ProviderError> {
         let (sent_at, is_kept) = (Instant::now(), self.keeps_connections());
         let response = request.send().await.map_err(|error| {
-            // A connection that the vendor had closed before the request came: nothing read it.
+            // The vendor had closed the connection before the request arrived, so nothing read it.
             let is_dead = is_kept && sent_at.elapsed() < DEAD_WITHIN;
             self.unreached(&error, is_dead)
         })?;
@@ -261,7 +257,7 @@ impl Http {
         ))
     }
 
-    /// Whether a connection may be open that an earlier request has used.
+    /// Whether a connection of an earlier request may still be open.
     fn keeps_connections(&self) -> bool {
         self.answered()
             .is_some_and(|at| at.elapsed() < IDLE_TIMEOUT)
@@ -271,8 +267,8 @@ impl Http {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The failure of a request that got no response. `is_dead` says that it met
-    /// with a kept connection that was closed meanwhile.
+    /// The failure of a request without a response. `is_dead` says that it was sent on a kept
+    /// connection that had been closed.
     fn unreached(&self, error: &reqwest::Error, is_dead: bool) -> ProviderError {
         let Endpoint { name, .. } = &self.endpoint;
         let cause = self.endpoint.quoted(&innermost(error));
@@ -289,14 +285,14 @@ impl Http {
     }
 }
 
-/// A client, and how many requests are under way through it.
+/// A client, with the number of its requests under way.
 #[derive(Clone)]
 struct SharedClient {
     client: Client,
     in_flight: Arc<AtomicUsize>,
 }
 
-/// A request under way through a client, until it is dropped.
+/// Counts as a request under way until dropped.
 struct InFlight(Arc<AtomicUsize>);
 
 impl SharedClient {
@@ -328,19 +324,19 @@ impl Drop for InFlight {
 /// A client that sends `headers` to `url`.
 fn client(url: &Url, headers: HeaderMap) -> reqwest::Result<Client> {
     let builder = match is_on_this_machine(url) {
-        // Reading the certificates of the system takes as long as all else at the start.
+        // Loading the system's certificates takes as long as the rest of the start.
         true if url.scheme() == "http" => builder(true).tls_certs_only([]),
         on_this_machine => builder(on_this_machine),
     };
     builder.default_headers(headers).build()
 }
 
-/// A client without a word for any vendor in it.
+/// A client builder without vendor-specific options.
 pub(crate) fn builder(on_this_machine: bool) -> reqwest::ClientBuilder {
-    // Not aws-lc, which takes as long to compile as all of ours. A program that uses this
-    // library may have chosen another.
+    // Not aws-lc, which takes as long to compile as the whole workspace. A program that uses this
+    // library may have installed another one.
     if CryptoProvider::get_default().is_none() {
-        // Fails where another thread was faster, which is as good.
+        // Fails if another thread was faster, with the same result.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     let builder = Client::builder()
@@ -353,7 +349,7 @@ pub(crate) fn builder(on_this_machine: bool) -> reqwest::ClientBuilder {
         .http2_adaptive_window(true)
         .redirect(redirect::Policy::none())
         .retry(retry::never());
-    // A proxy reaches its own machine under these addresses, not this one.
+    // A proxy would connect these addresses to its own machine.
     if on_this_machine {
         builder.no_proxy()
     } else {
@@ -365,7 +361,7 @@ fn is_on_this_machine(url: &Url) -> bool {
     matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
-/// As much of the body as arrives; what is lost could only have explained more.
+/// As much of the body as arrives; the rest could only have explained more.
 pub(crate) async fn body(mut response: Response) -> String {
     let mut bytes = Vec::new();
     while let Ok(Ok(Some(chunk))) = timeout(BODY_WAIT, response.chunk()).await {
@@ -377,8 +373,7 @@ pub(crate) async fn body(mut response: Response) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What is at the bottom of an error. The layers above it repeat the address,
-/// in which a key may stand.
+/// The innermost cause of an error. The outer ones repeat the address, which may contain a key.
 pub(crate) fn innermost(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

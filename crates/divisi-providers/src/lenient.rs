@@ -1,9 +1,8 @@
-//! Fields as servers send them.
+//! Lenient deserialisation of reply fields.
 //!
-//! The one rule for everything that is read of a reply: `null` is absent, and so
-//! is whatever has another form than the field can have. No odd field voids a
-//! reply that is paid for. Fields are read one by one into their own types, which
-//! takes a fraction of the time of reading all of an event first; replies have
+//! One rule for all fields: `null` counts as absent, and so does a value of a wrong type. No
+//! unusual field may make a paid reply unusable. Fields are read one by one into their own types,
+//! which takes a fraction of the time of parsing each event into a generic value; replies have
 //! thousands of events.
 
 use serde::de::{self, Deserialize};
@@ -13,13 +12,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Most tokens that a count can mean: ten times the largest context there is. A
-/// larger one is taken for this: still a bill that no request was allowed to run
-/// up, so the run stops and says so.
+/// Largest accepted token count: ten times the largest context. A larger one is reduced to this,
+/// which still exceeds every reservation, so the run parks with that reason.
 const TOKENS_MAX: u64 = 100_000_000;
 
-/// A text, empty where there is none. Numbers are texts too: some servers number
-/// what others name.
+/// A text, empty if absent. Numbers are converted: some servers use numbers as names.
 pub(crate) fn text<'de, D: Deserializer<'de>>(field: D) -> Result<Cow<'de, str>, D::Error> {
     Ok(match field.deserialize_any(Plain)? {
         Scalar::Text(text) => text,
@@ -28,7 +25,7 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(field: D) -> Result<Cow<'de, str>,
     })
 }
 
-/// JSON in a text; the text of what stands there as JSON itself.
+/// A text with JSON; JSON values themselves are converted to text.
 pub(crate) fn json<'de, D: Deserializer<'de>>(field: D) -> Result<Cow<'de, str>, D::Error> {
     Ok(match Value::deserialize(field)? {
         Value::String(text) => text.into(),
@@ -37,12 +34,12 @@ pub(crate) fn json<'de, D: Deserializer<'de>>(field: D) -> Result<Cow<'de, str>,
     })
 }
 
-/// A text that is kept, empty where there is none.
+/// An owned text, empty if absent.
 pub(crate) fn string<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
     text(field).map(Cow::into_owned)
 }
 
-/// A number of tokens: also as `12.0` or `"12"`.
+/// A number of tokens; also `12.0` or `"12"`.
 pub(crate) struct Tokens;
 
 impl<'de> DeserializeSeed<'de> for Tokens {
@@ -54,7 +51,7 @@ impl<'de> DeserializeSeed<'de> for Tokens {
     }
 }
 
-/// A place in a list: also as `1.0` or `"1"`.
+/// An index; also `1.0` or `"1"`.
 pub(crate) fn index<'de, D: Deserializer<'de>>(field: D) -> Result<Option<usize>, D::Error> {
     Ok(number(field)?
         .and_then(natural)
@@ -74,7 +71,7 @@ fn natural(number: f64) -> Option<u64> {
     (number >= 0.0 && number.is_finite()).then_some(number as u64)
 }
 
-/// An object, absent where something else stands.
+/// An object, absent if the value is of another type.
 pub(crate) fn object<'de, D, T>(field: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -83,7 +80,7 @@ where
     field.deserialize_any(Object(PhantomData))
 }
 
-/// The objects of a list; a single object where a list should be is a list of one.
+/// The objects of a list; a single object counts as a list of one.
 pub(crate) fn list<'de, D, T>(field: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -92,12 +89,12 @@ where
     field.deserialize_any(List(PhantomData))
 }
 
-/// What is said in a message: a text, or parts of it, of which some are thoughts.
+/// The content of a message: a text, or a list of parts, some of them thoughts.
 pub(crate) fn said<'de, D: Deserializer<'de>>(field: D) -> Result<Said<'de>, D::Error> {
     field.deserialize_any(SaidVisitor)
 }
 
-/// What is said in a message, and what is thought there.
+/// The text and the thoughts of a message.
 #[derive(Default)]
 pub(crate) struct Said<'a> {
     pub(crate) text: Cow<'a, str>,
@@ -133,12 +130,12 @@ impl Said<'_> {
     }
 }
 
-/// A text field of a value, empty where there is none.
+/// A text field of a value, empty if absent.
 pub(crate) fn field<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The fields of `names` that `value` has and that hold something.
+/// The fields of `names` that `value` has with a non-empty value.
 pub(crate) fn fields(value: &Value, names: &[&str]) -> Map<String, Value> {
     let held = |name: &&str| {
         Some((
@@ -149,7 +146,7 @@ pub(crate) fn fields(value: &Value, names: &[&str]) -> Map<String, Value> {
     names.iter().filter_map(held).collect()
 }
 
-/// What is neither list nor object.
+/// A value that is neither list nor object.
 enum Scalar<'a> {
     Text(Cow<'a, str>),
     Number(f64),
@@ -208,7 +205,7 @@ impl<'de> Visitor<'de> for Plain {
     }
 }
 
-/// Takes everything but what the visitor is for as absent.
+/// Implements the other visitor methods: values of all other types count as absent.
 macro_rules! absent_otherwise {
     ($absent:expr) => {
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -260,7 +257,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
     }
 }
 
-/// An element of a list that is an object, or nothing.
+/// An element of a list: an object, or nothing.
 struct Element<T>(Option<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {

@@ -1,13 +1,12 @@
-//! Vendors of models over HTTP, one file each, and the scripted and recorded stand-ins.
+//! Vendors of models over HTTP, one folder for each wire format, and scripted and recorded
+//! providers.
 //!
-//! A [`Provider`] turns one [`Request`] into one [`Reply`] or one
-//! [`ProviderError`], and nothing more. It sends every request exactly once:
-//! whether to try again, when to send and what it may cost is decided by whoever
-//! calls it, because only there is it written down. Where a server has refused a part of a
-//! request that can be left out, the error says so ([`Again`]), and the caller sends the
-//! request once more, which is then written without it. For the same reason no
-//! deadline is kept here: [`Progress`] is the sign of life a caller needs to
-//! keep its own.
+//! A [`Provider`] turns one [`Request`] into one [`Reply`] or one [`ProviderError`], and nothing
+//! more. It sends every request exactly once: retries, pacing and budgets are up to the caller,
+//! because only there they are recorded. If a server has refused a part of a request that can be
+//! left out, the error says so ([`Again`]), and the caller sends the request once more, now without
+//! that part. Deadlines are up to the caller, too; [`Progress`] gives the signs of life that it
+//! needs for them.
 
 pub mod request;
 

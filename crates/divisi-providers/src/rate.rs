@@ -1,8 +1,8 @@
-//! What vendors say in their headers about what may be sent next.
+//! Reads rate limits from response headers.
 //!
-//! Vendors name the same numbers differently: how is in the folder of each. All are read from
-//! every response, because gateways send either. Moments become spans, measured by the vendor's
-//! own clock where it sends one, so that ours may be wrong.
+//! Vendors use different names, which are in their folders. All names are tried for every response,
+//! because gateways pass them on. Moments are converted to spans by the vendor's own clock if it
+//! sends one, so that a wrong local clock does no harm.
 
 use crate::{anthropic, openai};
 use divisi_core::Millis;
@@ -10,7 +10,7 @@ pub use divisi_core::governor::{RateLimits, Window};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
 
-/// Reads every limit that `headers` name.
+/// Reads all limits in `headers`.
 pub(crate) fn read(headers: &HeaderMap) -> RateLimits {
     if !headers
         .keys()
@@ -37,7 +37,7 @@ pub(crate) fn read(headers: &HeaderMap) -> RateLimits {
     }
 }
 
-/// How long `headers` ask us to wait.
+/// The time that `headers` ask to wait.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Millis> {
     let millis = text(headers, "retry-after-ms")
         .and_then(|ms| ms.parse::<f64>().ok())
@@ -55,10 +55,10 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Millis> {
     millis.or_else(wait)
 }
 
-/// How long nothing is let in by those limits of which `headers` say that nothing is left.
+/// The time until the exhausted limits in `headers` are reset.
 ///
-/// Vendors name them in many ways: by kind (`x-ratelimit-reset-tokens`), by kind and window
-/// (`…-tokens-minute`) or not at all (`x-ratelimit-reset`), and count in seconds, spans or moments.
+/// Vendors name them by kind (`x-ratelimit-reset-tokens`), by kind and window (`…-tokens-minute`)
+/// or plainly (`x-ratelimit-reset`), and give seconds, spans or moments.
 pub(crate) fn exhausted_for(headers: &HeaderMap) -> Option<Millis> {
     let now = vendor_now(headers);
     let resets = headers
@@ -73,14 +73,14 @@ pub(crate) fn exhausted_for(headers: &HeaderMap) -> Option<Millis> {
         .max()
 }
 
-/// What time it is for the vendor.
+/// The present time by the vendor's clock.
 pub(crate) fn vendor_now(headers: &HeaderMap) -> Timestamp {
     text(headers, "date")
         .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
         .map_or_else(Timestamp::now, |date| date.timestamp())
 }
 
-/// The span until a moment in RFC 3339.
+/// The span until an RFC 3339 moment.
 pub(crate) fn until(moment: &str, now: Timestamp) -> Option<Millis> {
     moment.parse().ok().map(|at| between(now, at))
 }
@@ -89,12 +89,11 @@ fn between(now: Timestamp, at: Timestamp) -> Millis {
     Millis(u64::try_from(at.duration_since(now).as_millis()).unwrap_or(0))
 }
 
-/// Seconds from which on a number is no span but a moment, as some write it: the
-/// year 2001, or a span of 31 years.
+/// Numbers from here on are moments in seconds, not spans: the year 2001, or a span of 31 years.
 const MOMENT_MIN: f64 = 1e9;
 
-/// A span as vendors write them: seconds (`2`, `0.5`) or units (`6m0s`, `20ms`);
-/// or the moment of its end in seconds or milliseconds since 1970.
+/// Parses a span: seconds (`2`, `0.5`), units (`6m0s`, `20ms`), or the moment of its end in seconds
+/// or milliseconds since 1970.
 pub(crate) fn span(text: &str, now: Timestamp) -> Option<Millis> {
     let until = |at: Result<Timestamp, _>| at.ok().map(|at| between(now, at));
     match text.parse::<f64>() {
@@ -103,7 +102,7 @@ pub(crate) fn span(text: &str, now: Timestamp) -> Option<Millis> {
             until(Timestamp::from_millisecond(millis as i64))
         }
         Ok(seconds) if seconds >= MOMENT_MIN => until(Timestamp::from_second(seconds as i64)),
-        // The cast takes negative numbers to zero.
+        // The cast saturates negative numbers to zero.
         Ok(seconds) => Some(Millis((seconds * 1_000.0).ceil() as u64)),
         Err(_) => {
             let span: SignedDuration = text.parse().ok()?;

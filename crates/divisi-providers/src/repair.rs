@@ -1,21 +1,20 @@
-//! JSON that is nearly right.
+//! Repairs JSON that is nearly valid.
 //!
-//! Servers cut texts between the halves of a surrogate pair, write `NaN`, repeat
-//! keys, leave out the blank line between two events and forget to escape. A
-//! person reads all of that without a stop, and so does this; what a person would
-//! have to guess stays wrong.
+//! Servers split texts between the halves of a surrogate pair, write `NaN`, repeat keys, omit the
+//! blank line between two events and forget to escape. These have an obvious meaning and are
+//! repaired; ambiguous errors are not.
 
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// Where lone halves of surrogate pairs are kept until the other half comes: they
-/// are no characters, and the end of this private plane is used by nobody.
+/// Offset of lone surrogate halves until the other half arrives: they are no characters, and the
+/// end of this private-use plane is practically unused.
 const HALVES: u32 = 0x10_0000;
 
-/// The JSON values in the data of an event that is no JSON as it is: one, or one
-/// a line. `None` where something in it cannot be read.
+/// The JSON values in event data that is not valid JSON: one, or one per line. `None` if any of it
+/// cannot be repaired.
 ///
-/// Lone halves of surrogate pairs stay in it as marks, for [`joined`].
+/// Lone surrogate halves stay in it as marks, for [`joined`].
 pub(crate) fn values(data: &str) -> Option<Vec<Value>> {
     if let Some(value) = value_keeping_halves(data) {
         return Some(vec![value]);
@@ -36,7 +35,7 @@ pub(crate) fn values(data: &str) -> Option<Vec<Value>> {
         .collect()
 }
 
-/// The value of `json`, mended where that needs no guess.
+/// Parses `json`, with repairs where they are unambiguous.
 pub(crate) fn value(json: &str) -> Result<Value, serde_json::Error> {
     match serde_json::from_str(json) {
         Ok(value) => Ok(value),
@@ -50,8 +49,7 @@ fn value_keeping_halves(json: &str) -> Option<Value> {
         .or_else(|| serde_json::from_str(&mended(json)).ok())
 }
 
-/// `text` with the halves of surrogate pairs in it joined; a half without its
-/// other is a character that cannot be shown.
+/// `text` with surrogate halves joined; an unmatched half becomes the replacement character.
 pub(crate) fn joined(text: &str) -> Cow<'_, str> {
     // The first byte of every mark.
     if !text.as_bytes().contains(&0xF4) {
@@ -92,8 +90,8 @@ fn clean(value: Value) -> Value {
     }
 }
 
-/// `json` with control characters in texts escaped, lone halves of surrogate
-/// pairs marked, and numbers that JSON does not have as `null`.
+/// `json` with control characters in texts escaped, lone surrogate halves marked, and numbers
+/// unknown to JSON as `null`.
 fn mended(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + 16);
     let mut rest = json;

@@ -1,4 +1,4 @@
-//! What comes back from a model.
+//! Replies of models.
 
 use crate::rate::RateLimits;
 use crate::request::{Block, Message, Role};
@@ -8,33 +8,33 @@ use divisi_core::price::Billing;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What a model answered to one request.
+/// A model's reply to one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// The model as the vendor names it, which may not be the one asked for.
+    /// The model named by the vendor, which may differ from the one asked for.
     pub model: String,
-    /// What it consists of, in order.
+    /// Its content, in order.
     pub blocks: Vec<Block>,
     /// Why it ended.
     pub stop: Stop,
-    /// What it is billed for.
+    /// The billed tokens.
     pub usage: Usage,
     /// How it was served, as far as its price depends on it.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub billing: Billing,
-    /// Whether `usage` is our guess, because the server counted nothing.
+    /// Whether `usage` is an estimate, because the server sent no counts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub usage_estimated: bool,
-    /// Names the request in the vendor's logs.
+    /// The request's id in the vendor's logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// What may be sent next. Not recorded: an old reply says nothing about it.
+    /// The rate limits in its headers. Not recorded, because they do not apply later.
     #[serde(skip)]
     pub rate: RateLimits,
 }
 
 impl Reply {
-    /// A reply of `model` that says `text` and nothing else, and costs nothing.
+    /// A free reply of `model` with this text.
     pub fn new(model: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
         Self {
             model: model.into(),
@@ -51,12 +51,12 @@ impl Reply {
         }
     }
 
-    /// Everything said in it, without a break between the parts.
+    /// All its text, joined without separators.
     pub fn text(&self) -> String {
         self.blocks.iter().filter_map(Block::as_text).collect()
     }
 
-    /// The reply as it belongs into the next request.
+    /// The reply as a message of the next request.
     pub fn into_message(self) -> Message {
         Message {
             role: Role::Assistant,

@@ -1,4 +1,4 @@
-//! One conversation turn sent to a model, in words that fit every vendor.
+//! A request to a model, in a form independent of the vendor.
 
 use crate::tools::Tools;
 use divisi_core::Effort;
@@ -7,15 +7,14 @@ use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// One conversation turn sent to a model.
+/// One request to a model.
 ///
-/// There is no temperature and no forced tool: the models this is written for
-/// refuse both.
+/// There is no temperature and no forced tool, because current models refuse both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// The vendor's id of the model.
     pub model: Arc<str>,
-    /// What stands before the conversation, in order.
+    /// The system prompt, in blocks.
     pub system: Vec<SystemBlock>,
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
@@ -23,15 +22,15 @@ pub struct Request {
     pub tools: Tools,
     /// Longest reply in tokens, thinking included.
     pub max_tokens: u32,
-    /// How hard the model should think; its own default when absent.
+    /// The effort of the model; its default if absent.
     pub effort: Option<Effort>,
-    /// JSON Schema of the final answer. Vendors hold a model to a part of it
-    /// only, so the answer still has to be validated.
+    /// JSON Schema of the final answer. Vendors enforce only a part of it, so the answer must still
+    /// be validated.
     pub schema: Option<Arc<Value>>,
 }
 
 impl Request {
-    /// A first turn that says only `prompt` to `model`.
+    /// A first request that asks `model` for `prompt`.
     pub fn new(model: impl Into<Arc<str>>, prompt: impl Into<Arc<str>>, max_tokens: u32) -> Self {
         Self {
             model: model.into(),
@@ -44,16 +43,16 @@ impl Request {
         }
     }
 
-    /// All that a model reads of it, piece by piece, each once. Whatever counts the size of
-    /// a request, in bytes, characters or tokens, counts these.
+    /// All texts that the model reads, each once. Sizes in bytes, characters or tokens are computed
+    /// from these.
     pub fn texts(&self) -> impl Iterator<Item = Text<'_>> {
         self.own_texts()
             .chain(self.tools.iter().flat_map(ToolDefinition::texts))
     }
 
-    /// Bytes of all that a model reads of it.
+    /// Bytes of all texts that the model reads.
     pub fn bytes(&self) -> u64 {
-        // Tools are shared by many requests, which count them once.
+        // Tools are shared by many requests, so their bytes are counted once.
         self.own_texts().map(Text::bytes).sum::<u64>() + self.tools.bytes()
     }
 
@@ -66,22 +65,22 @@ impl Request {
     }
 }
 
-/// Something that a model reads.
+/// A text that a model reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Text<'a> {
-    /// As it is.
+    /// Plain text.
     Plain(&'a str),
-    /// Written as JSON.
+    /// A value, written as JSON.
     Json(&'a Value),
 }
 
 impl<'a> Text<'a> {
-    /// Its bytes.
+    /// Its length in bytes.
     pub fn bytes(self) -> u64 {
         self.written().len() as u64
     }
 
-    /// As it is read.
+    /// Its text.
     pub fn written(self) -> Cow<'a, str> {
         match self {
             Self::Plain(text) => text.into(),
@@ -90,26 +89,26 @@ impl<'a> Text<'a> {
     }
 }
 
-/// A part of what stands before the conversation.
+/// A block of the system prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SystemBlock {
     /// The text.
     pub text: Arc<str>,
-    /// Whether vendors that are told what to cache cache everything up to here.
+    /// Cache mark: vendors with explicit caching cache everything up to here.
     pub cache: bool,
 }
 
-/// One side's say in the conversation.
+/// A message of the conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// Whose.
+    /// Its side.
     pub role: Role,
-    /// What it consists of, in order.
+    /// Its content, in order.
     pub blocks: Vec<Block>,
 }
 
 impl Message {
-    /// A text from us.
+    /// A text from the user's side.
     pub fn user(text: impl Into<Arc<str>>) -> Self {
         Self {
             role: Role::User,
@@ -117,7 +116,7 @@ impl Message {
         }
     }
 
-    /// Bytes of all that a model reads of it.
+    /// Bytes of all texts that the model reads.
     pub fn bytes(&self) -> u64 {
         self.texts().map(Text::bytes).sum()
     }
@@ -131,7 +130,7 @@ impl Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// We, and the tools that answer for us.
+    /// The user's side: the task, and results of tools.
     User,
     /// The model.
     Assistant,
@@ -141,43 +140,43 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Block {
-    /// Something said.
+    /// A text.
     Text {
-        /// The words.
+        /// The text itself.
         text: Arc<str>,
-        /// Whether vendors that are told what to cache cache everything up to here.
+        /// Cache mark: vendors with explicit caching cache everything up to here.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cache: bool,
     },
-    /// The model wants a tool to be used.
+    /// The model calls a tool.
     ToolUse {
-        /// Names this use among all of the conversation.
+        /// Id of the call, unique in the conversation.
         id: String,
         /// The tool.
         name: String,
         /// Always an object; see [`INVALID_INPUT`].
         input: Value,
     },
-    /// What the tool answered.
+    /// The result of a tool.
     ToolResult {
-        /// The use it answers.
+        /// The call it answers.
         tool_use_id: String,
-        /// The answer, or what went wrong.
+        /// The result, or the error.
         content: String,
-        /// Whether it went wrong.
+        /// Whether it is an error.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
-        /// Whether vendors that are told what to cache cache everything up to here.
+        /// Cache mark: vendors with explicit caching cache everything up to here.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cache: bool,
     },
-    /// Something only its vendor understands, such as thinking or encrypted
-    /// reasoning. It must be given back unchanged, to the same vendor.
+    /// A block that only its vendor understands, such as thinking or encrypted reasoning. It must
+    /// be sent back unchanged, to the same vendor.
     Opaque(Value),
 }
 
 impl Block {
-    /// A text that marks no cache.
+    /// A text without a cache mark.
     pub fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Text {
             text: text.into(),
@@ -185,12 +184,12 @@ impl Block {
         }
     }
 
-    /// Something that its vendor wants back on the block that follows.
+    /// Fields that the vendor expects back on the next block.
     pub(crate) fn fields_of_next(fields: Map<String, Value>) -> Self {
         Self::Opaque(json!({FIELDS_OF_NEXT: fields}))
     }
 
-    /// The fields that belong to the block that follows, if it is such a block.
+    /// The fields for the next block, if this is such a block.
     pub(crate) fn as_fields_of_next(&self) -> Option<&Map<String, Value>> {
         match self {
             Self::Opaque(value) => value.get(FIELDS_OF_NEXT)?.as_object(),
@@ -198,7 +197,7 @@ impl Block {
         }
     }
 
-    /// All that a model reads of it.
+    /// All texts that the model reads.
     pub(crate) fn texts(&self) -> impl Iterator<Item = Text<'_>> {
         let (first, second) = match self {
             Self::Text { text, .. } => (Text::Plain(text), None),
@@ -209,7 +208,7 @@ impl Block {
         [Some(first), second].into_iter().flatten()
     }
 
-    /// What it says, if it says something.
+    /// The text of a text block.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text { text, .. } => Some(text),
@@ -218,18 +217,18 @@ impl Block {
     }
 }
 
-/// The only field of an opaque block that holds what goes back on the next block,
-/// such as the signature of a call.
+/// The only field of an opaque block with fields for the next block, such as the signature of a
+/// call.
 const FIELDS_OF_NEXT: &str = "fields_of_next";
 
-/// The only field of a tool input that the model wrote as something other than
-/// a JSON object; it holds the text as written.
+/// The only field of a tool input that the model did not write as a JSON object; it holds the
+/// model's text.
 ///
-/// Such a call is not carried out, and the model sees in the conversation what it
-/// did wrong. Vendors accept nothing but objects there.
+/// Such a call is not executed, and the model sees in the conversation what it did wrong. Vendors
+/// accept only objects there.
 pub const INVALID_INPUT: &str = "invalid_json";
 
-/// What a tool is called, does and takes.
+/// Name, description and schema of a tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolDefinition {
     /// Unique in the request.
@@ -241,7 +240,7 @@ pub struct ToolDefinition {
 }
 
 impl ToolDefinition {
-    /// All that a model reads of it.
+    /// All texts that the model reads.
     pub(crate) fn texts(&self) -> impl Iterator<Item = Text<'_>> {
         [
             Text::Plain(&self.name),

@@ -1,22 +1,22 @@
-//! Keys, kept out of everything that is shown or written.
+//! Keys that are never shown or written.
 
 use std::fmt;
 
-/// A key of a vendor.
+/// A vendor's key.
 ///
-/// It prints as `***` and cannot be serialised. Once it is used it is known to the
-/// whole process, and cut out of whatever that writes: see [`redact`](mod@crate::redact).
+/// It prints as `***` and cannot be serialised. Once used, it is registered in the whole process
+/// and redacted in everything written: see [`redact`](mod@crate::redact).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 
 impl Secret {
-    /// Keeps `text`, without what files, shells and copying leave around it: line
-    /// breaks, blanks of every kind, marks of the byte order, quotes.
+    /// Keeps `text` without what files, shells and copying add around it: line breaks, blanks of
+    /// every kind, byte order marks, quotes.
     pub fn new(text: impl AsRef<str>) -> Self {
         Self(trim(text.as_ref()).into())
     }
 
-    /// What in it cannot stand in a header; a key with that inside was copied wrongly.
+    /// A character that is not allowed in a header; a key with one was copied wrongly.
     pub(crate) fn flaw(&self) -> Option<&'static str> {
         self.0.chars().find_map(|c| match c {
             '\n' | '\r' => Some("a line break"),
@@ -26,12 +26,12 @@ impl Secret {
         })
     }
 
-    /// The key itself, for the one place that sends it.
+    /// The key itself, for the request headers only.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// `text` with every copy of the key replaced by `***`.
+    /// `text` with every occurrence of the key replaced by `***`.
     pub fn redact(&self, text: &str) -> String {
         if self.0.is_empty() {
             text.to_owned()
@@ -53,8 +53,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// `text` without what copying leaves around it: blanks of every kind, marks of the byte
-/// order, and quotes.
+/// `text` without what copying adds around it: blanks of every kind, byte order marks, and quotes.
 pub(crate) fn trim(text: &str) -> &str {
     const INVISIBLE: [char; 5] = ['\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}'];
     const QUOTES: [(char, char); 5] = [

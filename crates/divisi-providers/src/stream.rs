@@ -1,11 +1,11 @@
 //! Reads a reply as it arrives.
 //!
-//! Vendors differ in their events but not in how a reply can fail: it breaks off,
-//! it carries an error, it holds nonsense, or it never ends. All of that is here;
-//! what the events mean is the business of an [`Assembler`].
+//! Vendors differ in their events, but replies fail in the same ways: they break off, contain an
+//! error, are malformed, or never end. That is handled here; an [`Assembler`] interprets the
+//! events.
 //!
-//! What a body is is decided by what it holds, not by what it calls itself: events,
-//! a whole reply, an error, or none of them.
+//! The content of a body decides what it is, not its content type: events, a whole reply, an error,
+//! or none of these.
 
 use crate::classify;
 use crate::end::Unfinished;
@@ -29,45 +29,44 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Longest stream. The longest reply, 128,000 tokens sent one by one, is about
-/// 20 MB with all that is around them.
+/// Longest stream. The longest reply, 128,000 tokens sent one by one, has about 20 MB with all
+/// framing.
 const STREAM_BYTES_MAX: usize = 64 << 20;
 
-/// How long to wait for the end of a stream after the end of the reply. Reading
-/// up to it is what lets the connection be used again; a server that keeps the
-/// stream open must not keep us.
+/// Time to wait for the end of the stream after the end of the reply. Reading up to it allows
+/// reusing the connection, but a server that keeps the stream open must not cause a delay.
 const DRAIN: Duration = Duration::from_millis(50);
 
-/// How long to wait for what may follow the reason for a reply's end: the usage,
-/// and the mark that nothing follows. Both come at once or never.
+/// Time to wait after the stop reason for what may follow: the usage, and the end mark. Both come
+/// at once or never.
 const TAIL: Duration = Duration::from_secs(5);
 
-/// How much of a body that is no reply is kept to tell what it was.
+/// Bytes kept of a body that is not a reply, to identify it.
 const HEAD_BYTES_MAX: usize = 2 << 10;
 
-/// Puts a reply together from a vendor's events.
+/// Assembles a reply from a vendor's events.
 pub(crate) trait Assembler {
-    /// Takes in the next event, of which `name` may be empty. Returns whether it
-    /// adds anything; fails only if `data` is no JSON object, or an error.
+    /// Applies the next event; `name` may be empty. Returns whether it adds anything; fails only if
+    /// `data` is not a JSON object, or is an error.
     fn take(&mut self, name: &str, data: &str) -> Result<bool, Trouble>;
-    /// Takes in the mark that nothing follows, where a server sends one.
+    /// Applies the end mark of a stream.
     fn done(&mut self) {}
-    /// How many bytes of output have arrived.
+    /// Bytes of output received.
     fn written(&self) -> usize;
-    /// Whether the reason for the reply's end has arrived: little may follow.
+    /// Whether the stop reason has arrived, so that little may follow.
     fn has_ended(&self) -> bool;
-    /// Whether nothing follows that would change the reply.
+    /// Whether nothing that follows would change the reply.
     fn is_complete(&self) -> bool;
-    /// The reply, if it came to its end.
+    /// The reply, if it is complete.
     fn finish(self) -> Result<Reply, Unfinished>;
 }
 
-/// What can be wrong with an event.
+/// An invalid event.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// It is an error, in the vendor's shape.
+    /// An error in the vendor's form.
     Vendor(Value),
-    /// It is not what the protocol says.
+    /// It violates the protocol.
     Malformed(String),
 }
 
@@ -77,12 +76,12 @@ impl From<serde_json::Error> for Trouble {
     }
 }
 
-/// Whether `data` is the mark that nothing follows.
+/// Whether `data` is the end mark.
 pub(crate) fn is_done(data: &str) -> bool {
     data.trim().eq_ignore_ascii_case("[DONE]")
 }
 
-/// Reads the reply that `response` brings.
+/// Reads the reply in `response`.
 pub(crate) async fn reply(
     endpoint: &Endpoint,
     response: Response,
@@ -161,7 +160,7 @@ async fn read<E: Error>(
     let is_complete = reading.assembler.is_complete();
     let reply = reading.finish(cause)?;
     if is_complete {
-        // Whatever comes now, the reply is whole.
+        // The reply is complete, whatever follows.
         let _ = timeout(DRAIN, async {
             while let Some(Ok(_)) = bytes.next().await {}
         })
@@ -179,7 +178,7 @@ struct Reading<'a, A> {
     frames: Frames,
     /// The beginning of the body.
     head: Vec<u8>,
-    /// Whether anything but errors has been found.
+    /// Whether anything but errors has arrived.
     has_started: bool,
     /// Whether the body ended within an event.
     is_cut: bool,
@@ -205,7 +204,7 @@ impl<'a, A: Assembler> Reading<'a, A> {
         }
     }
 
-    /// Takes in what has arrived. Returns whether it adds anything to the reply.
+    /// Adds received bytes. Returns whether they add anything to the reply.
     fn push(&mut self, chunk: &[u8]) -> Result<bool, Trouble> {
         let room = HEAD_BYTES_MAX - self.head.len();
         self.head.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -213,8 +212,8 @@ impl<'a, A: Assembler> Reading<'a, A> {
         self.events()
     }
 
-    /// Takes in what is left when nothing more arrives. Half an event says nothing
-    /// but that the reply broke off.
+    /// Handles the rest at the end of the body. An incomplete event only shows that the reply was
+    /// cut off.
     fn end(&mut self) -> Result<(), Trouble> {
         self.frames.end();
         match self.events() {
@@ -281,7 +280,7 @@ impl<'a, A: Assembler> Reading<'a, A> {
     }
 }
 
-/// Takes in an event, mended where it is nearly right. Returns whether it adds anything.
+/// Applies an event, repaired if it is nearly valid. Returns whether it adds anything.
 fn take(assembler: &mut impl Assembler, Event { name, data }: &Event) -> Result<bool, Trouble> {
     let data = data.trim();
     if is_done(data) {
@@ -298,7 +297,7 @@ fn take(assembler: &mut impl Assembler, Event { name, data }: &Event) -> Result<
         ));
     }
     if !data.contains(['{', '}', '"']) {
-        // A word that keeps the connection open.
+        // A message that only keeps the connection open.
         return Ok(false);
     }
     match assembler.take(name, data) {
@@ -317,7 +316,7 @@ fn take(assembler: &mut impl Assembler, Event { name, data }: &Event) -> Result<
     }
 }
 
-/// The events in a list of them, as Google sends it.
+/// The events in a list, as sent by Google.
 fn items(value: Value) -> Vec<Value> {
     match value {
         Value::Array(items) => items,
@@ -325,8 +324,8 @@ fn items(value: Value) -> Vec<Value> {
     }
 }
 
-/// The failure that an error in place of a reply stands for: nothing was written,
-/// so nobody charges for it, unless it comes from a gateway that gave up waiting.
+/// Classifies an error in place of a reply: nothing was generated, so it is not billed, unless a
+/// gateway sent it after waiting for a model.
 fn instead_of_a_reply(endpoint: &Endpoint, headers: &HeaderMap, error: &Value) -> ProviderError {
     match fault::status(error) {
         Some(status) => classify::response(endpoint, status, headers, &error.to_string()),
@@ -338,7 +337,7 @@ fn instead_of_a_reply(endpoint: &Endpoint, headers: &HeaderMap, error: &Value) -
     }
 }
 
-/// The failure that a body stands for in which there is nothing of a reply.
+/// Classifies a body without a reply.
 fn no_reply(endpoint: &Endpoint, headers: &HeaderMap, head: &[u8]) -> ProviderError {
     let body = String::from_utf8_lossy(head);
     let body = body.trim();
@@ -374,7 +373,7 @@ fn no_reply(endpoint: &Endpoint, headers: &HeaderMap, head: &[u8]) -> ProviderEr
     ProviderError::new(FailureClass::Server, message).maybe_billed()
 }
 
-/// DeepSeek's word for an inference server that is too busy to go on.
+/// DeepSeek's stop reason of an overloaded inference server.
 const OVERLOADED: &str = "insufficient_system_resource";
 
 fn broken_off(endpoint: &Endpoint, reason: Option<String>, cause: Option<String>) -> ProviderError {
@@ -423,7 +422,7 @@ pub(crate) mod tests {
             }
         }
 
-        /// Reads `pieces` as if they had come over the network one after the other.
+        /// Reads `pieces` as if they had arrived one after the other.
         pub(crate) fn read(
             &self,
             pieces: &[&[u8]],
@@ -441,7 +440,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Reads `pieces` as if they had come over the network one after the other.
+    /// Reads `pieces` as if they had arrived one after the other.
     pub(crate) fn read_pieces(
         pieces: &[&[u8]],
         assembler: impl Assembler,
@@ -449,7 +448,7 @@ pub(crate) mod tests {
         Reader::new().read(pieces, assembler)
     }
 
-    /// The reply in `stream`, which must be the same wherever the network cuts it.
+    /// The reply in `stream`, which must be the same for every way to split it.
     pub(crate) fn read_cut_anywhere<A: Assembler>(
         stream: &str,
         assembler: impl Fn() -> A,

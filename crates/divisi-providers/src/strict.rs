@@ -1,17 +1,16 @@
-//! The part of a JSON Schema that vendors can hold a model to.
+//! Reduces JSON Schemas to what vendors can enforce.
 //!
-//! They refuse a request whose schema uses a keyword outside of a small set, and
-//! want every object closed. What they cannot enforce is moved into descriptions,
-//! where the model at least reads it; whether an answer fits the whole schema is
-//! checked by the caller. Beyond a size they refuse a schema altogether: how large is in
-//! the folder of each vendor.
+//! They refuse a schema with keywords outside of a small set, and require every object to be
+//! closed. What they cannot enforce is moved into descriptions, so that the model at least reads
+//! it; the caller checks answers against the whole schema. Beyond a size they refuse a schema
+//! entirely: the limits are in the folder of each vendor.
 
 use serde_json::{Map, Value, json};
 
-/// Keywords that are enforced, and kept as they are.
+/// Keywords that are enforced, and kept.
 const ENFORCED: [&str; 4] = ["type", "required", "title", "description"];
 
-/// Keywords that say nothing about what fits.
+/// Keywords that do not restrict values.
 const SILENT: [&str; 8] = [
     "$schema",
     "$id",
@@ -23,8 +22,8 @@ const SILENT: [&str; 8] = [
     "deprecated",
 ];
 
-/// Keywords whose meaning is lost where an object or a list is closed: what they
-/// let in or keep out, no description can make good.
+/// Keywords that cannot be reduced: closing the object or list would change which values fit, and
+/// no description can compensate for that.
 const SHAPING: [&str; 15] = [
     "patternProperties",
     "prefixItems",
@@ -43,7 +42,7 @@ const SHAPING: [&str; 15] = [
     "$dynamicRef",
 ];
 
-/// Formats that all enforce.
+/// Formats that all vendors enforce.
 pub(crate) const FORMATS: [&str; 9] = [
     "date-time",
     "date",
@@ -56,12 +55,11 @@ pub(crate) const FORMATS: [&str; 9] = [
     "uuid",
 ];
 
-/// Deepest nesting. Vendors allow about ten levels; a schema beyond this is no
-/// schema for an answer.
+/// Deepest nesting. Vendors allow about ten levels; a deeper schema does not describe an answer.
 const DEPTH_MAX: usize = 32;
 
-/// What can be enforced of `schema`, and how large that is; `None` where enforcing it would
-/// forbid answers that fit: maps with free keys, tuples, references to itself.
+/// The enforceable part of `schema`, with its size; `None` if enforcing it would forbid valid
+/// answers: maps with free keys, tuples, recursive references.
 pub(crate) fn reduced(schema: &Value) -> Option<(Value, Size)> {
     let mut references = References {
         root: schema,
@@ -77,19 +75,19 @@ pub(crate) fn reduced(schema: &Value) -> Option<(Value, Size)> {
     Some((reduced, size))
 }
 
-/// How large a reduced schema is, in what vendors count.
+/// The size of a reduced schema, in the vendors' measures.
 #[derive(Default)]
 pub(crate) struct Size {
-    /// Levels of objects.
+    /// Nesting of objects.
     pub(crate) nesting: usize,
     pub(crate) properties: usize,
-    /// Properties that may be missing.
+    /// Number of optional properties.
     pub(crate) optionals: usize,
-    /// Properties of more than one type.
+    /// Number of properties with several types.
     pub(crate) unions: usize,
     pub(crate) enum_values: usize,
     pub(crate) name_chars: usize,
-    /// Whether something in it has no type, or is a list of what is not said.
+    /// Whether a part of it has no type, or is a list of unspecified items.
     pub(crate) has_untyped: bool,
 }
 
@@ -132,10 +130,10 @@ impl Size {
     }
 }
 
-/// What a model is told whose server takes no tools, where the task has some.
+/// The instruction for a model whose server accepts no tools, if the task has some.
 pub(crate) const WITHOUT_TOOLS: &str = "There are no tools in this conversation, whatever is said of them elsewhere: you cannot read files or run anything. Where the task needs that, say that it could not be done.";
 
-/// What a model is told where its vendor cannot enforce `schema`.
+/// The instruction for a model whose vendor cannot enforce `schema`.
 pub(crate) fn instruction(schema: &Value) -> String {
     format!(
         "Your final answer must be one JSON value that fits this JSON Schema, with nothing before or after it:\n{schema}"
@@ -171,8 +169,8 @@ fn reduce(schema: &Value, depth: usize) -> Option<Value> {
                 kept.insert(keyword.clone(), value.clone());
             }
             "additionalProperties" if value == &Value::Bool(false) => {}
-            // An object that names its properties can be closed: whoever wrote
-            // `true`, or nothing, did not ask for more of them.
+            // An object with named properties can be closed: its author wrote `true`, or nothing,
+            // without intending further ones.
             "additionalProperties"
                 if value == &Value::Bool(true) && fields.contains_key("properties") => {}
             "additionalProperties" => return None,
@@ -214,7 +212,7 @@ fn reduce(schema: &Value, depth: usize) -> Option<Value> {
     Some(beside_no_reference(kept)?.into())
 }
 
-/// Lets no object have more than its properties, all of which that are required must be there.
+/// Closes an object; all its required properties must be declared.
 fn close(kept: &mut Map<String, Value>) -> Option<()> {
     let properties = kept.get("properties")?.as_object()?;
     let required = kept.get("required").and_then(Value::as_array);
@@ -229,7 +227,8 @@ fn close(kept: &mut Map<String, Value>) -> Option<()> {
     Some(())
 }
 
-/// A reference stands alone: what is said beside it, a union of one says around it.
+/// A reference may have no siblings: its annotations are put around it, in a union with a single
+/// member.
 fn beside_no_reference(mut kept: Map<String, Value>) -> Option<Map<String, Value>> {
     if kept.len() == 1 || !kept.contains_key("$ref") {
         return Some(kept);
@@ -244,11 +243,11 @@ fn beside_no_reference(mut kept: Map<String, Value>) -> Option<Map<String, Value
         kept.insert("anyOf".into(), json!([{ "$ref": reference }]));
         return Some(kept);
     }
-    // More conditions than a reference can take along.
+    // Other conditions cannot be put around a reference.
     None
 }
 
-/// Values of an enum, each once, if all can be compared.
+/// The distinct values of an enum, if all are scalars.
 fn scalars(values: &[Value]) -> Option<Value> {
     let mut once: Vec<&Value> = Vec::new();
     for value in values {
@@ -290,7 +289,7 @@ fn reduce_each(schemas: &Map<String, Value>, depth: usize) -> Option<Value> {
         .map(Value::Object)
 }
 
-/// Whether a value of type `wanted` fits, as far as `type` says.
+/// Whether `type` allows values of type `wanted`.
 pub(crate) fn may_be(fields: &Map<String, Value>, wanted: &str) -> bool {
     match fields.get("type") {
         Some(Value::String(name)) => name == wanted,
@@ -299,12 +298,12 @@ pub(crate) fn may_be(fields: &Map<String, Value>, wanted: &str) -> bool {
     }
 }
 
-/// Follows references to see whether one leads back to itself.
+/// Follows references to detect recursion.
 struct References<'a> {
     root: &'a Value,
-    /// Those being followed now.
+    /// References being followed.
     open: Vec<&'a str>,
-    /// Those that were followed to their ends, so that each is followed once.
+    /// References followed to their ends, so that each is followed once.
     closed: Vec<&'a str>,
 }
 
@@ -325,7 +324,8 @@ impl<'a> References<'a> {
         }
     }
 
-    /// What cannot be followed counts as a loop: it cannot be enforced either.
+    /// A reference that cannot be followed counts as recursive, because it cannot be enforced
+    /// either.
     fn loop_through(&mut self, target: &'a str, depth: usize) -> bool {
         if self.closed.contains(&target) {
             return false;

@@ -6,34 +6,34 @@ use divisi_core::Digest;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The tools on offer in a request, sorted by name, so that vendors can cache them.
+/// The tools of a request, sorted by name, so that vendors can cache them.
 ///
-/// All requests of tasks with the same tools share them, and with them what
-/// would otherwise be computed for each request.
+/// Requests of all tasks with the same tools share them, together with the values computed from
+/// them.
 #[derive(Clone, Debug)]
 pub struct Tools(Arc<Offer>);
 
 #[derive(Debug)]
 struct Offer {
     sorted: Vec<ToolDefinition>,
-    /// As they go into digests.
+    /// Their part of a request's digest.
     fields: Vec<u8>,
     digest: Digest,
     bytes: u64,
 }
 
 impl Tools {
-    /// Bytes of all that a model is told of them.
+    /// Bytes of all that a model reads of them.
     pub fn bytes(&self) -> u64 {
         self.0.bytes
     }
 
-    /// As they go into digests.
+    /// Their part of a request's digest.
     pub(crate) fn fields(&self) -> &[u8] {
         &self.0.fields
     }
 
-    /// Names them and all that is told of them.
+    /// Digest of the tools with their descriptions and schemas.
     pub(crate) fn digest(&self) -> Digest {
         self.0.digest
     }

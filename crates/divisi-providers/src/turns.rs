@@ -1,24 +1,24 @@
-//! The conversation in a form that every vendor takes.
+//! The conversation in a form that every vendor accepts.
 //!
-//! What models write is sent back to vendors that refuse it: texts of blanks alone, messages
-//! with nothing in them, thinking that leads to nothing, two messages of one side in a row,
-//! results of tools behind something else. None of it says anything, so it is left out or put
-//! in order here, for all wire formats. The [`Request`] and its digest stay as they are.
+//! Vendors refuse some things that models write: blank texts, empty messages, thinking without a
+//! result, two consecutive messages of one side, tool results after other content. None of these
+//! has a meaning, so they are removed or reordered here, for all wire formats. The [`Request`] and
+//! its digest do not change.
 
 use crate::request::{Block, Message, Request, Role};
 use serde_json::Value;
 
-/// Stands for the result of a tool that had none, and for a prompt of blanks: a message
-/// without content is refused.
+/// In place of an empty tool result or a blank prompt, because a message without content is
+/// refused.
 pub(crate) const NOTHING: &str = "(nothing)";
 
-/// One side's say, as it is sent.
+/// A message, as it is sent.
 pub(crate) struct Turn<'a> {
     pub(crate) role: Role,
     pub(crate) blocks: Vec<&'a Block>,
 }
 
-/// The messages of `request` as they are sent.
+/// The messages of `request`, as they are sent.
 pub(crate) fn turns(request: &Request) -> Vec<Turn<'_>> {
     let mut turns: Vec<Turn<'_>> = Vec::with_capacity(request.messages.len());
     for message in &request.messages {
@@ -39,7 +39,7 @@ pub(crate) fn turns(request: &Request) -> Vec<Turn<'_>> {
     turns
 }
 
-/// Whether there is nothing in `text` but blanks.
+/// Whether `text` has only blanks.
 pub(crate) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
@@ -52,7 +52,7 @@ pub(crate) fn output(content: &str) -> &str {
 fn said(message: &Message) -> Vec<&Block> {
     let says = |block: &&Block| !matches!(block, Block::Text { text, .. } if is_blank(text));
     let mut blocks: Vec<&Block> = message.blocks.iter().filter(says).collect();
-    // Thinking comes before what it led to; at the end it led to nothing.
+    // Thinking precedes its result; at the end it has none.
     while blocks.last().is_some_and(|block| is_thinking(block)) {
         blocks.pop();
     }

@@ -1,10 +1,9 @@
-//! What a reply is billed for, in the words of all vendors.
+//! Token usage in the formats of all vendors.
 //!
-//! Each vendor counts in its own way. Some count what a cache gave as part of the
-//! prompt and some beside it; some count thinking as part of the output and some
-//! beside it; some repeat the counts with every event, some leave them out or send
-//! zeros at first or at last. So every name is read wherever it stands, the largest
-//! count of each is the truth, and the total tells what was counted beside.
+//! Some vendors count cached tokens as part of the prompt, some separately; some count thinking as
+//! part of the output, some separately; some repeat the counts in every event, some omit them or
+//! send zeros at first or at last. So every known name is read in every place, the largest count of
+//! each is used, and the total shows what was counted separately.
 
 use crate::lenient;
 use divisi_core::Usage;
@@ -14,32 +13,32 @@ use serde::de::{
 };
 use std::fmt;
 
-/// Counts as a vendor gives them.
+/// Counts as sent by a vendor.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {
-    /// The prompt with what a cache gave of it.
+    /// The prompt including cached tokens.
     prompt: Option<u64>,
-    /// The prompt with or without that, as the house counts.
+    /// The prompt with or without them, depending on the vendor.
     input: Option<u64>,
     output: Option<u64>,
     total: Option<u64>,
     thinking: Option<u64>,
     read: Option<u64>,
-    /// What was written to a cache, and of that for a short and for a long life.
+    /// Tokens written to a cache, and of these the ones for a short and for a long lifetime.
     written: Option<u64>,
     short: Option<u64>,
     long: Option<u64>,
-    /// How often the web was searched.
+    /// Number of web searches.
     searches: Option<u64>,
-    /// Whether what a cache gave is counted in Anthropic's words.
+    /// Whether cached tokens are counted under Anthropic's names.
     in_words_of_anthropic: bool,
 }
 
-/// What a field of usage holds.
+/// The meaning of a field of usage.
 #[derive(Clone, Copy)]
 enum Field {
     Count(Count),
-    /// Counts of more detail, by the name of the object that they stand in.
+    /// Nested counts, by the name of their object.
     Within(&'static str),
     Other,
 }
@@ -52,7 +51,7 @@ enum Count {
     Total,
     Thinking,
     Read,
-    /// The same in Anthropic's words.
+    /// The same under Anthropic's names.
     ReadBeside,
     Written,
     Short,
@@ -60,8 +59,8 @@ enum Count {
     Searches,
 }
 
-/// What the field `name` within an object holds (`""`: the usage itself). Every name that
-/// is in use, by format and vendor: gateways send several at once.
+/// The meaning of field `name` in an object (`""`: the usage itself). All names in use, by format
+/// and vendor: gateways send several at once.
 fn field(within: &str, name: &str) -> Field {
     use Count::{
         Input, Long, Output, Prompt, Read, ReadBeside, Searches, Short, Thinking, Total, Written,
@@ -88,7 +87,7 @@ fn field(within: &str, name: &str) -> Field {
         | ("", "cache_creation_input_tokens" | "cacheWriteInputTokens" | "cacheWriteInputTokenCount") => Written,
         ("cache_creation", "ephemeral_5m_input_tokens") => Short,
         ("cache_creation", "ephemeral_1h_input_tokens")
-        // Twelve hours at OpenAI are nearest to the hour in price.
+        // OpenAI's twelve hours are closest to the one-hour class in price.
         | ("cache_write_tokens_details", "ttl_12h_tokens") => Long,
         ("server_tool_use" | "prompt_tokens_details", "web_search_requests")
         // LiteLLM, xAI, Perplexity.
@@ -98,7 +97,7 @@ fn field(within: &str, name: &str) -> Field {
     })
 }
 
-/// The name of an object with counts that stands within another.
+/// The name of a nested object with counts.
 fn object(within: &str, name: &str) -> Option<&'static str> {
     let inner: &[&'static str] = match within {
         "" => &[
@@ -118,7 +117,7 @@ fn object(within: &str, name: &str) -> Option<&'static str> {
 }
 
 impl<'de> Deserialize<'de> for Counted {
-    /// What is no object counts nothing.
+    /// A value that is not an object has no counts.
     fn deserialize<D: Deserializer<'de>>(usage: D) -> Result<Self, D::Error> {
         let mut counted = Self::default();
         Object {
@@ -178,7 +177,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 }
 
-/// Reads the name of a field within an object.
+/// Reads the name of a field in an object.
 struct Name(&'static str);
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -217,7 +216,7 @@ impl Counted {
         }
     }
 
-    /// Takes in further counts.
+    /// Adds further counts.
     pub(crate) fn raise(&mut self, new: Self) {
         let fields = [
             (&mut self.prompt, new.prompt),
@@ -237,7 +236,7 @@ impl Counted {
         self.in_words_of_anthropic |= new.in_words_of_anthropic;
     }
 
-    /// What is billed beside tokens.
+    /// What is billed besides tokens.
     pub(crate) fn billing(&self) -> Billing {
         let searches = u32::try_from(self.searches.unwrap_or(0)).unwrap_or(u32::MAX);
         Billing {
@@ -248,9 +247,8 @@ impl Counted {
 
     /// The tokens by class.
     ///
-    /// Where the house counts the prompt without what a cache gave, as Anthropic
-    /// does, `beside` is set; whoever uses the words of another house for it counts
-    /// as that house does.
+    /// `beside` is set if the vendor counts the prompt without cached tokens, as Anthropic does; a
+    /// server that uses another vendor's names counts as that vendor does.
     pub(crate) fn usage(&self, beside: bool) -> Usage {
         let count = |count: Option<u64>| count.unwrap_or(0);
         let (read, long, thinking, total) = (
@@ -259,7 +257,7 @@ impl Counted {
             count(self.thinking),
             count(self.total),
         );
-        // Who does not tell the lives apart knows only the short one.
+        // A vendor with a single lifetime has only the short one.
         let short = count(self.short).max(count(self.written).saturating_sub(long));
         let cached = read.saturating_add(short).saturating_add(long);
         let (prompt, is_beside) = match (self.prompt, self.input) {
@@ -275,7 +273,7 @@ impl Counted {
             (None, None) => (0, false),
         };
         let said = count(self.output);
-        // Thinking cannot be part of less than it.
+        // Thinking larger than the output must be counted separately.
         let said = if thinking > said {
             said.saturating_add(thinking)
         } else {
@@ -292,7 +290,7 @@ impl Counted {
             0 => (total.saturating_sub(said), said),
             prompt => (prompt, said.max(total.saturating_sub(prompt))),
         };
-        // What a cache gave of a prompt is no more than the prompt.
+        // Cached tokens cannot exceed the prompt.
         let read = read.min(prompt);
         let short = short.min(prompt - read);
         let long = long.min(prompt - read - short);

@@ -1,4 +1,4 @@
-//! The vendors that divisi knows; what is known stands in `vendors.toml`.
+//! The known vendors, from `vendors.toml`.
 
 use crate::endpoint::Endpoint;
 use crate::secret::Secret;
@@ -7,18 +7,18 @@ use divisi_core::Tier;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// A vendor that divisi knows.
+/// A known vendor.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Vendor {
-    /// What it is called in settings and in `provider:model`.
+    /// Its name in settings and in `provider:model`.
     pub name: String,
-    /// The API that it speaks.
+    /// Its wire format.
     pub wire_format: WireFormat,
-    /// Where it is reached.
+    /// Base address of its API.
     pub base_url: String,
-    /// The variable that leads elsewhere, such as to a gateway.
+    /// The variable for another address, such as a gateway's.
     pub base_url_env: String,
     /// The variable that holds the key.
     pub key_env: String,
@@ -28,20 +28,20 @@ pub struct Vendor {
     pub tiers: BTreeMap<Tier, String>,
 }
 
-/// All of them, in the order in which they are preferred.
+/// All vendors, in order of preference.
 pub fn vendors() -> Vec<Vendor> {
     #[derive(Deserialize)]
     struct List {
         vendor: Vec<Vendor>,
     }
-    // A test reads the same file.
+    // A test parses the same file.
     toml::from_str(include_str!("vendors.toml"))
         .map(|list: List| list.vendor)
         .unwrap_or_default()
 }
 
 impl Vendor {
-    /// Where it is reached and with which key, by the variables that `variable` gives.
+    /// Its endpoint, with address and key from the variables given by `variable`.
     pub fn endpoint(&self, variable: impl Fn(&str) -> Option<String>) -> Endpoint {
         let base_url = variable(&self.base_url_env).unwrap_or_else(|| self.base_url.clone());
         let key = variable(&self.key_env).map(Secret::new);

@@ -1,7 +1,7 @@
-//! The APIs that divisi speaks.
+//! The supported APIs.
 //!
-//! Each is a folder of its own, with how it writes requests, reads replies, limits and
-//! refusals. What is known of it from outside is its `Spec`; here they are listed.
+//! Each has a folder of its own for requests, replies, limits and refusals. Its `Spec` has the
+//! properties used elsewhere.
 
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::provider::Provider;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-/// An API that divisi speaks. Settings name it as here, in kebab case.
+/// A supported API. The settings use the same names, in kebab case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -20,17 +20,17 @@ pub enum WireFormat {
     Anthropic,
     /// OpenAI's Responses.
     Openai,
-    /// OpenAI's Chat Completions, which most other servers speak.
+    /// OpenAI's Chat Completions, which most other servers also offer.
     OpenaiChat,
 }
 
-/// What is particular to a wire format.
+/// The properties of a wire format.
 pub(crate) struct Spec {
     /// Its name in the settings.
     pub(crate) name: &'static str,
-    /// Whether what is read from a cache counts against limits on input tokens.
+    /// Whether cached prompt tokens count towards limits on input tokens.
     pub(crate) counts_cached: bool,
-    /// Makes ready what speaks it.
+    /// Creates a provider.
     pub(crate) connect: fn(Endpoint) -> Result<Arc<dyn Provider>, EndpointError>,
 }
 
@@ -51,13 +51,13 @@ impl WireFormat {
         self.spec().name
     }
 
-    /// Whether what is read from a cache counts against limits on input tokens.
+    /// Whether cached prompt tokens count towards limits on input tokens.
     pub fn counts_cached(self) -> bool {
         self.spec().counts_cached
     }
 
-    /// Prepares to ask at `endpoint`; nothing is sent yet. Fails only where it cannot be an
-    /// endpoint.
+    /// Creates a provider for `endpoint`; nothing is sent yet. Fails only if the endpoint is
+    /// invalid.
     pub fn connect(self, endpoint: Endpoint) -> Result<Arc<dyn Provider>, EndpointError> {
         (self.spec().connect)(endpoint)
     }

@@ -1,4 +1,4 @@
-//! A request in the words of the Messages API.
+//! The body of a request to the Messages API.
 
 use super::schema::enforceable;
 use crate::dialect::{Manner, Part as RequestPart};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// Most marks for the cache in one request; more are refused.
+/// Most cache marks that the API accepts in one request.
 const CACHE_MARKS_MAX: usize = 4;
 
 #[derive(Serialize)]
@@ -72,7 +72,7 @@ enum Known<'a> {
     },
 }
 
-/// Everything up to the part that carries it is cached for five minutes.
+/// Caches everything up to the marked part for five minutes.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "ephemeral")]
 struct CacheControl {}
@@ -86,7 +86,7 @@ struct OutputConfig {
 }
 
 impl<'a> Body<'a> {
-    /// The prompt of `request` alone, which is all that may be sent to be counted.
+    /// The prompt of `request` alone, as required for counting its tokens.
     pub(super) fn prompt_of(request: &'a Request, manner: &Manner) -> Self {
         Self {
             max_tokens: None,
@@ -117,7 +117,7 @@ impl<'a> Body<'a> {
                 ..
             }) = content.last_mut()
         {
-            // What the model is to go on from must not end with blanks.
+            // The API refuses a final assistant message that ends with blanks.
             *text = text.trim_end().to_owned().into();
         }
         let sends_tools = manner.sends_tools(request);
@@ -220,10 +220,10 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Decides which marks for the cache are sent when there are too many.
+/// Decides which cache marks are sent if there are too many.
 ///
-/// The first stays, because it ends what siblings share, and so do the last,
-/// which follow the conversation as it grows.
+/// The first is kept, because it ends the prefix shared with siblings, and so are the last ones,
+/// which move with the conversation.
 struct Marks {
     are_taken: bool,
     seen: usize,
@@ -250,7 +250,7 @@ impl Marks {
         }
     }
 
-    /// Whether the next part, which asks for a mark if `cache`, gets one.
+    /// Whether the next part, which is marked if `cache`, keeps its mark.
     fn next(&mut self, cache: bool) -> bool {
         if !cache || !self.are_taken {
             return false;

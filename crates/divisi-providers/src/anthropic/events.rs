@@ -1,4 +1,4 @@
-//! A reply out of the events of the Messages API.
+//! Assembles a reply from the events of the Messages API.
 
 use super::usage::Bill;
 use crate::calls;
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// The reply as far as it has arrived.
+/// The reply received so far.
 #[derive(Default)]
 pub(crate) struct Events {
     model: String,
@@ -25,9 +25,9 @@ pub(crate) struct Events {
     is_complete: bool,
 }
 
-/// A block as far as it has arrived.
+/// A block received so far.
 struct Part {
-    /// Its place among the blocks, as the server counts.
+    /// Its index, as sent by the server.
     index: usize,
     is_closed: bool,
     content: Content,
@@ -35,7 +35,7 @@ struct Part {
 
 enum Content {
     Text(String),
-    /// `begun` is the input that it began with, for servers that send no more of it.
+    /// `begun` is the input in the block's first event, for servers that send no more.
     ToolUse {
         id: String,
         name: String,
@@ -70,7 +70,7 @@ impl Assembler for Events {
                 self.stop(&delta.stop_reason) || has_bill
             }
             "message_stop" => {
-                // Where Bedrock counts.
+                // Where Bedrock sends usage.
                 event
                     .usage
                     .or(event.metrics)
@@ -80,7 +80,7 @@ impl Assembler for Events {
                 true
             }
             "ping" => false,
-            // A reply that is not streamed.
+            // A whole message instead of a stream.
             "message" => {
                 let message: Message<'_> = serde_json::from_str(data)?;
                 self.stop(&message.stop_reason);
@@ -133,7 +133,7 @@ impl Assembler for Events {
 }
 
 impl Events {
-    /// Takes in the message as it stands at its start, or all of it.
+    /// Applies a message: its beginning, or all of it.
     fn start(
         &mut self,
         Message {
@@ -162,8 +162,8 @@ impl Events {
         true
     }
 
-    /// Begins a block. One that is begun twice without anything in between is one; a
-    /// call is known by its id, even after its end.
+    /// Begins a block. If the same block begins again with nothing in between, it is one block; a
+    /// call is identified by its id, even after its end.
     fn begin(&mut self, index: Option<usize>, block: Value) -> bool {
         let Value::Object(block) = block else {
             return false;
@@ -193,8 +193,8 @@ impl Events {
         part.map(|part| part.is_closed = true).is_some()
     }
 
-    /// Adds a piece to the block that it belongs to: the one at its index if that
-    /// can take it, else the last one that can, else a block of its own.
+    /// Adds a piece to its block: the one at its index if that accepts it, else the last one that
+    /// does, else a new block.
     fn add(&mut self, index: Option<usize>, delta: &Delta<'_>) -> bool {
         let Some(piece) = Piece::of(delta) else {
             return false;
@@ -234,7 +234,7 @@ impl Events {
 }
 
 impl Part {
-    /// Whether its input has arrived to the end.
+    /// Whether its input is complete.
     fn is_whole(&self) -> bool {
         match &self.content {
             Content::ToolUse { input, .. } if input.is_empty() => true,
@@ -284,12 +284,12 @@ impl Content {
         }
     }
 
-    /// Whether it is a call that is told from all others.
+    /// Whether it is a call with an id.
     fn has_id(&self) -> bool {
         matches!(self, Self::ToolUse { id, .. } if !id.is_empty())
     }
 
-    /// Whether it is as `other` was when that began.
+    /// Whether it equals `other` at the time when that began.
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(one), Self::Text(other)) => one == other,
@@ -337,12 +337,12 @@ impl Content {
             (Self::Opaque { value, .. }, Piece::Signature(text)) => {
                 append(value, "signature", text);
             }
-            // What does not fit is not added: see `takes`.
+            // Cannot happen: see `takes`.
             _ => {}
         }
     }
 
-    /// The block; `None` for thinking with nothing in it, which no vendor takes back.
+    /// The block; `None` for empty thinking, which vendors do not accept back.
     fn finish(self) -> Option<Block> {
         Some(match self {
             Self::Text(text) => Block::text(&*joined(&text)),
@@ -397,7 +397,7 @@ fn append(value: &mut Map<String, Value>, name: &str, more: &str) {
     }
 }
 
-/// What is new in a block.
+/// An addition to a block.
 enum Piece<'a> {
     Text(&'a str),
     Input(&'a str),
@@ -406,8 +406,8 @@ enum Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// What `delta` adds, by its type or, without one, by the field that it has.
-    /// Citations and whatever is new are not part of what is asked for.
+    /// The addition of `delta`, by its type or, without one, by its field. Citations and unknown
+    /// types are ignored.
     fn of(delta: &'a Delta<'_>) -> Option<Self> {
         let Delta {
             kind,
@@ -437,7 +437,7 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// The block that begins with it, where nothing said that one begins.
+    /// The block to begin if a piece arrives without the begin of a block.
     fn block(&self) -> Option<Content> {
         let opaque = || {
             let value = Map::from_iter([("type".to_owned(), "thinking".into())]);
@@ -449,14 +449,14 @@ impl<'a> Piece<'a> {
         match self {
             Self::Text(_) => Some(Content::Text(String::new())),
             Self::Thinking(_) => opaque(),
-            // Of a call without a name, or of thoughts that are not there.
+            // A call without a name, or a signature without thoughts.
             Self::Input(_) | Self::Signature(_) => None,
         }
     }
 }
 
-/// An event with the fields of all types. A reply has thousands of them, and to
-/// tell their types apart first takes several times as long.
+/// An event with the fields of all types. A reply has thousands of them, and determining the type
+/// first would take several times as long.
 #[derive(Deserialize)]
 struct Event<'a> {
     #[serde(borrow, rename = "type", default, deserialize_with = "lenient::text")]
@@ -474,7 +474,7 @@ struct Event<'a> {
     metrics: Option<&'a RawValue>,
 }
 
-/// A message as it stands at its start, or all of it.
+/// A message: its beginning, or all of it.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Message<'a> {
@@ -487,7 +487,7 @@ struct Message<'a> {
     stop_reason: Cow<'a, str>,
 }
 
-/// What is new in a block, or in the message.
+/// An addition to a block, or to the message.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Delta<'a> {

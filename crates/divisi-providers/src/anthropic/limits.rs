@@ -1,4 +1,4 @@
-//! How Anthropic names its limits in headers.
+//! The headers of Anthropic's rate limits.
 
 use crate::rate::{RateLimits, Window, number, text, until};
 use jiff::Timestamp;

@@ -1,8 +1,8 @@
-//! Anthropic's Messages API, and servers that speak it.
+//! Anthropic's Messages API, also as offered by other servers.
 //!
-//! Every reply is streamed, which is what keeps a connection alive while a model
-//! thinks. Tools are never forced and sampling is never set, because the models
-//! refuse both; a schema is enforced by `output_config.format` where it can be.
+//! Every reply is streamed, which keeps the connection alive while a model thinks. Tools are never
+//! forced and sampling is never set, because the models refuse both; a schema is enforced by
+//! `output_config.format` where possible.
 
 mod body;
 pub(crate) mod events;
@@ -28,28 +28,27 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// What is particular to this wire format.
+/// The properties of this wire format.
 pub(crate) const SPEC: Spec = Spec {
     name: "anthropic",
-    // Only Anthropic says that what is read from its cache does not count.
+    // Only Anthropic documents that cached prompt tokens do not count towards its limits.
     counts_cached: false,
     connect: |endpoint| Ok(Arc::new(Anthropic::new(endpoint)?)),
 };
 
-/// The version of the API that all of this is written for.
+/// The API version that this module is written for.
 const VERSION: &str = "2023-06-01";
 
-/// The shortest prefix that is cached. That of the current models; older ones
-/// want up to 4,096 tokens.
+/// The shortest cached prefix of current models; older ones need up to 4,096 tokens.
 const CACHED_TOKENS_MIN: u64 = 512;
 
-/// Anthropic's Messages API, and servers that speak it.
+/// A provider with the Messages API.
 pub struct Anthropic {
     http: Http,
     manners: Manners,
 }
 
-/// What a server that speaks it may not take.
+/// Parts of a request that servers with this API may not accept.
 const PARTS: &[Part] = &[
     Part::Schema,
     Part::SchemaWithTools,
@@ -60,9 +59,9 @@ const PARTS: &[Part] = &[
 ];
 
 impl Anthropic {
-    /// Prepares `endpoint`; fails only when it cannot be one.
+    /// Prepares `endpoint`; fails only if it is invalid.
     pub fn new(mut endpoint: Endpoint) -> Result<Self, EndpointError> {
-        // People copy addresses with and without the version.
+        // Addresses are often copied with the version.
         if let Some(base) = endpoint.base_url.trim_end_matches('/').strip_suffix("/v1") {
             endpoint.base_url = base.to_owned();
         }

@@ -1,4 +1,4 @@
-//! The shapes of Anthropic's refusals, as its documentation and public reports have them.
+//! The texts of Anthropic's refusals, from its documentation and from public reports.
 
 use crate::classify::shapes::Case::*;
 use crate::classify::shapes::Sign::{Code, Says};

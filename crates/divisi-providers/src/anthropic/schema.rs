@@ -1,14 +1,14 @@
-//! The answers that a model can be held to by structured outputs.
+//! Schemas that Anthropic's structured outputs can enforce.
 
 use crate::strict;
 use serde_json::Value;
 
-/// The documented limits: properties that may be missing, and properties of more than one type.
+/// The documented limits: optional properties, and properties with several types.
 const OPTIONALS_MAX: usize = 24;
 const UNIONS_MAX: usize = 16;
 
-/// What structured outputs can enforce of `schema`, or `None` where that would forbid
-/// answers that fit, or would be refused.
+/// The part of `schema` that structured outputs can enforce; `None` if that would forbid valid
+/// answers, or be refused.
 pub(super) fn enforceable(schema: &Value) -> Option<Value> {
     let (reduced, size) = strict::reduced(schema)?;
     (size.optionals <= OPTIONALS_MAX && size.unions <= UNIONS_MAX).then_some(reduced)

@@ -1,8 +1,7 @@
-//! What a reply of the Messages API is billed for.
+//! Usage and billing of a reply of the Messages API.
 //!
-//! Usage is cumulative: each event that carries it repeats what was counted
-//! before, so the largest count of each class is the truth. The input leaves
-//! out what was written to a cache or read from one.
+//! Usage is cumulative: each event repeats earlier counts, so the largest count of each class is
+//! the right one. The input count excludes tokens written to a cache or read from one.
 
 use crate::lenient;
 use crate::usage::Counted;
@@ -11,7 +10,7 @@ use divisi_core::price::{Billing, Service};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Usage as it is counted up.
+/// The usage received so far.
 #[derive(Default)]
 pub(super) struct Bill {
     counted: Counted,
@@ -31,7 +30,7 @@ struct Served {
 }
 
 impl Bill {
-    /// Takes in a further event's usage. Returns whether it is one.
+    /// Applies the usage of a further event; returns whether it was usage.
     pub(super) fn raise(&mut self, usage: &RawValue) -> bool {
         let usage = usage.get();
         self.counted
@@ -49,7 +48,7 @@ impl Bill {
         usage.starts_with('{')
     }
 
-    /// How it was served. A tier of `priority` is paid for by a contract; its tokens are at the
+    /// How the request was served. The tier `priority` is paid by a contract; its tokens have the
     /// list price.
     pub(super) fn billing(&self) -> Billing {
         let service = match (&*self.served.service_tier, &*self.served.speed) {
@@ -77,7 +76,7 @@ mod tests {
     use crate::reply::Reply;
     use crate::stream::tests::read_pieces;
 
-    /// The reply to a stream whose two events with usage carry these.
+    /// The reply to a stream whose two usage events have these contents.
     fn counted(start: &str, end: &str) -> Reply {
         let stream = format!(
             "data: {{\"type\":\"message_start\",\"message\":{{\"model\":\"m\",\"usage\":{start}}}}}\n\n\
@@ -109,7 +108,7 @@ mod tests {
             counted(&start, r#"{"output_tokens":25,"cache_creation":null}"#).usage,
             whole
         );
-        // Gateways that count nothing at first, and at last.
+        // Gateways that count nothing in the first and in the last event.
         assert_eq!(
             counted(r#"{"input_tokens":0,"output_tokens":0}"#, end)
                 .usage

@@ -1,9 +1,9 @@
-//! Tells apart why a vendor refuses.
+//! Classifies refusals of vendors.
 //!
-//! What the body says decides, then the HTTP status: the same wall stands under 400, 401, 402,
-//! 403 and 429, and one status stands for walls and for waits. [`told`] gathers what a body says
-//! in any form, [`shapes`] is the table of what that means, [`waits`] reads how long to wait, and
-//! [`objections`] finds what of the request could be left out.
+//! The body decides before the HTTP status: quota errors come with status 400, 401, 402, 403 and
+//! 429, and one status may mean a quota or a short wait. [`told`] extracts all that a body says in
+//! any form, [`shapes`] is the table of its meanings, [`waits`] extracts the time to wait, and
+//! [`objections`] finds parts of the request that could be left out.
 
 mod told;
 
@@ -25,14 +25,14 @@ use serde_json::Value;
 use shapes::Verdict;
 use told::Told;
 
-/// Up to this, a limit over hours or days is waited for: its window slides, and a request is
-/// let in as soon as an old one falls out of it.
+/// Longest wait up to which a limit over hours or days counts as a rate limit: its window slides,
+/// so a request is accepted as soon as an old one leaves the window.
 const SOON_MAX: Millis = Millis::from_secs(60);
 
-/// East of Greenwich, in hours, where the vendors of GLM have their moments without a zone.
+/// Hours east of Greenwich, for the moments without a time zone of GLM's vendors.
 const BEIJING: i8 = 8;
 
-/// The failure that a response without a reply stands for.
+/// Classifies a response without a reply.
 pub(crate) fn response(
     endpoint: &Endpoint,
     status: u16,
@@ -41,7 +41,7 @@ pub(crate) fn response(
 ) -> ProviderError {
     let now = told::now(headers);
     let told = Told::read(body, now);
-    // A body under HTTP 200 has the status inside.
+    // A body under HTTP 200 may have a status of its own.
     let status_meant = if status < 300 {
         told.status.unwrap_or(status)
     } else {
@@ -82,7 +82,7 @@ pub(crate) fn response(
     }
 }
 
-/// The failure that an error in the middle of a reply stands for.
+/// Classifies an error in the middle of a reply.
 pub(crate) fn event(endpoint: &Endpoint, error: &Value) -> ProviderError {
     let now = Timestamp::now();
     let told = Told::of(error, now);
@@ -100,30 +100,30 @@ pub(crate) fn event(endpoint: &Endpoint, error: &Value) -> ProviderError {
     }
 }
 
-/// How vendors name the request in their logs.
+/// The request's id in the vendor's logs.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     header(headers, "request-id")
         .or_else(|| header(headers, "x-request-id"))
         .map(str::to_owned)
 }
 
-/// What a refusal comes to.
+/// The classification of a refusal.
 struct Reading {
     class: FailureClass,
-    /// The word for the case that decided, or else the first.
+    /// The error code that decided, or else the first.
     code: Option<String>,
     wait: Option<Millis>,
-    /// Whether a model has written something, and may be charged for.
+    /// Whether a model has produced output, which may be billed.
     has_worked: bool,
-    /// Whether the model is not there.
+    /// Whether the model does not exist.
     no_model: bool,
-    /// How much was asked for at once, and how much is let in, where that is too much for ever.
+    /// Amount requested at once and amount allowed, if the request can never be accepted.
     too_much: Option<(u64, u64)>,
     objection: Option<Objection>,
 }
 
 impl Reading {
-    /// `status` is zero where there is none.
+    /// `status` is zero if there is none.
     fn of(
         endpoint: &Endpoint,
         told: &Told,
@@ -144,7 +144,8 @@ impl Reading {
         let in_body = told
             .wait
             .or_else(|| waits::in_words(&said, now, if is_beijing { BEIJING } else { 0 }));
-        // The longest counts: some headers are about other limits than the one that was reached.
+        // The longest wait counts, because some headers are about limits other than the one
+        // reached.
         let wait = asked.max(in_body);
         let too_much = too_much(&said).filter(|_| matches!(status, 0 | 413 | 429));
         let objection = objections::find(told, &said).filter(|_| is_about_the_request(status));
@@ -162,7 +163,7 @@ impl Reading {
             Some(Verdict::NoModel) | None => of_status(),
         };
         let class = match class {
-            // A limit that lets nothing in for longer is a quota, whatever it is called.
+            // A rate limit with a longer wait is treated as a quota, whatever its name.
             RateLimited if wait.is_some_and(|wait| wait > BELIEVED_FOR) => Quota,
             class => class,
         };
@@ -177,7 +178,7 @@ impl Reading {
                 Some("tool_use_failed" | "json_validate_failed")
             ),
             code: word.or(told.kinds.first()).cloned(),
-            // Google tells seconds where a day is meant.
+            // Google gives some seconds where the wait is until the next day.
             wait: wait.filter(|wait| class != Quota || *wait > SOON_MAX || asked.is_some()),
             no_model: verdict == Some(Verdict::NoModel),
             objection: objection.filter(|_| class == BadRequest),
@@ -187,14 +188,14 @@ impl Reading {
     }
 }
 
-/// Whether a response with this status may be about what stands in the request. Some servers
-/// answer 500 for what they do not take.
+/// Whether a response with this status may be about the request's content. Some servers answer 500
+/// for parts they do not accept.
 fn is_about_the_request(status: u16) -> bool {
     matches!(status, 200..=299 | 400 | 404 | 405 | 415 | 422 | 500 | 501)
 }
 
-/// Tokens that were asked for at once and those that are let in in a minute, where the former
-/// are more: `Limit 6000, Used 0, Requested 12328`.
+/// Tokens requested at once and tokens allowed per minute, if the former are more: `Limit 6000,
+/// Used 0, Requested 12328`.
 fn too_much(said: &str) -> Option<(u64, u64)> {
     let number =
         |rest: &str| number(rest.trim_start_matches([' ', ':', '~'])).map(|(number, _)| number);
@@ -206,7 +207,7 @@ fn too_much(said: &str) -> Option<(u64, u64)> {
     (requested > limit).then_some((requested, limit))
 }
 
-/// The whole number that `text` begins with, and what follows. People divide thousands.
+/// The integer at the beginning of `text`, possibly with thousands separators, and the rest.
 fn number(text: &str) -> Option<(u64, &str)> {
     let text = text.trim_start_matches([' ', '`', '\'', '"', '=', ':']);
     let digits =
@@ -232,7 +233,7 @@ impl Told {
             503 | 529 => Overloaded,
             500.. => Server,
             300.. => BadRequest,
-            // No status at all, or one that says that all is well.
+            // No status, or one of success.
             _ => of_kind().unwrap_or(match said.contains("rate limit") {
                 true => RateLimited,
                 false => Server,
@@ -240,10 +241,9 @@ impl Told {
         }
     }
 
-    /// What a 403 is about: this prompt, the key, or this request alone, which a
-    /// gateway, a firewall or a rule of the account keeps out. A refused key
-    /// stops every request that would carry it, so only the vendor's own word
-    /// for that counts.
+    /// Whether a 403 concerns the prompt, the key, or only this request (rejected by a gateway, a
+    /// firewall or an account rule). A refused key blocks all its requests, so only the vendor's
+    /// own error code counts as one.
     fn class_of_forbidden(&self) -> FailureClass {
         match self.kinds.iter().find_map(|kind| class_of_kind(kind)) {
             _ if self.is_flagged => Declined,
@@ -253,7 +253,7 @@ impl Told {
     }
 }
 
-/// Words that say no more than the status would, for errors that come without one.
+/// General error codes, for errors without a status.
 fn class_of_kind(kind: &str) -> Option<FailureClass> {
     Some(match kind.to_ascii_lowercase().as_str() {
         "authentication_error" | "permission_error" | "permission_denied" | "invalid_api_key" => {
@@ -269,8 +269,7 @@ fn class_of_kind(kind: &str) -> Option<FailureClass> {
     })
 }
 
-/// Whether the response comes from something that gave up waiting for a model
-/// which may have gone on.
+/// Whether a gateway sent the response after waiting for a model that may still have worked.
 fn is_from_a_gateway(status: u16) -> bool {
     matches!(status, 502 | 504 | 520..=524)
 }
@@ -305,7 +304,7 @@ fn hint(endpoint: &Endpoint, read: &Reading, status: u16) -> Option<String> {
     })
 }
 
-/// What to do where a part of the request is not taken.
+/// The advice when a part of the request is not accepted.
 fn objected(name: &str, objection: &Objection) -> Option<String> {
     let part = match objection {
         Objection {

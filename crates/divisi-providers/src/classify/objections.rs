@@ -1,15 +1,15 @@
-//! What of a request a vendor objects to, where it can be asked without.
+//! Finds parts of a request that a vendor refuses and that can be left out.
 //!
-//! Only a refusal that names the part counts, by the field, in a validator's path or in words.
-//! To leave out tools changes what an agent can do, so for them nothing but a plain word that
-//! they are not supported will do; the words for a broken call do not.
+//! Only a refusal that names the part counts: by its field, in a validator's path, or in words.
+//! Leaving out tools changes what an agent can do, so for them only an explicit statement that they
+//! are unsupported counts; an error about a malformed call does not.
 
 use super::number;
 use super::shapes::says;
 use super::told::Told;
 use crate::dialect::{Objection, Part};
 
-/// The names under which vendors speak of a part, where no other thing is called so.
+/// Names of parts that are unambiguous in an error text.
 const NAMES: [(Part, &[&str]); 5] = [
     (Part::StreamOptions, &["stream_options", "include_usage"]),
     (
@@ -45,8 +45,8 @@ const NAMES: [(Part, &[&str]); 5] = [
     ),
 ];
 
-/// The fields of a part whose names are also words, in all three wire formats: they count
-/// where they are spoken of as fields, see [`is_field`].
+/// Fields of parts whose names are also ordinary words, in all three wire formats: they count only
+/// if the text refers to them as fields, see [`is_field`].
 const FIELDS: [(Part, &[&str]); 7] = [
     (Part::Schema, &["text"]),
     (Part::Include, &["include"]),
@@ -60,7 +60,7 @@ const FIELDS: [(Part, &[&str]); 7] = [
     (Part::MaxOutputTokens, &["max_output_tokens"]),
 ];
 
-/// Words before a name by which it is a field's.
+/// Words before a field's name.
 const BEFORE_FIELDS: [&str; 15] = [
     "parameter",
     "parameters",
@@ -79,7 +79,7 @@ const BEFORE_FIELDS: [&str; 15] = [
     "not allowed", // Additional properties are not allowed ('store' was unexpected)
 ];
 
-/// What follows a name by which it is a field's.
+/// Texts after a field's name.
 const AFTER_FIELDS: [&str; 5] = [
     ": extra",
     ": unknown",
@@ -88,10 +88,10 @@ const AFTER_FIELDS: [&str; 5] = [
     " parameter",
 ];
 
-/// The same where a sentence begins with the name.
+/// The same at the beginning of a sentence.
 const AFTER_FIRST: [&str; 3] = [" is not supported", " is unsupported", " is not allowed"];
 
-/// Words about how large a number is: to leave it out is no answer to them.
+/// Words about the size of a number, in which case leaving the field out is no remedy.
 const ABOUT_SIZE: [&str; 7] = [
     "at least",
     "minimum",
@@ -102,10 +102,10 @@ const ABOUT_SIZE: [&str; 7] = [
     "too small",
 ];
 
-/// Words by which a server knows a field, and wants another value in it.
+/// Words that show that the server accepts the field, with another value.
 const OTHER_VALUE: [&str; 4] = ["must be", "requires", "cannot be", "can't be"];
 
-/// Words with which vendors refuse a part.
+/// Words that refuse a part.
 const REFUSALS: [&str; 25] = [
     "no endpoints found",
     "not support",
@@ -134,7 +134,7 @@ const REFUSALS: [&str; 25] = [
     "property unsupported",
 ];
 
-/// Phrases that say that there can be no tools.
+/// Phrases that say that tools are unsupported.
 const NO_TOOLS: [&str; 15] = [
     "tools are not supported",
     "does not support function call",
@@ -153,7 +153,7 @@ const NO_TOOLS: [&str; 15] = [
     "does not support function calling", // DeepSeek
 ];
 
-/// Phrases about the words of one schema, while others may be taken.
+/// Phrases about one particular schema, while others may be accepted.
 const THIS_SCHEMA: [&str; 12] = [
     "failed to parse json schema",        // llama.cpp
     "invalid schema for response_format", // OpenAI
@@ -169,7 +169,7 @@ const THIS_SCHEMA: [&str; 12] = [
     "specified schema produces a constraint that has too many states", // Gemini
 ];
 
-/// Phrases that say that a system prompt is not taken as a message of its own.
+/// Phrases that say that a system message is not accepted.
 const NO_SYSTEM: [&str; 4] = [
     "system role not supported", // Gemma's template, at vLLM and SGLang
     "developer instruction is not enabled", // Gemini
@@ -177,9 +177,9 @@ const NO_SYSTEM: [&str; 4] = [
     "does not support system",
 ];
 
-/// What the vendor objects to, if it can be asked without.
+/// The refused part, if it can be left out.
 pub(super) fn find(told: &Told, said: &str) -> Option<Objection> {
-    // What a field is said to be stands beside the sentence at some.
+    // Some servers put the reason in a field next to the sentence.
     let said = [said, &told.params.join("\n")].join("\n");
     let any = |phrases: &[&str]| phrases.iter().any(|phrase| says(&said, phrase));
     let is_refused = any(&REFUSALS);
@@ -225,7 +225,8 @@ pub(super) fn find(told: &Told, said: &str) -> Option<Objection> {
             .any(|name| is_field(&said, name) || told.params.iter().any(|param| param == name))
             && match part {
                 Part::MaxTokensName | Part::MaxOutputTokens => !any(&ABOUT_SIZE),
-                // Without it the vendor may keep what it is told, so it has to be unknown there.
+                // Leaving out `store` lets the vendor keep the data, so only a server that does not
+                // know the field counts.
                 Part::Store => !any(&OTHER_VALUE),
                 _ => true,
             }
@@ -234,7 +235,7 @@ pub(super) fn find(told: &Told, said: &str) -> Option<Objection> {
     parts.sort_unstable();
     parts.dedup();
     if parts.is_empty() && any(&["output_config"]) {
-        // Anthropic has both in it.
+        // Anthropic's `output_config` contains both.
         parts = vec![Part::Schema, Part::Effort];
     }
     (!parts.is_empty()).then_some(Objection {
@@ -243,7 +244,7 @@ pub(super) fn find(told: &Told, said: &str) -> Option<Objection> {
     })
 }
 
-/// Whether `said` speaks of `name` as of a field of the request.
+/// Whether `said` refers to `name` as a field of the request.
 fn is_field(said: &str, name: &str) -> bool {
     let is_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
     said.match_indices(name).any(|(at, _)| {
@@ -265,12 +266,12 @@ fn is_field(said: &str, name: &str) -> bool {
             || AFTER_FIELDS.iter().any(|cue| after.starts_with(cue))
             || (before.is_empty() || before.ends_with(['.', '\n']))
                 && AFTER_FIRST.iter().any(|cue| after.starts_with(cue))
-            // A name of several words is nothing else.
+            // A name with an underscore is not an ordinary word.
             || (is_quoted && name.contains('_'))
     })
 }
 
-/// Of what a limit has to be to be about the longest reply.
+/// Words for the longest reply.
 const OF_REPLIES: [&str; 10] = [
     "max_tokens",
     "max_completion_tokens",
@@ -284,7 +285,7 @@ const OF_REPLIES: [&str; 10] = [
     "output token limit",
 ];
 
-/// Words by which a limit is about prompt and reply together.
+/// Words for a limit on prompt and reply together.
 const OF_BOTH: [&str; 7] = [
     "context length",
     "context window",
@@ -295,7 +296,7 @@ const OF_BOTH: [&str; 7] = [
     "prompt and",
 ];
 
-/// Words after which stands how long a reply may be.
+/// Texts before the longest allowed reply.
 const LIMITS: [&str; 29] = [
     "max_tokens: ",      // Anthropic: max_tokens: 16384 > 8192, which is the maximum …
     "supports at most ", // OpenAI
@@ -328,7 +329,7 @@ const LIMITS: [&str; 29] = [
     "limit is ",
 ];
 
-/// How long a reply of the model may be, where more was asked for.
+/// The longest reply that the model allows, if more was requested.
 fn reply_tokens_max(said: &str) -> Option<u32> {
     let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if !any(&OF_REPLIES) || any(&OF_BOTH) {

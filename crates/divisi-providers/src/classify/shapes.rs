@@ -1,10 +1,10 @@
-//! The shapes of refusals, as documentation and public reports of vendors have them.
+//! The table of refusals, from documentation and public reports of vendors.
 //!
-//! What Anthropic and OpenAI say stands with them; here is what is said by all others that speak
-//! their APIs. For every server all rows count, because gateways pass on what the vendors
-//! behind them have said. Of those that fit, the first [`Case`] decides, whatever the status: the
-//! same wall stands under 400, 401, 402, 403 and 429. What no row fits is decided by its status.
-//! `reports.yaml` has a body for each row, with where it is from.
+//! Refusals of Anthropic and OpenAI are in their own folders; this table has those of other servers
+//! with their APIs. All rows apply to every server, because gateways pass on refusals of other
+//! vendors. Of the matching rows the first [`Case`] decides, whatever the status: quota errors come
+//! with status 400, 401, 402, 403 and 429. Without a matching row the status decides.
+//! `reports.yaml` has an example body for each row, with its source.
 
 use super::told::Told;
 use crate::{anthropic, openai};
@@ -18,41 +18,42 @@ pub(crate) struct Shape {
     sign: Sign,
 }
 
-/// What a row means. The earlier goes before the later: a text may have words of both.
+/// The meaning of a row. Earlier cases take precedence, because a text may contain words of
+/// several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Case {
     /// The prompt is refused.
     Declined,
-    /// The request is longer than the model, or the account, ever takes.
+    /// The request exceeds what the model or the account ever accepts.
     TooLong,
-    /// There is nothing left of what is free, in words of a limit by time.
+    /// The free quota is used up, in the words of a rate limit.
     Unpaid,
-    /// A limit by the minute, in words of a quota.
+    /// A limit per minute, in the words of a quota.
     Minute,
     /// The balance or the budget is used up.
     Spent,
-    /// What a plan allows in hours, days or months is used up.
+    /// The plan's allowance for hours, days or months is used up.
     Window,
-    /// There is no capacity now.
+    /// The vendor is overloaded.
     Overloaded,
-    /// Too much at once.
+    /// A rate limit.
     RateLimited,
-    /// The key is refused, under whatever status.
+    /// The key is refused, with any status.
     Auth,
-    /// The model's own output did not pass: another try may.
+    /// The model's own output was invalid: another try may succeed.
     Output,
-    /// This account or machine does not have it.
+    /// Not available for this account or on this machine.
     Missing,
     /// There is no such model.
     NoModel,
 }
 
-/// What a case comes to.
+/// The result of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// A failure of this class.
     Class(FailureClass),
-    /// A limit over hours, days or months: to be waited for if that takes moments, else a quota.
+    /// A limit over hours, days or months: a rate limit if the wait is short, else a quota.
     Window,
     /// There is no such model.
     NoModel,
@@ -75,18 +76,18 @@ impl Case {
     }
 }
 
-/// By what a row is known. Everything is compared in lower case.
+/// How a row is recognised. Everything is compared in lower case.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sign {
-    /// One of its words is this.
+    /// One of the error codes is this.
     Code(&'static str),
-    /// One of its words contains this.
+    /// One of the error codes contains this.
     CodePart(&'static str),
-    /// It says this; `…` stands for anything.
+    /// The text contains this; `…` matches anything.
     Says(&'static str),
-    /// One of its words is the first, and it says the second.
+    /// One of the error codes is the first, and the text contains the second.
     Both(&'static str, &'static str),
-    /// It comes from a host with the first in its name, and one of its words is the second.
+    /// The host's name contains the first, and one of the error codes is the second.
     At(&'static str, &'static str),
 }
 
@@ -95,7 +96,7 @@ pub(crate) const fn row(case: Case, sign: Sign) -> Shape {
     Shape { case, sign }
 }
 
-/// What is said by others than those who have a folder.
+/// Refusals of vendors without a folder of their own.
 static OTHERS: &[Shape] = &[
     // The prompt is refused.
     row(Declined, Code("responsibleaipolicyviolation")), // Azure, through gateways
@@ -109,7 +110,7 @@ static OTHERS: &[Shape] = &[
         Says("input data may contain inappropriate content"),
     ), // DashScope
     row(Declined, Says("considered high risk")),         // Moonshot
-    // The request is longer than the model, or the account, ever takes.
+    // The request exceeds what the model or the account ever accepts.
     row(TooLong, Code("exceed_context_size_error")), // llama.cpp
     row(TooLong, Code("1261")),                      // z.ai
     row(TooLong, Says("prompt too long")),           // Ollama, SGLang
@@ -136,7 +137,7 @@ static OTHERS: &[Shape] = &[
         Says("total number of tokens in the prompt cannot exceed"),
     ), // Cohere
     row(TooLong, Says("request entity too large")),  // nginx
-    // A limit by the minute in the words of a quota.
+    // A limit per minute, in the words of a quota.
     row(Minute, Says("rate limit exceeded(rpm)")), // MiniMax
     row(Unpaid, CodePart("perday")),               // Gemini
     row(Unpaid, Says("quota exceeded for metric … limit: 0,")), // Gemini, without a free tier
@@ -172,7 +173,7 @@ static OTHERS: &[Shape] = &[
     row(Spent, Says("budget has been exceeded")),     // LiteLLM
     row(Spent, Says("exceededbudget")),               // LiteLLM
     row(Spent, Says("crossed budget")),               // LiteLLM
-    // What a plan allows in hours, days or months is used up.
+    // The plan's allowance for hours, days or months is used up.
     row(Window, Code("1304")),                               // z.ai
     row(Window, Code("1308")),                               // z.ai
     row(Window, Code("1310")),                               // z.ai
@@ -197,7 +198,7 @@ static OTHERS: &[Shape] = &[
     row(Window, Code("monthly_request_count")),              // Kiro
     row(Window, Says("exceeded your monthly quota")),        // GitHub Copilot
     row(Window, Says("monthly included")),                   // Hugging Face
-    // There is no capacity now.
+    // The vendor is overloaded.
     row(Overloaded, Code("engine_overloaded_error")), // Moonshot
     row(Overloaded, Code("1305")),                    // z.ai
     row(Overloaded, Code("1312")),                    // z.ai
@@ -209,7 +210,7 @@ static OTHERS: &[Shape] = &[
         Overloaded,
         Says("experiencing high demand and cannot process"),
     ), // Azure
-    // Too much at once.
+    // A rate limit.
     row(RateLimited, Code("throttlingexception")), // Bedrock
     row(RateLimited, Code("throttling.ratequota")), // DashScope
     row(RateLimited, Code("limit_requests")),      // DashScope
@@ -221,17 +222,17 @@ static OTHERS: &[Shape] = &[
         RateLimited,
         Says("no deployments available for selected model, try again in"),
     ), // LiteLLM
-    // The key is refused under another status than 401.
+    // The key is refused, with another status than 401.
     row(Auth, Code("api_key_invalid")),            // Gemini
     row(Auth, Says("api key not valid")),          // Gemini
     row(Auth, Says("incorrect api key provided")), // xAI, OpenAI, DashScope
     row(Auth, Code("1000")),                       // z.ai
     row(Auth, Code("1002")),                       // z.ai
     row(Auth, Code("1004")),                       // z.ai
-    // The model's own output did not pass: another try may.
+    // The model's own output was invalid: another try may succeed.
     row(Output, Code("tool_use_failed")),      // Groq
     row(Output, Code("json_validate_failed")), // Groq
-    // This account or machine does not have it.
+    // Not available for this account or on this machine.
     row(Missing, Says("matching your data policy")), // OpenRouter
     row(Missing, Says("model requires more system memory")), // Ollama
     row(Missing, Says("on-demand throughput isn't supported")), // Bedrock
@@ -253,7 +254,7 @@ fn all() -> impl Iterator<Item = &'static Shape> {
         .flatten()
 }
 
-/// What the row that decides comes to, and the word it was known by.
+/// The result of the deciding row, and the error code it matched.
 pub(super) fn find(told: &Told, said: &str, host: &str) -> Option<(Verdict, Option<&'static str>)> {
     let shape = all().nth(place(told, said, host)?)?;
     let word = match shape.sign {
@@ -263,7 +264,7 @@ pub(super) fn find(told: &Told, said: &str, host: &str) -> Option<(Verdict, Opti
     Some((shape.case.verdict(), word))
 }
 
-/// The place of the row that decides.
+/// Index of the deciding row.
 pub(super) fn place(told: &Told, said: &str, host: &str) -> Option<usize> {
     let kinds: Vec<String> = told.kinds.iter().map(|kind| kind.to_lowercase()).collect();
     let is = |code: &str| kinds.iter().any(|kind| kind == code);
@@ -280,7 +281,7 @@ pub(super) fn place(told: &Told, said: &str, host: &str) -> Option<usize> {
         .map(|(place, _)| place)
 }
 
-/// Whether `said` has the parts of `phrase`, which `…` divides, in this order.
+/// Whether `said` contains the parts of `phrase`, separated by `…`, in this order.
 pub(super) fn says(said: &str, phrase: &str) -> bool {
     let mut rest = said;
     phrase

@@ -1,8 +1,8 @@
-//! What an error body says, in whichever of the shapes that vendors use.
+//! Extracts the content of an error body, in all shapes that vendors use.
 //!
-//! They put the reason under `error`, `detail`, `errors`, `message`, into a list, into JSON
-//! within a string, into the title of a page. So nothing is expected at a fixed place: the body
-//! is walked, and whatever is a word for the case, a sentence or a wait is gathered.
+//! The reason may be under `error`, `detail`, `errors`, `message`, in a list, in JSON within a
+//! string, or in the title of a page. So no fixed structure is assumed: the body is walked, and all
+//! error codes, sentences and waits are collected.
 
 use super::waits;
 use crate::rate;
@@ -10,34 +10,34 @@ use divisi_core::Millis;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-/// Deepest nesting that is read: gateways wrap the errors of gateways, four or five deep.
+/// Deepest nesting read: gateways wrap the errors of gateways, four or five deep.
 const DEPTH_MAX: usize = 12;
 
-/// Most sentences that are gathered; a validator may have one for each field.
+/// Most sentences collected; a validator may have one for each field.
 const TEXTS_MAX: usize = 24;
 
 /// Most items of a list that are read.
 const ITEMS_MAX: usize = 8;
 
-/// What an error body says.
+/// The content of an error body.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// Its words for the case: codes, types, reasons.
+    /// Error codes, types and reasons.
     pub(super) kinds: Vec<String>,
-    /// Its sentences, as they stand in the body from the outside to the inside.
+    /// Sentences, from the outside of the body to the inside.
     pub(super) texts: Vec<String>,
-    /// The fields of the request that it names.
+    /// Fields of the request that it names.
     pub(super) params: Vec<String>,
-    /// A status inside of the body: gateways pass on errors in replies under HTTP 200.
+    /// A status within the body: gateways pass on errors under HTTP 200.
     pub(super) status: Option<u16>,
-    /// How long it asks to wait, in a field of its own.
+    /// The time to wait, if a field gives it.
     pub(super) wait: Option<Millis>,
-    /// Whether it names what in the prompt it objects to.
+    /// Whether it marks parts of the prompt as objectionable.
     pub(super) is_flagged: bool,
     pub(super) request_id: Option<String>,
 }
 
-/// Fields that hold a word for the case.
+/// Fields with an error code.
 const KINDS: [&str; 10] = [
     "error_code",
     "code",
@@ -51,7 +51,7 @@ const KINDS: [&str; 10] = [
     "quotaid",
 ];
 
-/// Fields that hold a sentence, or more of the error in any shape.
+/// Fields with a sentence, or with nested errors in any shape.
 const TEXTS: [&str; 22] = [
     "message",
     "error",
@@ -77,7 +77,7 @@ const TEXTS: [&str; 22] = [
     "provider_specific_fields",
 ];
 
-/// Sentences that only repeat the status; a better one is shown if there is one.
+/// Sentences that only repeat the status; any other one is shown instead.
 const EMPTY: [&str; 16] = [
     "error",
     "bad request",
@@ -98,21 +98,21 @@ const EMPTY: [&str; 16] = [
 ];
 
 impl Told {
-    /// Reads a body; `now` is what time it is for the vendor.
+    /// Reads a body; `now` is the present time by the vendor's clock.
     pub(super) fn read(body: &str, now: Timestamp) -> Self {
         let mut told = Self::default();
         told.text(body.trim().trim_start_matches('\u{feff}'), now, 0);
         told
     }
 
-    /// Reads an error that stood in a stream.
+    /// Reads an error in a stream.
     pub(super) fn of(error: &Value, now: Timestamp) -> Self {
         let mut told = Self::default();
         told.value(error, now, 0);
         told
     }
 
-    /// The reason to show: the first sentence that says more than the status does.
+    /// The reason to show: the first sentence that adds to the status.
     pub(super) fn reason(&self) -> Option<&str> {
         let says_more =
             |text: &&String| !EMPTY.contains(&text.trim_end_matches('.').to_lowercase().as_str());
@@ -128,7 +128,7 @@ impl Told {
             .replace(['\u{2019}', '\u{2018}'], "'")
     }
 
-    /// A text of any form: JSON, a page, events, or just words.
+    /// Reads a text in any form: JSON, a page, events, or plain words.
     fn text(&mut self, text: &str, now: Timestamp, depth: usize) {
         let text = text.trim();
         if text.is_empty() || text == "null" || depth > DEPTH_MAX {
@@ -146,7 +146,7 @@ impl Told {
         } else if let Some(json) = json(text) {
             self.value(&json, now, depth + 1);
         } else {
-            // A gateway's words around the error of another.
+            // A gateway's text around another error.
             let inner = text
                 .find(['{', '['])
                 .and_then(|start| json(text.get(start..=text.rfind(['}', ']'])?)?));
@@ -235,17 +235,17 @@ impl Told {
         };
         match word.parse::<u16>() {
             Ok(status @ 100..=599) => self.status = self.status.or(Some(status)),
-            // Types of messages and of the carriers of details.
+            // Types of messages, and of the containers of details.
             _ if word.is_empty()
                 || matches!(&*word, "error" | "None" | "null" | "0")
                 || word.starts_with("type.googleapis") => {}
-            // xAI writes sentences as codes, and others reasons.
+            // xAI puts sentences in code fields, and others in reason fields.
             _ if name == "reason" && word.contains(' ') => self.say(&word),
             _ => self.kinds.push(word),
         }
     }
 
-    /// One complaint of a validator: where, and what.
+    /// One error of a validator: its place, and its message.
     fn misfit(&mut self, loc: &[Value], msg: &str) {
         let path = loc.iter().map(|step| {
             step.as_str()
@@ -256,7 +256,7 @@ impl Told {
         self.say(&format!("{}: {msg}", path.join(".")));
     }
 
-    /// The title of a page, or the message in an XML document.
+    /// Reads the title of a page, or the message in an XML document.
     fn page(&mut self, page: &str) {
         let lower = page.to_ascii_lowercase();
         for tag in ["title", "message", "h1"] {
@@ -281,14 +281,14 @@ impl Told {
     }
 }
 
-/// `text` as JSON, if it is an object, a list or a string of it.
+/// Parses `text` as JSON, if it is an object, a list or a string of these.
 fn json(text: &str) -> Option<Value> {
     text.starts_with(['{', '[', '"'])
         .then(|| serde_json::from_str(text).ok())
         .flatten()
 }
 
-/// What time it is for the vendor that sent `headers`.
+/// The present time by the clock of the vendor that sent `headers`.
 pub(super) fn now(headers: &reqwest::header::HeaderMap) -> Timestamp {
     rate::vendor_now(headers)
 }

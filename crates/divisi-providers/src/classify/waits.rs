@@ -1,4 +1,4 @@
-//! How long a vendor asks to wait, where it says so in the body.
+//! Extracts the time to wait from error bodies.
 
 use crate::rate;
 use divisi_core::Millis;
@@ -7,7 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
-/// The wait in a field called `name`, in lower case.
+/// The wait in a field named `name`, in lower case.
 pub(super) fn in_field(name: &str, value: &Value, now: Timestamp) -> Option<Millis> {
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let text = match value {
@@ -17,7 +17,7 @@ pub(super) fn in_field(name: &str, value: &Value, now: Timestamp) -> Option<Mill
     };
     match name.as_str() {
         "retryafterms" | "retrydelayms" => text.parse::<f64>().ok().map(|ms| Millis(ms as u64)),
-        // Google's RetryInfo, LiteLLM, Cloudflare, OpenAI's usage limits.
+        // Fields of Google's RetryInfo, LiteLLM, Cloudflare, and OpenAI's usage limits.
         "retryafter" | "retryafterseconds" | "retrydelay" | "resetsinseconds" | "resetsat"
         | "resetat" | "xratelimitreset" => {
             rate::span(&text, now).or_else(|| rate::until(&text, now))
@@ -26,7 +26,7 @@ pub(super) fn in_field(name: &str, value: &Value, now: Timestamp) -> Option<Mill
     }
 }
 
-/// Words after which a span stands.
+/// Words before a time span.
 const SPANS: [&str; 10] = [
     "try again in",
     "try again after",
@@ -40,7 +40,7 @@ const SPANS: [&str; 10] = [
     "please wait",
 ];
 
-/// Words after which a moment stands.
+/// Words before a moment.
 const MOMENTS: [&str; 6] = [
     "reset at",
     "resets at",
@@ -50,7 +50,7 @@ const MOMENTS: [&str; 6] = [
     "将在",
 ];
 
-/// The wait that `said`, in lower case, tells. Moments without a zone are read `east` hours
+/// The wait in the text `said`, in lower case. Moments without a time zone are read as `east` hours
 /// east of Greenwich.
 pub(super) fn in_words(said: &str, now: Timestamp, east: i8) -> Option<Millis> {
     let after = |cue: &'static str| {
@@ -70,7 +70,8 @@ pub(super) fn in_words(said: &str, now: Timestamp, east: i8) -> Option<Millis> {
     span.or_else(until)
 }
 
-/// A span at the beginning of `text`: `6m0s`, `4.77s`, `20 seconds`, `1 hour 5 minutes`, `60`.
+/// Parses a time span at the beginning of `text`: `6m0s`, `4.77s`, `20 seconds`, `1 hour 5
+/// minutes`, `60`.
 fn span(text: &str) -> Option<Millis> {
     let text = text.trim_start_matches([' ', ':', '~', '`']);
     let mut rest = ["for ", "another ", "about ", "at least "]
@@ -98,10 +99,10 @@ fn span(text: &str) -> Option<Millis> {
             "h" | "hr" | "hrs" | "hour" | "hours" => 3_600e3,
             "d" | "day" | "days" => 86_400e3,
             _ if millis.is_some() => return millis.map(Millis),
-            // A number alone counts seconds.
+            // A number without a unit is in seconds.
             _ => 1e3,
         };
-        // The cast takes what is too much to the most there is.
+        // The cast saturates.
         millis = Some(
             millis
                 .unwrap_or(0)
@@ -112,7 +113,8 @@ fn span(text: &str) -> Option<Millis> {
     }
 }
 
-/// A date and time near the beginning of `text`: `2026-04-01 at 00:00 utc`, `2026-09-12 00:35:41`.
+/// Parses a date and time near the beginning of `text`: `2026-04-01 at 00:00 utc`, `2026-09-12
+/// 00:35:41`.
 fn moment(text: &str, east: i8) -> Option<Timestamp> {
     let text = text.trim_start();
     let date = text.get(..10)?;

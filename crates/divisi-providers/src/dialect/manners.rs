@@ -1,9 +1,9 @@
-//! How requests to the models of one server are written, as far as that has turned out.
+//! The form of requests to the models of one server, as far as known.
 //!
-//! What a server does not take is found out by a request that it refuses, which costs nothing,
-//! and remembered for the life of the process: for the model, because behind one address stand
-//! many, or for the schema where only that is refused. Lessons are only ever added, so a request
-//! is refused at most once for each of them.
+//! A part that a server does not accept is detected by a refusal, which costs nothing, and
+//! remembered while the process runs: per model, because one address may serve many, or per schema
+//! if only that is refused. Omitted parts are only ever added, so a request is refused at most once
+//! for each part.
 
 use super::{Again, Dialect, MaxTokens, Objection, Part};
 use crate::error::ProviderError;
@@ -14,16 +14,16 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Most schemas of a model that are remembered as not taken. More than anybody writes by hand;
-/// where each task makes its own, a forgotten one costs a refused request.
+/// Most refused schemas kept per model. More than are written by hand; if each task makes its own,
+/// a forgotten one costs a refused request.
 const SCHEMAS_MAX: usize = 1_000;
 
-/// How requests to the models of one server are written.
+/// The form of requests to the models of one server.
 pub(crate) struct Manners {
-    /// What the provider is called.
+    /// Name of the provider.
     name: Arc<str>,
     given: Dialect,
-    /// The parts that requests of this wire format have.
+    /// The optional parts of this wire format.
     parts: &'static [Part],
     /// By model.
     learnt: Mutex<BTreeMap<Arc<str>, Lessons>>,
@@ -33,11 +33,11 @@ pub(crate) struct Manners {
 struct Lessons {
     omitted: BTreeSet<Part>,
     reply_tokens_max: Option<u32>,
-    /// What more is left out for a schema.
+    /// Further omitted parts, by schema.
     schemas: BTreeMap<Digest, BTreeSet<Part>>,
 }
 
-/// How one request is written.
+/// The form of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Manner {
     omitted: BTreeSet<Part>,
@@ -63,23 +63,23 @@ impl Manner {
         !request.tools.is_empty() && !self.omits(Part::Tools)
     }
 
-    /// Whether the schema of `request` can only be told in words.
+    /// Whether the schema of `request` can only be given in words.
     pub(crate) fn omits_schema(&self, request: &Request) -> bool {
         self.omits(Part::Schema) || (self.omits(Part::SchemaWithTools) && self.sends_tools(request))
     }
 
-    /// The longest reply, where `wanted` may be more than the model writes.
+    /// The longest reply to request, limited by what the model allows.
     pub(crate) fn reply_tokens(&self, wanted: u32) -> u32 {
         self.reply_tokens_max
             .map_or(wanted, |most| most.min(wanted))
     }
 
-    /// The same where a server may do without being told.
+    /// The same; `None` if the server does not accept the field.
     pub(crate) fn told_reply_tokens(&self, wanted: u32) -> Option<u32> {
         (!self.omits(Part::MaxOutputTokens)).then(|| self.reply_tokens(wanted))
     }
 
-    /// The name of the longest reply, which usually is `usual`.
+    /// The name of the field for the longest reply, `usual` by default.
     pub(crate) fn max_tokens(&self, usual: MaxTokens) -> MaxTokens {
         match (
             self.max_tokens.unwrap_or(usual),
@@ -93,7 +93,7 @@ impl Manner {
 }
 
 impl Manners {
-    /// The manners at a server that is called `name`, whose requests have `parts`.
+    /// The forms for a server named `name`, whose requests have `parts`.
     pub(crate) fn new(name: Arc<str>, given: Dialect, parts: &'static [Part]) -> Self {
         Self {
             name,
@@ -103,7 +103,7 @@ impl Manners {
         }
     }
 
-    /// How `request` is written by what is known now.
+    /// The form of `request`, as known now.
     pub(crate) fn of(&self, request: &Request) -> Manner {
         let mut manner = Manner {
             omitted: self.given.omit.clone(),
@@ -119,8 +119,8 @@ impl Manners {
         manner
     }
 
-    /// The refusal of `request`, which was written in this `manner`: where it will now be
-    /// written otherwise, it says that the request can be sent again.
+    /// Learns from the refusal of `request`, which had this `manner`. If it will now be sent in
+    /// another form, the error says that it can be sent again.
     pub(crate) fn adapt(
         &self,
         mut error: ProviderError,
@@ -131,7 +131,7 @@ impl Manners {
             return error;
         };
         if self.of(request) != *manner {
-            // Another request has found out meanwhile.
+            // Another request has caused the change meanwhile.
             error.again = Some(Again::default());
             return error;
         }
@@ -150,7 +150,7 @@ impl Manners {
         error
     }
 
-    /// What can still be left out because of `objection`.
+    /// The parts that can still be left out because of `objection`.
     fn lesson(&self, objection: &Objection, request: &Request, manner: &Manner) -> Vec<Part> {
         let can = |part: &Part| {
             self.parts.contains(part) && !manner.omits(*part) && is_sent(*part, request, manner)
@@ -162,10 +162,10 @@ impl Manners {
                 .into_iter()
                 .collect();
         }
-        // Without tools on offer, what is refused together with them is refused by itself.
+        // Without tools in the request, the schema itself is the refused part.
         let meant = |part: &Part| match part {
             Part::SchemaWithTools if !manner.sends_tools(request) => Part::Schema,
-            // The other name is not taken either.
+            // The other name was refused, too.
             Part::MaxTokensName if manner.omits(Part::MaxTokensName) => Part::MaxOutputTokens,
             part => *part,
         };
@@ -239,7 +239,7 @@ impl Manners {
     }
 }
 
-/// Whether `request`, written in this `manner`, has this part at all.
+/// Whether `request` in this `manner` contains this part.
 fn is_sent(part: Part, request: &Request, manner: &Manner) -> bool {
     let has_schema = request.schema.is_some() && !manner.omits_schema(request);
     match part {

@@ -1,8 +1,8 @@
-//! What of a request a server may not take, and how requests are written without it.
+//! Parts of a request that a server may not accept, and requests without them.
 //!
-//! A [`Request`](crate::Request) says what is asked; its digest is of that alone. A dialect says
-//! how it is put to one server. So what a server turns out not to take changes no digest: a
-//! reply is found again whichever way it was asked for.
+//! A [`Request`](crate::Request) is what is asked, and only that determines its digest. A dialect
+//! is the form for one server. So omitting a part changes no digest, and a reply is found again in
+//! whichever form it was requested.
 
 mod manners;
 
@@ -11,59 +11,59 @@ pub(crate) use manners::{Manner, Manners};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What is said in the settings of how a server wants to be asked.
+/// The dialect of a server, as set by the user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Dialect {
-    /// What is never sent to it.
+    /// Parts that are never sent to it.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub omit: BTreeSet<Part>,
-    /// Its name for the longest reply, where Chat Completions are spoken.
+    /// Its name of the field for the longest reply, in Chat Completions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<MaxTokens>,
 }
 
-/// The two names of the longest reply in Chat Completions.
+/// The two names of the field for the longest reply in Chat Completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MaxTokens {
     /// The older one.
     MaxTokens,
-    /// The one that OpenAI wants.
+    /// The one that OpenAI requires.
     MaxCompletionTokens,
 }
 
-/// A part of a request that a server may not take. The settings name them as here, in
-/// snake case.
+/// A part of a request that a server may not accept. The settings use the same names, in snake
+/// case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// The wish for a count of tokens at the end of a stream.
+    /// The option for token counts at the end of a stream.
     StreamOptions,
-    /// The form in which an answer is held to its schema.
+    /// The option that enforces the schema of an answer.
     Schema,
-    /// That the answer is held to every word of its schema.
+    /// Strict enforcement of the schema.
     Strict,
-    /// A schema together with tools; each alone is taken.
+    /// A schema together with tools; each alone is accepted.
     SchemaWithTools,
     /// Tools.
     Tools,
-    /// How hard the model should think.
+    /// The effort of the model.
     Effort,
-    /// Marks for the cache.
+    /// Cache marks.
     CacheControl,
-    /// A message of the system.
+    /// A system message.
     SystemRole,
-    /// The wish for encrypted reasoning.
+    /// The option for encrypted reasoning.
     Include,
-    /// The wish that nothing is kept.
+    /// The option to keep no data.
     Store,
     /// The longest reply.
     MaxOutputTokens,
-    /// The usual one of the two names of the longest reply.
+    /// The default name of the longest reply's field.
     #[serde(skip)]
     MaxTokensName,
 }
@@ -87,7 +87,7 @@ impl Part {
         }
     }
 
-    /// What is not taken, and what follows from going on without it.
+    /// The refused part, and the consequence of leaving it out.
     fn consequence(self) -> (&'static str, &'static str) {
         match self {
             Self::StreamOptions => ("stream_options", "tokens may have to be estimated"),
@@ -121,20 +121,20 @@ impl Part {
     }
 }
 
-/// What of a request a vendor objected to, where the same can be asked without it.
+/// A part of a request that a vendor refused, and without which it can be sent again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Objection {
-    /// The parts that it does not take.
+    /// The refused parts.
     pub parts: Vec<Part>,
-    /// Whether only the schema of this request is not taken, while others may be.
+    /// Whether only this request's schema is refused, while others may be accepted.
     pub to_this_schema: bool,
-    /// The longest reply that it writes, where more was asked for.
+    /// The longest reply that the model allows, if more was requested.
     pub reply_tokens_max: Option<u32>,
 }
 
-/// That the same request may be sent again, because it will be written without what was refused.
+/// The same request can be sent again, and will be without the refused part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Again {
-    /// What people should know of it: set the first time only.
+    /// A notice for the user, set only the first time.
     pub notice: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! How OpenAI names its limits in headers, and most others with it.
+//! The headers of OpenAI's rate limits, which most others also use.
 
 use crate::rate::{RateLimits, Window, number, span, text};
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! What OpenAI's two APIs have in common, and with them the servers that speak either.
+//! Common parts of OpenAI's two APIs.
 
 mod limits;
 mod refusals;
@@ -19,14 +19,14 @@ use serde::Deserialize;
 /// The host of OpenAI itself.
 pub(crate) const HOST: &str = "api.openai.com";
 
-/// The shortest prefix that OpenAI caches, which it does unasked.
+/// The shortest prefix that OpenAI caches, without being asked.
 pub(crate) const CACHED_TOKENS_MIN: u64 = 1_024;
 
-/// OpenAI's word for the service at list prices. Without it, the project's settings
-/// decide, and what was set aside for a request may not cover its price.
+/// OpenAI's name of the service at list prices. Without it, the project's settings decide, and a
+/// request's reservation may not cover its price.
 pub(crate) const USUAL_SERVICE: &str = "default";
 
-/// The error with better advice where nothing answers under an address without a version.
+/// Adds advice if nothing answers at an address without a version.
 pub(crate) fn advised(error: ProviderError, endpoint: &Endpoint) -> ProviderError {
     if error.status != Some(404) || !endpoint.lacks_a_version() {
         return error;
@@ -37,7 +37,7 @@ pub(crate) fn advised(error: ProviderError, endpoint: &Endpoint) -> ProviderErro
     ))
 }
 
-/// The header with the key, as every OpenAI API wants it.
+/// The header with the key, in all OpenAI APIs.
 pub(crate) fn bearer(endpoint: &Endpoint) -> Option<(&'static str, Secret)> {
     endpoint.key.as_ref().map(|key| {
         (
@@ -47,7 +47,7 @@ pub(crate) fn bearer(endpoint: &Endpoint) -> Option<(&'static str, Secret)> {
     })
 }
 
-/// What a service tier of a reply means; both of OpenAI's APIs name them alike.
+/// The meaning of a reply's service tier, which is the same in both APIs.
 pub(crate) fn service(tier: &str) -> Service {
     match tier {
         "flex" => Service::Flex,
@@ -58,7 +58,7 @@ pub(crate) fn service(tier: &str) -> Service {
     }
 }
 
-/// The result of a tool for an API in which it cannot be marked as an error.
+/// The result of a tool, for an API without a mark for errors.
 pub(crate) fn result_text(content: &str, is_error: bool) -> String {
     let content = output(content);
     if is_error {
@@ -68,7 +68,7 @@ pub(crate) fn result_text(content: &str, is_error: bool) -> String {
     }
 }
 
-/// The models of a server that speaks either of OpenAI's APIs.
+/// The models of a server with one of OpenAI's APIs.
 pub(crate) async fn models(http: &Http) -> Result<Vec<String>, ProviderError> {
     let list: Models = http.get("/models").await?;
     Ok(list.data.into_iter().map(|model| model.id).collect())

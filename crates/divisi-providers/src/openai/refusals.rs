@@ -1,5 +1,5 @@
-//! The shapes of OpenAI's refusals, as its documentation and public reports have them. Some
-//! other vendors, which are named, have taken them over.
+//! The texts of OpenAI's refusals, from its documentation and from public reports. Some are also
+//! used by other vendors, which are named.
 
 use crate::classify::shapes::Case::*;
 use crate::classify::shapes::Sign::{Code, Says};

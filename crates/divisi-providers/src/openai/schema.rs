@@ -1,17 +1,17 @@
-//! The answers that a model can be held to in strict mode.
+//! Schemas that OpenAI's strict mode can enforce.
 
 use crate::strict;
 use serde_json::{Value, json};
 
-/// The documented limits: levels of objects, properties in all, values of enums in all,
-/// characters of all names and values.
+/// The documented limits: nesting of objects, total properties, total enum values, total characters
+/// of names and values.
 const NESTING_MAX: usize = 10;
 const PROPERTIES_MAX: usize = 5_000;
 const ENUM_VALUES_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 120_000;
 
-/// What strict mode can enforce of `schema`, or `None` where that would forbid answers
-/// that fit, or would be refused.
+/// The part of `schema` that strict mode can enforce; `None` if that would forbid valid answers, or
+/// be refused.
 pub(crate) fn enforceable(schema: &Value) -> Option<Value> {
     let (reduced, size) = strict::reduced(schema)?;
     let fits = size.optionals == 0
@@ -24,14 +24,13 @@ pub(crate) fn enforceable(schema: &Value) -> Option<Value> {
     fits.then_some(reduced)
 }
 
-/// The name, schema and strictness of the answer; `None` where only an
-/// instruction helps, because the answer is no object.
+/// Name, schema and strictness of the answer; `None` if only an instruction helps, because the
+/// answer is not an object.
 ///
-/// Strictly, every property must be there. A schema that leaves some out is sent
-/// whole instead and not enforced: a model forced to fill in an optional `error`
-/// invents one.
+/// Strict mode requires every property. A schema with optional ones is sent in full instead and not
+/// enforced: a model forced to fill in an optional `error` would invent one.
 ///
-/// Without `strictly` nothing is enforced in any case.
+/// Without `strictly` nothing is enforced.
 pub(crate) fn answer_format(schema: &Value, strictly: bool) -> Option<Value> {
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return None;
@@ -52,7 +51,7 @@ mod tests {
         json!({"type": "object", "required": required, "properties": properties})
     }
 
-    /// What OpenAI is documented, or was reported, to refuse in strict mode.
+    /// What OpenAI documents, or was reported, to refuse in strict mode.
     fn faults(schema: &Value, path: &str, found: &mut Vec<String>) {
         match schema {
             Value::Array(items) => items.iter().for_each(|item| faults(item, path, found)),

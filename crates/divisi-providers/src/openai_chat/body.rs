@@ -1,4 +1,4 @@
-//! A request in the words of the Chat Completions API.
+//! The body of a request to the Chat Completions API.
 
 use super::Dialect;
 use crate::dialect::{Manner, MaxTokens, Part};
@@ -20,7 +20,7 @@ pub(super) struct Body<'a> {
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
-    /// The usual service: a project can be set up to buy a dearer one.
+    /// The default service, because a project may be set up to buy a dearer one.
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'static str>,
     messages: Vec<Value>,
@@ -61,7 +61,7 @@ impl<'a> Body<'a> {
         let system: Vec<_> = system.chain(more).collect();
         let turns = turns(request);
         let mut messages = Vec::new();
-        // All in one message: the templates of some models accept no second one.
+        // One message only, because the templates of some models accept no second one.
         if !system.is_empty() && !manner.omits(Part::SystemRole) {
             messages.push(json!({"role": "system", "content": content(&system, marks)}));
         }
@@ -117,13 +117,13 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Adds the one or more messages that `turn` is in this API: every result of
-/// a tool is a message of its own. `before` is said before everything else.
+/// Adds the messages of `turn`: every tool result is a message of its own. `before` precedes
+/// everything else.
 fn push(messages: &mut Vec<Value>, turn: &Turn<'_>, before: &[(&str, bool)], marks: bool) {
     let mut said = before.to_vec();
     let mut calls = Vec::new();
     let mut kept = serde_json::Map::new();
-    // What goes back on the next call.
+    // Fields to send back with the next call.
     let mut of_next = None;
     for block in &turn.blocks {
         match block {
@@ -166,7 +166,7 @@ fn push(messages: &mut Vec<Value>, turn: &Turn<'_>, before: &[(&str, bool)], mar
     messages.push(sent);
 }
 
-/// One text, or parts where a mark for the cache has to be passed on.
+/// One text, or parts if a cache mark must be sent.
 fn content(texts: &[(&str, bool)], marks: bool) -> Value {
     if !marks || !texts.iter().any(|(_, cache)| *cache) {
         return texts

@@ -1,4 +1,4 @@
-//! A reply out of the chunks of the Chat Completions API.
+//! Assembles a reply from the chunks of the Chat Completions API.
 
 use crate::calls::{self, Calls};
 use crate::end::{self, End, Unfinished};
@@ -14,11 +14,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-/// The reply as far as it has arrived.
+/// The reply received so far.
 #[derive(Default)]
 pub(crate) struct Chunks {
     model: String,
-    /// What stands at each place, the first that came first.
+    /// The choices by index, in order of first arrival.
     choices: Vec<(usize, Spoken)>,
     usage: Counted,
     service: Service,
@@ -26,20 +26,19 @@ pub(crate) struct Chunks {
     is_done: bool,
 }
 
-/// Most places of choices that are read. One reply is asked for, so there is no use for more
-/// than one; but which one it is shows only at the end.
+/// Most choices read. Only one is requested and used, but which one is known only at the end.
 const CHOICES_MAX: usize = 8;
 
-/// What has arrived at one place.
+/// The part of a choice received so far.
 #[derive(Default)]
 struct Spoken {
     said: String,
-    /// What the model thought, under the name by which it goes back.
+    /// The model's thoughts, with the name of the field under which they are sent back.
     reasoning: Option<(&'static str, String)>,
-    /// What else goes back with the message as it came.
+    /// Other fields to send back unchanged with the message.
     kept: Map<String, Value>,
     calls: Calls,
-    /// The latest message as a whole, from servers that do not send pieces.
+    /// The latest complete message, from servers that do not stream.
     whole: Option<Value>,
     is_refused: bool,
     end: Option<End>,
@@ -73,7 +72,7 @@ impl Assembler for Chunks {
         for (place, choice) in chunk.choices.into_iter().enumerate() {
             has_added |= self.choose(choice, are_many.then_some(place))?;
         }
-        // A whole reply in one piece is marked as such.
+        // A complete reply in one chunk has this mark.
         self.is_done |= chunk.object == "chat.completion"
             && self
                 .reply()
@@ -121,10 +120,10 @@ impl Assembler for Chunks {
 }
 
 impl Chunks {
-    /// Takes in a choice, whose place in the chunk is told where there are several. Returns
-    /// whether it adds anything.
+    /// Adds a choice; `among` is its position in the chunk if there are several. Returns whether it
+    /// adds anything.
     fn choose(&mut self, choice: Choice<'_>, among: Option<usize>) -> Result<bool, Trouble> {
-        // Who leaves out the index goes on with what is there.
+        // A choice without index continues the existing one.
         let begun = || {
             self.reply_place()
                 .and_then(|at| self.choices.get(at))
@@ -134,7 +133,7 @@ impl Chunks {
         if let Some(error) = choice.error.as_ref().map(|error| json!({"error": error}))
             && fault::of(&error).is_some()
         {
-            // One that is about another reply than ours.
+            // An error about another choice than the one used is ignored.
             return match self.reply().is_some_and(Spoken::says_something) && begun() != Some(place)
             {
                 true => Ok(false),
@@ -154,7 +153,7 @@ impl Chunks {
         Ok(has_added)
     }
 
-    /// Where among the choices the reply is: at the lowest place at which anything is said.
+    /// The index of the choice that is used: the lowest one with content.
     fn reply_place(&self) -> Option<usize> {
         let lowest = |is_asked: fn(&Spoken) -> bool| {
             let choices = self
@@ -173,8 +172,8 @@ impl Chunks {
         Some(&self.choices.get(self.reply_place()?)?.1)
     }
 
-    /// The reply. Some gateways say the text at one place and make the calls at the next; so
-    /// calls that it says it ended for, and does not make, are those of another place.
+    /// The reply. Some gateways put the text into one choice and the calls into the next; so calls
+    /// announced by its end are taken from another choice if it has none.
     fn taken(&mut self) -> Spoken {
         let Some(at) = self.reply_place() else {
             return Spoken::default();
@@ -204,8 +203,7 @@ impl Spoken {
         !self.said.is_empty() || !self.calls.is_empty() || has_whole
     }
 
-    /// Takes in what stands in a choice. Returns whether it adds anything, and how much was
-    /// written.
+    /// Adds the content of a choice. Returns whether it adds anything, and the bytes of output.
     fn take(&mut self, choice: Choice<'_>) -> (bool, usize) {
         let end = End::of(&choice.finish_reason);
         let mut has_added = end.is_some() || choice.message.is_some();
@@ -232,7 +230,7 @@ impl Spoken {
         (has_added, written)
     }
 
-    /// Takes what a whole message says, where nothing came in pieces.
+    /// Uses a complete message if nothing was streamed.
     fn fill(&mut self) {
         if self.said.is_empty()
             && self.calls.is_empty()
@@ -256,7 +254,7 @@ impl Spoken {
         blocks
     }
 
-    /// Adds what is new, and counts it as `written`. Returns whether there is anything.
+    /// Adds a delta and counts its output in `written`. Returns whether it adds anything.
     fn add(&mut self, delta: Delta<'_>, written: &mut usize) -> bool {
         self.is_refused |= !delta.refusal.is_empty();
         let mut has_added = false;
@@ -265,7 +263,8 @@ impl Spoken {
             *written += said.len();
             self.said.push_str(said);
         }
-        // Thoughts among what is said, Mistral's way: no field is known to take them back.
+        // Thoughts within the content, as Mistral sends them: no field is known for sending them
+        // back.
         has_added |= !delta.content.thought.is_empty();
         *written += delta.content.thought.len();
         let thought = |said: &Said<'_>| format!("{}{}", said.text, said.thought);
@@ -280,7 +279,7 @@ impl Spoken {
             has_added = true;
             *written += text.len();
             let (kept, so_far) = self.reasoning.get_or_insert_with(|| (name, String::new()));
-            // A server that sends both names says the same under each.
+            // Servers that use both names send the same text under each.
             if *kept == name {
                 so_far.push_str(&text);
             }
@@ -310,7 +309,7 @@ impl Spoken {
     }
 }
 
-/// Whether nothing stands there.
+/// Whether the value is empty.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -320,8 +319,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Adds parts of thoughts to those that are kept under `name`. They arrive in
-/// pieces, told apart by index and type, and go back as wholes.
+/// Adds parts of thoughts to those under `name`. They arrive in pieces, identified by index and
+/// type, and are sent back complete.
 fn keep_parts(kept: &mut Map<String, Value>, name: &str, parts: Value) {
     let so_far = kept.entry(name).or_insert_with(|| json!([]));
     let Value::Array(so_far) = so_far else { return };
@@ -344,7 +343,7 @@ fn keep_parts(kept: &mut Map<String, Value>, name: &str, parts: Value) {
     }
 }
 
-/// Adds a piece of a part: texts grow, everything else is set.
+/// Adds a piece of a part: texts are appended, other fields replaced.
 fn extend(part: &mut Map<String, Value>, field: String, value: Value) {
     const GROWING: [&str; 5] = ["text", "summary", "data", "thinking", "signature"];
     match (part.get_mut(&field), value) {
@@ -366,7 +365,7 @@ struct Chunk<'a> {
     choices: Vec<Choice<'a>>,
     #[serde(default, deserialize_with = "lenient::object")]
     usage: Option<Counted>,
-    /// Where Groq counts.
+    /// Where Groq sends usage.
     #[serde(default, deserialize_with = "lenient::object")]
     x_groq: Option<Groq>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -388,12 +387,12 @@ struct Choice<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::object")]
     delta: Option<Delta<'a>>,
     message: Option<Value>,
-    /// What the older API for texts says.
+    /// The text in the older completions API.
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     text: Cow<'a, str>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     finish_reason: Cow<'a, str>,
-    /// Where Moonshot counts.
+    /// Where Moonshot sends usage.
     #[serde(default, deserialize_with = "lenient::object")]
     usage: Option<Counted>,
     error: Option<Value>,

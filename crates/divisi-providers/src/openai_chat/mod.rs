@@ -1,9 +1,8 @@
-//! OpenAI's Chat Completions API, which nearly every other server speaks too.
+//! OpenAI's Chat Completions API, which nearly every other server also offers.
 //!
-//! OpenRouter, vLLM, llama.cpp, Ollama and LM Studio differ from it in small
-//! things, which a [`Dialect`] names. What all of them may leave out is not
-//! missed: the key, the usage, the ids of tool calls, the closing `[DONE]`. Only a
-//! reply without a reason for its end counts as broken off.
+//! OpenRouter, vLLM, llama.cpp, Ollama and LM Studio differ in details, which a [`Dialect`] covers.
+//! Parts that some of them omit are optional here: the key, the usage, the ids of tool calls, the
+//! closing `[DONE]`. Only a reply without a stop reason counts as cut off.
 
 mod body;
 pub(crate) mod chunks;
@@ -20,21 +19,21 @@ use crate::{calls, estimate, openai};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// What is particular to this wire format.
+/// The properties of this wire format.
 pub(crate) const SPEC: Spec = Spec {
     name: "openai-chat",
     counts_cached: true,
     connect: |endpoint| Ok(Arc::new(OpenAiChat::new(endpoint)?)),
 };
 
-/// OpenAI's Chat Completions API, which nearly every other server speaks too.
+/// A provider with the Chat Completions API.
 pub struct OpenAiChat {
     http: Http,
     dialect: Dialect,
     manners: Manners,
 }
 
-/// What a server that speaks it may not take.
+/// Parts of a request that servers with this API may not accept.
 const PARTS: &[Part] = &[
     Part::StreamOptions,
     Part::MaxTokensName,
@@ -48,20 +47,20 @@ const PARTS: &[Part] = &[
     Part::SystemRole,
 ];
 
-/// Whose variant of the API it is.
+/// A variant of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// OpenAI's own.
     OpenAi,
-    /// OpenRouter's: can pass on marks for caches, and has its own word for effort.
+    /// OpenRouter's: passes on cache marks, and has its own field for effort.
     OpenRouter,
-    /// The one of everyone else, which stayed with the older words.
+    /// The variant of all others, with the older names.
     Compatible,
 }
 
 impl OpenAiChat {
-    /// Prepares `endpoint`, in the dialect that its address suggests; fails only
-    /// when it cannot be an endpoint.
+    /// Prepares `endpoint`, with the dialect that its address suggests; fails only if it is
+    /// invalid.
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
         let dialect = Dialect::at(&endpoint.host());
         let manners = Manners::new(endpoint.name.clone(), endpoint.dialect.clone(), PARTS);
@@ -72,7 +71,7 @@ impl OpenAiChat {
         })
     }
 
-    /// The same in a dialect that its address does not tell.
+    /// Sets another dialect.
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = dialect;
         self

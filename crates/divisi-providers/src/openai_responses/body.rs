@@ -1,4 +1,4 @@
-//! A request in the words of the Responses API.
+//! The body of a request to the Responses API.
 
 use crate::dialect::{Manner, Part};
 use crate::openai::{answer_format, result_text};
@@ -8,7 +8,7 @@ use crate::turns::{NOTHING, Turn, is_blank, turns};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Families of models that do not reason, and refuse to be asked for it.
+/// Model families that do not reason, and refuse reasoning options.
 const WITHOUT_REASONING: [&str; 3] = ["gpt-3", "gpt-4", "chatgpt-4"];
 
 #[derive(Serialize)]
@@ -19,7 +19,7 @@ pub(super) struct Body<'a> {
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<bool>,
-    /// The usual service: a project can be set up to buy a dearer one.
+    /// The default service, because a project may be set up to buy a dearer one.
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'static str>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -104,7 +104,7 @@ impl<'a> Body<'a> {
 }
 
 impl Body<'_> {
-    /// The same by this service.
+    /// Sets the service.
     pub(super) fn by(self, service_tier: Option<&'static str>) -> Self {
         Self {
             service_tier,
@@ -113,11 +113,10 @@ impl Body<'_> {
     }
 }
 
-/// The items that a turn is in this API: there are no blocks in messages, but
-/// calls, their outputs and reasoning stand beside them.
+/// The items of a turn in this API: calls, their outputs and reasoning are items next to messages.
 fn items(turn: &Turn<'_>) -> Vec<Value> {
     let mut items = Vec::with_capacity(turn.blocks.len());
-    // What goes back on the next item.
+    // Fields to send back with the next item.
     let mut of_next = None;
     for block in &turn.blocks {
         if let Some(fields) = block.as_fields_of_next() {

@@ -1,7 +1,7 @@
-//! A reply out of the events of the Responses API.
+//! Assembles a reply from the events of the Responses API.
 //!
-//! Items arrive in pieces, then whole, and at the end all of them once more. Some
-//! servers leave out one of the three, some another: whatever says most is used.
+//! Items arrive in pieces, then complete, and at the end all of them again. Servers omit one or
+//! another of these: the most complete form is used.
 
 use crate::calls;
 use crate::end::{self, End, Unfinished};
@@ -17,10 +17,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// What goes back on a message as it came: which part of the answer it is.
+/// Field to send back unchanged with a message: its part of the answer.
 const KEPT: [&str; 1] = ["phase"];
 
-/// The reply as far as it has arrived.
+/// The reply received so far.
 #[derive(Default)]
 pub(crate) struct Events {
     model: String,
@@ -29,12 +29,12 @@ pub(crate) struct Events {
     end: Option<Response>,
 }
 
-/// An item of the output as far as it has arrived.
+/// An output item received so far.
 #[derive(Default)]
 struct Item {
     index: Option<usize>,
     id: String,
-    /// As it was announced, or as it was when it was done.
+    /// The item as announced, or as completed.
     whole: Value,
     is_done: bool,
     text: String,
@@ -109,7 +109,7 @@ impl Assembler for Events {
             "response.failed" | "error" | "response.error" => {
                 return Err(Trouble::Vendor(error_of(data)?));
             }
-            // A reply that is not streamed, or an error in the shape of another API.
+            // A complete reply instead of a stream, or an error in the format of another API.
             "" | "response" => {
                 let value: Value = serde_json::from_str(data)?;
                 if field(&value, "object") == "response" && !field(&value, "status").is_empty() {
@@ -194,7 +194,7 @@ impl Assembler for Events {
 }
 
 impl Events {
-    /// The item that an event is about: by its id, else by its index, else the last.
+    /// The item of an event: by id, else by index, else the last one.
     fn item(&mut self, event: &Event<'_>) -> &mut Item {
         let id = match event.item_id.is_empty() {
             true => event
@@ -223,7 +223,7 @@ impl Events {
                 self.items.len().checked_sub(1)
             }
         };
-        // Some servers name an item anew in each event; its index stays.
+        // Some servers use a new id in each event, but the same index.
         let place = by_index().or_else(by_id).or_else(last).unwrap_or_else(|| {
             self.items.push(Item {
                 index: event.output_index,
@@ -235,10 +235,9 @@ impl Events {
         &mut self.items[place]
     }
 
-    /// Takes in the response as it is at its end. Status, name of the event and
-    /// details say how it ended; one that is no success counts. Details that are no
-    /// object with a reason count only if their word is understood, or if nothing else
-    /// says that the reply is whole.
+    /// Applies the final response. Status, event name and details give its end; any of them that is
+    /// not a success counts. Details in another form than an object with a reason count only if
+    /// their word is known, or if nothing else shows that the reply is complete.
     fn finish_with(&mut self, mut response: Response, event: &str) -> Result<(), Trouble> {
         let event = event.trim_start_matches("response.");
         let is_marked = response.status == "completed" || event == "completed";
@@ -268,7 +267,7 @@ impl Events {
     }
 }
 
-/// The error in an event that says that something failed.
+/// The error in an event that reports a failure.
 fn error_of(data: &str) -> Result<Value, Trouble> {
     let value: Value = serde_json::from_str(data)?;
     let inner = value
@@ -280,7 +279,7 @@ fn error_of(data: &str) -> Result<Value, Trouble> {
 }
 
 impl Item {
-    /// The item as a whole: as it was done, filled in with its pieces where that says less.
+    /// The complete item, with its pieces where these have more content.
     fn finish(self) -> Value {
         let Self {
             id,
@@ -293,7 +292,7 @@ impl Item {
         if !whole.is_object() {
             whole = match (text.is_empty() && refusal.is_empty(), arguments.is_empty()) {
                 (false, _) => json!({"type": "message", "id": id}),
-                // A call without a name is none.
+                // A call without a name is dropped.
                 _ => return Value::Null,
             };
         }
@@ -310,8 +309,8 @@ impl Item {
     }
 }
 
-/// How often the web was searched: OpenAI bills each search, and does not count them. To open a
-/// page that was found costs nothing.
+/// Number of web searches: OpenAI bills each one, but does not report the number. Opening a found
+/// page is free.
 fn searches(items: &[Value]) -> u32 {
     let is_search = |item: &&Value| {
         let action = item
@@ -323,7 +322,7 @@ fn searches(items: &[Value]) -> u32 {
     u32::try_from(items.iter().filter(is_search).count()).unwrap_or(u32::MAX)
 }
 
-/// What is said in an item that is a message.
+/// The text of a message item.
 fn said_in(item: &Value) -> String {
     let content = item.get("content").unwrap_or(&Value::Null);
     let refusals = content
@@ -334,8 +333,8 @@ fn said_in(item: &Value) -> String {
     text_in(content) + &refusals.collect::<String>()
 }
 
-/// The items as they were streamed, and those of types that were not as they stand
-/// at the end. Never both of a type: their ids may differ, and a call would be two.
+/// The streamed items, with final items of types that were not streamed. Never both for one type,
+/// because their ids may differ, and a call would be duplicated.
 fn most_of(streamed: Vec<Value>, output: Vec<Value>) -> Vec<Value> {
     let says_something =
         |item: &Value| field(item, "type") != "message" || !said_in(item).is_empty();
@@ -348,14 +347,14 @@ fn most_of(streamed: Vec<Value>, output: Vec<Value>) -> Vec<Value> {
         .into_iter()
         .filter(|item| !has(field(item, "type")))
         .collect();
-    // Thoughts stand before what they led to.
+    // Thoughts precede what they led to.
     let (thoughts, others): (Vec<_>, Vec<_>) = missing
         .into_iter()
         .partition(|item| field(item, "type") == "reasoning");
     thoughts.into_iter().chain(streamed).chain(others).collect()
 }
 
-/// What one item of the output is in our words.
+/// The blocks of one output item.
 fn blocks(item: Value, is_refused: &mut bool) -> Vec<Block> {
     match field(&item, "type") {
         "message" => {
@@ -389,9 +388,9 @@ fn blocks(item: Value, is_refused: &mut bool) -> Vec<Block> {
                 input: calls::input(&joined(&calls::written(item.get("arguments").cloned()))),
             }]
         }
-        // Without its encrypted content, the vendor cannot take reasoning back.
+        // Without its encrypted content, reasoning cannot be sent back.
         "reasoning" if field(&item, "encrypted_content").is_empty() => Vec::new(),
-        // Of nothing that has a type can be made what goes back.
+        // An item without a type cannot be sent back.
         "" => Vec::new(),
         _ => vec![Block::Opaque(item)],
     }
@@ -429,7 +428,7 @@ struct Response {
     service_tier: String,
     error: Option<Value>,
     incomplete_details: Option<Value>,
-    /// How it ended.
+    /// The classified end.
     #[serde(skip)]
     how: Option<End>,
 }
@@ -600,7 +599,7 @@ mod tests {
         assert_eq!(read(&[done(refusal), completed()]).stop, Stop::Refusal);
     }
 
-    /// Details in a form of their own say nothing against a reply that is whole by its marks.
+    /// Details in an unusual form do not spoil a reply that is complete by its marks.
     #[test]
     fn odd_details_cost_no_whole_reply() {
         let ended = |status: &str, details: Value| {
@@ -656,7 +655,7 @@ mod tests {
         assert_eq!(class(&[done(message("half"))]), FailureClass::Network);
     }
 
-    /// The events of a text and a call as OpenAI sends them.
+    /// The events of a text and a call, as sent by OpenAI.
     fn pieces() -> Vec<Value> {
         let item = |index: usize, item: Value| json!({"type": "response.output_item.added", "output_index": index, "item": item});
         vec![

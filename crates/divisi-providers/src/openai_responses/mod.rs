@@ -1,8 +1,7 @@
 //! OpenAI's Responses API.
 //!
-//! Nothing is stored at the vendor: the whole conversation is sent each time, and
-//! the model's reasoning travels along in encrypted form, to be given back as it
-//! came.
+//! The vendor stores nothing: the whole conversation is sent each time, with the model's reasoning
+//! in encrypted form, sent back unchanged.
 
 mod body;
 pub(crate) mod events;
@@ -20,20 +19,20 @@ use crate::{calls, estimate};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// What is particular to this wire format.
+/// The properties of this wire format.
 pub(crate) const SPEC: Spec = Spec {
     name: "openai",
     counts_cached: true,
     connect: |endpoint| Ok(Arc::new(OpenAiResponses::new(endpoint)?)),
 };
 
-/// OpenAI's Responses API.
+/// A provider with the Responses API.
 pub struct OpenAiResponses {
     http: Http,
     manners: Manners,
 }
 
-/// What a server that speaks it may not take.
+/// Parts of a request that servers with this API may not accept.
 const PARTS: &[Part] = &[
     Part::Schema,
     Part::Strict,
@@ -47,7 +46,7 @@ const PARTS: &[Part] = &[
 ];
 
 impl OpenAiResponses {
-    /// Prepares `endpoint`; fails only when it cannot be one.
+    /// Prepares `endpoint`; fails only if it is invalid.
     pub fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
         let manners = Manners::new(endpoint.name.clone(), endpoint.dialect.clone(), PARTS);
         Ok(Self {
@@ -77,7 +76,7 @@ impl Provider for OpenAiResponses {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
         let manner = self.manners.of(request);
-        // Others that speak this dialect may not know the word.
+        // Other servers with this API may not know the field.
         let service_tier = (self.http.endpoint.host() == HOST).then_some(USUAL_SERVICE);
         let body = body::Body::of(request, &manner).by(service_tier);
         match self

@@ -1,18 +1,18 @@
-//! The forms in which a value turns up.
+//! The encoded forms of a value.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::fmt::Write;
 
-/// Longest piece of a value that is searched for as one. Longer values are searched
-/// for piece by piece, so that a file of certificates does not cost megabytes.
+/// Longest part of a value searched for at once. Longer values are searched for in parts, so that a
+/// file of certificates does not take megabytes.
 const PIECE_BYTES_MAX: usize = 512;
 
-/// Shortest form that is searched for.
+/// Shortest form searched for.
 pub(super) const FORM_BYTES_MIN: usize = 6;
 
-/// What `encodeURIComponent` leaves as it is.
+/// Characters that `encodeURIComponent` keeps.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -24,16 +24,15 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// All forms of a value: as it is, backwards, in JSON, percent-encoded, in
-/// hexadecimal as programs print it, and in base64, also twice, wherever it begins in
-/// what is encoded.
+/// All forms of a value: plain, reversed, in JSON, percent-encoded, in hexadecimal as printed by
+/// programs, and in base64, once and twice, at every alignment.
 pub(super) fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![];
     let mut rest = value;
     while !rest.is_empty() {
         let end = rest.floor_char_boundary(PIECE_BYTES_MAX);
         let (piece, after) = rest.split_at(end);
-        // The rest of a long value may be too short to be searched for.
+        // The rest of a long value may be too short to search for.
         if piece.len() >= FORM_BYTES_MIN {
             of_piece(piece, &mut forms);
         }
@@ -68,7 +67,7 @@ fn of_piece(piece: &str, forms: &mut Vec<String>) {
     }
 }
 
-/// As it stands in a string of JSON.
+/// The text within a JSON string.
 fn in_json(text: &str) -> String {
     serde_json::to_string(text)
         .map(|json| json[1..json.len() - 1].to_owned())
@@ -83,8 +82,8 @@ fn in_hex(bytes: &[u8], before_each: &str) -> String {
     })
 }
 
-/// The characters of base64 that `bytes` alone decide, where they begin `before`
-/// bytes after a multiple of three.
+/// The base64 characters that are determined by `bytes` alone, if these begin `before` bytes after
+/// a multiple of three.
 fn in_base64(engine: &impl Engine, bytes: &[u8], before: usize) -> String {
     let shifted = [&[0; 3][..before], bytes].concat();
     let encoded = engine.encode(&shifted);

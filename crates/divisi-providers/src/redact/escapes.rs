@@ -1,20 +1,18 @@
-//! Undoes what servers, gateways and terminals put between the bytes of a value.
+//! Decodes escapes in texts before the search for secrets.
 //!
-//! An error page says `&#115;` for a letter, JSON within JSON `\u0073`, an address
-//! `%73`, a mail `=73`; editors leave marks of no width in a text, terminals colours.
-//! Most texts have none of that, so first only a byte that can begin such a thing is
-//! looked for, and then whether it does; a text without is not copied.
+//! An error page may have `&#115;` for a letter, JSON within JSON `\u0073`, an address `%73`, a
+//! mail `=73`; editors add zero-width characters, terminals colours. Most texts have none of these,
+//! so the first pass only looks for bytes that may begin one; a text without escapes is not copied.
 //!
-//! Nothing of this is ever shown: it is searched, and where something is found, the
-//! text as it was is cut at that place.
+//! The decoded text is never shown: it is searched, and a hit is cut out of the original text.
 
-/// How often a text is undone: JSON in an address in a page is three.
+/// Most layers of escapes that are decoded: JSON in an address in a page has three.
 pub(super) const LAYERS_MAX: usize = 3;
 
-/// Longest sequence of a terminal that is passed over.
+/// Longest terminal sequence that is skipped.
 const SEQUENCE_BYTES_MAX: usize = 256;
 
-/// Names of characters in HTML that can stand in keys and passwords.
+/// HTML entities of characters that occur in keys and passwords.
 const ENTITIES: [(&[u8], u8); 6] = [
     (b"amp;", b'&'),
     (b"lt;", b'<'),
@@ -24,28 +22,28 @@ const ENTITIES: [(&[u8], u8); 6] = [
     (b"nbsp;", b' '),
 ];
 
-/// Bytes that are looked at together.
+/// Bytes examined together.
 const BLOCK_BYTES: usize = 64;
 
-/// A text with its escapes undone.
+/// A text with decoded escapes.
 pub(super) struct Undone {
     pub(super) bytes: Vec<u8>,
-    /// What was taken as it was, and what each escape meant, in order.
+    /// The copied parts and the decoded escapes, in order.
     runs: Vec<Run>,
-    /// How long the text was that it was made of.
+    /// Length of the original text.
     length: usize,
 }
 
 struct Run {
-    /// Where it begins.
+    /// Its begin in the decoded text.
     begin: usize,
-    /// Where that was in the text that it was made of.
+    /// Its begin in the original text.
     was: usize,
     is_as_it_was: bool,
 }
 
 impl Undone {
-    /// Where in the text that it was made of the byte at `at` begins; its end for the end.
+    /// The offset in the original text of the byte at `at`; its length for the end.
     pub(super) fn was_at(&self, at: usize) -> usize {
         if at == self.bytes.len() {
             return self.length;
@@ -73,7 +71,7 @@ impl Undone {
     }
 }
 
-/// `text` with one layer of escapes undone; `None` where it has none.
+/// `text` with one layer of escapes decoded; `None` if there are none.
 pub(super) fn undone(text: &[u8]) -> Option<Undone> {
     let mut at = next(text, 0)?;
     let bytes = Vec::with_capacity(text.len());
@@ -96,11 +94,11 @@ pub(super) fn undone(text: &[u8]) -> Option<Undone> {
     Some(undone)
 }
 
-/// Where the next escape begins, from `from` on.
+/// The begin of the next escape, from `from` on.
 fn next(text: &[u8], from: usize) -> Option<usize> {
     let begins = |at: &usize| may_begin(text[*at]) && escape(&text[*at..]).is_some();
     let mut begin = from;
-    // Each block together with the byte after it, which decides about its last.
+    // Each block includes one more byte, because an escape may begin with its last.
     while let Some(block) = text.get(begin..).and_then(|rest| rest.first_chunk()) {
         if may_have_escapes(block)
             && let Some(at) = (begin..begin + BLOCK_BYTES).find(begins)
@@ -120,8 +118,8 @@ fn may_begin(byte: u8) -> bool {
     )
 }
 
-/// Whether two bytes in a row could begin an escape. Without branches, so that many bytes are
-/// looked at in one step.
+/// Whether any two consecutive bytes could begin an escape. Branch-free, so that many bytes are
+/// examined in one step.
 fn may_have_escapes(block: &[u8; BLOCK_BYTES + 1]) -> bool {
     let mut any = 0_u8;
     for at in 0..BLOCK_BYTES {
@@ -164,7 +162,7 @@ enum Meant {
     Char(char),
 }
 
-/// The escape that `text` begins with.
+/// The escape at the beginning of `text`.
 fn escape(text: &[u8]) -> Option<Escape> {
     let found = |length, meant| Some(Escape { length, meant });
     match text {
@@ -201,7 +199,7 @@ fn escape(text: &[u8]) -> Option<Escape> {
             found(1 + name.len(), Meant::Byte(*byte))
         }
         [b'%', rest @ ..] => found(3, Meant::Byte(number(rest.get(..2)?, 16)?.try_into().ok()?)),
-        // Quoted-printable; a line that is broken ends with it.
+        // Quoted-printable: a soft line break.
         [b'=', b'\r', b'\n', ..] => found(3, Meant::Nothing),
         [b'=', b'\n', ..] => found(2, Meant::Nothing),
         [b'=', rest @ ..] => {
@@ -229,27 +227,27 @@ fn escape(text: &[u8]) -> Option<Escape> {
     }
 }
 
-/// How many bytes the character takes that `text` begins with, if nobody sees it.
+/// The length of the invisible character at the beginning of `text`, if there is one.
 fn no_width(text: &[u8]) -> Option<usize> {
     Some(match text {
-        // A soft hyphen.
+        // Soft hyphen.
         [0xc2, 0xad, ..] => 2,
-        // A vowel separator of Mongolian.
+        // Mongolian vowel separator.
         [0xe1, 0xa0, 0x8e, ..]
-        // Spaces and joiners of no width, marks of direction.
+        // Zero-width spaces and joiners, and direction marks.
         | [0xe2, 0x80, 0x8b..=0x8f | 0xaa..=0xae, ..]
-        // Joiners of words, invisible operators, isolates.
+        // Word joiner, invisible operators, isolates.
         | [0xe2, 0x81, 0xa0..=0xaf, ..]
-        // Selectors of variants, and a byte order mark.
+        // Variation selectors, and the byte order mark.
         | [0xef, 0xb8, 0x80..=0x8f, ..]
         | [0xef, 0xbb, 0xbf, ..] => 3,
-        // Tags, and more selectors of variants.
+        // Tags, and further variation selectors.
         [0xf3, 0xa0, 0x80..=0x87, _, ..] => 4,
         _ => return None,
     })
 }
 
-/// The number that these digits are, if they all are digits and there are any.
+/// The number written with these digits; `None` if there are none, or other characters.
 fn number(digits: &[u8], base: u32) -> Option<u32> {
     let add = |number: u32, byte: &u8| {
         number

@@ -1,37 +1,36 @@
-//! What in a value is a secret, as far as the value tells.
+//! Decides which parts of a value are secret, as far as the value shows.
 
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use serde_json::Value;
 
-/// How sure it is that a value is a secret.
+/// How certain it is that a value is a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Certainty {
     /// A key in use.
     Sure,
-    /// A password by its name, which may look like any word.
+    /// A password by its name, which may be an ordinary word.
     Password,
-    /// A secret by its name, which looks as random as keys do.
+    /// A secret by its name, if it looks as random as keys do.
     Likely,
-    /// Nothing is known but the value.
+    /// Only the value is known.
     None,
 }
 
-/// Shortest key in use that is searched for. Shorter ones are found in innocent
-/// words and numbers.
+/// Shortest key in use that is searched for. Shorter ones occur in ordinary words and numbers.
 const SURE_CHARS_MIN: usize = 6;
 
 /// Shortest value of a variable that is searched for.
 const CHARS_MIN: usize = 8;
 
-/// From this length on a value without digits is no word any more.
+/// A longer value without digits is not an ordinary word.
 const WORD_CHARS_MAX: usize = 20;
 
-/// Shortest number that is searched for: others count tokens, cents and milliseconds.
+/// Shortest number searched for: shorter ones count tokens, cents and milliseconds.
 const NUMBER_DIGITS_MIN: usize = 16;
 
-/// What people write where a key is asked for and none is needed, and other words
-/// that are in every text. To cut them out would hide nothing.
+/// Placeholders where a key is required but not used, and other words that occur in every text.
+/// Redacting them would hide nothing.
 const PLACEHOLDERS: [&str; 35] = [
     "administrator",
     "anything",
@@ -70,7 +69,7 @@ const PLACEHOLDERS: [&str; 35] = [
     "username",
 ];
 
-/// How keys begin, and how many characters they have at least.
+/// Prefixes of keys, with their shortest length.
 const FORMATS: [(&str, usize); 24] = [
     ("sk-", 20),
     ("sk_live_", 20),
@@ -101,11 +100,11 @@ const FORMATS: [(&str, usize); 24] = [
 /// Shortest run of letters and digits in a key.
 const KEY_RUN_MIN: usize = 10;
 
-/// How many levels of JSON are looked into: service accounts have two.
+/// Levels of JSON that are searched: service accounts have two.
 const JSON_DEPTH_MAX: usize = 4;
 
-/// The secrets in a value. Keys that have a known form, private keys and passwords
-/// in addresses are found whatever the value is.
+/// The secrets in a value. Keys of a known format, private keys, and passwords in addresses are
+/// found whatever the certainty.
 pub(super) fn parts(value: &str, certainty: Certainty) -> Vec<String> {
     let value = value.trim();
     let mut found = in_address(value, Certainty::Password);
@@ -114,7 +113,7 @@ pub(super) fn parts(value: &str, certainty: Certainty) -> Vec<String> {
         return found;
     }
     if is_private_key(value) {
-        // Line by line, because whoever prints it may put something before each line.
+        // Line by line, because a program may print something before each line.
         let lines = value
             .lines()
             .map(str::trim)
@@ -134,7 +133,7 @@ pub(super) fn parts(value: &str, certainty: Certainty) -> Vec<String> {
             found.push(word);
         }
     }
-    // `Bearer abc` is a secret because of what follows.
+    // In `Bearer abc` the second word is the secret.
     let scheme = value
         .split_once(' ')
         .filter(|(scheme, rest)| is_scheme(scheme) && !rest.contains(' '));
@@ -145,8 +144,8 @@ pub(super) fn parts(value: &str, certainty: Certainty) -> Vec<String> {
     found
 }
 
-/// The secrets in an address: its password, what stands in the place of a user
-/// without one, parameters that hold a key. As written and as meant.
+/// The secrets in an address: its password, a token in place of a user, and parameters with a key.
+/// As written and decoded.
 pub(super) fn in_address(value: &str, certainty: Certainty) -> Vec<String> {
     let Some((scheme, rest)) = value.split_once("://") else {
         return vec![];
@@ -157,12 +156,12 @@ pub(super) fn in_address(value: &str, certainty: Certainty) -> Vec<String> {
         .map(|(user, _)| (user, user.split_once(':')))
     {
         None => None,
-        // The password of a database on one's own machine.
+        // A default password of a local database.
         Some((_, Some((user, password)))) if password == user || scheme.starts_with(password) => {
             None
         }
         Some((_, Some((_, password)))) => Some((password, certainty)),
-        // A name or a token: names look like words.
+        // A user's name or a token; names look like words.
         Some((user, None)) => Some((user, Certainty::Likely)),
     };
     let meant = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -225,7 +224,7 @@ fn is_secret(value: &str, certainty: Certainty) -> bool {
     }
 }
 
-/// Whether it is no word, nor several with a dash between them.
+/// Whether it is neither a word nor several words with dashes.
 fn looks_random(value: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| value.bytes().any(|byte| kind(&byte));
     let letters = has(u8::is_ascii_alphabetic);
@@ -233,7 +232,7 @@ fn looks_random(value: &str) -> bool {
     (letters && has(u8::is_ascii_digit)) || mixed || value.len() > WORD_CHARS_MAX
 }
 
-/// Whether it says where something is. The place of a key is no key.
+/// Whether it is a path: the path of a key is not a key.
 fn is_path(value: &str) -> bool {
     let is_rooted = ["/", "~/", "./", "../"]
         .iter()
@@ -253,7 +252,7 @@ fn has_key_format(word: &str) -> bool {
     let begins = FORMATS
         .iter()
         .any(|(begin, chars_min)| word.starts_with(begin) && word.len() >= *chars_min);
-    // Names of folders may begin like keys; they are words with dashes in between.
+    // Folder names may begin like keys; they are words with dashes.
     begins
         && word
             .split(['-', '_', '.'])

@@ -1,23 +1,20 @@
-//! Secrets that this process knows, kept out of whatever it writes or sends.
+//! Redaction of secrets known to this process, in everything it writes or sends.
 //!
-//! What counts is the value, not the place where it turns up: a key may come back
-//! in the output of a program, in a file, in the words of a vendor, in base64. So
-//! the values are known, once for the process, and every way out is searched for
-//! them: what a model is sent, what it answers, what tools and programs give, the
-//! journal, the terminal, the log. Known are:
+//! Values are searched for, not places: a key may come back in the output of a program, in a file,
+//! in a vendor's text, in base64. So the values are registered once for the process, and all texts
+//! are searched for them: prompts, replies, results of tools and programs, the journal, the
+//! terminal, the log. Known are:
 //!
-//! - the values of variables that hold a secret, by their name or by their look;
-//! - the keys of providers, whatever the variable is called, and passwords and
-//!   keys in their addresses ([`add_variable`], [`add_address`], [`add_secret`]).
+//! - the values of variables that hold a secret, by their name or by their form;
+//! - the keys of providers, whatever the variable's name, and passwords and keys in their addresses
+//!   ([`add_variable`], [`add_address`], [`add_secret`]).
 //!
-//! A text is redacted where it enters, before it is cut, hashed or acted on. So
-//! what is hashed is what is recorded, a resume finds what was paid for, and it
-//! makes no difference whether the key has changed in the meantime.
+//! A text is redacted where it enters, before it is cut, hashed or used. So hashes are those of the
+//! recorded texts, a resume finds paid results, and a changed key makes no difference.
 //!
-//! Left out on purpose: what somebody has disguised with intent, such as a key that
-//! is encrypted, compressed, in base32, in base64 three times or spelt in words, and
-//! one of which only a part was written. Programs do not get the keys in the first
-//! place.
+//! Left out on purpose: deliberately disguised secrets, such as an encrypted or compressed key,
+//! base32, base64 three times, a spelt-out key, or a part of a key. Programs do not get the keys in
+//! the first place.
 
 mod encodings;
 mod escapes;
@@ -36,14 +33,14 @@ use std::ffi::{OsStr, OsString};
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// What the process knows of secrets at this moment. Finds them in texts.
+/// The secrets known to the process now.
 pub struct Known {
     redactor: Redactor,
     variables: BTreeSet<OsString>,
 }
 
 impl Known {
-    /// The variables of this process that no program gets which does not need them.
+    /// The variables of this process that are withheld from programs.
     pub fn variables(&self) -> impl Iterator<Item = &OsStr> {
         self.variables.iter().map(OsString::as_os_str)
     }
@@ -56,11 +53,11 @@ impl Deref for Known {
     }
 }
 
-/// What has been said of secrets, and what follows from it once somebody asks.
+/// The registered secrets, with the redactor built from them on demand.
 #[derive(Default)]
 struct Register {
     values: BTreeSet<String>,
-    /// Variables that hold a key, whatever they are called.
+    /// Variables that hold a key, whatever their name.
     named: BTreeSet<String>,
     known: Option<Arc<Known>>,
 }
@@ -71,9 +68,9 @@ static REGISTER: RwLock<Register> = RwLock::new(Register {
     known: None,
 });
 
-/// What the process knows of secrets at this moment.
+/// The secrets known to the process now.
 pub fn known() -> Arc<Known> {
-    // Whoever panicked with it left it whole: every change is one step.
+    // A poisoned lock is safe to use: every change is a single step.
     if let Some(known) = &REGISTER
         .read()
         .unwrap_or_else(PoisonError::into_inner)
@@ -90,28 +87,28 @@ pub fn known() -> Arc<Known> {
     known
 }
 
-/// `text` without the secrets that this process knows.
+/// Redacts `text`.
 pub fn redact(text: &str) -> Cow<'_, str> {
     known().text(text)
 }
 
-/// Makes a key known that is in use.
+/// Registers a key in use.
 pub fn add_secret(value: &str) {
     add(look::parts(value, Certainty::Sure), None);
 }
 
-/// Makes the value of this variable known as a key, whatever it is called.
+/// Registers the value of this variable as a key, whatever its name.
 pub fn add_variable(name: &str) {
     add(vec![], Some(name));
 }
 
-/// Makes known what is secret in an address: a password, a token in the place of a
-/// user, parameters that hold a key.
+/// Registers the secrets in an address: a password, a token in place of a user, and parameters with
+/// a key.
 pub fn add_address(url: &str) {
     add(look::in_address(url, Certainty::Sure), None);
 }
 
-/// Makes known what is secret in a setting or header with this name.
+/// Registers the secrets in a setting or header with this name.
 pub fn add_setting(name: &str, value: &str) {
     add(variables::secrets_in(name, value), None);
 }
@@ -130,8 +127,7 @@ fn add(values: Vec<String>, name: Option<&str>) {
     }
 }
 
-/// What follows from `values`, from variables `named` as those of keys, and from
-/// the environment.
+/// Builds the known secrets from `values`, the variables `named` as keys, and the environment.
 fn of(
     values: &BTreeSet<String>,
     named: &BTreeSet<String>,

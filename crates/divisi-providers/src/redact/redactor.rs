@@ -1,4 +1,4 @@
-//! Cuts known values out of texts.
+//! Removes known values from texts.
 
 use super::encodings::{FORM_BYTES_MIN, forms};
 use super::escapes::{LAYERS_MAX, Undone, undone};
@@ -7,36 +7,36 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What stands in the place of a secret.
+/// The text in place of a secret.
 pub const MARK: &str = "***";
 
-/// Shortest beginning or end of a secret that is cut out where a text was cut.
+/// Shortest beginning or end of a secret that is removed at a cut.
 const STUMP_BYTES_MIN: usize = 4;
 
-/// Finds known values in texts: as they are, in other encodings, in other letter
-/// case, and with blanks and line breaks in them, as in wrapped base64.
+/// Finds known values in texts: plain, encoded, in any letter case, and with blanks and line breaks
+/// in between, as in wrapped base64.
 ///
-/// That is one pass. Only a text that has escapes in it, or marks that nobody sees,
-/// is searched once more without them, up to three times where they are nested.
+/// This takes one pass. Only a text with escapes or invisible characters is searched again after
+/// decoding them, up to three times if they are nested.
 ///
-/// What it leaves it leaves again: redacting twice is redacting once.
+/// Redacting is idempotent.
 pub struct Redactor {
-    /// `None` where nothing is known.
+    /// `None` without known values.
     search: Option<Search>,
 }
 
-/// Where a text was cut, by us or by who gave it.
+/// The side on which a text was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Something stood before it.
+    /// Text is missing before it.
     Start,
-    /// Something followed.
+    /// Text is missing after it.
     End,
 }
 
 impl Redactor {
-    /// A redactor of these values. For each it takes some twenty times its bytes; there
-    /// are no more of them than an environment and settings hold.
+    /// A redactor for these values. Each takes some twenty times its length; there are no more of
+    /// them than in an environment and settings.
     pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let squeezed = values
             .into_iter()
@@ -50,23 +50,22 @@ impl Redactor {
         }
     }
 
-    /// Whether there is a secret in `text`.
+    /// Whether `text` contains a secret.
     pub fn finds(&self, text: &str) -> bool {
         self.search
             .as_ref()
             .is_some_and(|search| !spans(search, text).is_empty())
     }
 
-    /// The same without a look for secrets with blanks in them: for texts that have
-    /// been redacted before.
+    /// The same without secrets interrupted by blanks: for texts that have been redacted before.
     pub fn finds_again(&self, text: &str) -> bool {
         self.search
             .as_ref()
             .is_some_and(|search| search.spans(text.as_bytes()).next().is_some())
     }
 
-    /// `text` with `***` in the place of every secret. The line breaks within one
-    /// are kept, so that lines keep their numbers.
+    /// `text` with `***` in place of every secret. Line breaks within a secret are kept, so that
+    /// line numbers stay the same.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match &self.search {
             None => Cow::Borrowed(text),
@@ -74,7 +73,7 @@ impl Redactor {
         }
     }
 
-    /// The same of a text that is shared.
+    /// The same for a shared text.
     pub fn shared(&self, text: Arc<str>) -> Arc<str> {
         match self.text(&text) {
             Cow::Borrowed(_) => text,
@@ -82,7 +81,7 @@ impl Redactor {
         }
     }
 
-    /// The same of a part of a text: what is left of a secret at the cut goes too.
+    /// The same for a part of a text: the rest of a secret at the cut is removed, too.
     pub fn part<'a>(&self, text: &'a str, cut: Cut) -> Cow<'a, str> {
         let Some(search) = &self.search else {
             return Cow::Borrowed(text);
@@ -98,7 +97,7 @@ impl Redactor {
         replaced(text, &merged(spans))
     }
 
-    /// Parts of one text, of which a secret may begin in one and end in another.
+    /// Redacts consecutive parts of one text; a secret may span several of them.
     pub(super) fn parts(&self, parts: &[&str]) -> Option<Vec<String>> {
         let search = self.search.as_ref()?;
         let spans = spans(search, &parts.concat());
@@ -116,7 +115,7 @@ impl Redactor {
     }
 }
 
-/// Where secrets stand, in order and apart from each other.
+/// The spans of secrets, ascending and disjoint.
 fn spans(search: &Search, text: &str) -> Vec<(usize, usize)> {
     let mut found = as_written(search, text.as_bytes());
     let mut layers: Vec<Undone> = vec![];
@@ -135,7 +134,7 @@ fn spans(search: &Search, text: &str) -> Vec<(usize, usize)> {
     merged(found)
 }
 
-/// Where secrets stand in a text whose bytes mean what they are.
+/// The spans of secrets in a text without decoding.
 fn as_written(search: &Search, text: &[u8]) -> Vec<(usize, usize)> {
     if search.is_too_long_for(text.len()) {
         return vec![];
@@ -157,11 +156,11 @@ fn as_written(search: &Search, text: &[u8]) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// The bytes of `text` but for those that are passed over.
+/// The bytes of `text` without those that are skipped.
 fn squeezed(text: &[u8]) -> Vec<u8> {
     let mut squeezed = vec![0; text.len()];
     let mut length = 0;
-    // Without a branch for each byte, which would cost more than the search.
+    // Branch-free, because a branch for each byte would take longer than the search.
     for byte in text {
         squeezed[length] = *byte;
         length += usize::from(!is_passed_over(*byte));
@@ -170,7 +169,7 @@ fn squeezed(text: &[u8]) -> Vec<u8> {
     squeezed
 }
 
-/// How many bytes at a cut are the end, or the beginning, of a secret.
+/// Number of bytes at a cut that are the end, or the beginning, of a secret.
 fn stump(search: &Search, text: &[u8], cut: Cut) -> usize {
     let most = search.words().map(|form| form.len()).max().unwrap_or(0);
     let seen = || {
@@ -178,7 +177,7 @@ fn stump(search: &Search, text: &[u8], cut: Cut) -> usize {
             .enumerate()
             .filter(|(_, byte)| !is_passed_over(**byte))
     };
-    // The bytes next to the cut, in the order of the text, and how far each is from it.
+    // The bytes next to the cut, in text order, each with its distance.
     let near: Vec<(usize, u8)> = match cut {
         Cut::Start => seen()
             .take(most)
@@ -218,8 +217,7 @@ fn stump(search: &Search, text: &[u8], cut: Cut) -> usize {
     }
 }
 
-/// Bytes that may stand between those of a secret: base64 is wrapped, dumps have
-/// blanks, UTF-16 has zeros.
+/// Bytes that may interrupt a secret: base64 is wrapped, dumps have blanks, UTF-16 has zeros.
 fn is_passed_over(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0 || byte == 0x0b
 }
@@ -243,7 +241,7 @@ fn replaced<'a>(text: &'a str, spans: &[(usize, usize)]) -> Cow<'a, str> {
     let mut left = String::with_capacity(text.len());
     let mut from = 0;
     for (begin, end) in spans {
-        // Stumps may begin within a character.
+        // The rest of a secret may begin within a character.
         let (begin, end) = (
             text.floor_char_boundary(*begin).max(from),
             text.ceil_char_boundary(*end),

@@ -1,32 +1,31 @@
-//! Finds any of many words in a text.
+//! Searches a text for many words.
 //!
-//! Everything that is read, sent and written goes through here, so it must cost less
-//! than what is done with it anyway. An automaton looks at every byte, and takes some
-//! five nanoseconds for each once letter case counts for nothing; this is the method
-//! of Wu and Manber, which looks at three bytes, and where no word has these three,
-//! goes on by almost the length of the shortest word.
+//! All text that is read, sent and written passes through here, so it must cost less than the rest
+//! of its processing. An automaton looks at every byte, and takes some five nanoseconds for each if
+//! letter case is ignored; this is the method of Wu and Manber, which looks at three bytes and, if
+//! no word contains them, skips almost the length of the shortest word.
 
-/// Bytes looked at together.
+/// Bytes examined together.
 const BLOCK_BYTES: usize = 3;
 
-/// Entries of the table of steps: few enough to stay in the nearest cache, many
-/// enough to tell blocks apart.
+/// Entries of the skip table: few enough to stay in the first-level cache, many enough to
+/// distinguish blocks.
 const STEPS: usize = 1 << 15;
 
-/// Finds any of many words in a text; the case of ASCII letters counts for nothing.
+/// Searches for many words, ignoring the case of ASCII letters.
 pub(super) struct Search {
     words: Vec<Box<[u8]>>,
-    /// How many of the first bytes of each word are looked at: all of the shortest.
+    /// Number of leading bytes of each word that are examined first: the length of the shortest
+    /// word.
     window: usize,
-    /// How far to go on after a block, by its hash.
+    /// Number of bytes to skip after a block, by its hash.
     steps: Box<[u8]>,
-    /// Words by the hash of the block at which their window ends, sorted.
+    /// Words by the hash of the last block in their window, sorted.
     ends: Vec<(usize, usize)>,
 }
 
 impl Search {
-    /// A search for `words`; `None` without any. Words of fewer than three bytes
-    /// are passed over.
+    /// A search for `words`; `None` without any. Words of fewer than three bytes are ignored.
     pub(super) fn new(words: Vec<Box<[u8]>>) -> Option<Self> {
         let words: Vec<_> = words
             .into_iter()
@@ -59,7 +58,7 @@ impl Search {
         })
     }
 
-    /// Whether a text of so many bytes is too short for any word.
+    /// Whether a text of this length is too short for any word.
     pub(super) fn is_too_long_for(&self, bytes: usize) -> bool {
         bytes < self.window
     }
@@ -69,7 +68,7 @@ impl Search {
         self.words.iter().map(AsRef::as_ref)
     }
 
-    /// Where words begin and end in `text`, by where they begin.
+    /// Begin and end of words in `text`, by begin.
     pub(super) fn spans<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, usize)> + 'a {
         let last = self.window - BLOCK_BYTES;
         let mut begin = 0;
@@ -102,7 +101,7 @@ impl Search {
     }
 }
 
-/// A number for the first three bytes.
+/// Hash of the first three bytes.
 fn hash(block: &[u8]) -> usize {
     let byte = |at: usize| usize::from(block[at].to_ascii_lowercase());
     ((byte(0) << 8) ^ (byte(1) << 4) ^ byte(2)) % STEPS

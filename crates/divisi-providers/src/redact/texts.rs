@@ -1,4 +1,4 @@
-//! Secrets in what is sent to vendors and what they answer.
+//! Redacts requests and replies.
 
 use super::Redactor;
 use crate::error::ProviderError;
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 impl Redactor {
-    /// Cuts secrets out of every text in `value`; returns whether there was one.
+    /// Redacts every text in `value`; returns whether there was a secret.
     pub fn value(&self, value: &mut Value) -> bool {
         match value {
             Value::String(text) => self.string(text),
@@ -33,7 +33,7 @@ impl Redactor {
         }
     }
 
-    /// JSON text with secrets cut out of its strings; what is no JSON counts as text.
+    /// Redacts the strings of a JSON text; invalid JSON is treated as plain text.
     pub fn json(&self, json: Arc<str>) -> Arc<str> {
         if !self.finds(&json) {
             return json;
@@ -47,8 +47,7 @@ impl Redactor {
         }
     }
 
-    /// A request without secrets: what a model is sent, and what names it. The tools
-    /// on offer are taken as they are.
+    /// Redacts a request. Its tools are not searched.
     pub fn request<'a>(&self, request: &'a Request) -> Cow<'a, Request> {
         let is_found = request.system.iter().any(|block| self.finds(&block.text))
             || request
@@ -77,7 +76,7 @@ impl Redactor {
         Cow::Owned(request)
     }
 
-    /// A reply without secrets, its names and ids too.
+    /// Redacts a reply with its names and ids.
     pub fn reply(&self, mut reply: Reply) -> Reply {
         self.blocks(&mut reply.blocks);
         self.string(&mut reply.model);
@@ -88,7 +87,7 @@ impl Redactor {
         reply
     }
 
-    /// A vendor's refusal without secrets.
+    /// Redacts a vendor's error.
     pub fn error(&self, mut error: ProviderError) -> ProviderError {
         self.string(&mut error.message);
         for text in [&mut error.hint, &mut error.code, &mut error.request_id]
@@ -120,7 +119,7 @@ impl Redactor {
                 Block::Opaque(value) => _ = self.value(value),
             }
         }
-        // The texts of a reply are put together without a break between them.
+        // The texts of a reply are joined without separators, so a secret may span several.
         let texts: Vec<&str> = blocks.iter().filter_map(Block::as_text).collect();
         if texts.len() > 1
             && let Some(parts) = self.parts(&texts)
@@ -135,8 +134,8 @@ impl Redactor {
         }
     }
 
-    /// Whether there is a secret in what has been said so far. Replies and results
-    /// have been redacted when they came.
+    /// Whether the conversation contains a secret. Replies and tool results were redacted when they
+    /// arrived.
     fn is_in(&self, blocks: &[Block]) -> bool {
         blocks.iter().any(|block| match block {
             Block::Text { text, .. } => self.finds_again(text),
@@ -154,7 +153,7 @@ impl Redactor {
         })
     }
 
-    /// Whether there is a secret in some text in `value`.
+    /// Whether any text in `value` contains a secret.
     pub fn is_in_value(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => self.finds(text),

@@ -1,8 +1,8 @@
-//! Which variables of the environment hold a secret, as far as names tell.
+//! Decides which environment variables hold a secret, as far as names show.
 
 use super::look::{self, Certainty};
 
-/// Words of a name that make its value a secret, as in `GITHUB_PAT`.
+/// Words in a name that make its value a secret, as in `GITHUB_PAT`.
 const WORDS: [&str; 36] = [
     "HEADERS",
     "NETRC",
@@ -42,17 +42,17 @@ const WORDS: [&str; 36] = [
     "CONNSTR",
 ];
 
-/// How such words end where they are grown together: `STRIPEKEY`, `PGPASSWORD`.
+/// Such words at the end of a compound: `STRIPEKEY`, `PGPASSWORD`.
 const ENDINGS: [&str; 8] = [
     "KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "PWD", "AUTH",
 ];
 
-/// Words with such an ending that mean something else.
+/// Words with such an ending and another meaning.
 const OTHER_WORDS: [&str; 8] = [
     "MONKEY", "TURKEY", "HOTKEY", "DONKEY", "BYPASS", "COMPASS", "TRESPASS", "OLDPWD",
 ];
 
-/// Whole names whose values are addresses with a password, as a rule.
+/// Names whose values usually are addresses with a password.
 const ADDRESSES: [&str; 8] = [
     "DATABASE_URL",
     "DB_URL",
@@ -64,9 +64,8 @@ const ADDRESSES: [&str; 8] = [
     "CONN_STR",
 ];
 
-/// Names with such a word that hold no secret: where something is, what sort of
-/// session it is. Programs go wrong without them. The agent of ssh gives its keys
-/// to nobody, and builds fetch with it.
+/// Names with such a word that hold no secret, such as paths and session types. Programs fail
+/// without them. The ssh agent never reveals its keys, and builds fetch with it.
 const HARMLESS: [&str; 17] = [
     "PWD",
     "OLDPWD",
@@ -87,7 +86,7 @@ const HARMLESS: [&str; 17] = [
     "CODE_SIGNING_REQUIRED",
 ];
 
-/// Words that stand for what a person remembers, which may look like any word.
+/// Words for passwords, whose values may be ordinary words.
 const PASSWORDS: [&str; 7] = [
     "PASSWORD",
     "PASSWD",
@@ -98,13 +97,13 @@ const PASSWORDS: [&str; 7] = [
     "SECRET",
 ];
 
-/// Variables that no program does without, whatever a setting says of them.
+/// Variables that every program needs, whatever a setting says.
 const NEEDED: [&str; 12] = [
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "TMPDIR", "PWD", "TZ", "HOSTNAME",
     "LC_ALL",
 ];
 
-/// Whether the value of this variable is a secret by its name.
+/// Whether this variable's value is a secret by its name.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     if HARMLESS
@@ -120,7 +119,7 @@ pub(super) fn is_needed(name: &str) -> bool {
     NEEDED.contains(&name)
 }
 
-/// What is secret in the value of a variable, setting, header or parameter.
+/// The secrets in the value of a variable, setting, header or parameter.
 pub(super) fn secrets_in(name: &str, value: &str) -> Vec<String> {
     let name_upper = name.to_ascii_uppercase();
     let certainty = match is_secret(name) {
@@ -133,7 +132,7 @@ pub(super) fn secrets_in(name: &str, value: &str) -> Vec<String> {
     look::parts(value, certainty)
 }
 
-/// The words of a name, without the numbers at their ends: `TOKEN2` is a token.
+/// The words of a name, without trailing digits: `TOKEN2` is a token.
 fn words(name: &str) -> impl Iterator<Item = &str> {
     let words = name.split(|c: char| !c.is_ascii_alphanumeric());
     words.map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))

@@ -1,30 +1,27 @@
-//! A value that fits a JSON Schema, for everything that must answer without a model.
+//! Samples values for a JSON Schema, for providers without a model.
 //!
-//! The same seed gives the same value, another seed another one. What makes no
-//! sense to sample is not looked at: `not`, `if`, `dependentSchemas`, `contains`,
-//! `patternProperties` and `propertyNames`.
+//! Equal seeds give equal values. Keywords that cannot be sampled sensibly are ignored: `not`,
+//! `if`, `dependentSchemas`, `contains`, `patternProperties` and `propertyNames`.
 
 mod pattern;
 
 use divisi_core::Digest;
 use serde_json::{Map, Value, json};
 
-/// Nesting from which on only what is required is filled in. Schemas that refer
-/// to themselves end here.
+/// Nesting below which only required properties are filled in, which ends recursive schemas.
 const DEPTH_FULL: usize = 5;
 
-/// Deepest nesting. Only a schema that requires itself gets there, and no finite
-/// value fits one.
+/// Deepest nesting. Only a schema that requires itself reaches it, and no finite value fits one.
 const DEPTH_MAX: usize = 24;
 
-/// Values after which only what is required is filled in: arrays in arrays would
-/// otherwise multiply.
+/// Number of values after which only required ones are filled in, because nested arrays would
+/// multiply.
 const VALUES_FULL: usize = 500;
 
-/// Most values: a schema can ask for more than fits into memory.
+/// Most values: a schema can require more than fits into memory.
 const VALUES_MAX: usize = 100_000;
 
-/// Longest array and text, whatever the schema asks for.
+/// Longest array and text, whatever the schema requires.
 const LENGTH_MAX: u64 = 10_000;
 
 /// Returns a value that fits `schema`, the same for the same `seed`.
@@ -32,7 +29,7 @@ pub fn sample(schema: &Value, seed: &Digest) -> Value {
     sample_by(schema, &mut Dice::new(seed))
 }
 
-/// Returns a value that fits `schema` and is what `taste` makes of it.
+/// Returns a value that fits `schema`, with choices by `taste`.
 pub fn sample_by(schema: &Value, taste: &mut dyn Taste) -> Value {
     let mut sampler = Sampler {
         root: schema,
@@ -44,39 +41,39 @@ pub fn sample_by(schema: &Value, taste: &mut dyn Taste) -> Value {
     sampler.value(schema, "sample", 0)
 }
 
-/// Decides what a schema leaves open.
+/// Makes the choices that a schema leaves open.
 pub trait Taste {
-    /// A short text that no format and no pattern forbids. `name` is the
-    /// property that holds it; it may be made longer, or cut.
+    /// A short text, where neither format nor pattern restricts it. `name` is its property; it may
+    /// be extended or cut.
     fn text(&mut self, name: &str, element: usize) -> String;
 
-    /// One of the two.
+    /// A boolean.
     fn boolean(&mut self, name: &str) -> bool;
 
-    /// Which of several values, counted from 0, for the given element of the
-    /// innermost list. A number that is too large starts again at the first.
+    /// The index of one of several values, for an element of the innermost list. Too large indices
+    /// wrap around.
     fn choice(&mut self, element: usize) -> usize;
 
-    /// Which number of those that are allowed, counted from the smallest, below
-    /// `count`. `has_max` says whether a largest one is given.
+    /// The index of an allowed number, counted from the smallest, below `count`. `has_max` says
+    /// whether the schema gives a maximum.
     fn number(&mut self, count: u64, has_max: bool) -> u64;
 
-    /// How many elements the list at `path` has, where its schema lets it.
+    /// The length of the list at `path`, within the schema's limits.
     fn elements(&mut self, path: &str) -> u64;
 
-    /// Any number at all, for texts such as dates.
+    /// Any number, for texts such as dates.
     fn any(&mut self) -> u64;
 }
 
-/// Draws everything from a seed.
+/// Makes all choices from a seed.
 struct Dice {
     seed: [u8; 32],
-    /// How many numbers were drawn.
+    /// Number of random numbers drawn.
     drawn: u64,
 }
 
 impl Dice {
-    /// Most elements of a list that does not ask for more.
+    /// Most elements of a list, unless more are required.
     const ELEMENTS_MAX: u64 = 3;
 
     fn new(seed: &Digest) -> Self {
@@ -86,7 +83,7 @@ impl Dice {
         }
     }
 
-    /// The next number out of the seed, below 2³².
+    /// The next random number, below 2³².
     fn draw(&mut self) -> u64 {
         let mut mixed = self
             .drawn
@@ -106,7 +103,7 @@ impl Dice {
 }
 
 impl Taste for Dice {
-    /// A text that says what it stands for: `title 3fa9`.
+    /// A text that contains its property's name: `title 3fa9`.
     fn text(&mut self, name: &str, _element: usize) -> String {
         format!("{name} {:04x}", self.draw() % 0x1_0000)
     }
@@ -135,15 +132,15 @@ impl Taste for Dice {
 struct Sampler<'a> {
     root: &'a Value,
     taste: &'a mut dyn Taste,
-    /// The properties down to where we are, with dots.
+    /// The path of properties to the present value, separated by dots.
     path: String,
-    /// Which element of the innermost array is being filled in.
+    /// Index of the present element in the innermost array.
     element: usize,
     values: usize,
 }
 
 impl Sampler<'_> {
-    /// A value for `schema`, which is called `name` by what it is part of.
+    /// A value for `schema`, whose property or container is `name`.
     fn value(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
         self.values += 1;
         let Value::Object(fields) = schema else {
@@ -176,8 +173,8 @@ impl Sampler<'_> {
         }
     }
 
-    /// The schema without its references and alternatives, of which the first is
-    /// taken; `None` if it has none.
+    /// The schema without references and alternatives, of which the first is used; `None` if it has
+    /// none.
     fn resolved(&self, fields: &Map<String, Value>) -> Option<Value> {
         if !["$ref", "anyOf", "oneOf", "allOf"]
             .iter()
@@ -254,7 +251,7 @@ impl Sampler<'_> {
         object.into()
     }
 
-    /// The value of the property `name`.
+    /// A value for the property `name`.
     fn property(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
         let outer = self.path.len();
         if outer > 0 {
@@ -287,7 +284,8 @@ impl Sampler<'_> {
             .and_then(Value::as_array)
             .map_or(&[][..], Vec::as_slice);
         let rest = fields.get("items").unwrap_or(&Value::Null);
-        // Where the rest is forbidden, or something else than a schema, the first are all.
+        // If further items are forbidden or have another kind of schema, only the first ones are
+        // made.
         let count = if rest == &Value::Bool(false) {
             count.min(first.len())
         } else {
@@ -324,7 +322,7 @@ impl Sampler<'_> {
             text.push(' ');
             text.push_str(&self.taste.text(name, self.element));
         }
-        // Longer than the shortest allowed only where it may be.
+        // Longer than the shortest allowed text only within the maximum.
         text.chars().take(max).collect()
     }
 
@@ -368,7 +366,7 @@ impl Sampler<'_> {
             (None, None) => (grain, 100.0 * grain),
         };
         if min > max && !is_integer {
-            // No whole number lies between the limits: take the middle.
+            // No integer is within the limits, so the middle is used.
             let low = limit("minimum")
                 .or(limit("exclusiveMinimum"))
                 .unwrap_or(max);
@@ -392,7 +390,7 @@ impl Sampler<'_> {
     }
 }
 
-/// The type that is sampled, of those that `fields` allow or suggest.
+/// The type to sample, of those that `fields` allow or suggest.
 fn kind(fields: &Map<String, Value>) -> &str {
     match fields.get("type") {
         Some(Value::String(name)) => return name,
@@ -425,7 +423,7 @@ fn kind(fields: &Map<String, Value>) -> &str {
     }
 }
 
-/// Adds what `part` asks for to `whole`.
+/// Adds the requirements of `part` to `whole`.
 fn merge(whole: &mut Map<String, Value>, part: &Map<String, Value>) {
     for (keyword, value) in part {
         match (whole.get_mut(keyword), value) {
@@ -450,7 +448,7 @@ fn merge(whole: &mut Map<String, Value>, part: &Map<String, Value>) {
 mod tests {
     use super::*;
 
-    /// The sample, after it was found to fit.
+    /// The sample, checked against the schema.
     fn fitting(schema: Value, seed: &str) -> Value {
         let value = sample(&schema, &Digest::of(seed.as_bytes()));
         let check = jsonschema::options()

@@ -2,11 +2,11 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// Longest text: nested repetitions multiply.
+/// Longest text, because nested repetitions multiply.
 const BYTES_MAX: usize = 4_096;
 
-/// A text of at least `chars_min` characters that matches `pattern`, as short as
-/// that allows; `None` for what cannot be read or reached, such as look-around.
+/// A text of at least `chars_min` characters that matches `pattern`, as short as possible; `None`
+/// for unsupported patterns, such as look-around.
 pub(super) fn matching(pattern: &str, chars_min: usize) -> Option<String> {
     let expression = regex_syntax::parse(pattern).ok()?;
     for more in 0..=chars_min {
@@ -19,7 +19,7 @@ pub(super) fn matching(pattern: &str, chars_min: usize) -> Option<String> {
     None
 }
 
-/// Appends what matches `expression`, with `more` than the fewest repetitions.
+/// Appends a match of `expression`, with `more` repetitions than the minimum.
 fn write(expression: &Hir, more: u32, text: &mut String) -> Option<()> {
     match expression.kind() {
         HirKind::Empty | HirKind::Look(_) => {}
@@ -30,7 +30,7 @@ fn write(expression: &Hir, more: u32, text: &mut String) -> Option<()> {
             for _ in 0..repetition.min.saturating_add(more).min(most) {
                 let before = text.len();
                 write(&repetition.sub, more, text)?;
-                // What adds nothing once adds nothing a billion times.
+                // A repetition that adds nothing once never adds anything.
                 if text.len() == before {
                     break;
                 }
@@ -43,7 +43,7 @@ fn write(expression: &Hir, more: u32, text: &mut String) -> Option<()> {
     (text.len() <= BYTES_MAX).then_some(())
 }
 
-/// A character that people can read, if the class has one.
+/// A readable character of the class, if it has one.
 fn member(class: &Class) -> Option<char> {
     let Class::Unicode(class) = class else {
         return None;

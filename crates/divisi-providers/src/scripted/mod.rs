@@ -1,16 +1,14 @@
-//! A provider without a model: it answers from rules, at once and for nothing.
+//! A provider without a model: it answers by rules, at once and free.
 //!
-//! It is what examples, tests and benchmarks run on, so a reply costs about a
-//! microsecond, and the same request always gets the same reply, unless a rule
-//! with `times` says otherwise. Whatever no rule answers gets a sample of its
-//! schema, or a text that says plainly that no model wrote it.
+//! Examples, tests and benchmarks use it, so a reply takes about a microsecond, and equal requests
+//! always get equal replies, unless a rule has `times`. A request without a matching rule gets a
+//! sample of its schema, or a text that is marked as not written by a model.
 //!
-//! Rules are a list, in JSON or YAML. The first one answers whose conditions all
-//! hold:
+//! Rules are a list, in JSON or YAML. The first one whose conditions all hold answers:
 //!
 //! ```yaml
 //! - when: { contains: flaky }          # a part of the first message
-//!   times: 1                           # then the next rule gets its chance
+//!   times: 1                           # then the following rules apply
 //!   error: { status: 529 }             # or a class; code, message, retry_after_ms
 //! - when: { contains: study, offers: [read_file], turn: 1 }
 //!   tools: [{ name: read_file, input: { path: "{path}" } }]
@@ -24,12 +22,11 @@
 //!   stop: max_tokens
 //! ```
 //!
-//! In texts, in JSON and in inputs of tools, names in braces stand for what the
-//! conversation holds: `{prompt}`, its `{first_line}` and the first `{path}` in
-//! it, `{model}`, `{digest}`, the last `{tool_result}`; and of that, or of the
-//! latest result of a tool by its name, `{tool_result.lines}` (their number),
-//! `{tool_result.first_line}` and, out of a list of files, the `{list_files.file}`
-//! that tells most.
+//! In texts, JSON and tool inputs, names in braces are replaced by parts of the conversation:
+//! `{prompt}`, its `{first_line}` and the first `{path}` in it, `{model}`, `{digest}`, the last
+//! `{tool_result}`; and of that, or of the latest result of a tool by its name,
+//! `{tool_result.lines}` (their number), `{tool_result.first_line}` and, from a list of files, the
+//! most relevant `{list_files.file}`.
 
 mod rules;
 mod seen;
@@ -58,13 +55,13 @@ pub use rules::RulesError;
 /// Longest part of the prompt in the default answer.
 const ECHO_CHARS_MAX: usize = 80;
 
-/// A provider without a model: it answers from rules, at once and for nothing.
+/// A provider without a model: it answers by rules, at once and free.
 #[derive(Debug, Default)]
 pub struct Scripted {
     rules: Vec<Used>,
 }
 
-/// A rule and how often it has answered.
+/// A rule, with the number of its answers.
 #[derive(Debug)]
 struct Used {
     rule: Rule,
@@ -77,25 +74,24 @@ impl Scripted {
         Self::default()
     }
 
-    /// A provider that answers from a list of rules in JSON.
+    /// A provider with a list of rules in JSON.
     ///
-    /// Fails with the line and the column of what is wrong.
+    /// Fails with line and column of the error.
     pub fn from_rules(json: &str) -> Result<Self, RulesError> {
         rules::from_json(json).map(Self::of)
     }
 
-    /// A provider that answers from the rules in a file of JSON, or of YAML if
-    /// its name ends so.
+    /// A provider with the rules in a file, which is YAML if its name says so, else JSON.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, RulesError> {
         rules::from_file(path.as_ref()).map(Self::of)
     }
 
-    /// A provider that plays an agent for demonstrations.
+    /// A provider that imitates an agent for demonstrations.
     ///
-    /// If it is offered `list_files` and `read_file`, it first looks at what the
-    /// prompt names and reads one file of it; then it answers with what it found.
+    /// If `list_files` and `read_file` are offered, it lists what the prompt names and reads one
+    /// file of it; then it answers with what it found.
     pub fn demo() -> Self {
-        // A test reads the same rules.
+        // A test parses the same rules.
         Self::from_rules(include_str!("demo.json")).unwrap_or_default()
     }
 
@@ -121,7 +117,7 @@ impl Scripted {
 }
 
 impl Used {
-    /// Whether the rule may answer once more.
+    /// Counts one more answer, if the rule has any left.
     fn take(&self) -> bool {
         let Some(most) = self.rule.times else {
             return true;
@@ -207,8 +203,7 @@ impl Provider for Scripted {
     }
 }
 
-/// The answer to whatever no rule answers: the first line of the prompt, marked
-/// as no model's work.
+/// The default answer: the first line of the prompt, marked as not written by a model.
 fn echo(seen: Seen<'_>) -> Block {
     let line = seen.first_line();
     let (line, cut) = match line.char_indices().nth(ECHO_CHARS_MAX) {
@@ -218,13 +213,13 @@ fn echo(seen: Seen<'_>) -> Block {
     Block::text(format!("[scripted {}] {line}{cut}", seen.0.model))
 }
 
-/// A value that fits the schema, another one for another prompt.
+/// A value that fits the schema, depending on the prompt.
 fn sampled(seen: Seen<'_>) -> Block {
     let seed = Digest::of(seen.prompt().as_bytes());
     Block::text(sample(seen.0.schema.as_deref().unwrap_or(&Value::Null), &seed).to_string())
 }
 
-/// The failure that a rule asks for, told apart as a vendor's would be.
+/// The failure of a rule, classified like a vendor's.
 fn failure(error: &ScriptedError) -> ProviderError {
     let message = error.message.as_deref().unwrap_or("the rules say so");
     let endpoint = Endpoint::new("scripted", "http://localhost");
@@ -266,7 +261,7 @@ mod tests {
         request
     }
 
-    /// The uses of tools in `reply`, after which the conversation goes on with `result`.
+    /// Continues the conversation with `result` for each tool call in `reply`; returns the calls.
     fn go_on(request: &mut Request, reply: Reply, result: &str) -> Vec<String> {
         let mut used = Vec::new();
         let mut results = Vec::new();

@@ -1,4 +1,4 @@
-//! The rules of a scripted provider, as people write them.
+//! The rules of a scripted provider, as written in files.
 
 use crate::reply::Stop;
 use divisi_core::{FailureClass, Millis, Usage};
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
 
-/// Largest file of rules, which people write by hand.
+/// Largest file of rules; they are written by hand.
 const BYTES_MAX: u64 = 16 << 20;
 
 /// Reads the rules in `text`, which is JSON.
@@ -39,7 +39,7 @@ pub(super) fn from_file(path: &Path) -> Result<Vec<Rule>, RulesError> {
     }
 }
 
-/// Why rules cannot be used. It names the line and the column.
+/// Why rules are invalid, with line and column.
 #[derive(Debug, thiserror::Error)]
 #[error("the rules{whose} cannot be used: {what}")]
 pub struct RulesError {
@@ -47,22 +47,22 @@ pub struct RulesError {
     what: String,
 }
 
-/// What is answered to which requests.
+/// Which requests get which answer.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Written")]
 pub(super) struct Rule {
     pub(super) when: When,
-    /// How many requests it answers before the rules behind it get theirs.
+    /// Number of requests it answers before the following rules apply.
     pub(super) times: Option<u32>,
     pub(super) delay: Millis,
     pub(super) answer: Answer,
-    /// Why the reply ends, if not for the usual reason.
+    /// The stop reason, if not the default one.
     pub(super) stop: Option<Stop>,
-    /// What the reply is billed for, if not for its length.
+    /// The billed usage, if not estimated from the length.
     pub(super) usage: Option<Usage>,
 }
 
-/// Conditions on a request. What is absent always holds.
+/// Conditions on a request. An absent one always holds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct When {
@@ -70,15 +70,15 @@ pub(super) struct When {
     pub(super) contains: Option<String>,
     /// A part of the model's id.
     pub(super) model: Option<String>,
-    /// Which reply of the conversation it is; the first is 1.
+    /// Number of the reply in the conversation, from 1.
     pub(super) turn: Option<usize>,
-    /// The tool whose result the last message brings.
+    /// The tool whose result is in the last message.
     pub(super) after_tool: Option<String>,
     /// Whether that tool reported an error.
     pub(super) tool_failed: Option<bool>,
     /// Tools that must all be on offer.
     pub(super) offers: Vec<String>,
-    /// Whether the answer has to fit a schema.
+    /// Whether the answer must fit a schema.
     pub(super) schema: Option<bool>,
 }
 
@@ -101,7 +101,7 @@ pub(super) struct ToolCall {
     pub(super) input: Value,
 }
 
-/// A failure, by its class or as a vendor would report it.
+/// A failure, by class or in a vendor's form.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScriptedError {
@@ -114,8 +114,7 @@ pub(super) struct ScriptedError {
     pub(super) maybe_billed: bool,
 }
 
-/// A rule as it stands in the file, where the kind of its answer is the name of
-/// a field.
+/// A rule as written, in which a field name gives the kind of answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {

@@ -1,14 +1,14 @@
-//! What a rule can see of a request, and the names in braces that stand for it.
+//! The parts of a request that rules use, and the names in braces for them.
 
 use super::rules::When;
 use crate::request::{Block, Message, Request, Role};
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// Files that tell most about the folder they are in.
+/// Files that usually describe their folder.
 const TELLING: [&str; 5] = ["lib.rs", "main.rs", "mod.rs", "index.ts", "README.md"];
 
-/// A request as rules look at it.
+/// A request as seen by rules.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a>(pub(super) &'a Request);
 
@@ -46,8 +46,7 @@ impl<'a> Seen<'a> {
                 .is_none_or(|wanted| self.last_result().is_some_and(|r| r.is_error == wanted))
     }
 
-    /// What the task asks for: the last text of the first message, after what it
-    /// shares with others.
+    /// The task's prompt: the last text of the first message, after the shared context.
     pub(super) fn prompt(self) -> &'a str {
         self.first_texts().last().unwrap_or_default()
     }
@@ -60,7 +59,7 @@ impl<'a> Seen<'a> {
             .trim()
     }
 
-    /// Which reply of the conversation is asked for; the first is 1.
+    /// Number of the requested reply in the conversation, from 1.
     pub(super) fn turn(self) -> usize {
         1 + self
             .0
@@ -70,8 +69,7 @@ impl<'a> Seen<'a> {
             .count()
     }
 
-    /// `text` with every known name in braces replaced. What was filled in is not
-    /// looked at again.
+    /// `text` with every known name in braces replaced. Replacements are not searched again.
     pub(super) fn fill(self, text: &str) -> String {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
@@ -132,15 +130,14 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// The first path that the prompt names; the working folder if it names none.
+    /// The first path in the prompt; the working folder if there is none.
     fn path(self) -> &'a str {
         self.words()
             .find(|word| word.contains('/') && !word.contains("://"))
             .unwrap_or(".")
     }
 
-    /// The file out of a list, one on each line, that tells most about what the
-    /// prompt speaks of.
+    /// The most relevant file of a list, one per line, for the words of the prompt.
     fn telling_file(self, list: &'a str) -> &'a str {
         let words: Vec<_> = self
             .words()
@@ -156,7 +153,7 @@ impl<'a> Seen<'a> {
             .lines()
             .map(str::trim)
             .filter(|line| line.contains('.') && !line.ends_with('/'));
-        // Of several that tell as much, the last maximum would win: look from behind.
+        // `max_by_key` returns the last maximum, so the list is reversed to get the first.
         files.rev().max_by_key(|file| score(file)).unwrap_or(".")
     }
 
@@ -211,7 +208,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// The results in `message`, with the ids of the uses they answer.
+/// The results in `message`, with the ids of their calls.
 fn results(message: &Message) -> impl Iterator<Item = (&str, ToolResult<'_>)> {
     message.blocks.iter().filter_map(|block| match block {
         Block::ToolResult {
@@ -230,7 +227,7 @@ fn results(message: &Message) -> impl Iterator<Item = (&str, ToolResult<'_>)> {
     })
 }
 
-/// The first line, without the number that tools put before it.
+/// The first line without its line number.
 fn first_line_without_number(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
     match line.split_once('\t') {

@@ -1,4 +1,4 @@
-//! What the application finds around it, and whom it speaks to.
+//! The environment of the application, and its listener.
 
 use crate::Problem;
 use crate::place::Place;
@@ -9,21 +9,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// Runs among which the beginning of an id is looked for, latest first.
+/// Most runs searched for the beginning of an id, latest first.
 pub const RUNS_SEARCHED_MAX: usize = 10_000;
 
-/// Runs that are named when the beginning of an id fits several.
+/// Most runs listed when the beginning of an id fits several.
 const RUNS_NAMED_MAX: usize = 5;
 
-/// Whoever the application speaks to while it works: a terminal, a log, the client
-/// of a server.
+/// Receives messages while the application works: a terminal, a log, the client of a server.
 pub trait Listener: Send + Sync {
-    /// Says something that is worth knowing and keeps nothing from going on. The
-    /// phrase may hold what a stranger has written.
+    /// A message that does not prevent further work. It may contain text from outside.
     fn note(&self, note: &str);
 
-    /// Asks whether a project's settings are trusted from now on. Who has nobody to
-    /// ask says no.
+    /// Asks whether a project's settings are trusted from now on. By default the answer is no.
     fn ask_for_trust(&self, project: &Project) -> Result<TrustAnswer, Problem> {
         let _ = project;
         Ok(TrustAnswer::No)
@@ -33,16 +30,16 @@ pub trait Listener: Send + Sync {
 /// Whether a project's settings are trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustAnswer {
-    /// They are, until the file changes.
+    /// Yes, until the file changes.
     Yes,
-    /// They are not, and nothing is carried out.
+    /// No, and nothing is executed.
     No,
-    /// They are not, and what needs no trust of them is enough.
+    /// No, but the command continues without the settings that need trust.
     Without,
 }
 
-/// What the application finds around it: variables, a folder, what was said for
-/// this once, and the store that these lead to.
+/// The environment of the application: variables, the working folder, settings of this invocation,
+/// and the store they lead to.
 pub struct App {
     environment: Environment,
     folder: PathBuf,
@@ -61,7 +58,7 @@ impl fmt::Debug for App {
 }
 
 impl App {
-    /// An application in `folder`, with settings that are `given` for all that it does.
+    /// An application in `folder`, with settings that are `given` for this invocation.
     pub fn new(
         environment: Environment,
         folder: PathBuf,
@@ -82,17 +79,17 @@ impl App {
         &self.environment
     }
 
-    /// The folder from which files are named.
+    /// The working folder, on which relative paths are based.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The settings that hold in the folder, for those who carry nothing out.
+    /// The settings that apply in the folder, for commands that execute nothing.
     pub fn settings(&self, untrusted: Untrusted) -> Result<Loaded, SettingsError> {
         self.settings_with(vec![], untrusted)
     }
 
-    /// The same with what is said for this once.
+    /// The same with further settings of this invocation.
     pub fn settings_with(
         &self,
         said: Vec<Leaf>,
@@ -112,10 +109,10 @@ impl App {
         settings::load(&self.environment, folder, said, untrusted)
     }
 
-    /// The settings for something that is carried out in `workspace`.
+    /// The settings for executing something in `workspace`.
     ///
-    /// Where the project's file needs trust that it does not have, the listener is
-    /// asked; without a yes that is the error.
+    /// If the project's file needs trust that it does not have, the listener is asked; any answer
+    /// but yes is an error.
     pub(crate) fn settings_to_act(
         &self,
         workspace: &Path,
@@ -128,8 +125,8 @@ impl App {
                 loaded => return Ok(loaded?),
             };
             match self.listener.ask_for_trust(&project)? {
-                // What was trusted is what was shown: if the file has changed meanwhile, it asks
-                // again.
+                // Trust is for the content that was shown: if the file has changed meanwhile, the
+                // loop asks again.
                 TrustAnswer::Yes => project.trust()?,
                 TrustAnswer::Without => return Ok(load(Untrusted::LeftOut)?),
                 TrustAnswer::No => return Err(SettingsError::Untrusted(project).into()),
@@ -137,12 +134,12 @@ impl App {
         }
     }
 
-    /// The project's file of settings that holds in `folder`.
+    /// The project's settings file for `folder`.
     pub fn project(&self, folder: &Path) -> Result<Option<Project>, SettingsError> {
         Ok(settings::load(&self.environment, folder, vec![], Untrusted::LeftOut)?.project)
     }
 
-    /// The store, opened when first asked for.
+    /// The store, opened at the first call.
     pub fn store(&self) -> Result<Arc<dyn Store>, Problem> {
         if let Some(store) = self.store.get() {
             return Ok(store.clone());
@@ -161,26 +158,26 @@ impl App {
         Ok(self.store.get_or_init(|| opened).clone())
     }
 
-    /// Which runs belong to the folder.
+    /// Selects the runs that belong to the folder.
     pub fn place(&self) -> Place {
         Place::of(&self.folder)
     }
 
-    /// Says something to the listener.
+    /// Sends a message to the listener.
     pub fn note(&self, note: &str) {
         self.listener.note(note);
     }
 
-    /// Says what of a project's file does not count for want of trust.
+    /// Reports which settings of a project's file are ignored for lack of trust.
     pub fn note_trust(&self, project: Option<&Project>, untrusted: Untrusted) {
         if let Some(note) = project.and_then(|project| project.note(untrusted)) {
             self.note(&note);
         }
     }
 
-    /// The run that `word` names: an id, the beginning of one, or `last`, which is
-    /// the last one of this folder. Where there is none, only a command that
-    /// looks takes the last one of another folder.
+    /// Finds the run named by `word`: an id, the beginning of one, or `last`, the last run of this
+    /// folder. If the folder has no run, only commands that show runs use the last one of another
+    /// folder.
     pub async fn find_run(&self, word: &str, intent: Intent) -> Result<RunId, Problem> {
         let store = self.store()?;
         if let Ok(id) = RunId::new(word)
@@ -209,12 +206,12 @@ impl App {
     }
 }
 
-/// What a run is named for.
+/// What a run is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// To look at it.
+    /// To show it.
     Look,
-    /// To go on with it, which acts and costs.
+    /// To continue it, which executes something and costs money.
     Act,
 }
 

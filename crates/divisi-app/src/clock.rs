@@ -1,9 +1,9 @@
-//! The wall clock, in the core's form.
+//! The wall clock, as a core timestamp.
 
 use divisi_core::Timestamp;
 use std::time::SystemTime;
 
-/// What time it is.
+/// The present time.
 pub fn now() -> Timestamp {
     let since_epoch = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)

@@ -1,8 +1,8 @@
-//! The estimate of a run that has just begun, made beside it.
+//! The estimate of a run, computed while the run starts.
 //!
-//! It is what `divisi plan` would have said, kept with the run so that what the
-//! run costs can be held against it. Nothing waits for it: the first request
-//! does not, and a run that ends before the estimate is there goes without.
+//! It equals the forecast of `divisi plan`, and is recorded with the run so that the cost can be
+//! compared with it. Nothing waits for it: neither the first request, nor a run that ends before
+//! the estimate is ready.
 
 use crate::preflight::{Learnt, foresee};
 use crate::{FlowInput, Problem};
@@ -17,32 +17,30 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// How far back is learnt from. Less far than a plan looks, because the run is
-/// already at work beside it and shares the disk.
+/// How much history is read. Less than for a plan, because the run shares the disk.
 const REACH: Reach = Reach {
     runs_max: 20,
     events_max: 20_000,
 };
 
-/// Simulated runs. A tenth of what a plan draws: the run is at work beside it,
-/// and what it costs is told against a range that is far wider than the error.
+/// Number of simulated runs. A tenth of a plan's, because the run shares the processors, and the
+/// range of the estimate is much wider than the error.
 const DRAWS: u32 = 100;
 
-/// Tasks that are answered to see what waits for what. A large flow is taken to
-/// wait for what has ended before, which its first dry run shows.
+/// Most tasks answered in further dry runs, which show dependencies. In a larger flow a task is
+/// assumed to wait for all that ended before it in the first dry run.
 const AGAIN_MAX: usize = 1_000;
 
-/// Most memory of the dry run. Whatever needs more asks for more tasks than an
-/// estimate is made of.
+/// Most memory of the dry run. A flow that needs more has more tasks than an estimate covers.
 const MEMORY_BYTES_MAX: usize = 64 << 20;
 
-/// How long the run has the processors for itself. The first requests have left
-/// by then, and nobody reads an estimate sooner.
+/// Delay of the estimate. The first requests have been sent by then, and no one reads an estimate
+/// earlier.
 const HEAD_START: Duration = Duration::from_millis(50);
 
-/// Begins to estimate the run of `handle`, which runs `input`.
+/// Starts to estimate the run of `handle`, which runs `input`.
 ///
-/// On a thread of its own, which the end of the process does not wait for.
+/// Runs on a thread of its own, which the end of the process does not wait for.
 pub(crate) fn begin(
     input: FlowInput,
     setup: Setup,
@@ -68,7 +66,7 @@ pub(crate) fn begin(
     }
 }
 
-/// The same where a run can cost no more than its cap.
+/// Limits the estimate to the cap of the run.
 fn capped(estimate: Estimate, cap: Option<PicoUsd>) -> Estimate {
     let ceiling = [estimate.ceiling, cap].into_iter().flatten().min();
     Estimate {
@@ -77,8 +75,8 @@ fn capped(estimate: Estimate, cap: Option<PicoUsd>) -> Estimate {
     }
 }
 
-/// What the run is expected to cost; `None` where it costs nothing, and where a
-/// dry run of its script does not come to the end.
+/// The expected cost of the run; `None` if it is free, or if the dry run of its script does not
+/// reach the end.
 fn estimate(
     input: &FlowInput,
     setup: Setup,
@@ -107,7 +105,7 @@ fn estimate(
         } = so_far;
         ok + failed + skipped + open
     });
-    // A script is ahead of its dry run, and may be beyond the end of that already.
+    // The script runs ahead of its dry run, and may already exceed its limit.
     if matches!(input, FlowInput::Script(_)) && asked_for as usize > limits.tasks_max {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! Which flow is meant.
+//! Finds the flow to run.
 
 use crate::plan_file::{self, PlanFile};
 use crate::{Problem, slip};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A flow that was found: a script with its arguments, or a plan.
+/// The flow: a script with its arguments, or a plan.
 #[expect(clippy::large_enum_variant, reason = "there is one of them")]
 #[derive(Debug)]
 pub enum FlowInput {
@@ -19,8 +19,8 @@ pub enum FlowInput {
 }
 
 impl FlowInput {
-    /// Finds the flow that `word` names from `folder`: by its file, or by the name
-    /// it is saved under. It is read where it is a plan, which takes no `args`.
+    /// Finds the flow named by `word` from `folder`: by its path, or by its saved name. A plan is
+    /// read; it takes no `args`.
     pub fn find(word: &str, args: Option<Value>, folder: &Path) -> Result<Self, Problem> {
         let library = Library::new(folder);
         let file = library.find(word).map_err(|missing| {
@@ -44,7 +44,7 @@ impl FlowInput {
         }
     }
 
-    /// What runs it.
+    /// The script that runs it.
     pub fn flow(&self) -> Flow {
         match self {
             Self::Script(flow) => flow.clone(),
@@ -52,7 +52,7 @@ impl FlowInput {
         }
     }
 
-    /// What its runs are called.
+    /// The name of its runs.
     pub fn run_name(&self) -> Result<Arc<str>, Problem> {
         match self {
             Self::Script(flow) => Ok(flow

@@ -1,4 +1,4 @@
-//! From a flow and a request to a run that has started.
+//! Starts a run from a flow and a request.
 
 use crate::prepare::{Purpose, settle, setup};
 use crate::providers::{self, Answering, Vendors};
@@ -12,35 +12,35 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::thread;
 
-/// A run to be started, or to go on with.
+/// A run to be started or continued.
 #[derive(Debug)]
 pub struct Launch {
-    /// What runs.
+    /// The flow.
     pub input: FlowInput,
-    /// How.
+    /// Its options.
     pub request: RunRequest,
-    /// The run to go on with; `None` for a new one.
+    /// The run to continue; `None` for a new one.
     pub earlier: Option<Earlier>,
 }
 
-/// A run to go on with.
+/// A run to continue.
 #[derive(Debug)]
 pub struct Earlier {
     /// Its id.
     pub id: RunId,
     /// Whether tasks that have failed are tried again.
     pub reopen_failed: bool,
-    /// Who has answered it; `None` of a run of an older divisi, which has not kept it.
+    /// Its vendors; `None` for a run of an older divisi, which did not record them.
     pub vendors: Option<Vendors>,
 }
 
-/// What is kept with a run, to go on with it.
+/// Data recorded with a run, for a resume.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Kept {
-    /// How it was asked for.
+    /// The options of the run.
     #[serde(flatten)]
     pub request: RunRequest,
-    /// Who answers; `None` of a run of an older divisi.
+    /// Its vendors; `None` for a run of an older divisi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendors: Option<Vendors>,
 }
@@ -56,7 +56,7 @@ impl Launch {
     }
 }
 
-/// A run that can start: everything that can be known to be wrong has been said.
+/// A run that is ready to start: all errors that can be known beforehand have been reported.
 pub struct Ready {
     engine: Engine,
     input: FlowInput,
@@ -70,7 +70,7 @@ pub struct Ready {
 
 /// A run that has started.
 pub struct Started {
-    /// Leads to it, and to its events.
+    /// The handle of the run, with its events.
     pub handle: RunHandle,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Debug for Started {
     }
 }
 
-/// Makes a run ready to start. Nothing is written and nothing is sent yet.
+/// Prepares a run. Nothing is written or sent yet.
 pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
     let Launch {
         input,
@@ -102,9 +102,10 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
     flow.parse().map_err(Problem::script)?;
     let (mut request, settings, setup, vendors) =
         surroundings(&input, request, earlier.as_ref(), app).await?;
-    // What an agent writes to a settings file gives a resume no more rights.
+    // The permissions are recorded now, so that an edit of a settings file by an agent gives a
+    // resume no more.
     request.allow = Some(settings.allow.clone());
-    // The look at the prices takes as long as all the rest, so both are done at once.
+    // Pricing takes as long as all the rest, so both are done in parallel.
     let engine = thread::scope(|scope| {
         let priced = scope.spawn(|| preflight::priced(&input, &setup, &settings.caps(), app));
         let engine = protect::what_decides(&setup, &settings, &request, &input, app)
@@ -140,23 +141,22 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
 }
 
 impl Ready {
-    /// What will drive it.
+    /// The engine that will drive it.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// What will run.
+    /// The flow that will run.
     pub fn flow(&self) -> &Flow {
         &self.flow
     }
 
-    /// What will be kept with it.
+    /// The data that will be recorded with it.
     pub fn kept(&self) -> &Kept {
         &self.kept
     }
 
-    /// Starts it, or goes on with it. What a new run is expected to cost is worked
-    /// out beside it, where the settings say so.
+    /// Starts or continues the run. A new run is estimated in parallel, if the settings say so.
     pub async fn start(self) -> Result<Started, Problem> {
         let Self {
             engine,
@@ -185,7 +185,7 @@ impl Ready {
     }
 }
 
-/// Without what is kept with it, a demo could go on as a run that costs money.
+/// Without the recorded data, a demo could be continued as a run that costs money.
 fn cannot_keep(error: serde_json::Error) -> Problem {
     Problem::failed(
         anyhow::Error::new(error).context("the flags of this run cannot be kept with it"),
@@ -193,8 +193,7 @@ fn cannot_keep(error: serde_json::Error) -> Problem {
     .hint("a folder or file whose name is no UTF-8 cannot be named by them")
 }
 
-/// Finds the settings and the models that a run has, and who answers it, which is
-/// kept with it.
+/// Determines the settings and models of a run, and its vendors, which are recorded.
 async fn surroundings(
     input: &FlowInput,
     request: RunRequest,

@@ -1,12 +1,11 @@
-//! divisi without its command line: what a person has set, who answers, what a flow
-//! would ask for and cost, and how a run is started.
+//! divisi without its command line: settings, providers, preflight, and the start of runs.
 //!
-//! Whoever offers runs to people (the `divisi` command, a server, a binding for
-//! another language) needs the same: settings in their layers, providers with their
-//! keys, plan files, dry runs. None of it knows of flags, terminals or exit codes.
-//! An [`App`] holds what is found around it; a [`FlowInput`] and a [`RunRequest`]
-//! say what is to run and how; [`preflight::look`] looks at it without spending
-//! anything, and [`launch::prepare`] makes it ready to start. What goes wrong is a
+//! Programs that offer runs to users (the `divisi` command, a server, a binding for another
+//! language) need the same parts: layered settings, providers with their keys, plan files, dry
+//! runs. None of these depends on flags, terminals or exit codes. An [`App`] holds the environment;
+//! a [`FlowInput`] and a [`RunRequest`] say what to run and how; [`preflight::look`] examines it
+//! without spending anything, and [`launch::prepare`] prepares the start. An error is a
+//! [`Problem`], with advice.
 //! [`Problem`], with what to do about it.
 
 mod app;

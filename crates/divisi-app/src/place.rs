@@ -1,25 +1,24 @@
-//! Which runs belong to the folder that a command was typed in.
+//! Selects the runs that belong to the working folder.
 //!
-//! A run belongs to the folder in which it was started. Within a project a command
-//! also means the runs that were started in folders above its own and below it,
-//! but never those of a folder beside it: `last` must not go on with somebody
-//! else's work because it was the latest.
+//! A run belongs to the folder in which it was started. Within a project, runs started in folders
+//! above or below the working folder belong to it as well, but not those of sibling folders: `last`
+//! must not continue unrelated work because it is the latest.
 
 use std::path::{Path, PathBuf};
 
-/// What the root of a project contains.
+/// Entries that mark the root of a project.
 const MARKS: [&str; 4] = ["divisi.toml", ".git", ".jj", ".hg"];
 
-/// The folder that a command was typed in.
+/// The working folder of a command.
 pub struct Place {
     folder: PathBuf,
-    /// The root of the project that it is in.
+    /// The root of its project.
     project: Option<PathBuf>,
     home: Option<PathBuf>,
 }
 
 impl Place {
-    /// This folder.
+    /// The place of this folder.
     pub fn of(folder: &Path) -> Self {
         let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let home = etcetera::home_dir().ok().map(|home| canonical(&home));
@@ -31,12 +30,12 @@ impl Place {
         }
     }
 
-    /// Its name, as it is kept with a run.
+    /// Its path, as recorded with a run.
     pub fn name(&self) -> String {
         self.folder.to_string_lossy().into_owned()
     }
 
-    /// Whether a run that belongs to `folder` belongs to this one, too.
+    /// Whether a run of `folder` belongs to this place.
     pub fn has(&self, folder: Option<&str>) -> bool {
         let Some(folder) = folder else { return false };
         if folder == self.name() {
@@ -49,8 +48,8 @@ impl Place {
             && project_of(other, self.home.as_deref()) == self.project
     }
 
-    /// A folder of a run, as it is shown here: relative to this one where it is
-    /// below it or in its project, with `~` for the home folder elsewhere.
+    /// The folder of a run for display: relative to this one if it is below it or in its project,
+    /// otherwise with `~` for the home folder.
     pub fn shown(&self, folder: Option<&str>) -> String {
         let Some(folder) = folder.map(Path::new) else {
             return "-".to_owned();
@@ -73,8 +72,8 @@ impl Place {
     }
 }
 
-/// The root of the project that `folder` is in. A home folder that is kept in git
-/// does not make one project of everything in it.
+/// The root of the project that contains `folder`. A home folder in git does not make one project
+/// of everything in it.
 fn project_of(folder: &Path, home: Option<&Path>) -> Option<PathBuf> {
     let inside = folder
         .ancestors()

@@ -1,4 +1,4 @@
-//! What is found out about a flow without spending anything.
+//! Examines a flow without spending anything.
 
 use crate::prepare::{Prepared, Purpose, prepare_ahead};
 use crate::{App, FlowInput, Problem, RunRequest, clock};
@@ -25,16 +25,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How far a flow is looked at for models without a price, while its run waits to start: a
-/// thousand tasks name all models that it will name, and take some hundredths of a second.
+/// Most tasks examined for models without a price, while the run waits to start: a thousand tasks
+/// use all models that a flow uses, and take some hundredths of a second.
 const TASKS_MAX: usize = 1_000;
 
-/// How long its script may compute between two answers meanwhile, and what it may hold.
+/// Longest computing time of the script between two answers meanwhile, and its memory limit.
 const LOOK: (Duration, usize) = (Duration::from_millis(500), 64 << 20);
 
-/// Fails where a task of a flow would ask a model that has no price here, or an executor
-/// that may cost anything although there are `caps`, so that nothing is sent for the others.
-/// What a dry run does not reach fails as a task when it is asked for.
+/// Fails if a task of a flow would ask a model without a price, or an executor whose cost has no
+/// bound although there are `caps`, so that nothing is sent for other tasks. Tasks that a dry run
+/// does not reach fail when they are requested.
 pub(crate) fn priced(
     input: &FlowInput,
     setup: &Setup,
@@ -61,7 +61,7 @@ pub(crate) fn priced(
                 host,
                 ..TraceLimits::default()
             };
-            // Whatever is wrong with the script, its run says.
+            // Errors of the script are reported when it runs.
             unpriced(flow, setup, caps, &limits).unwrap_or_default()
         }
     };
@@ -82,22 +82,22 @@ pub(crate) fn priced(
     )
 }
 
-/// What is known of a flow before it runs.
+/// The results of examining a flow before it runs.
 pub struct Looked {
-    /// What it asks for.
+    /// The tasks it would request.
     pub graph: Graph,
-    /// What that is expected to cost, and how long to take.
+    /// Expected cost and duration.
     pub forecast: Forecast,
-    /// What the checklist has to know of the settings.
+    /// The settings for the checklist.
     pub settings: Settings,
-    /// What it would run with.
+    /// The setup it would run with.
     pub setup: Arc<Setup>,
     forecaster: Forecaster,
     tiers: Tiers,
 }
 
 impl Looked {
-    /// Its tasks, to be drawn as the forecast has drawn them.
+    /// Its tasks, for draws equal to those of the forecast.
     pub fn draws(&self) -> Draws {
         self.forecaster
             .draws(&self.graph, &|tier| self.tiers.get(&tier).cloned())
@@ -107,19 +107,19 @@ impl Looked {
 /// The model of each tier, with its price.
 type Tiers = BTreeMap<Tier, Rung>;
 
-/// Seed of the draws: the same flow has the same forecast as long as nothing is learnt.
+/// Seed of the draws, so that the same flow has the same forecast until there is new history.
 const SEED: u64 = 1;
 
-/// Looks at a flow as it would run on this request. Asks no model, and needs no key.
+/// Examines a flow as it would run with this request. Asks no model, and needs no key.
 ///
-/// With `exact`, vendors are asked how many tokens the prompts have.
+/// With `exact`, vendors are asked to count the tokens of prompts.
 pub async fn look(
     input: FlowInput,
     request: RunRequest,
     exact: bool,
     app: &App,
 ) -> Result<Looked, Problem> {
-    // Counts are asked for where prompts would be sent.
+    // Token counts are requested from the vendors that would get the prompts.
     let purpose = if exact { Purpose::Run } else { Purpose::Look };
     let (Prepared { settings, setup }, note) = prepare_ahead(&input, request, purpose, app).await?;
     if let Some(note) = note {
@@ -154,7 +154,7 @@ pub async fn look(
     })
 }
 
-/// What past runs have taught.
+/// What was learnt from past runs.
 #[derive(Default)]
 pub(crate) struct Learnt {
     history: History,
@@ -162,7 +162,7 @@ pub(crate) struct Learnt {
 }
 
 impl Learnt {
-    /// Learns from the runs of a store as far as `reach` goes, one of them left out.
+    /// Learns from the runs of a store within `reach`, except one of them.
     pub(crate) async fn of(
         store: &dyn Store,
         setup: &Arc<Setup>,
@@ -176,7 +176,7 @@ impl Learnt {
     }
 }
 
-/// What a flow would ask for and what that is expected to cost.
+/// The graph of a flow, with its forecast.
 struct Foreseen {
     graph: Graph,
     forecast: Forecast,
@@ -184,9 +184,8 @@ struct Foreseen {
     tiers: Tiers,
 }
 
-/// What a flow is expected to cost in these surroundings; `None` where a dry run
-/// of it does not come to the end. Blocks for as long as its script computes.
-/// `draws` is how many runs of it are simulated at the most.
+/// The forecast of a flow with this setup; `None` if its dry run does not reach the end. Blocks
+/// while its script computes. `draws` is the largest number of simulated runs.
 pub(crate) fn foresee(
     input: &FlowInput,
     setup: &Arc<Setup>,
@@ -201,7 +200,7 @@ impl Foreseen {
     fn of(mut graph: Graph, setup: &Setup, learnt: &Learnt, draws: u32) -> Self {
         graph.count_results(|assigned| {
             let kind = setup.kinds.get(&assigned.kind).map(|kind| kind.tokens);
-            // The last of its turns gives the result.
+            // Only the last turn gives the result.
             kind.map_or(0, |tokens| tokens.output / u64::from(tokens.turns).max(1))
         });
         let bounds = Bounds {
@@ -224,7 +223,7 @@ impl Foreseen {
     }
 }
 
-/// Corrects what we count by what vendors have charged.
+/// Corrects token counts by what vendors charged.
 fn correct(graph: &mut Graph, corrections: &BTreeMap<Arc<str>, Correction>) {
     for assigned in graph
         .tasks
@@ -242,10 +241,10 @@ fn correct(graph: &mut Graph, corrections: &BTreeMap<Arc<str>, Correction>) {
     }
 }
 
-/// Prompts that vendors are asked about at once.
+/// Most concurrent requests for token counts.
 const COUNTS_AT_ONCE: usize = 8;
 
-/// Puts in the place of our counts those of vendors, where they count.
+/// Replaces estimated token counts by those of vendors that count.
 async fn count(graph: &mut Graph, resolver: &Resolver) -> Result<(), Problem> {
     let count = async |place: usize, task: Task| (place, resolver.counted(&task).await);
     let tasks: Vec<_> = graph
@@ -270,7 +269,7 @@ async fn count(graph: &mut Graph, resolver: &Resolver) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What the checklist has to know of the settings.
+/// The settings for the checklist.
 fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
     let provider = Some(setup.models.provider.as_str());
     let rule = |kind: &Kind| KindRule {
@@ -289,7 +288,7 @@ fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
     }
 }
 
-/// What the tiers stand for at the run's provider, and cost today.
+/// The models of the tiers at the run's provider, with today's prices.
 fn tiers(setup: &Setup) -> Tiers {
     let rung = |tier: Tier| {
         let model = setup.models.find(Some(tier.as_str())).ok()?;
@@ -338,7 +337,7 @@ impl Money for Looked {
     }
 }
 
-/// Every line of a flow that a graph names.
+/// All places of a graph.
 fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Site> {
     let tasks = graph.tasks.iter_mut().map(|task| &mut task.site);
     let groups = graph.groups.iter_mut().map(|group| &mut group.site);
@@ -357,7 +356,7 @@ fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Site> {
         .flatten()
 }
 
-/// The line as somebody in this folder would name it.
+/// The place, relative to this folder.
 fn near(site: &Site, folder: &Path) -> Site {
     let below = Path::new(&*site.script).strip_prefix(folder).ok();
     match below.map(|path| path.display().to_string()) {
@@ -369,8 +368,7 @@ fn near(site: &Site, folder: &Path) -> Site {
     }
 }
 
-/// What a flow would ask for, counted as vendors have charged. Its name is that
-/// of its runs.
+/// The graph of a flow, with corrected token counts. Its name is that of its runs.
 fn graph_of(
     input: &FlowInput,
     setup: &Arc<Setup>,

@@ -1,5 +1,4 @@
-//! What a run needs beside its flow: the settings that hold for it, and what they mean
-//! for the engine.
+//! The settings of a run, and the setup of the engine made from them.
 
 use crate::plan_file::PlanFile;
 use crate::settings::{self, Dollars, Loaded, Settings, Untrusted, permissions};
@@ -12,17 +11,17 @@ use divisi_files::Refusal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Longest text that frames every agent: as much as the longest prompts hold.
+/// Longest text of the setting `framing`: as much as the longest prompts hold.
 const FRAMING_BYTES_MAX: u64 = 4 << 20;
 
-/// What a run needs beside its flow.
+/// The settings of a run, and its setup.
 pub(crate) struct Prepared {
     pub(crate) settings: Settings,
     pub(crate) setup: Setup,
 }
 
-/// What a run would have, for those who ask nobody, and so need no key. The note
-/// says whose models are taken where nobody can be asked.
+/// The settings and setup of a run that sends nothing, so that no key is needed. The note says
+/// which provider is assumed if none is available.
 pub(crate) async fn prepare_ahead(
     input: &FlowInput,
     request: RunRequest,
@@ -36,17 +35,16 @@ pub(crate) async fn prepare_ahead(
     Ok((Prepared { settings, setup }, note))
 }
 
-/// What settings are loaded for.
+/// The purpose of loading settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Something is carried out, or sent.
+    /// To execute or send something.
     Run,
-    /// Nobody is asked and nothing runs.
+    /// To examine something; nothing is sent or executed.
     Look,
 }
 
-/// What is asked for with paths that hold everywhere, the settings that hold for it,
-/// and the folder of its agents.
+/// The request with absolute paths, its settings, and the folder of its agents.
 pub(crate) fn settle(
     input: &FlowInput,
     request: RunRequest,
@@ -82,8 +80,7 @@ pub(crate) fn settle(
     Ok((request, settings, workspace))
 }
 
-/// Most that a run may cost: what is asked for, or else the least of what the
-/// settings and the plan say.
+/// The cap of a run: that of the request, or else the lower of the settings' and the plan's.
 fn max_cost(
     input: &FlowInput,
     asked: Option<Dollars>,
@@ -101,7 +98,7 @@ fn max_cost(
     ))))
 }
 
-/// What the settings mean for the engine.
+/// Makes the engine's setup from the settings.
 pub(crate) fn setup(
     settings: &Settings,
     models: Models,
@@ -133,7 +130,7 @@ pub(crate) fn setup(
         .prices(Arc::new(prices)))
 }
 
-/// Ours, and those of the settings.
+/// The built-in executors, and those of the settings.
 fn executors(settings: &Settings) -> Result<Executors, Problem> {
     let mut all = Executors::default();
     for (name, executor) in &settings.executors {
@@ -147,8 +144,8 @@ fn executors(settings: &Settings) -> Result<Executors, Problem> {
     Ok(all)
 }
 
-/// The text that frames every agent. A file that the project's settings name as
-/// one of the project has to be one, whatever links say.
+/// The text of the setting `framing`. A file that the settings name within the project must be
+/// within it after following links, too.
 fn framing(path: &Path, workspace: &Path) -> Result<String, Refusal> {
     let root = divisi_files::repository(workspace).unwrap_or(workspace);
     let bytes = match settings::is_below(root, path) {

@@ -1,10 +1,10 @@
-//! The price list as the settings have it.
+//! The price list, with the prices of the settings.
 
 use crate::Problem;
 use crate::settings::Settings;
 use divisi_engine::prices::{Catalogue, OwnPrices};
 
-/// The price list with the prices of the settings on top.
+/// The price list, with the prices of the settings on top.
 pub fn of(settings: &Settings) -> Result<Catalogue, Problem> {
     let own = settings
         .prices

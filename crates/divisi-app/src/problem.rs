@@ -1,4 +1,4 @@
-//! Why something could not be done that was asked for, with what to do about it.
+//! Errors for users, with advice.
 
 use crate::plan_file::PlanFileError;
 use crate::settings::SettingsError;
@@ -8,11 +8,10 @@ use divisi_engine::{DriveError, StartError};
 use divisi_script::{ErrorKind, ScriptError};
 use std::fmt;
 
-/// Why something could not be done that was asked for.
+/// Why a request could not be fulfilled.
 ///
-/// Whoever asked is told three things: what sort of problem it is
-/// ([`kind`](Self::kind)), what is wrong with its causes or its lines
-/// ([`reason`](Self::reason)), and what to do about it ([`hints`](Self::hints)).
+/// It has a [`kind`](Self::kind), a [`reason`](Self::reason) with its causes or lines, and
+/// [`hints`](Self::hints) about what to do.
 #[derive(Debug)]
 pub struct Problem {
     kind: ProblemKind,
@@ -20,36 +19,34 @@ pub struct Problem {
     hints: Vec<String>,
 }
 
-/// The sorts of problem, by whose turn it is.
+/// The kind of a problem, by what should be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// What was asked makes no sense as it stands: a value, the settings, a flow
-    /// that cannot be read.
+    /// The request is invalid: a value, the settings, or a flow that cannot be parsed.
     Usage,
-    /// The flow computes without an end. It can be read, and what it asks for is
-    /// known up to there.
+    /// The flow computes without end. What it requests is known up to there.
     Endless,
-    /// Something went wrong.
+    /// An operation failed.
     Failed,
 }
 
-/// What a problem is made of.
+/// The content of a problem.
 #[derive(Debug)]
 pub enum Reason {
     /// An error with its causes.
     Error(anyhow::Error),
     /// A script, with the line that is wrong.
     Script(Box<ScriptError>),
-    /// A plan file, with the lines that are wrong.
+    /// A plan file, with the lines concerned.
     Plan(PlanFileError),
 }
 
-/// What to do about a journal that does not add up: it is never written again.
+/// The advice for a damaged journal; divisi never repairs one.
 const DAMAGED: &str =
     "take the store back from a backup, or start the run anew; other runs in it can be read";
 
 impl Problem {
-    /// Something went wrong.
+    /// A failed operation.
     pub fn failed(error: impl Into<anyhow::Error>) -> Self {
         Self {
             kind: ProblemKind::Failed,
@@ -58,7 +55,7 @@ impl Problem {
         }
     }
 
-    /// What was asked makes no sense. `message` is a lower-case phrase.
+    /// An invalid request. `message` is a lower-case phrase.
     pub fn usage(message: impl Into<String>) -> Self {
         Self {
             kind: ProblemKind::Usage,
@@ -66,7 +63,7 @@ impl Problem {
         }
     }
 
-    /// A flow that cannot be read, or computes without an end.
+    /// A flow that cannot be parsed, or computes without end.
     pub fn script(error: ScriptError) -> Self {
         let kind = match error.kind() {
             ErrorKind::Busy => ProblemKind::Endless,
@@ -79,29 +76,29 @@ impl Problem {
         }
     }
 
-    /// The same with advice.
+    /// Adds advice.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// The same with such advice as there is.
+    /// Adds advice, if there is any.
     pub fn with_hints(mut self, hints: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.hints.extend(hints.into_iter().map(Into::into));
         self
     }
 
-    /// What sort of problem it is.
+    /// The kind.
     pub fn kind(&self) -> ProblemKind {
         self.kind
     }
 
-    /// What is wrong.
+    /// The reason.
     pub fn reason(&self) -> &Reason {
         &self.reason
     }
 
-    /// What to do about it.
+    /// The advice.
     pub fn hints(&self) -> &[String] {
         &self.hints
     }
@@ -110,7 +107,7 @@ impl Problem {
 impl std::error::Error for Problem {}
 
 impl fmt::Display for Problem {
-    /// What is wrong, with its causes, on one line.
+    /// The reason with its causes, in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
             Reason::Script(error) => error.fmt(f),
@@ -221,7 +218,7 @@ impl From<StartError> for Problem {
             StartError::Script(error) => Self::script(*error),
             StartError::Drive(error) => error.into(),
             StartError::Lease(error) => error.into(),
-            // No thread: the system's own words are all that there is to say.
+            // No thread could be started: the system's error is the only explanation.
             error => Self::failed(error),
         }
     }
@@ -232,7 +229,7 @@ mod tests {
     use super::*;
     use divisi_engine::store::BackendError;
 
-    /// The problem on a line, and each hint on one.
+    /// The problem in one line, and each hint in one.
     fn told(problem: Problem) -> String {
         [&[problem.to_string()][..], problem.hints()]
             .concat()

@@ -1,5 +1,5 @@
-//! What agents that may write must not write to: files of the command line and
-//! the settings that decide over runs, wherever they are.
+//! Protects files that decide over runs from agents with write permission: those of the command
+//! line and of the settings, wherever they are.
 
 use crate::settings::{Settings, Untrusted, limits_folder, user_file};
 use crate::{App, FlowInput, Problem, RunRequest};
@@ -7,10 +7,10 @@ use divisi_engine::Setup;
 use divisi_engine::flow::Library;
 use std::path::{Path, PathBuf};
 
-/// Files that SQLite keeps beside a store, by what is added to its name.
+/// Suffixes of the files that SQLite keeps for a store.
 const BESIDE_THE_STORE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
-/// Protects in `setup` what this run under these settings is decided by.
+/// Protects in `setup` the files that decide over this run.
 pub(crate) fn what_decides(
     setup: &Setup,
     settings: &Settings,
@@ -20,11 +20,11 @@ pub(crate) fn what_decides(
 ) -> Result<(), Problem> {
     let protected = &setup.protected;
     let mut paths: Vec<PathBuf> = Library::new(app.folder()).folders();
-    // A flow of the command line is known to the engine; a plan is only its arguments.
+    // The engine protects the flow's own file; a plan is only an argument of its script.
     if let FlowInput::Plan(plan) = input {
         paths.push(app.folder().join(plan.path()));
     }
-    // The store is that of the folder of the command, not of the workspace.
+    // The store is that of the command's folder, not of the workspace.
     let store = app.settings(Untrusted::LookedAt)?.settings.store;
     paths.extend(
         BESIDE_THE_STORE
@@ -47,8 +47,7 @@ pub(crate) fn what_decides(
     Ok(())
 }
 
-/// The file that a word of a command line names, be it the program or a script
-/// that the program runs.
+/// The file named by a word of a command line: the program, or a script that it runs.
 fn program_file(workspace: &Path, word: &str) -> Option<PathBuf> {
     let path = workspace.join(word);
     path.is_file().then_some(path)

@@ -1,4 +1,4 @@
-//! How somebody wants a flow to be run.
+//! The options of a run.
 
 use crate::Problem;
 use crate::providers::AnswerMode;
@@ -7,22 +7,22 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf, absolute};
 
-/// How somebody wants a flow to be run. What it leaves out is as the settings say.
+/// The options of a run. Missing ones come from the settings.
 ///
-/// It is kept with the run, so that a resume from anywhere goes on in the same way.
+/// They are recorded with the run, so that a resume from anywhere uses the same.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunRequest {
     /// The model of tasks that name none: a tier, an id, `provider:model`, or `auto`.
     pub model: Option<String>,
-    /// Who answers what names no provider.
+    /// The default provider.
     pub provider: Option<String>,
     /// Whether answers are scripted, without any model.
     pub demo: bool,
-    /// A file that every reply is appended to, and taken from where it has it.
+    /// A file to record replies in, and to replay those it has.
     #[serde(skip)]
     pub record: Option<PathBuf>,
-    /// A file that every reply is taken from; nobody is asked.
+    /// A file to replay replies from; nothing is sent.
     pub replay: Option<PathBuf>,
     /// Most the run may cost; at it the run parks.
     pub max_cost: Option<Dollars>,
@@ -36,25 +36,24 @@ pub struct RunRequest {
     pub retries: Option<u32>,
     /// How long a task waits for an overloaded provider before that uses up retries.
     pub overload_wait: Option<Span>,
-    /// Whether every task is tried, even when the first ones of a sort have all
-    /// failed alike. `Some(false)` takes back what the run was started with.
+    /// Whether tasks are started even if the first ones of a cohort all failed alike. `Some(false)`
+    /// resets this in a resume.
     pub keep_going: Option<bool>,
-    /// Whether a request that takes far longer than others is sent a second time.
+    /// Whether slow requests are hedged.
     pub hedge: Option<bool>,
-    /// Whether to wait for the account's quota where it is used up, and go on.
+    /// Whether to wait for the account's quota, and then continue.
     #[serde(skip)]
     pub wait: bool,
     /// What agents may do besides reading files.
     pub allow: Option<Vec<Grant>>,
-    /// Whether it runs although the project's settings are not trusted, without
-    /// what of them needs trust.
+    /// Whether the run ignores settings of an untrusted project instead of failing.
     pub untrusted: Option<bool>,
-    /// The folder that agents see; the current one where it is left out.
+    /// The folder of agents; by default the current one.
     pub workspace: Option<PathBuf>,
 }
 
 impl RunRequest {
-    /// This, and where it says nothing, `other`.
+    /// This request, with `other` for missing options.
     pub fn or(self, other: Self) -> Self {
         Self {
             demo: self.demo || other.demo,
@@ -77,9 +76,9 @@ impl RunRequest {
         }
     }
 
-    /// The same with paths that mean the same from everywhere.
+    /// Makes its paths absolute.
     ///
-    /// They are kept with the run, which is text, so each has to be UTF-8.
+    /// They are recorded as text, so each must be UTF-8.
     pub(crate) fn anchored(mut self) -> Result<Self, Problem> {
         let anchored = |flag, path: &Path| {
             let path = absolute(path).context("cannot tell which folder is meant")?;
@@ -96,7 +95,7 @@ impl RunRequest {
         Ok(self)
     }
 
-    /// What stands between divisi and the vendors.
+    /// Replacements for vendors.
     pub(crate) fn answer_mode(&self) -> AnswerMode<'_> {
         AnswerMode {
             demo: self.demo,
@@ -105,16 +104,16 @@ impl RunRequest {
         }
     }
 
-    /// The settings that stand in it.
+    /// The settings in it.
     pub(crate) fn leaves(&self) -> Vec<Leaf> {
         let text = |value: Option<String>| value.map(toml::Value::from);
         let number = |value: Option<u32>| value.map(|number| i64::from(number).into());
-        // Grants are words, which TOML can write.
+        // Grants are words, so serialisation cannot fail.
         let allow = self
             .allow
             .as_ref()
             .and_then(|grants| toml::Value::try_from(grants).ok());
-        // Taken back, the number of the settings holds.
+        // If reset, the number of the settings applies.
         let keep_going = self.keep_going == Some(true);
         [
             ("--model", text(self.model.clone())),
@@ -137,7 +136,7 @@ impl RunRequest {
     }
 }
 
-/// A path that is kept as text, which must stay the same path. `what` gives it.
+/// A path as text, unchanged. `what` names its flag in the error.
 pub fn utf8_path<'a>(what: &str, path: &'a Path) -> Result<&'a str, Problem> {
     path.to_str().ok_or_else(|| {
         Problem::usage(format!("{what}: the path {} is not UTF-8", path.display()))

@@ -1,23 +1,22 @@
-//! What serde complains about, in our words.
+//! Rewrites serde's errors for users.
 
 pub(crate) use divisi_core::nearest::nearest;
 
-/// A name that is not known, as serde complains about it: "unknown field
-/// `modl`, expected one of `model`, `provider`".
+/// An unknown name in serde's error: "unknown field `modl`, expected one of `model`, `provider`".
 pub(crate) struct Unknown<'a> {
     /// The name.
     pub(crate) name: &'a str,
-    /// Those there are.
+    /// The known names.
     pub(crate) known: Vec<&'a str>,
 }
 
 impl<'a> Unknown<'a> {
-    /// `None` where the complaint is another one.
+    /// `None` for other errors.
     pub(crate) fn parse(message: &'a str) -> Option<Self> {
         Self::after("unknown field ", message)
     }
 
-    /// The same of a value that is none of those it may be.
+    /// The same for an unknown enum value.
     fn parse_value(message: &'a str) -> Option<Self> {
         Self::after("unknown variant ", message)
     }
@@ -31,7 +30,7 @@ impl<'a> Unknown<'a> {
         })
     }
 
-    /// What is to be written instead.
+    /// Advice.
     pub(crate) fn hint(&self) -> String {
         match nearest(self.name, self.known.iter().copied()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -40,8 +39,7 @@ impl<'a> Unknown<'a> {
     }
 }
 
-/// A complaint of serde in our words, and what to write instead. `thing` is what
-/// fields are called where they stand.
+/// Rewrites an error of serde, with advice. `thing` is the word for fields in this place.
 pub(crate) fn told(complaint: &str, thing: &str) -> (String, Option<String>) {
     if let Some(unknown) = Unknown::parse(complaint) {
         return (

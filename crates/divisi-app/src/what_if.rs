@@ -1,4 +1,4 @@
-//! Many runs of a flow under the limits of its user.
+//! Simulates many runs of a flow under the user's limits.
 
 use crate::preflight::Looked;
 use divisi_core::preflight::forecast::Leg as Drawn;
@@ -6,20 +6,20 @@ use divisi_engine::Setup;
 use divisi_engine::governor::family;
 use divisi_sim::what_if::{Answer, Leg, Limits, Tasks, what_if};
 
-/// What many runs of a flow come to.
+/// The result of many simulated runs.
 #[derive(Debug)]
 pub struct Simulation {
-    /// What came of them.
+    /// Their statistics.
     pub answer: Answer,
-    /// What they were held back by.
+    /// The limits they were simulated under.
     pub limits: Limits,
-    /// Names of the providers that the flow asks, in the order of their rates.
+    /// Names of the providers used, in the order of `limits.rates`.
     pub providers: Vec<String>,
-    /// How many tasks there are.
+    /// Number of tasks.
     pub tasks: usize,
 }
 
-/// Simulates the flow. Blocks for seconds where it is large.
+/// Simulates the flow. Blocks for seconds if it is large.
 pub fn simulate(looked: &Looked) -> Simulation {
     let (graph, draws) = (&looked.graph, looked.draws());
     let mut desks = Desks::default();
@@ -46,14 +46,14 @@ pub fn simulate(looked: &Looked) -> Simulation {
     }
 }
 
-/// Where the requests to one model go.
+/// The limits for requests to one model.
 #[derive(Clone, Copy)]
 struct Place {
     family: u16,
     count_cached: bool,
 }
 
-/// The families of models that are asked, and what limits each.
+/// The model families used, with their limits.
 #[derive(Default)]
 struct Desks {
     limits: Limits,
@@ -62,7 +62,7 @@ struct Desks {
 }
 
 impl Desks {
-    /// The place of a model at the provider `name`; `None` where no provider is asked.
+    /// The place of a model at the provider `name`; `None` without a provider.
     fn place(&mut self, name: &str, model: &str, setup: &Setup) -> Option<Place> {
         let settings = setup.models.providers.get(name)?.governors.settings();
         let known = self.providers.iter().position(|provider| provider == name);

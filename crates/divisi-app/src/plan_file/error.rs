@@ -1,4 +1,4 @@
-//! What is wrong with a plan file, told so that its author finds the place.
+//! Errors in plan files, with their places.
 
 use divisi_core::Site;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Why a plan file cannot be used.
+/// Why a plan file is invalid.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("plan `{}` cannot be used at line {}, column {}: {}", .0.name, .0.line, .0.column, .0.wrong.message)]
 pub struct PlanFileError(Box<Details>);
@@ -20,14 +20,14 @@ struct Details {
     source: NamedSource<Arc<str>>,
 }
 
-/// The sorts of error, by what the author has to look at.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The text is neither YAML nor JSON.
     Syntax,
-    /// It is, but a plan has another form.
+    /// It is, but does not have the form of a plan.
     Form,
-    /// Tasks do not fit together.
+    /// The tasks do not form a graph.
     Dependencies,
 }
 
@@ -41,19 +41,18 @@ impl Kind {
     }
 }
 
-/// What is wrong, before it is known in which text.
+/// An error, before the name and text of the file are added.
 #[derive(Clone, Debug)]
 pub(super) struct Wrong {
     kind: Kind,
     message: String,
     hint: Option<String>,
-    /// The bytes it is about, with what is to be said of them; the first is the
-    /// place of the error.
+    /// The byte ranges concerned, each with a label; the first is the place of the error.
     labels: Vec<(Range<usize>, String)>,
 }
 
 impl Wrong {
-    /// Something wrong with these bytes, of which the label says a little less.
+    /// An error at these bytes; the label is a shorter form of the message.
     pub(super) fn new(kind: Kind, message: impl Into<String>, bytes: Range<usize>) -> Self {
         let message = message.into();
         Self {
@@ -64,7 +63,7 @@ impl Wrong {
         }
     }
 
-    /// Something wrong that several places have a part in.
+    /// An error with several places.
     pub(super) fn of_several(
         kind: Kind,
         message: impl Into<String>,
@@ -78,7 +77,7 @@ impl Wrong {
         }
     }
 
-    /// The same with advice.
+    /// Adds advice.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self {
             hint: Some(hint.into()),
@@ -86,12 +85,12 @@ impl Wrong {
         }
     }
 
-    /// The same with such advice as there is.
+    /// Adds advice, if there is any.
     pub(super) fn hints(self, hint: Option<String>) -> Self {
         Self { hint, ..self }
     }
 
-    /// The error, in the file `name` with this `text`.
+    /// The error in file `name` with this `text`.
     pub(super) fn of(self, name: &Arc<str>, text: &Arc<str>) -> PlanFileError {
         let start = self
             .labels
@@ -108,7 +107,7 @@ impl Wrong {
     }
 }
 
-/// The line of a byte, from 1.
+/// The line of a byte offset, from 1.
 pub(super) fn line_of(text: &str, byte: usize) -> u32 {
     let before = &text.as_bytes()[..byte.min(text.len())];
     let breaks = before.iter().filter(|byte| **byte == b'\n').count();
@@ -116,22 +115,22 @@ pub(super) fn line_of(text: &str, byte: usize) -> u32 {
 }
 
 impl PlanFileError {
-    /// What sort of error it is.
+    /// The kind of error.
     pub fn kind(&self) -> Kind {
         self.0.wrong.kind
     }
 
-    /// What is wrong, without the place.
+    /// The message, without the place.
     pub fn message(&self) -> &str {
         &self.0.wrong.message
     }
 
-    /// What the author can do about it.
+    /// Advice for the author.
     pub fn hint(&self) -> Option<&str> {
         self.0.wrong.hint.as_deref()
     }
 
-    /// The lines it is about, with what there is to say of each.
+    /// The lines concerned, each with its label.
     pub fn sites(&self) -> impl Iterator<Item = (Site, &str)> {
         self.0.wrong.labels.iter().map(|(bytes, said)| {
             let line = line_of(self.0.source.inner(), bytes.start);

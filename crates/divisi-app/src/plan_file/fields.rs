@@ -1,4 +1,4 @@
-//! The form of a plan, field by field, so that what is wrong is known by its place.
+//! Checks the form of a plan field by field, so that each error has a place.
 
 use super::error::{Kind, Wrong};
 use super::tree::{Entry, Node, Tree};
@@ -7,7 +7,7 @@ use divisi_core::plan::{Gather, Head, PlanTask};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Checks the form of everything, and gives back the tasks.
+/// Checks the form of the whole plan, and returns the tasks.
 pub(super) fn check(root: &Node) -> Result<&[Node], Wrong> {
     let Some(entries) = root.map() else {
         return Err(

@@ -1,8 +1,8 @@
-//! Plan files: a flow that is written down as its tasks, in JSON or YAML.
+//! Plan files: flows written down as tasks, in JSON or YAML.
 //!
-//! What a plan may say is the core's part ([`Plan`]); here a text becomes one,
-//! or an error that shows the line. A plan is run by a script of ours that gets
-//! it as its arguments, so the journal holds all that a resume needs.
+//! The content of a plan is defined in the core ([`Plan`]); this module parses a text, with the
+//! line of each error. A plan is run by a built-in script that gets it as arguments, so the journal
+//! contains all that a resume needs.
 
 mod error;
 mod fields;
@@ -20,13 +20,13 @@ use std::path::Path;
 use std::sync::Arc;
 use tree::Node;
 
-/// Endings of a plan's file.
+/// File extensions of plans.
 const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
 
-/// What the `meta` of our script says of groups.
+/// The phases in the `meta` of the built-in script.
 const NO_PHASES: &str = "phases: []";
 
-/// A plan, and the file that it stands in.
+/// A plan with its file.
 #[derive(Debug)]
 pub struct PlanFile {
     /// The plan.
@@ -36,7 +36,7 @@ pub struct PlanFile {
     lines: Vec<u32>,
 }
 
-/// Whether a file of this name holds a plan.
+/// Whether a file of this name contains a plan.
 pub fn is_plan(path: &str) -> bool {
     Path::new(path)
         .extension()
@@ -50,14 +50,14 @@ pub fn write(path: &Path, plan: &Plan) -> anyhow::Result<String> {
         .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     match is_json {
         true => Ok(serde_json::to_string_pretty(plan)? + "\n"),
-        // By way of JSON, so that both have the same form: YAML of its own would
-        // write tags where a type is an enum.
+        // Converted to JSON first, so that both have the same form: direct YAML would contain tags
+        // for enums.
         false => Ok(serde_saphyr::to_string(&serde_json::to_value(plan)?)?),
     }
 }
 
 impl PlanFile {
-    /// Reads the `text` of the file at `path`.
+    /// Parses the `text` of the file at `path`.
     pub fn read(path: &str, text: &str) -> Result<Self, PlanFileError> {
         let (path, text): (Arc<str>, Arc<str>) = (path.into(), text.into());
         let read = || {
@@ -79,7 +79,7 @@ impl PlanFile {
         read().map_err(|wrong: Wrong| wrong.of(&path, &text))
     }
 
-    /// What its runs are called.
+    /// The name of its runs.
     pub fn name(&self) -> Arc<str> {
         match &self.plan.head().name {
             Some(name) => name.as_str().into(),
@@ -87,12 +87,12 @@ impl PlanFile {
         }
     }
 
-    /// The file it was read from, as it was named.
+    /// The path of its file, as given.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The line of the task at a place of the plan.
+    /// The line of the task at an index of the plan.
     pub fn site(&self, place: usize) -> Option<Site> {
         self.lines.get(place).map(|&line| Site {
             script: self.path.clone(),
@@ -100,7 +100,7 @@ impl PlanFile {
         })
     }
 
-    /// What runs it.
+    /// The script that runs it.
     pub fn flow(&self) -> Flow {
         let chains = self.plan.chains();
         let tasks = self.plan.tasks().iter().enumerate().map(|(place, task)| {
@@ -125,13 +125,13 @@ impl PlanFile {
         .args(given)
     }
 
-    /// The groups with a cap, as the `meta` of a script announces them.
+    /// The phases with a cap, for the `meta` of the script.
     fn phases(&self) -> String {
         format!("phases: {}", json!(self.plan.head().phases))
     }
 }
 
-/// Finds what the core complains about in the text.
+/// Finds the place in the text for an error of the core.
 struct Places<'a> {
     text: &'a str,
     tasks: &'a [Node],
@@ -208,7 +208,7 @@ impl Places<'_> {
         self.tasks.iter().find(named)?.entry(key)
     }
 
-    /// Where a task says that it needs another: in its list, or in its prompt.
+    /// The place where a task needs another: in its list, or in its prompt.
     fn need(&self, id: &str, need: &str) -> Range<usize> {
         let listed = self
             .entry(id, "needs")

@@ -1,7 +1,6 @@
-//! A YAML or JSON text as values that know where they stand.
+//! Parses YAML or JSON into values with their places.
 //!
-//! JSON is read as the YAML that it is, so both have the same positions, limits
-//! and complaints.
+//! JSON is parsed as YAML, so both have the same positions, limits and errors.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
@@ -9,7 +8,7 @@ use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 use std::fmt;
 use std::ops::Range;
 
-/// A value, and the bytes of the text that it was read from.
+/// A value, with its byte range in the text.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) tree: Tree,
@@ -31,16 +30,16 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// What is wrong with a text, and where.
+/// A syntax error, with its place.
 #[derive(Debug)]
 pub(super) struct Malformed {
     pub(super) message: String,
     pub(super) bytes: Range<usize>,
 }
 
-/// Reads a text with one document.
+/// Parses a text with one document.
 pub(super) fn read(text: &str) -> Result<Node, Malformed> {
-    // `yes` and `on` are words in a prompt, not truth values.
+    // In a prompt `yes` and `on` are words, not booleans.
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     let lines = Lines::of(text);
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options) {
@@ -60,7 +59,7 @@ pub(super) fn read(text: &str) -> Result<Node, Malformed> {
 }
 
 impl Node {
-    /// The value alone.
+    /// The value without its place.
     pub(super) fn value(&self) -> Value {
         match &self.tree {
             Tree::Scalar(value) => value.clone(),
@@ -93,13 +92,13 @@ impl Node {
         }
     }
 
-    /// The entry of that key; `None` where there is none, or this is no map.
+    /// The entry with that key; `None` if there is none, or if this is not a map.
     pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
         self.map()?.iter().find(|entry| entry.key == key)
     }
 }
 
-/// Where the lines of a text begin.
+/// Offsets of the lines of a text.
 struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
@@ -134,18 +133,18 @@ impl<'t> Lines<'t> {
         }
     }
 
-    /// The bytes of a place that is given in characters.
+    /// The byte range of a place given in characters.
     fn bytes(&self, place: Location) -> Range<usize> {
         let line = usize::try_from(place.line().saturating_sub(1)).unwrap_or(usize::MAX);
         let start = self.starts.get(line).copied().unwrap_or(self.text.len());
         let start = start + chars(&self.text[start..], place.column().saturating_sub(1));
-        // A list or a map is where it begins.
+        // For a list or a map, only its beginning.
         let long = place.span().len().max(1);
         start..start + chars(&self.text[start..], long)
     }
 }
 
-/// The bytes of so many characters of a text.
+/// The byte range of a number of characters.
 fn chars(text: &str, count: u64) -> usize {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     text.char_indices()
@@ -153,14 +152,14 @@ fn chars(text: &str, count: u64) -> usize {
         .map_or(text.len(), |(at, _)| at)
 }
 
-/// The message without the place that is shown beside it.
+/// The message without the place, which is shown separately.
 fn without_place(message: &str) -> &str {
     message
         .rfind(" at line ")
         .map_or(message, |at| &message[..at])
 }
 
-/// A value as the library hands it over.
+/// A value as given by the library.
 #[derive(Debug)]
 enum Raw {
     Scalar(Value),

@@ -1,4 +1,4 @@
-//! Who would answer, for those who only look ahead and send nothing.
+//! Chooses the provider for commands that send nothing.
 
 use super::candidate::candidates;
 use super::choose::{AnswerMode, choose};
@@ -8,13 +8,12 @@ use crate::settings::{Environment, Settings};
 use divisi_engine::{Models, ProviderModels};
 use std::collections::BTreeMap;
 
-/// Who is planned with where nobody is named and nobody can answer.
+/// The provider assumed if none is named or available.
 const USUAL: &str = "anthropic";
 
-/// Who would answer, and a note where it could not answer now.
+/// The provider that would answer, with a note if it could not answer now.
 ///
-/// Needs no key. Without one the vendor that the settings name is taken, or
-/// else the usual one.
+/// Needs no key. Without one the vendor named in the settings is assumed, or else the default one.
 pub async fn choose_ahead(
     settings: &Settings,
     environment: &Environment,

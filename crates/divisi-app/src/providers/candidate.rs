@@ -1,4 +1,4 @@
-//! Providers that could be asked, if they have what they need.
+//! Providers that may be available.
 
 use crate::Problem;
 use crate::settings::{Environment, ProviderSettings, RateLimits, Settings};
@@ -13,28 +13,28 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A provider that could be asked, if it has what it needs.
+/// A provider, whether or not it has what it needs.
 #[derive(Clone)]
 pub struct Candidate {
-    /// What it is called in `provider:model`.
+    /// Its name, as in `provider:model`.
     pub name: String,
-    /// Why we know of it.
+    /// Why it is a candidate.
     pub found: Found,
-    /// The API that it speaks.
+    /// Its wire format.
     pub wire_format: WireFormat,
     base_url: String,
-    /// The variable that says where it is reached, where one does.
+    /// The variable that its address comes from, if any.
     base_url_env: Option<String>,
-    /// The variable that holds its key; `None` for one that asks for none.
+    /// The variable with its key; `None` if it needs no key.
     pub key_env: Option<String>,
     key: Option<Secret>,
     /// Patterns of its model ids.
     pub models: Vec<String>,
     /// Model ids by tier.
     pub tiers: BTreeMap<Tier, String>,
-    /// What may be sent to it.
+    /// Its rate limits in the settings.
     rate: RateLimits,
-    /// How it wants to be asked.
+    /// Its dialect in the settings.
     pub dialect: Dialect,
 }
 
@@ -44,25 +44,25 @@ impl fmt::Debug for Candidate {
     }
 }
 
-/// Why we know of a provider.
+/// Why a provider is a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// It stands in the settings.
+    /// It is in the settings.
     Settings,
-    /// divisi knows it.
+    /// It is a known vendor.
     Known,
-    /// It answers on this machine.
+    /// It was found on this machine.
     Local,
 }
 
-/// Every provider of the settings that stands somewhere else, then every vendor
-/// that divisi knows, in the order in which they are preferred.
+/// The providers of the settings at addresses of their own, then all known vendors in order of
+/// preference.
 pub fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candidate> {
     let vendors = vendors();
     let of_settings = |name: &String, provider: &ProviderSettings| {
-        // Settings with a provider whose API is not known are refused when they are read.
+        // Providers of unknown kind have been refused when the settings were read.
         let format = provider.kind(name)?;
-        // Chat Completions are spoken by many; only by its name is one of them meant.
+        // Many servers use Chat Completions, so only the name identifies a vendor among them.
         let is_meant = |vendor: &&Vendor| vendor.name == *name || format != WireFormat::OpenaiChat;
         let vendor = vendors
             .iter()
@@ -76,7 +76,7 @@ pub fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candida
             environment,
         ))
     };
-    // Who only says more of a vendor does not prefer it.
+    // A provider that only changes options of a vendor is not preferred to others.
     let says_more = |name: &str| {
         let provider = settings.providers.get_key_value(name);
         provider.filter(|(_, provider)| provider.base_url.is_none())
@@ -111,7 +111,7 @@ pub fn local_candidates(servers: &[LocalServer], settings: &Settings) -> Vec<Can
     candidates
 }
 
-/// Every kind of server that is looked for on this machine.
+/// The kinds of servers that are searched for on this machine.
 pub(super) const LOCAL: [ServerKind; 4] = [
     ServerKind::Ollama,
     ServerKind::LlamaServer,
@@ -119,7 +119,7 @@ pub(super) const LOCAL: [ServerKind; 4] = [
     ServerKind::Vllm,
 ];
 
-/// What a server on this machine is called in `provider:model`.
+/// The name of a local server, as in `provider:model`.
 pub(super) fn local_name(kind: ServerKind) -> &'static str {
     match kind {
         ServerKind::Ollama => "ollama",
@@ -129,14 +129,14 @@ pub(super) fn local_name(kind: ServerKind) -> &'static str {
     }
 }
 
-/// Where a vendor is reached.
+/// The address of a vendor.
 fn url<'a>(vendor: &'a Vendor, environment: &'a Environment) -> &'a str {
     environment
         .get(&vendor.base_url_env)
         .unwrap_or(&vendor.base_url)
 }
 
-/// The variable that leads elsewhere, where it is set.
+/// The variable that changes the address, if it is set.
 fn url_env<'a>(vendor: &'a Vendor, environment: &Environment) -> Option<&'a str> {
     environment
         .get(&vendor.base_url_env)
@@ -144,8 +144,8 @@ fn url_env<'a>(vendor: &'a Vendor, environment: &Environment) -> Option<&'a str>
 }
 
 impl Candidate {
-    /// What is not said of a provider is as it is with the vendor of its API,
-    /// except that nobody else is sent that vendor's key.
+    /// Options missing in the settings are those of the API's vendor, except for the key, which is
+    /// never sent elsewhere.
     fn of_settings(
         name: &str,
         wire_format: WireFormat,
@@ -206,7 +206,7 @@ impl Candidate {
         }
     }
 
-    /// All tiers are its first model: nothing tells which of several is better.
+    /// All tiers are its first model, because nothing shows which of several is better.
     fn of_server(server: &LocalServer) -> Option<Self> {
         let first = server.models.first()?;
         Some(Self {
@@ -229,7 +229,7 @@ impl Candidate {
         self.key_env.is_none() || self.key.is_some()
     }
 
-    /// Where it is reached, without what may be secret in it.
+    /// Its address without secrets.
     pub fn shown_url(&self) -> String {
         let (scheme, rest) = self
             .base_url
@@ -248,12 +248,12 @@ impl Candidate {
         }
     }
 
-    /// Requests begin with as many at once as the settings say, where they do.
+    /// Sets the number of requests under way from the settings, if they have one.
     fn begin_with(&mut self, settings: &Settings) {
         self.rate.in_flight = self.rate.in_flight.or(settings.in_flight_said);
     }
 
-    /// Its models, answered by `provider`.
+    /// Its models, with `provider` for requests.
     pub fn models_of(&self, provider: Arc<dyn Provider>) -> ProviderModels {
         let tiers: Vec<(&str, &str)> = self
             .tiers
@@ -270,12 +270,12 @@ impl Candidate {
         }
     }
 
-    /// Names the account that answers; `None` for those that ask for no key.
+    /// Identifies the account; `None` without a key.
     pub fn account(&self) -> Option<Digest> {
         self.endpoint().account()
     }
 
-    /// Makes it ready to be asked. Nothing is sent yet.
+    /// Creates the provider. Nothing is sent yet.
     pub fn connect(&self) -> Result<Arc<dyn Provider>, Problem> {
         if self.base_url.is_empty() {
             return Err(Problem::usage(format!("provider `{}` has no `base_url`", self.name)).hint(

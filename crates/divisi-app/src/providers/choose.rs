@@ -1,4 +1,4 @@
-//! Chooses who answers, and connects everyone who can be asked.
+//! Chooses the default provider, and connects all available ones.
 
 use super::candidate::{Candidate, LOCAL, candidates, local_candidates, local_name};
 use super::default::{AUTO, default_of, tier_models};
@@ -13,21 +13,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The name of the provider that needs no model.
+/// The name of the scripted provider.
 const DEMO: &str = "demo";
 
-/// What stands between divisi and the vendors.
+/// Replacements for vendors.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AnswerMode<'a> {
-    /// Scripted answers instead of any vendor's.
+    /// Scripted answers instead of vendors.
     pub demo: bool,
-    /// A cassette that replies are written to.
+    /// A cassette to record replies.
     pub record: Option<&'a Path>,
-    /// A cassette that replies are taken from.
+    /// A cassette to replay replies from.
     pub replay: Option<&'a Path>,
 }
 
-/// Chooses who answers. May ask this machine's ports for model servers.
+/// Chooses the providers. May try ports of this machine for model servers.
 pub async fn choose(
     settings: &Settings,
     environment: &Environment,
@@ -38,17 +38,17 @@ pub async fn choose(
         .map(|(models, _)| models)
 }
 
-/// Who answers a run.
+/// The providers of a run.
 pub(crate) struct Answering {
-    /// Everyone who can be asked.
+    /// All available models.
     pub(crate) models: Models,
-    /// What is kept of it with the run.
+    /// The record kept with the run.
     pub(crate) vendors: Vendors,
-    /// What is to be said of it, a line each.
+    /// Messages for the user, one per line.
     pub(crate) notes: Vec<String>,
 }
 
-/// Chooses who answers a new run.
+/// Chooses the providers of a new run.
 pub(crate) async fn choose_first(
     settings: &Settings,
     environment: &Environment,
@@ -62,7 +62,7 @@ pub(crate) async fn choose_first(
     })
 }
 
-/// Finds those again who have answered `run` so far, by what was `kept` with it.
+/// Finds the providers of `run` again, by what was `kept` with it.
 pub(crate) async fn choose_again(
     settings: &Settings,
     environment: &Environment,
@@ -73,7 +73,7 @@ pub(crate) async fn choose_again(
     let is_asked = mode.replay.is_none() && !mode.demo;
     let (mut models, mut candidates) = match chosen(&settings, environment, mode).await {
         Ok(found) => found,
-        // Why the one that is needed cannot be asked says more than that some cannot.
+        // The reason why the required provider is unavailable says more than the general one.
         Err(problem) if is_asked => {
             return Err(kept
                 .gone(run, &super::candidate::candidates(&settings, environment))
@@ -107,7 +107,7 @@ pub(crate) async fn choose_again(
     })
 }
 
-/// Who answers, and of whom they were chosen.
+/// The providers, and the candidates they were chosen from.
 async fn chosen(
     settings: &Settings,
     environment: &Environment,
@@ -140,7 +140,7 @@ async fn chosen(
     Ok((models, candidates))
 }
 
-/// The same provider, with its replies written to a cassette where that is asked for.
+/// The provider, with recording of its replies if requested.
 fn taped(provider: Arc<dyn Provider>, mode: AnswerMode<'_>) -> Result<Arc<dyn Provider>, Problem> {
     match mode.record {
         None => Ok(provider),
@@ -150,11 +150,10 @@ fn taped(provider: Arc<dyn Provider>, mode: AnswerMode<'_>) -> Result<Arc<dyn Pr
     }
 }
 
-/// The default provider's name, all providers that can be asked by name, and all
-/// that were looked at.
+/// The default provider's name, all available providers by name, and all candidates.
 type Ready = (String, BTreeMap<String, ProviderModels>, Vec<Candidate>);
 
-/// Everyone who can be asked.
+/// All available providers.
 async fn connected(settings: &Settings, environment: &Environment) -> Result<Ready, Problem> {
     let mut candidates = candidates(settings, environment);
     if settings.local && wants_local(settings, &candidates) {
@@ -170,14 +169,14 @@ async fn connected(settings: &Settings, environment: &Environment) -> Result<Rea
     Ok((default, ready, candidates))
 }
 
-/// The same models in step with all who use the account: other processes of this
-/// machine, and those who are `ready`.
+/// Shares rate limits with all users of the account: other processes of this machine, and providers
+/// in `ready`.
 fn shared(
     mut models: ProviderModels,
     account: Option<Digest>,
     ready: &BTreeMap<String, ProviderModels>,
 ) -> ProviderModels {
-    // Someone without a home has no other processes to be in step with.
+    // Without a home folder, limits are not shared.
     if let (Some(account), Some(folder)) = (account, settings::limits_folder()) {
         models = models.shared(SharedLimits::new(folder, account));
     }
@@ -190,7 +189,7 @@ fn shared(
     models
 }
 
-/// Every provider's models with the replies of a cassette, which needs no key.
+/// The models of all providers, with the replies of a cassette, which needs no key.
 async fn replayed(
     settings: &Settings,
     environment: &Environment,
@@ -236,11 +235,11 @@ fn demo() -> ProviderModels {
         .iter()
         .map(|(tier, id)| (*tier, id.as_str()))
         .collect();
-    // A flow that asks for some vendor's model by its id can be tried out as well.
+    // Any other model id is accepted, so that every flow can be tried.
     ProviderModels::new(Arc::new(Scripted::demo()), &tiers, &["*"]).free()
 }
 
-/// Local servers are asked for when nobody else can answer, or by name.
+/// Local servers are searched for if no other provider is available, or by name.
 fn wants_local(settings: &Settings, candidates: &[Candidate]) -> bool {
     let named = |kind: ServerKind| {
         let name = local_name(kind);

@@ -1,4 +1,4 @@
-//! Who answers what names no provider, and what the settings say of nobody else.
+//! The default provider, and the settings that apply to it alone.
 
 use super::candidate::{Candidate, LOCAL, candidates, local_name};
 use crate::settings::{Environment, Settings};
@@ -6,11 +6,10 @@ use crate::{Problem, slip};
 use divisi_core::Tier;
 use divisi_engine::ProviderModels;
 
-/// The word for "whoever can" in the settings.
+/// The setting for the first available provider.
 pub(super) const AUTO: &str = "auto";
 
-/// What `[tiers]` of the settings says of a provider. It is said of whoever answers
-/// by default, and of nobody else.
+/// The models of `[tiers]` in the settings for a provider. They apply to the default provider only.
 fn tiers_said_of<'s>(
     name: &str,
     default: &str,
@@ -23,7 +22,7 @@ fn tiers_said_of<'s>(
     said.map(|(tier, id)| (*tier, id.as_str()))
 }
 
-/// Lets the models of the provider of this name be those that `[tiers]` says of it.
+/// Applies `[tiers]` to the models of the provider with this name.
 pub(super) fn tier_models(
     models: &mut ProviderModels,
     name: &str,
@@ -36,7 +35,7 @@ pub(super) fn tier_models(
         .extend(said.map(|(tier, id)| (tier.to_string(), id.into())));
 }
 
-/// Who answers what names no provider, ready or not, where there is somebody.
+/// The default provider, available or not, if there is one.
 fn wanted<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Option<&'a Candidate> {
     candidates
         .iter()
@@ -46,7 +45,7 @@ fn wanted<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Option<&'a Ca
         })
 }
 
-/// Who answers what names no provider; fails where it cannot.
+/// The default provider; fails if it is not available.
 pub(super) fn default_of<'a>(
     settings: &Settings,
     candidates: &'a [Candidate],
@@ -108,8 +107,7 @@ fn unknown(settings: &Settings, candidates: &[Candidate]) -> Problem {
         ))
 }
 
-/// Every provider that could be asked, with the tiers of the settings where they are
-/// said of it.
+/// All candidates, with `[tiers]` of the settings applied.
 pub fn candidates_with_tiers(settings: &Settings, environment: &Environment) -> Vec<Candidate> {
     let mut candidates = candidates(settings, environment);
     if let Some(default) = wanted(settings, &candidates).map(|default| default.name.clone()) {

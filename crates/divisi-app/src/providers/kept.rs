@@ -1,8 +1,8 @@
-//! Who answers a run, kept with the run, so that a resume asks the same.
+//! The vendors recorded with a run, so that a resume asks the same ones.
 //!
-//! A shell with another key, a server that has been stopped, another address in
-//! the environment, a model that a vendor now calls `haiku`: none of them may
-//! send a run to somebody else, or change what its finished tasks were asked of.
+//! A shell with another key, a stopped server, another address in the environment, a new model
+//! behind the name `haiku`: none of these may send a run elsewhere, or change what its finished
+//! tasks asked for.
 
 use super::candidate::{Candidate, Found, LOCAL, local_name};
 use super::default::AUTO;
@@ -15,50 +15,50 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Who answers a run.
+/// The vendors of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Vendors {
-    /// The provider of what names none.
+    /// The default provider.
     pub provider: String,
-    /// The model of tasks that name none; empty where the settings say it.
+    /// The default model; empty if the settings give it.
     pub model: String,
-    /// Everyone who could be asked when the run began.
+    /// All providers that were available at the beginning of the run.
     pub providers: BTreeMap<String, KeptProvider>,
 }
 
-/// One provider, as it was.
+/// One provider, as recorded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeptProvider {
-    /// The API that it spoke; `None` where nobody was asked.
+    /// Its wire format; `None` for scripted or replayed answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<WireFormat>,
-    /// Where it was reached, without what may be secret in it.
+    /// Its address, without secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
-    /// Tells two keys apart, and nothing of either.
+    /// Identifies the account without revealing the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
     /// Model ids by tier.
     tiers: BTreeMap<String, Arc<str>>,
     /// Patterns of its model ids.
     models: Vec<String>,
-    /// Whether nobody sent a bill.
+    /// Whether it was unpriced.
     free: bool,
 }
 
-/// What came of finding those again who answer a run.
+/// The result of finding the vendors of a run again.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// What is to be said, a line each.
+    /// Messages for the user, one per line.
     pub(super) notes: Vec<String>,
-    /// The providers that cannot be asked.
+    /// Providers that are not available any more.
     pub(super) lost: BTreeSet<String>,
 }
 
 impl Vendors {
-    /// The record of `models`, which `candidates` answer.
+    /// The record of `models`, made from `candidates`.
     pub(super) fn of(models: &Models, candidates: &[Candidate]) -> Self {
         let kept = |(name, models): (&String, &ProviderModels)| {
             let candidate = candidates.iter().find(|candidate| candidate.name == *name);
@@ -85,7 +85,7 @@ impl Vendors {
         }
     }
 
-    /// The provider of what names none, with its address.
+    /// The default provider, with its address.
     pub fn shown(&self) -> String {
         match self
             .providers
@@ -97,8 +97,8 @@ impl Vendors {
         }
     }
 
-    /// The same where another provider or model is named: with the provider as it
-    /// is now, and the model of the settings where none is named.
+    /// The record for another provider or model: the provider as it is now, with the model of the
+    /// settings if none is named.
     pub fn changed_to(mut self, provider: Option<&str>, model: Option<&str>) -> Self {
         if let Some(provider) = provider {
             self.providers.remove(provider);
@@ -111,7 +111,7 @@ impl Vendors {
         self
     }
 
-    /// The settings as they hold for the run, and what is to be said where they now differ.
+    /// The settings of the run, with messages about differences to the present ones.
     pub(super) fn held(&self, settings: &Settings) -> (Settings, Vec<String>) {
         let mut notes = vec![];
         let says_otherwise = |now: &str, kept: &str| now != kept && now != AUTO;
@@ -140,7 +140,7 @@ impl Vendors {
         (held, notes)
     }
 
-    /// Why the provider of what names none cannot be asked, of those that are there now.
+    /// Why the default provider is not available among the present candidates.
     pub(super) fn gone(&self, run: &RunId, candidates: &[Candidate]) -> Option<Problem> {
         let (reason, hint) = why_absent(&self.provider, candidates)?;
         Some(self.refused(run, &reason).hint(hint).hint(elsewhere(run)))
@@ -154,8 +154,8 @@ impl Vendors {
         )))
     }
 
-    /// Makes `models` those of the run: the same ids for the same words, and for
-    /// each provider that cannot be asked any more one that says so.
+    /// Adjusts `models` to the record: the same ids for the same words, and a placeholder for each
+    /// provider that is not available any more.
     pub(super) fn hold(
         &self,
         run: &RunId,
@@ -178,7 +178,7 @@ impl Vendors {
                         None
                     }
                 },
-                // Scripted answers, or a recording: nobody is asked.
+                // Scripted or replayed answers, without a vendor.
                 (None, Some(now)) => {
                     now.tiers.clone_from(&kept.tiers);
                     None
@@ -195,7 +195,7 @@ impl Vendors {
         Ok(Held { notes, lost: gone })
     }
 
-    /// The same with the record of `kept` for those that were not looked at again.
+    /// Adds the record of `kept` for providers that were not examined again.
     pub(super) fn with(mut self, kept: &Self, is_unseen: impl Fn(&str) -> bool) -> Self {
         let unseen = kept.providers.iter().filter(|(name, _)| is_unseen(name));
         self.providers
@@ -203,7 +203,7 @@ impl Vendors {
         self
     }
 
-    /// The providers of the run that `models` has not, answered by `provider`.
+    /// The recorded providers that `models` lacks, with `provider` for requests.
     pub(super) fn answered_by(
         &self,
         provider: &Arc<dyn divisi_providers::Provider>,
@@ -215,7 +215,7 @@ impl Vendors {
         }
     }
 
-    /// Whether a server of this machine is among them that `models` has not.
+    /// Whether `models` lacks a recorded server of this machine.
     pub(super) fn misses_local(&self, models: &Models) -> bool {
         let mut names = self
             .providers
@@ -226,7 +226,7 @@ impl Vendors {
 }
 
 impl KeptProvider {
-    /// Why `now` is not the provider that this was, and what to do about it.
+    /// Why `now` is not the recorded provider, with advice.
     fn lost_in(&self, now: &Candidate) -> Option<(String, String)> {
         let (name, address) = (&now.name, now.shown_url());
         if let Some(before) = &self.address
@@ -252,7 +252,7 @@ impl KeptProvider {
         })
     }
 
-    /// What is to be said where the same provider differs from what it was.
+    /// Messages about differences between the recorded and the present provider.
     fn differences(&self, now: &Candidate, tiers: &BTreeMap<String, Arc<str>>) -> Vec<String> {
         let (name, address) = (&now.name, now.shown_url());
         let mut notes = vec![];
@@ -260,7 +260,7 @@ impl KeptProvider {
         if let Some(before) = moved_from {
             notes.push(format!("`{name}` is now at {address}; it was at {before}"));
         }
-        // The digest of an account is one of its address, too.
+        // The digest of an account includes its address.
         let account = now
             .account()
             .filter(|_| moved_from.is_none())
@@ -310,8 +310,7 @@ impl KeptProvider {
     }
 }
 
-/// Why the provider of this name cannot be asked, and what to do about it;
-/// `None` where it can.
+/// Why the provider with this name is not available, with advice; `None` if it is.
 fn why_absent(name: &str, candidates: &[Candidate]) -> Option<(String, String)> {
     match candidates.iter().find(|candidate| candidate.name == name) {
         Some(candidate) if candidate.is_ready() => None,
@@ -343,8 +342,8 @@ fn elsewhere(run: &RunId) -> String {
     )
 }
 
-/// Who receives what is sent to an address: its scheme and host. On this machine
-/// ports and schemes may change with every start.
+/// The receiver at an address: its scheme and host. On this machine ports and schemes may change at
+/// every start.
 fn origin(address: &str) -> (&str, &str) {
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
     let host = rest.split('/').next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Who answers: chosen from the settings, the keys that are set and the model
-//! servers on this machine.
+//! Providers: chosen from the settings, the keys that are set and the model servers on this
+//! machine.
 
 mod candidate;
 mod default;

@@ -1,13 +1,13 @@
-//! What a person is told of a project's file that needs trust, and how to give it.
+//! Messages about a project's file that needs trust.
 
 use super::{Claim, Project, Standing, TrustedFiles, Untrusted};
 use anyhow::Context as _;
 
 impl Project {
-    /// Settings that are shown of it; a file with more is read as a file.
+    /// Most settings shown; a file with more should be read.
     pub const CLAIMS_SHOWN_MAX: usize = 20;
 
-    /// Trusts the file as it was read.
+    /// Trusts the file in the form in which it was read.
     pub fn trust(&self) -> anyhow::Result<()> {
         let trusted =
             TrustedFiles::of_user().context("there is no home folder to remember it in")?;
@@ -15,7 +15,7 @@ impl Project {
         trusted.add(&self.path, self.digest).with_context(failed)
     }
 
-    /// What the file wants, and how to let it, or do without.
+    /// The settings that need trust, and how to give it or to continue without.
     pub fn hints(&self) -> Vec<String> {
         let changed = (self.standing == Standing::Changed)
             .then(|| "it has changed since you trusted it".into());
@@ -30,13 +30,13 @@ impl Project {
         changed.into_iter().chain(wants).chain(then).collect()
     }
 
-    /// What is said of settings beyond those that are shown.
+    /// A remark about settings that are not shown.
     pub fn more(&self) -> Option<String> {
         let more = self.claims.len().saturating_sub(Self::CLAIMS_SHOWN_MAX);
         (more > 0).then(|| format!("and {more} more settings: read the file"))
     }
 
-    /// The command that trusts the file, as it is typed in any folder.
+    /// The command that trusts the file, for any working folder.
     pub fn trust_command(&self) -> String {
         format!(
             "divisi trust {}",
@@ -44,8 +44,8 @@ impl Project {
         )
     }
 
-    /// What of the file does not count for want of trust, or is going to be asked
-    /// about, in a phrase; `None` where nothing is.
+    /// A phrase about settings that are ignored for lack of trust, or will be asked about; `None`
+    /// if there are none.
     pub fn note(&self, untrusted: Untrusted) -> Option<String> {
         if self.untrusted().is_empty() {
             return None;
@@ -75,7 +75,7 @@ impl Project {
     }
 }
 
-/// The word as a shell takes it for one.
+/// The word, quoted for a shell.
 fn quoted(word: &str) -> String {
     let is_plain =
         |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | '~' | '@' | ',');

@@ -1,12 +1,11 @@
-//! What a project's file decides that is not a project's to decide.
+//! Settings of a project's file that need the user's trust.
 //!
-//! A project may choose models, limits and labels. Where secrets and prompts go,
-//! what runs, what is opened besides the project's own files, and what money is
-//! counted by are the user's business: a folder that was cloned says so only
-//! once its user has trusted the file. And what the user's own file has set as a
-//! cap, an untrusted project may lower but not raise.
+//! A project may choose models, limits and labels. Where secrets and prompts go, what runs, what is
+//! opened besides the project's own files, and what money is counted by is up to the user: the
+//! settings of a cloned folder apply only after the user has trusted the file. And an untrusted
+//! project may lower the caps of the user's own file, but not raise them.
 //!
-//! Every setting is named here, so that a new one has to be put on one side.
+//! Every setting is listed here, so that a new one must be classified.
 
 use super::layer::Leaf;
 use super::shape::{Budget, ProviderSettings, Settings};
@@ -15,7 +14,7 @@ use divisi_providers::cassette;
 use std::net::IpAddr;
 use std::path::{Component, Path};
 
-/// Settings of which a project may say nothing, or not everything, without trust.
+/// Settings that a project may not set, or not fully, without trust.
 pub(super) const OF_THE_USER: [&str; 6] = [
     "allow",
     "store",
@@ -25,55 +24,55 @@ pub(super) const OF_THE_USER: [&str; 6] = [
     "executors",
 ];
 
-/// One setting of a project that needs trust.
+/// A setting of a project that needs trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The names that lead to it.
+    /// The path of its name.
     pub(super) path: Vec<String>,
-    /// All of it, as it could stand in a file.
+    /// The whole setting, as written in a file.
     pub whole: String,
-    /// What it would do, without what may be secret in it.
+    /// Its effect, without secrets.
     pub would: String,
     deed: Deed,
 }
 
-/// What a setting does, by when it must not be done.
+/// The effect of a setting, which decides when trust is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
-    /// Decides what a run sends, runs or pays; looking ahead does none of it.
+    /// It affects what a run sends, executes or pays; examining a flow does none of these.
     Acts,
-    /// Names a file outside the project, which already looking ahead would open.
+    /// It names a file outside the project, which examining a flow would open as well.
     Opens,
-    /// Goes beyond what the user has set: without trust the user's value holds.
+    /// It exceeds the user's value, which applies without trust.
     Outbids,
 }
 
 impl Claim {
-    /// Its name with dots.
+    /// Its name, with dots.
     pub fn name(&self) -> String {
         self.path.join(".")
     }
 
-    /// Whether nothing is carried out before the user has been asked.
+    /// Whether nothing may be executed before the user has been asked.
     pub fn asks(&self) -> bool {
         self.deed != Deed::Outbids
     }
 
-    /// Whether it has no effect on those who only look ahead.
+    /// Whether it has no effect on commands that only examine a flow.
     pub(super) fn harmless_to_look_at(&self) -> bool {
         self.deed == Deed::Acts
     }
 }
 
-/// The claims of a project's file below `root`, whose `leaves` make `project`.
+/// The claims of a project's file below `root`; `project` is made from its `leaves`.
 pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Path) -> Vec<Claim> {
     let Settings {
-        // Choices among the models and providers that the user has.
+        // Choices among the user's models and providers.
         model: _,
         provider: _,
         tiers: _,
         kinds: _,
-        // How much and how long, which the cap bounds.
+        // Amounts and times, which the cap bounds.
         limits: _,
         in_flight_said: _,
         retry: _,
@@ -177,8 +176,8 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
     claims.found
 }
 
-/// Without trust the prices of a project hold for the servers that it names on
-/// this machine and for recorded replies: for none that sends a bill.
+/// Without trust, a project's prices apply only to its servers on this machine and to recorded
+/// replies, which send no bill.
 pub(super) fn confine_prices(leaves: &mut Vec<Leaf>, project: &Settings) {
     if !is_without_bill(&project.provider, project) {
         return;
@@ -207,7 +206,7 @@ struct Claims<'a> {
 }
 
 impl Claims<'_> {
-    /// Adds the setting of this name, if the file says anything of it.
+    /// Adds the setting of this name, if the file has it.
     fn add(&mut self, path: &[&str], deed: Deed, would: impl Into<String>) {
         if let Some(leaf) = self.leaves.iter().find(|leaf| leaf.path == path) {
             let whole = format!("{} = {}", leaf.name(), leaf.value);
@@ -221,7 +220,7 @@ impl Claims<'_> {
     }
 }
 
-/// What a provider would send where; `None` where that is no more than choosing a model.
+/// What a provider would send where; `None` if it is only a choice of model.
 fn sends(provider: &ProviderSettings, of_user: Option<&ProviderSettings>) -> Option<String> {
     let ProviderSettings {
         kind: _,
@@ -248,17 +247,16 @@ fn sends(provider: &ProviderSettings, of_user: Option<&ProviderSettings>) -> Opt
     }
 }
 
-/// Whether a price is that of a server on this machine which gets no key, and so
-/// sends no bill.
+/// Whether a price is for a server on this machine without a key, which sends no bill.
 fn is_of_no_consequence(pattern: &str, project: &Settings) -> bool {
     of_provider(pattern, project).unwrap_or_else(|| is_without_bill(&project.provider, project))
 }
 
-/// Whether the provider that a pattern begins with sends no bill; `None` for a
-/// pattern that names none of the project's.
+/// Whether the provider at the beginning of a pattern sends no bill; `None` if the pattern names
+/// none of the project's providers.
 fn of_provider(pattern: &str, project: &Settings) -> Option<bool> {
     let (name, _) = pattern.split_once(':')?;
-    // A provider with the name of a pattern would speak for others.
+    // A provider named like a pattern would match others.
     let is_plain = globset::escape(name) == name;
     (is_plain && project.providers.contains_key(name)).then(|| is_without_bill(name, project))
 }
@@ -270,7 +268,7 @@ fn is_without_bill(name: &str, project: &Settings) -> bool {
     })
 }
 
-/// Whether an address is one of this machine.
+/// Whether an address is on this machine.
 fn is_here(url: &str) -> bool {
     let Ok(url) = url::Url::parse(url) else {
         return false;
@@ -283,7 +281,7 @@ fn is_here(url: &str) -> bool {
     }
 }
 
-/// An address without what may be secret in it.
+/// An address without secrets.
 fn shown(url: &str) -> String {
     match url::Url::parse(url) {
         Ok(url) => url.origin().ascii_serialization(),
@@ -291,7 +289,7 @@ fn shown(url: &str) -> String {
     }
 }
 
-/// Whether a path, as it is written, stays below the folder.
+/// Whether a path, as written, stays below the folder.
 pub(crate) fn is_below(root: &Path, path: &Path) -> bool {
     let Ok(inside) = path.strip_prefix(root) else {
         return false;

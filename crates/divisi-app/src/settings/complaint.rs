@@ -1,23 +1,22 @@
-//! What is wrong with a setting, and what was probably meant.
+//! Explains errors in settings, and what was probably meant.
 
 use super::Settings;
 use crate::slip;
 use toml::Value;
 
-/// A complaint about a value in our words, and what to write instead.
+/// Rewrites an error about a value, with advice.
 pub(super) fn told(complaint: &str) -> (String, Option<String>) {
     slip::told(complaint, "setting")
 }
 
-/// The same of what stands in `line` of a file.
+/// The same for an error in `line` of a file.
 pub(super) fn told_of(line: &str, complaint: &str) -> (String, Option<String>) {
     let (message, hint) = told(complaint);
     (message, hint.or_else(|| of_the_other_form(line, complaint)))
 }
 
-/// What was meant by the name of a setting in `line` that is a table where the
-/// complaint tells of a value, or the other way round: `[provider.corp]` for
-/// `[providers.corp]`.
+/// Advice if the name in `line` is a table where a value was expected, or the other way round:
+/// `[provider.corp]` for `[providers.corp]`.
 fn of_the_other_form(line: &str, complaint: &str) -> Option<String> {
     let is_table = match complaint
         .strip_prefix("invalid type: ")?

@@ -7,22 +7,22 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
-/// What every variable of ours begins with.
+/// Prefix of divisi's variables.
 const PREFIX: &str = "DIVISI_";
 
-/// Which log lines `-v` shows; no setting.
+/// The variable that selects log lines; not a setting.
 pub const LOG: &str = "DIVISI_LOG";
 
-/// The variables of the environment. An empty one counts as not set.
+/// The environment variables. An empty one counts as not set.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
-    /// Those whose value is not UTF-8.
+    /// Variables whose value is not UTF-8.
     garbled: Vec<String>,
 }
 
 impl fmt::Debug for Environment {
-    /// Names only: values may be keys.
+    /// Shows names only, because values may be keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.variables.keys()).finish()
     }
@@ -40,14 +40,14 @@ impl Environment {
             match (name.into_string(), value.into_string()) {
                 (Ok(name), Ok(value)) => _ = environment.variables.insert(name, value),
                 (Ok(name), Err(_)) => environment.garbled.push(name),
-                // None that anybody asks for.
+                // Names that are not UTF-8 are never looked up.
                 (Err(_), _) => {}
             }
         }
         environment
     }
 
-    /// The value of a variable that is set.
+    /// The value of a variable, if set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables
             .get(name)
@@ -55,7 +55,7 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// The settings that stand in it.
+    /// The settings in the environment.
     pub(super) fn leaves(&self) -> Result<Vec<Leaf>, SettingsError> {
         let is_garbled = |name: &str| self.garbled.iter().any(|garbled| garbled == name);
         if let Some((_, name, _)) = variables().find(|(_, name, _)| is_garbled(name)) {
@@ -80,7 +80,7 @@ impl Environment {
         .collect()
     }
 
-    /// Variables that look like ours and are none.
+    /// Variables with divisi's prefix that are unknown.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
         let known = |name: &str| name == LOG || variables().any(|(_, known, _)| known == name);
         self.variables
@@ -90,7 +90,7 @@ impl Environment {
     }
 }
 
-/// The settings that variables give, with those.
+/// The settings that have a variable.
 fn variables() -> impl Iterator<Item = (&'static [&'static str], &'static str, Form)> {
     SHORTHANDS.iter().filter_map(|known| {
         let (name, form) = known.variable?;
@@ -98,7 +98,7 @@ fn variables() -> impl Iterator<Item = (&'static [&'static str], &'static str, F
     })
 }
 
-/// For a caller that does not take the variables of its process.
+/// For callers that do not use the variables of the process.
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
         Self::of(

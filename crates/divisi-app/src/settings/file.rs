@@ -1,4 +1,4 @@
-//! Settings files: where they are, and what is wrong with them.
+//! Settings files: their paths, and their errors.
 
 use super::layer::{self, Leaf, Origin};
 use super::{Settings, SettingsError, complaint, secrets};
@@ -8,38 +8,37 @@ use etcetera::BaseStrategy;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
-/// The name of a project's file.
+/// Name of a project's file.
 pub const PROJECT_FILE: &str = "divisi.toml";
 
-/// Where the user's file is, whether it exists or not.
+/// Path of the user's file, existing or not.
 pub(crate) fn user_file() -> Option<PathBuf> {
     let folders = etcetera::choose_base_strategy().ok()?;
     Some(folders.config_dir().join("divisi").join("config.toml"))
 }
 
-/// Longest file of settings, a hundred times what anybody writes.
+/// Longest settings file, a hundred times the longest known one.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// The nearest project file: in the workspace, or above it up to the root of
-/// the repository.
+/// The nearest project file: in the workspace, or above it up to the root of the repository.
 pub(super) fn project_file(workspace: &Path) -> Option<PathBuf> {
     let paths = up_to_repository(workspace).map(|folder| folder.join(PROJECT_FILE));
-    // Also what is there and cannot be read, so that it is told.
+    // An existing but unreadable file is included, so that it is reported.
     paths
         .into_iter()
         .find(|path| path.symlink_metadata().is_ok())
 }
 
-/// A settings file that was read.
+/// The content of a settings file.
 pub(super) struct Read {
     pub(super) leaves: Vec<Leaf>,
-    /// What it says, with defaults for the rest.
+    /// Its settings, with defaults for the rest.
     pub(super) settings: Settings,
     /// The digest of its bytes.
     pub(super) digest: Digest,
 }
 
-/// Reads the user's file at `path`; no leaves if it is not there.
+/// Reads the user's file at `path`; a missing one has no leaves.
 pub(super) fn read_users(path: &Path) -> Result<Read, SettingsError> {
     match divisi_files::read(path, BYTES_MAX) {
         Err(refusal) if refusal.is_missing() => parse(path, vec![]),
@@ -47,7 +46,7 @@ pub(super) fn read_users(path: &Path) -> Result<Read, SettingsError> {
     }
 }
 
-/// Reads the project's file at `path`, which has to be in the project, below `root`.
+/// Reads the project's file at `path`, which must be within the project, below `root`.
 pub(super) fn read_projects(path: &Path, root: &Path) -> Result<Read, SettingsError> {
     parse(
         path,
@@ -68,7 +67,7 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<Read, SettingsError> {
     secrets::make_known_in(&text);
     let wrong = |error| explain(path, &text, &error);
     let settings = toml::from_str::<Settings>(&text).map_err(wrong)?;
-    // Also of settings that will not count: they are shown when trust is asked for.
+    // Also for settings that will be ignored, because they are shown when asking for trust.
     secrets::make_known(&settings);
     let mut leaves = layer::leaves(
         toml::from_str(&text).map_err(wrong)?,
@@ -89,7 +88,7 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<Read, SettingsError> {
     })
 }
 
-/// Paths in a file are meant from where the file is.
+/// Paths in a file are relative to its folder.
 pub(super) fn anchor(leaf: &mut Leaf, file: &Path) {
     let is_path = matches!(leaf.path[..], [ref name] if name == "store" || name == "framing");
     if let (true, Value::String(path)) = (is_path, &mut leaf.value) {

@@ -1,5 +1,4 @@
-//! Layers of settings: the nearer one wins, leaf by leaf, and where a value
-//! comes from is kept.
+//! Layers of settings: the nearer one wins, leaf by leaf, and the origin of each value is kept.
 
 use super::{Settings, complaint};
 use divisi_providers::redact;
@@ -9,32 +8,31 @@ use std::fmt;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
-/// Tables whose entries belong together: half of a provider from one file and
-/// half from another could send a key to where it was not meant for, and half
-/// a price is none.
+/// Tables whose entries are not merged: half of a provider from one file and half from another
+/// could send a key to a wrong address, and half a price is useless.
 const WHOLE: [&str; 3] = ["providers", "prices", "executors"];
 
-/// One value, by the names that lead to it.
+/// One value, with its path.
 #[derive(Clone)]
 pub struct Leaf {
-    /// The names that lead to it.
+    /// The path of its name.
     pub path: Vec<String>,
     /// The value.
     pub value: Value,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody has said anything.
+    /// The built-in default.
     Default,
     /// A file of settings.
     File(PathBuf),
     /// A variable of the environment.
     Variable(&'static str),
-    /// What was asked for this once, by the flag that asks for it.
+    /// The flag of this invocation.
     Flag(&'static str),
 }
 
@@ -60,7 +58,7 @@ impl Leaf {
         }
     }
 
-    /// Its name with dots.
+    /// Its name, with dots.
     pub fn name(&self) -> String {
         self.path.join(".")
     }
@@ -84,8 +82,7 @@ pub(super) fn leaves(table: Table, origin: &Origin) -> Vec<Leaf> {
     found
 }
 
-/// Settings that had another name, when some had their bounds first: the old one, which is
-/// still read, and the one that they have.
+/// Renamed settings: the old name, which is still accepted, and the new one.
 const RENAMED: [(&[&str], &str); 4] = [
     (&["max_cost"], "cost_max"),
     (&["max_turns"], "turns_max"),
@@ -115,7 +112,7 @@ fn walk(table: Table, path: &mut Vec<String>, origin: &Origin, found: &mut Vec<L
     }
 }
 
-/// The values that count, in the order of their names: later layers win.
+/// The effective values, sorted by name: later layers win.
 pub(super) fn merge(layers: impl IntoIterator<Item = Vec<Leaf>>) -> Vec<Leaf> {
     let mut merged = BTreeMap::new();
     for leaf in layers.into_iter().flatten() {
@@ -124,7 +121,7 @@ pub(super) fn merge(layers: impl IntoIterator<Item = Vec<Leaf>>) -> Vec<Leaf> {
     merged.into_values().collect()
 }
 
-/// The settings that these values make.
+/// The settings with these values.
 pub(super) fn settings(leaves: &[Leaf]) -> Result<Settings, toml::de::Error> {
     let mut root = Table::new();
     for leaf in leaves {
@@ -148,8 +145,7 @@ fn put(table: &mut Table, path: &[String], value: Value) {
     }
 }
 
-/// Whether a value is one that its setting may have; says why not, and what may
-/// have been meant.
+/// Checks that a value is allowed for its setting; returns the reason otherwise, with advice.
 pub(super) fn check(leaf: &Leaf) -> Result<(), (String, Option<String>)> {
     settings(std::slice::from_ref(leaf))
         .map(drop)

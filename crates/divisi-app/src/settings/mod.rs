@@ -1,13 +1,13 @@
-//! What the user has set.
+//! The user's settings.
 //!
-//! Five layers, the nearer one wins: defaults, the user's file, the project's
-//! file, the environment, flags. Where each value comes from is kept, because
-//! "why does it do that" is asked more often than "what can I set". Keys of
-//! vendors are never part of it: settings name the variable that holds one.
+//! Five layers, of which the nearer one wins: defaults, the user's file, the project's file, the
+//! environment, flags. The origin of each value is kept, because "why does it do that" is asked
+//! more often than "what can I set". Keys of vendors are never part of it: settings name the
+//! variable with a key.
 //!
-//! The project's file comes with the folder, perhaps from a stranger. What in it
-//! is more than a choice of models and limits (`claims`) counts once the user
-//! has trusted the file as it is (`trusted`).
+//! The project's file comes with the folder, possibly from a stranger. Settings in it beyond a
+//! choice of models and limits (`claims`) apply only after the user has trusted the file in this
+//! form (`trusted`).
 
 mod shape;
 mod shorthand;
@@ -44,12 +44,12 @@ use divisi_files::Refusal;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-/// The settings, and where each comes from.
+/// The settings, with their origins.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
-    /// Every value, in the order of their names.
+    /// Every value, sorted by name.
     pub leaves: Vec<Leaf>,
     /// The project's file, if there is one.
     pub project: Option<Project>,
@@ -60,26 +60,26 @@ pub struct Loaded {
 pub struct Project {
     /// The file.
     pub path: PathBuf,
-    /// The digest of what it says.
+    /// The digest of its content.
     pub digest: Digest,
-    /// What of it needs trust.
+    /// Its settings that need trust.
     pub claims: Vec<Claim>,
     /// Whether it has that trust.
     pub standing: Standing,
 }
 
-/// What becomes of what in a project's file needs trust and has none.
+/// What happens to settings that need trust and do not have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untrusted {
-    /// It keeps anything from being carried out.
+    /// They prevent execution.
     Refused,
-    /// It does not count.
+    /// They are ignored.
     LeftOut,
-    /// It counts, but for files that would be opened: for those who only look.
+    /// They apply, except for files to open: for commands that only examine something.
     LookedAt,
 }
 
-/// Loads the settings that hold in `workspace`, with `flags` on top.
+/// Loads the settings for `workspace`, with `flags` on top.
 pub fn load(
     environment: &Environment,
     workspace: &Path,
@@ -93,7 +93,7 @@ pub fn load(
     load_with(&files, environment, workspace, flags, untrusted)
 }
 
-/// What of the user's the settings depend on.
+/// The user's files that the settings depend on.
 struct Files {
     of_user: Option<PathBuf>,
     trusted: Option<TrustedFiles>,
@@ -124,7 +124,7 @@ fn load_with(
         flags,
     ]);
     let in_flight_said = programs_follow(&mut leaves);
-    // Every layer has been checked by itself, and values do not depend on each other.
+    // Each layer has been checked by itself, and values do not depend on each other.
     let settings = layer::settings(&leaves)
         .map_err(|error| SettingsError::Merged(error.message().to_owned()))?;
     let in_flight_said = NonZeroU32::new(settings.limits.in_flight_max).filter(|_| in_flight_said);
@@ -140,7 +140,7 @@ fn load_with(
     })
 }
 
-/// The project's file, and what of it counts.
+/// The project's file, with the settings that apply.
 fn projects(
     path: PathBuf,
     workspace: &Path,
@@ -176,7 +176,7 @@ fn projects(
                 .all(|claim| claim.path != leaf.path || counts(claim))
         });
         claims::confine_prices(&mut leaves, &settings);
-        // To choose a provider that does not count would leave none.
+        // Choosing an ignored provider would leave none.
         let is_gone = |name: &str| {
             project
                 .claims
@@ -191,12 +191,12 @@ fn projects(
 }
 
 impl Project {
-    /// The folder it is the file of.
+    /// The folder of the file.
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
     }
 
-    /// What of it has no trust, although it needs some.
+    /// Its settings that need trust and do not have it.
     pub fn untrusted(&self) -> &[Claim] {
         if self.standing == Standing::Trusted {
             &[]
@@ -206,8 +206,8 @@ impl Project {
     }
 }
 
-/// Where it is said how many tasks may be in flight, and not how many of them may be
-/// programs, all may. Returns whether the first is said.
+/// If the number of tasks in flight is set and that of programs is not, all of them may be
+/// programs. Returns whether the former is set.
 fn programs_follow(leaves: &mut [Leaf]) -> bool {
     let is = |leaf: &Leaf, name: &str| leaf.path == ["limits", name];
     let said = leaves
@@ -225,23 +225,23 @@ fn programs_follow(leaves: &mut [Leaf]) -> bool {
 }
 
 fn defaults() -> Vec<Leaf> {
-    // The defaults hold nothing that TOML cannot.
+    // Defaults contain only values that TOML supports.
     let table = toml::Table::try_from(Settings::default()).unwrap_or_default();
     layer::leaves(table, &Origin::Default)
 }
 
-/// Why there are no settings to go by.
+/// Why settings could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A file is there but cannot be read.
+    /// A file exists but is unreadable.
     #[error("cannot read the settings file {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: Refusal,
     },
-    /// A file says something that makes no sense.
+    /// A file contains an invalid setting.
     #[error("{}, line {line}, column {column}: {message}", path.display())]
     Wrong {
         /// The file.
@@ -250,31 +250,31 @@ pub enum SettingsError {
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// What is wrong.
+        /// The error.
         message: String,
-        /// What to write instead.
+        /// Advice.
         hint: Option<String>,
     },
-    /// So does a variable.
+    /// A variable contains an invalid setting.
     #[error("the environment variable {name}: {message}")]
     Variable {
         /// The variable.
         name: &'static str,
-        /// What is wrong.
+        /// The error.
         message: String,
-        /// What to write instead.
+        /// Advice.
         hint: Option<String>,
     },
-    /// A project's file decides what only the user may decide.
+    /// A project's file has settings that need the user's trust.
     #[error("the settings of this folder need your trust: {}", .0.path.display())]
     Untrusted(Box<Project>),
-    /// The layers do not fit together.
+    /// The combination of layers is invalid.
     #[error("the settings do not fit together: {0}")]
     Merged(String),
 }
 
 impl SettingsError {
-    /// What the user can do about it.
+    /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Wrong { hint, .. } | Self::Variable { hint, .. } => {

@@ -1,5 +1,5 @@
-//! What settings there are, for people ([`markdown`]) and for editors ([`schema`]), made
-//! from the settings themselves.
+//! The reference of all settings, for users ([`markdown`]) and for editors ([`schema`]), generated
+//! from the types.
 
 use super::claims::OF_THE_USER;
 use super::shape::Settings;
@@ -9,7 +9,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Where editors find the schema of settings files.
+/// Address of the schema of settings files, for editors.
 pub const SCHEMA_URL: &str = concat!(
     env!("CARGO_PKG_REPOSITORY"),
     "/raw/main/docs/divisi.schema.json"
@@ -17,8 +17,8 @@ pub const SCHEMA_URL: &str = concat!(
 
 /// The JSON schema of settings files.
 ///
-/// In the draft that most editors know, and without references, so that each setting is
-/// shown with all that it may hold.
+/// In the draft that most editors support, and without references, so that each setting is shown
+/// with all its values.
 pub fn schema() -> Value {
     let generator = SchemaSettings::draft07()
         .with(|settings| settings.inline_subschemas = true)
@@ -28,14 +28,14 @@ pub fn schema() -> Value {
     schema["$id"] = SCHEMA_URL.into();
     schema["title"] = "divisi.toml".into();
     schema["description"] = "Settings of divisi.".into();
-    // It depends on who asks.
+    // Its default depends on the user.
     schema["properties"]["store"]
         .as_object_mut()
         .map(|store| store.remove("default"));
     schema
 }
 
-/// Takes `null` away, which TOML cannot say: what may be left out is left out.
+/// Removes `null`, which TOML does not have: optional settings are omitted instead.
 #[derive(Clone, Debug)]
 struct WithoutNull;
 
@@ -72,7 +72,7 @@ impl Transform for WithoutNull {
     }
 }
 
-/// Every setting with its type, its default and what it is.
+/// A page with every setting, its type, its default and its description.
 pub fn markdown() -> String {
     let schema = schema();
     let mut page = Page(INTRODUCTION.to_owned());
@@ -107,7 +107,7 @@ Spans of time are written with their unit: `\"90s\"`, `\"10m\"`, `\"1h30m\"`. Do
 struct Page(String);
 
 impl Page {
-    /// The settings of a table, and then the tables in it. `path` leads to it.
+    /// Appends the settings of a table, and then its sub-tables. `path` is its path.
     fn table(&mut self, path: &[&str], schema: &Value) {
         let settings = || schema["properties"].as_object().into_iter().flatten();
         let mut head = "\n| Setting | Type | Default | |\n|---|---|---|---|\n";
@@ -151,8 +151,8 @@ impl Page {
     }
 }
 
-/// The table that a setting is, where its settings are worth a section; with what stands
-/// for the name of each where there may be several.
+/// The sub-table of a setting that gets a section of its own; with a placeholder for the name if
+/// there may be several.
 fn inner(setting: &Value) -> Option<(Option<&'static str>, &Value)> {
     let is_section = |schema: &Value| {
         let settings = schema["properties"].as_object();
@@ -178,7 +178,7 @@ fn trust(path: &[&str], name: &str) -> &'static str {
     }
 }
 
-/// What a setting of this table is where nothing is said.
+/// The default of a setting of this table.
 fn default(name: &str, table: &Value) -> String {
     let mut required = table["required"].as_array().into_iter().flatten();
     match &table["properties"][name]["default"] {
@@ -189,7 +189,7 @@ fn default(name: &str, table: &Value) -> String {
     }
 }
 
-/// What a setting may hold, in words.
+/// The type of a setting, in words.
 fn form(setting: &Value) -> String {
     let words = |words: Vec<&Value>| {
         let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Says of a file that is made from the code whether it still is what the code says.
+    /// Checks that a generated file is up to date.
     fn is_fresh(name: &str, made: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../docs")

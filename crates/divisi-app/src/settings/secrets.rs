@@ -1,10 +1,10 @@
-//! What in the settings is secret, made known before anything is done with them.
+//! Registers the secrets in settings for redaction, before the settings are used.
 
 use super::Settings;
 use divisi_providers::{redact, vendors};
 
-/// Makes known the keys that any provider may use, whether it is asked or not,
-/// passwords in addresses, and what programs are given.
+/// Registers the keys that any provider may use, whether it is asked or not, passwords in
+/// addresses, and variables of programs.
 pub(super) fn make_known(settings: &Settings) {
     for vendor in vendors() {
         redact::add_variable(&vendor.key_env);
@@ -27,8 +27,7 @@ pub(super) fn make_known(settings: &Settings) {
     }
 }
 
-/// Makes known what looks like a key in a settings file, which may be wrong and is
-/// quoted then.
+/// Registers what looks like a key in a settings file, because errors quote the file.
 pub(super) fn make_known_in(text: &str) {
     redact::add_setting("", text);
 }

@@ -1,4 +1,4 @@
-//! Every setting there is, with its default.
+//! All settings, with their defaults.
 
 use super::values::{AttemptPrice, Dollars, Grant, PerMillion, Span, check_pattern};
 use crate::slip;
@@ -19,87 +19,85 @@ use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
-/// Every setting there is. The same names stand in `divisi.toml`.
+/// All settings. The names are those of `divisi.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The model of tasks that name none: a tier, an id, `provider:model`, or `auto`.
+    /// The default model: a tier, an id, `provider:model`, or `auto`.
     pub model: String,
-    /// Who answers what names no provider; `auto` takes the first that can.
+    /// The default provider; `auto` takes the first that is available.
     pub provider: String,
-    /// Most a run may cost; at it the run parks. Without it there is no bound. A lower one in the
-    /// user's file holds in every project, too.
+    /// Cap of a run: at it the run parks. Without one there is no limit. A lower cap in the user's
+    /// file applies in every project, too.
     #[serde(alias = "max_cost", skip_serializing_if = "Option::is_none")]
     pub cost_max: Option<Dollars>,
     /// What agents may do besides reading files.
     pub allow: Vec<Grant>,
-    /// The file in which runs are kept: `divisi/runs.db` in the user's folder for data where
-    /// nothing else is said.
+    /// The file of the store; by default `divisi/runs.db` in the user's data folder.
     pub store: PathBuf,
-    /// Whether model servers on this machine are looked for.
+    /// Whether model servers on this machine are searched for.
     pub local: bool,
     /// Whether the cost of a run is estimated as it starts.
     pub estimate: bool,
     /// Longest time of one attempt, its tools and checks included.
     pub timeout: Span,
-    /// Longest time of one request without any sign of progress.
+    /// Longest time of one request without receiving anything.
     pub idle_timeout: Span,
-    /// Longest time of one check that is a command.
+    /// Longest time of a check that is a command.
     pub check_timeout: Span,
-    /// Whether a request that takes far longer than others may be sent a second time; both are
-    /// paid for.
+    /// Whether a request that takes far longer than comparable ones may be sent a second time; both
+    /// are billed.
     pub hedge: bool,
     /// Requests one attempt may send.
     #[serde(alias = "max_turns")]
     pub turns_max: u32,
-    /// Longest reply in tokens. Money for all of it is set aside before a request leaves.
+    /// Longest reply in tokens. Its full cost is reserved before a request is sent.
     #[serde(alias = "max_reply_tokens")]
     pub reply_tokens_max: u32,
-    /// A file whose text replaces the one that frames every agent.
+    /// A file with a text that replaces the built-in system prompt of agents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub framing: Option<PathBuf>,
-    /// Money for parts of a run, and where to warn.
+    /// Caps for parts of a run, and when to warn.
     pub budget: Budget,
-    /// What one run may do at once, and what many.
+    /// Limits on the size of a run.
     pub limits: Limits,
-    /// `limits.in_flight_max`, where it is not the default: then requests begin with that
-    /// many at once.
+    /// `limits.in_flight_max`, if it is not the default: then requests begin with that many at
+    /// once.
     #[serde(skip)]
     pub in_flight_said: Option<NonZeroU32>,
-    /// How often and how soon a task is tried again.
+    /// Retries of failed attempts.
     pub retry: Retry,
     /// Model ids by tier, before those of the default provider.
     pub tiers: BTreeMap<Tier, String>,
-    /// Providers besides those that divisi knows, or these reached otherwise, by their names.
+    /// Further providers, and changes to known vendors, by name.
     #[serde(deserialize_with = "providers")]
     pub providers: BTreeMap<String, ProviderSettings>,
-    /// What models cost that have another price than the published one, or
-    /// none, by patterns of their ids.
+    /// Prices that differ from the published ones or are missing there, by patterns of model ids.
     #[serde(deserialize_with = "prices")]
     pub prices: BTreeMap<String, PriceSettings>,
-    /// Sorts of work, for the model `auto`: changes to ours, and new ones, by their names.
+    /// Kinds of work, for the model `auto`: changes to the built-in ones, and new ones, by name.
     pub kinds: BTreeMap<String, KindChange>,
-    /// Programs that carry out tasks, by their names: the prompt on stdin, the result on stdout.
+    /// Programs that carry out tasks, by name: they get the prompt on stdin and print the result.
     #[serde(deserialize_with = "executors")]
     pub executors: BTreeMap<String, ExecutorSettings>,
 }
 
-/// Money for parts of a run, and where to warn.
+/// Caps for parts of a run, and when to warn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
-    /// Most one task may cost, of those that say nothing else.
+    /// Default for the most that one task may cost.
     #[serde(alias = "task", skip_serializing_if = "Option::is_none")]
     pub task_cost_max: Option<Dollars>,
-    /// Most the tasks of a phase may cost, by its title.
+    /// Most that the tasks of a phase may cost together, by its title.
     pub phases: BTreeMap<String, Dollars>,
-    /// Share of `cost_max` in percent at which to warn; 0: never.
+    /// Share of `cost_max` in percent at which to warn; 0 turns the warning off.
     pub warn_percent: u8,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        // Early enough to look at what is left before it is gone.
+        // Early enough to react before the budget is spent.
         Self {
             task_cost_max: None,
             phases: BTreeMap::new(),
@@ -109,7 +107,7 @@ impl Default for Budget {
 }
 
 impl Settings {
-    /// How much a run may cost, and where to warn.
+    /// The caps of a run, and when to warn.
     pub fn caps(&self) -> Caps {
         let phases = self
             .budget
@@ -125,35 +123,33 @@ impl Settings {
     }
 }
 
-/// How often and how soon a task is tried again.
+/// Retries of failed attempts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {
     /// How often a failed attempt is tried again.
     pub retries_max: u32,
-    /// The rest before the first retry; it doubles with each further one.
+    /// The delay before the first retry; it doubles with each further one.
     pub rest_first: Span,
-    /// The longest rest, where a vendor asks for no longer one.
+    /// The longest delay, unless a vendor asks for a longer one.
     pub rest_max: Span,
-    /// Attempts that end for reasons outside the task before it is given up all the same.
+    /// Attempts that may end for reasons outside the task before the task fails.
     pub waits_max: u32,
-    /// How long a task waits for a vendor without capacity before that uses up retries.
+    /// How long a task waits for an overloaded vendor before that uses up retries.
     pub overload_wait_max: Span,
 }
 
-/// A provider besides those that divisi knows, or one of them reached otherwise.
+/// A further provider, or changes to a known vendor.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
-    /// The API that it speaks. A vendor that divisi knows by this name speaks
-    /// what it always speaks; of others it has to be said.
+    /// Its wire format. Known vendors have a fixed one; it must be given for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<WireFormat>,
-    /// What the paths of the API are appended to; the vendor's own by default.
+    /// Base address of the API; by default the vendor's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// The environment variable that holds the key. The key itself never
-    /// stands in a file.
+    /// The environment variable with the key. The key itself is never part of a file.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -161,19 +157,19 @@ pub struct ProviderSettings {
     )]
     #[schemars(extend("pattern" = "^[A-Za-z0-9_]*$"))]
     pub key_env: Option<String>,
-    /// Patterns of the model ids it has.
+    /// Patterns of its model ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
     /// Its model ids by tier.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tiers: BTreeMap<Tier, String>,
-    /// Tiers that suffice for kinds of task here, where they differ.
+    /// Tiers that suffice for kinds of work at this provider, where they differ.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kinds: BTreeMap<String, Tier>,
-    /// What may be sent to each family of its models.
+    /// Rate limits for each family of its models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateLimits>,
-    /// How it wants to be asked, where that is not found out by asking.
+    /// Differences of the server from its API, where they are not detected automatically.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub dialect: Dialect,
 }
@@ -182,32 +178,32 @@ fn is_usual(dialect: &Dialect) -> bool {
     *dialect == Dialect::default()
 }
 
-/// What may be sent to a provider. What is left out is as the vendor tells.
+/// Rate limits of a provider. Missing ones are those the vendor reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimits {
-    /// Requests in a minute.
+    /// Requests per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZeroU32>,
-    /// The same by the second; the narrower of the two holds.
+    /// Requests per second; the narrower of the two limits applies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<NonZeroU32>,
-    /// Requests that may leave at once after a rest.
+    /// Requests that may be sent at once after a pause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
-    /// Tokens of prompts in a minute.
+    /// Prompt tokens per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens_per_minute: Option<NonZeroU64>,
-    /// Tokens of replies in a minute.
+    /// Reply tokens per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_minute: Option<NonZeroU64>,
-    /// Requests under way at once, to each family of its models.
+    /// Requests under way at once, for each model family.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<NonZeroU32>,
 }
 
 impl RateLimits {
-    /// The same for the governor of a provider that speaks `wire_format`.
+    /// The governor's settings for a provider with this `wire_format`.
     pub fn settings(&self, wire_format: WireFormat) -> RateSettings {
         let by_second = self
             .requests_per_second
@@ -224,21 +220,20 @@ impl RateLimits {
     }
 }
 
-/// A program that carries out tasks: the prompt on its standard input, the result on its
-/// standard output.
+/// A program that carries out tasks: it gets the prompt on stdin and prints the result.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutorSettings {
-    /// The program and its arguments. `{model}` is replaced by the model that the task asks for.
+    /// The program and its arguments. `{model}` is replaced by the task's model.
     pub command: Vec<String>,
-    /// Variables set for it.
+    /// Environment variables set for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Most that one attempt costs, or `free`. Where it is left out, it is what the program
-    /// reports, or else nothing.
+    /// Most that one attempt costs, or `free`. By default the cost that the program reports, or
+    /// else nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<AttemptPrice>,
-    /// Where lines of JSON that it prints say what it has cost, and what its result is.
+    /// How JSON lines in its output report its cost and its result.
     #[serde(default, skip_serializing_if = "is_silent")]
     pub reports: Reports,
 }
@@ -266,7 +261,7 @@ impl From<&ExecutorSettings> for CommandLine {
 }
 
 impl fmt::Debug for ExecutorSettings {
-    /// Names the variables that are set: their values may be keys.
+    /// Shows only the names of variables, because their values may be keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let env: Vec<_> = self.env.keys().collect();
         f.debug_struct("ExecutorSettings")
@@ -276,22 +271,21 @@ impl fmt::Debug for ExecutorSettings {
     }
 }
 
-/// What a model costs, in dollars per million tokens. What is left out costs
-/// as much as input.
+/// Price of a model, in dollars per million tokens. Missing classes cost as much as input.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceSettings {
-    /// Tokens of the prompt.
+    /// Prompt tokens.
     pub input: PerMillion,
-    /// Tokens of the reply.
+    /// Reply tokens.
     pub output: PerMillion,
-    /// Tokens read from the cache.
+    /// Prompt tokens read from the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<PerMillion>,
-    /// Tokens written to the cache for five minutes.
+    /// Prompt tokens written to the cache for five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_5m: Option<PerMillion>,
-    /// Tokens written to the cache for an hour.
+    /// Prompt tokens written to the cache for an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<PerMillion>,
 }
@@ -344,7 +338,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The sorts of work there are.
+    /// The kinds of work.
     pub fn kinds(&self) -> Result<KindTable, BadKinds> {
         if self.kinds.is_empty()
             && self
@@ -394,7 +388,7 @@ impl From<&Retry> for RetryPolicy {
 }
 
 impl fmt::Debug for ProviderSettings {
-    /// Leaves out the address, in which a password may stand.
+    /// Omits the address, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProviderSettings")
             .field("kind", &self.kind)
@@ -405,7 +399,7 @@ impl fmt::Debug for ProviderSettings {
 }
 
 impl ProviderSettings {
-    /// The API that it speaks under this name; `None` where nobody knows.
+    /// Its wire format under this name; `None` if unknown.
     pub fn kind(&self, name: &str) -> Option<WireFormat> {
         self.kind.or_else(|| {
             Some(
@@ -418,7 +412,7 @@ impl ProviderSettings {
     }
 }
 
-/// Reads providers, of each of which the API is known.
+/// Parses providers, and refuses those of unknown wire format.
 fn providers<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, ProviderSettings>, D::Error> {
@@ -448,7 +442,7 @@ fn providers<'de, D: Deserializer<'de>>(
     }
 }
 
-/// Reads programs, each of which costs something or is free, and not both.
+/// Parses executors, and refuses contradictory costs.
 fn executors<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, ExecutorSettings>, D::Error> {
@@ -465,7 +459,7 @@ fn executors<'de, D: Deserializer<'de>>(
     }
 }
 
-/// Reads prices by patterns that are no work to understand.
+/// Parses prices, and refuses patterns that are too complex.
 fn prices<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, PriceSettings>, D::Error> {
@@ -477,8 +471,8 @@ fn prices<'de, D: Deserializer<'de>>(
     Ok(prices)
 }
 
-/// Reads the name of a variable. What is none may be a key by mistake, so the
-/// complaint does not repeat it.
+/// Parses the name of a variable. An invalid one may be a key by mistake, so the error does not
+/// repeat it.
 fn variable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let name = String::deserialize(deserializer)?;
     match name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
@@ -489,14 +483,13 @@ fn variable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     }
 }
 
-/// Where the processes of a person share what they know of vendors' limits;
-/// `None` for someone without a home. No setting: what is in it is lost in a reboot.
+/// The folder in which a user's processes share rate limits; `None` without a home folder. Not a
+/// setting, because its content is useless after a reboot.
 pub(crate) fn limits_folder() -> Option<PathBuf> {
     Some(state_folder()?.join("limits"))
 }
 
-/// Where divisi keeps what it has to remember of a person besides runs; `None` for
-/// someone without a home.
+/// The folder of divisi's other state; `None` without a home folder.
 pub(super) fn state_folder() -> Option<PathBuf> {
     let folders = etcetera::choose_base_strategy().ok()?;
     Some(
@@ -507,11 +500,11 @@ pub(super) fn state_folder() -> Option<PathBuf> {
     )
 }
 
-/// One store for all of a person's runs, so that they are found from any folder.
+/// One store for all runs of a user, so that they are found from any folder.
 fn default_store() -> PathBuf {
     match etcetera::choose_base_strategy() {
         Ok(folders) => folders.data_dir().join("divisi").join("runs.db"),
-        // Someone without a home still has the folder they are in.
+        // Without a home folder, the current one is used.
         Err(_) => PathBuf::from(".divisi").join("runs.db"),
     }
 }

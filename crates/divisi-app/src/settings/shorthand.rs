@@ -1,24 +1,24 @@
-//! Settings that a flag or a variable of the environment gives as well.
+//! Settings with a flag or an environment variable.
 //!
-//! Flags are short words for the command line, and a variable is called as its flag is; the
-//! settings themselves have one order of words, in which bounds come last.
+//! Flags are short words for the command line, and a variable is named like its flag; the settings
+//! themselves have one order of words, in which bounds come last.
 
 use super::layer::{Leaf, Origin};
 use toml::Value;
 
-/// A setting that a flag or a variable gives as well.
+/// A setting with a flag or a variable.
 pub(super) struct Shorthand {
-    /// The names that lead to the setting.
+    /// The path of the setting's name.
     pub(super) path: &'static [&'static str],
     pub(super) flag: Option<&'static str>,
     pub(super) variable: Option<(&'static str, Form)>,
 }
 
-/// How a variable is read.
+/// How the value of a variable is parsed.
 #[derive(Clone, Copy)]
 pub(super) enum Form {
     Text,
-    /// Words between commas.
+    /// Words separated by commas.
     Words,
     /// A number, or `true` or `false`.
     Plain,
@@ -81,7 +81,7 @@ const fn variable(path: &'static [&'static str], variable: &'static str, form: F
 }
 
 impl Leaf {
-    /// The value that `flag` gives its setting; `None` for a flag that gives none.
+    /// The setting of `flag` with this value; `None` if the flag sets none.
     pub fn of_flag(flag: &str, value: impl Into<Value>) -> Option<Self> {
         let of = |known: &Shorthand| Some((known.path, known.flag.filter(|name| *name == flag)?));
         let (path, name) = SHORTHANDS.iter().find_map(of)?;

@@ -1,8 +1,8 @@
-//! Which files of settings the user has trusted, as they are.
+//! Records which settings files the user has trusted, with their content.
 //!
-//! Trust holds for one file of one folder with one content: a file that is
-//! edited, moved or copied has none. It is kept in the user's state, a file for
-//! each, which only the user can read or write.
+//! Trust holds for one file in one folder with one content: after an edit, a move or a copy it is
+//! gone. It is kept in the user's state folder, one file for each, readable and writable only by
+//! the user.
 
 use super::shape::state_folder;
 use anyhow::{Context, bail};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Longest record: a path and a digest.
 const BYTES_MAX: u64 = 16 * 1024;
 
-/// Records that are listed. Nobody has looked into more projects than this.
+/// Most records listed; more than the projects of any user.
 const LISTED_MAX: usize = 10_000;
 
 /// The user's records.
@@ -28,32 +28,32 @@ pub struct TrustedFiles {
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustedFile {
-    /// The file, in its folder free of links.
+    /// The file; its folder is canonical.
     pub file: PathBuf,
-    /// The digest of what it said.
+    /// The digest of the trusted content.
     pub digest: Digest,
 }
 
-/// How a file stands with the user.
+/// The user's decision about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// The user has trusted it as it is.
+    /// Trusted with its present content.
     Trusted,
-    /// It has changed since it was trusted.
+    /// Changed since it was trusted.
     Changed,
-    /// It was never trusted.
+    /// Never trusted.
     Unknown,
 }
 
 impl TrustedFiles {
-    /// Those of this user; `None` for someone without a home.
+    /// The records of this user; `None` without a home folder.
     pub fn of_user() -> Option<Self> {
         Some(Self {
             folder: state_folder()?.join("trusted"),
         })
     }
 
-    /// How the file at `path` stands that has this digest.
+    /// The decision about the file at `path` with this digest.
     pub fn standing(&self, path: &Path, digest: Digest) -> Standing {
         match place(path)
             .ok()
@@ -65,7 +65,7 @@ impl TrustedFiles {
         }
     }
 
-    /// Trusts the file at `path` as long as it has this digest.
+    /// Trusts the file at `path` with this digest.
     pub fn add(&self, path: &Path, digest: Digest) -> anyhow::Result<()> {
         let file = place(path)?;
         if file.to_str().is_none() {
@@ -77,7 +77,7 @@ impl TrustedFiles {
             .mode(0o700)
             .create(&self.folder)
             .with_context(failed)?;
-        // Such files can be read and written by their owner only.
+        // Temporary files are private to their owner.
         let mut record = tempfile::NamedTempFile::new_in(&self.folder).with_context(failed)?;
         record
             .write_all(&serde_json::to_vec(&TrustedFile {
@@ -89,7 +89,7 @@ impl TrustedFiles {
         Ok(())
     }
 
-    /// Takes trust back from the file at `path`; whether it had any.
+    /// Revokes trust in the file at `path`; returns whether it had any.
     pub fn remove(&self, path: &Path) -> anyhow::Result<bool> {
         let record = self.record(&place(path)?);
         match std::fs::remove_file(&record) {
@@ -99,7 +99,7 @@ impl TrustedFiles {
         }
     }
 
-    /// All of them, by their paths.
+    /// All records, sorted by path.
     pub fn list(&self) -> Vec<TrustedFile> {
         let records = std::fs::read_dir(&self.folder)
             .into_iter()
@@ -120,18 +120,18 @@ impl TrustedFiles {
     }
 }
 
-/// The file in its folder free of links. The file itself may be a link within
-/// its project: its paths are meant from the folder in which it is found.
+/// The file with its folder canonical. The file itself may be a link within its project, because
+/// its paths are relative to the folder in which it is found.
 fn place(path: &Path) -> io::Result<PathBuf> {
     let folder = path.parent().unwrap_or(path);
-    // Trust can be taken back from what is gone.
+    // Trust in a deleted folder can be revoked.
     let folder = folder
         .canonicalize()
         .or_else(|_| std::path::absolute(folder))?;
     Ok(folder.join(path.file_name().unwrap_or_default()))
 }
 
-/// A record that nobody else can have written.
+/// Reads a record, if only the user can have written it.
 fn read(path: &Path) -> Option<TrustedFile> {
     let metadata = path.symlink_metadata().ok()?;
     let others_may_write = metadata.mode() & 0o022 != 0;
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(trusted.standing(&home.file("b"), text), Standing::Unknown);
         symlink("a", home.0.path().join("c")).unwrap();
         assert_eq!(trusted.standing(&home.file("c"), text), Standing::Trusted);
-        // A link to a trusted file is in another folder, from which its paths are meant.
+        // A link to a trusted file is in another folder, which its paths are relative to.
         fs::create_dir(home.0.path().join("d")).unwrap();
         symlink("../a/divisi.toml", home.file("d")).unwrap();
         assert_eq!(trusted.standing(&home.file("d"), text), Standing::Unknown);
@@ -225,7 +225,7 @@ mod tests {
             .unwrap()
             .path();
         assert_eq!((mode(&trusted.folder), mode(&record)), (0o700, 0o600));
-        // One that others may have written says nothing.
+        // A record that other users may have written is ignored.
         fs::set_permissions(&record, fs::Permissions::from_mode(0o666)).unwrap();
         assert_eq!(trusted.standing(&home.file("a"), text), Standing::Unknown);
         fs::set_permissions(&record, fs::Permissions::from_mode(0o600)).unwrap();

@@ -1,4 +1,4 @@
-//! Values of settings and flags as people write them.
+//! The formats of values in settings and flags.
 
 use divisi_core::time::BadSpan;
 use divisi_core::{Millis, PicoUsd, price};
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-/// A span of time: `90s`, `10m`, `1h30m`.
+/// A time span: `90s`, `10m`, `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub struct Span(pub Millis);
@@ -66,7 +66,7 @@ impl JsonSchema for Span {
     }
 }
 
-/// An amount of dollars: `5`, `0.35`, `$12.50`; in a file also as a number.
+/// A dollar amount: `5`, `0.35`, `$12.50`; in a file also a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub struct Dollars(pub PicoUsd);
@@ -80,7 +80,7 @@ impl FromStr for Dollars {
     }
 }
 
-/// Every digit, so that what is read back is the same amount.
+/// With all digits, so that parsing gives the same amount.
 impl From<Dollars> for String {
     fn from(Dollars(PicoUsd(pico)): Dollars) -> Self {
         let (whole, fraction) = (pico / PicoUsd::DOLLAR.0, pico % PicoUsd::DOLLAR.0);
@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for Dollars {
                 self.visit_str(&dollars.to_string())
             }
             fn visit_f64<E: Error>(self, dollars: f64) -> Result<Dollars, E> {
-                // The shortest text that means this number is what was written.
+                // The shortest text for this number is what the author wrote.
                 self.visit_str(&dollars.to_string())
             }
         }
@@ -131,13 +131,13 @@ impl JsonSchema for Dollars {
     }
 }
 
-/// What one attempt of a program costs at most: an amount of dollars, or `free`.
+/// The bound of one attempt of a program: a dollar amount, or `free`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub enum AttemptPrice {
-    /// Nothing.
+    /// Free of cost.
     Free,
-    /// So much.
+    /// At most this.
     UpTo(Dollars),
 }
 
@@ -173,7 +173,7 @@ impl<'de> Deserialize<'de> for AttemptPrice {
                 self.visit_str(&dollars.to_string())
             }
             fn visit_f64<E: Error>(self, dollars: f64) -> Result<AttemptPrice, E> {
-                // The shortest text that means this number is what was written.
+                // The shortest text for this number is what the author wrote.
                 self.visit_str(&dollars.to_string())
             }
         }
@@ -202,9 +202,9 @@ impl JsonSchema for AttemptPrice {
 pub struct PerMillion(Dollars);
 
 impl PerMillion {
-    /// The price of one of them.
+    /// The price of one token.
     pub fn per_token(self) -> PicoUsd {
-        // Checked when it was read.
+        // Checked when it was parsed.
         price::per_token(self.0.0).unwrap_or_default()
     }
 }
@@ -237,7 +237,7 @@ impl From<PerMillion> for Dollars {
     }
 }
 
-/// Something agents may do besides reading.
+/// A permission of agents besides reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Grant {
@@ -251,7 +251,7 @@ impl Grant {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Write, Self::Run];
 
-    /// The word for it.
+    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Write => "write",
@@ -259,7 +259,7 @@ impl Grant {
         }
     }
 
-    /// What it lets agents do.
+    /// What it permits.
     pub fn about(self) -> &'static str {
         match self {
             Self::Write => "Change files of the workspace",
@@ -279,11 +279,11 @@ impl FromStr for Grant {
 /// Longest pattern of model ids, several times the longest id.
 const PATTERN_BYTES_MAX: usize = 1_000;
 
-/// Braces of a pattern. What understands them goes one level deeper for each, and
-/// a file of settings may be anybody's.
+/// Most braces of a pattern. Its compiler is recursive for each, and a settings file may come from
+/// outside.
 const PATTERN_BRACES_MAX: usize = 32;
 
-/// Refuses a pattern of model ids that is larger than any that is meant.
+/// Refuses a pattern of model ids that is larger than any useful one.
 pub(super) fn check_pattern(pattern: &str) -> Result<(), String> {
     let braces = pattern.matches('{').count();
     match pattern.len() > PATTERN_BYTES_MAX || braces > PATTERN_BRACES_MAX {
@@ -295,7 +295,7 @@ pub(super) fn check_pattern(pattern: &str) -> Result<(), String> {
     }
 }
 
-/// What these grants come to.
+/// The permissions of these grants.
 pub(crate) fn permissions(grants: &[Grant]) -> Permissions {
     Permissions {
         write: grants.contains(&Grant::Write),

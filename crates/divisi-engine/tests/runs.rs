@@ -347,7 +347,7 @@ async fn a_model_without_a_price_is_not_asked() {
 }
 
 const PRICE_HINT: &str = "give it one in divisi.toml: prices.\"echo-large\" = { input = 1.0, output = 2.0 }, \
-    in dollars per million tokens, 0 where nobody sends a bill";
+    in dollars per million tokens, 0 if no vendor bills it";
 
 #[tokio::test]
 async fn a_parked_run_rests_and_goes_on() {

@@ -227,7 +227,7 @@ impl Host {
                     return Some(Err(failure));
                 }
                 let message = format!(
-                    "a callback threw where nobody catches it: {}",
+                    "a callback threw an exception that is not caught: {}",
                     failure.message()
                 );
                 self.shared

@@ -1,5 +1,4 @@
-//! Work that has been done: a finished run is not executed again because it is
-//! asked for again.
+//! Finished runs: their results are given again, not computed again.
 
 use crate::context::Context;
 use crate::display::{Look, look, number, told};
@@ -14,8 +13,8 @@ use divisi_core::{Content, Event, Position, Recorded, Run, RunId};
 use divisi_engine::Engine;
 use std::sync::Arc;
 
-/// Gives the result of a run that is finished, from its journal, and says how it
-/// would be executed again, or what of it tried again.
+/// Prints the result of a finished run from its journal, and the command that executes it again or
+/// retries its failed tasks.
 pub(crate) async fn give_result(
     engine: &Engine,
     (id, run): (&RunId, &Run),
@@ -55,7 +54,7 @@ pub(crate) async fn give_result(
     Ok(exit)
 }
 
-/// The last events of its kind: what the flow returned, in full, and how the run ended.
+/// The last two events that matter: what the flow returned, in full, and how the run ended.
 async fn ends(engine: &Engine, id: &RunId) -> Result<Vec<Recorded>, Problem> {
     let (mut returned, mut ended, mut position) = (None, None, Position::default());
     loop {
@@ -84,10 +83,10 @@ async fn ends(engine: &Engine, id: &RunId) -> Result<Vec<Recorded>, Problem> {
     Ok(returned.into_iter().chain(ended).collect())
 }
 
-/// Says so where the last run of this folder was of the same flow and arguments, and
-/// has results that a new one will pay for again.
+/// Notes that the last run in this folder had the same flow and arguments and has results that a
+/// new run would pay for again.
 pub(crate) async fn say_if_done_before(ready: &Ready, context: &Context) -> Result<(), Problem> {
-    /// Runs that are looked through for one of this folder.
+    /// Runs searched for the latest one of this folder.
     const RUNS_MAX: usize = 100;
     if context.global.json || context.global.quiet {
         return Ok(());
@@ -142,7 +141,7 @@ pub(crate) async fn say_if_done_before(ready: &Ready, context: &Context) -> Resu
     Ok(())
 }
 
-/// What else than the flow and its arguments results depend on, where it differs.
+/// The settings, besides flow and arguments, that results depend on and that differ.
 fn differences(before: &Kept, now: &Kept) -> Vec<&'static str> {
     let answering = |kept: &Kept| kept.vendors.clone().unwrap_or_default();
     let (then, today) = (answering(before), answering(now));

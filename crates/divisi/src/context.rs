@@ -1,5 +1,4 @@
-//! What every command finds: the application in the folder it was typed in, and the
-//! flags that all commands take.
+//! What every command receives: the application in the current folder, and the global flags.
 
 use crate::flags::GlobalFlags;
 use crate::terminal::Terminal;
@@ -7,14 +6,14 @@ use anyhow::Context as _;
 use divisi_app::settings::Environment;
 use divisi_app::{App, Problem};
 
-/// What every command finds.
+/// What every command receives.
 pub(crate) struct Context {
     pub(crate) global: GlobalFlags,
     pub(crate) app: App,
 }
 
 impl Context {
-    /// The surroundings of this process.
+    /// The context of this process.
     pub(crate) fn new(global: GlobalFlags) -> Result<Self, Problem> {
         let folder = std::env::current_dir().context("cannot tell which folder this is")?;
         let terminal = Terminal {

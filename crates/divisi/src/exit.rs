@@ -1,29 +1,29 @@
-//! What the process ends with, for scripts that call divisi.
+//! The exit codes, for scripts that call divisi.
 
 use divisi_app::ProblemKind;
 use divisi_core::event::RunStatus;
 use std::process::ExitCode;
 
-/// What the process ends with.
+/// The exit code of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything was done.
     Ok,
     /// The run failed, or something went wrong before it started.
     Failed,
-    /// The call makes no sense: flags, settings, or a flow that cannot be read.
+    /// The call is wrong: its flags, the settings, or a flow that cannot be read.
     Usage,
-    /// The run is over, but tasks did not succeed, calls were refused, or a reply cost
-    /// more than was set aside for it.
+    /// The run is over, but tasks did not succeed, calls were refused, or a reply cost more than
+    /// its reservation.
     Partial,
-    /// The run rests and can be resumed.
+    /// The run is parked and can be resumed.
     Parked,
-    /// A person ended the run.
+    /// The user ended the run.
     Cancelled,
 }
 
 impl Exit {
-    /// All of them, in the order of their codes.
+    /// All of them, in the order of their numbers.
     pub(crate) const ALL: [Self; 6] = [
         Self::Ok,
         Self::Failed,
@@ -33,7 +33,7 @@ impl Exit {
         Self::Cancelled,
     ];
 
-    /// The number.
+    /// The code as a number.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
@@ -41,12 +41,12 @@ impl Exit {
             Self::Usage => 2,
             Self::Partial => 3,
             Self::Parked => 4,
-            // What shells report of a program that Ctrl-C has ended.
+            // The code that shells report for a program ended by Ctrl-C.
             Self::Cancelled => 130,
         }
     }
 
-    /// What it says, in the words of the help.
+    /// The meaning of the code, as in the help.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -62,7 +62,7 @@ impl Exit {
         }
     }
 
-    /// What a run that ended so, or is parked, means for the process.
+    /// The code for a run that ended with this status, or is parked.
     pub(crate) fn of(status: Option<RunStatus>) -> Self {
         match status {
             None => Self::Parked,
@@ -75,11 +75,11 @@ impl Exit {
 }
 
 impl Exit {
-    /// What a problem of this kind means for the process.
+    /// The code for a problem of this kind.
     pub(crate) fn of_problem(kind: ProblemKind) -> Self {
         match kind {
             ProblemKind::Usage => Self::Usage,
-            // What it asks for is known up to there.
+            // The plan is complete up to the point where it was cut.
             ProblemKind::Endless => Self::Partial,
             ProblemKind::Failed => Self::Failed,
         }

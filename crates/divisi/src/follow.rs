@@ -1,4 +1,4 @@
-//! Follows a run to its end: tells of it, and lets a person stop it.
+//! Follows a run to its end: reports it, and lets the user stop it.
 
 use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::exit::Exit;
@@ -18,15 +18,15 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often the screen is drawn: fast enough for the eye, and no faster.
+/// How often the screen is drawn; a higher rate would not be seen.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How a run is told of.
+/// How a run is reported.
 pub(crate) struct Telling<'a> {
     pub(crate) global: &'a GlobalFlags,
     /// Whether answers are scripted.
     pub(crate) demo: bool,
-    /// Whether the script is part of divisi: then its lines help nobody.
+    /// Whether the script is part of divisi: then its lines do not help the user.
     pub(crate) script_is_ours: bool,
 }
 
@@ -39,14 +39,14 @@ impl Telling<'_> {
             ..
         } = *self.global;
         match Mode::of(json, quiet) {
-            // Log lines and a frame that is redrawn cannot share a screen.
+            // Log lines and a redrawn frame cannot share a screen.
             Mode::Live if verbose > 0 => Mode::Plain,
             mode => mode,
         }
     }
 }
 
-/// Follows a run to its end, or until it rests.
+/// Follows a run to its end, or until it parks.
 pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Finished, Problem> {
     let mode = telling.mode();
     let look = Look::of_stderr(telling.demo);
@@ -84,14 +84,14 @@ pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Fi
     Ok(finished)
 }
 
-/// Follows a run that another process drives, to its end or until it rests.
+/// Follows a run that another process drives, to its end or until it parks.
 pub(crate) async fn watch(
     engine: &Engine,
     id: &RunId,
     telling: Telling<'_>,
 ) -> Result<Exit, Problem> {
     let mode = telling.mode();
-    // Programs get every event from the first on; a person sees where it stands now.
+    // Programs receive every event from the first on; the user sees the current state.
     let before = match mode {
         Mode::Json => RunView::default(),
         Mode::Live | Mode::Plain | Mode::Quiet => engine.view(id).await?.0,
@@ -142,7 +142,7 @@ async fn tell(reporter: &mut Reporter, engine: &Engine, events: &[Recorded]) -> 
     Ok(())
 }
 
-/// Whether the answers of a run are scripted, as far as that was kept.
+/// Whether the answers of a run are scripted; assumed not to be if its options were not kept.
 pub(crate) async fn is_demo(engine: &Engine, view: &RunView) -> Result<bool, Problem> {
     let Some(options) = view.flow.as_ref().and_then(|flow| flow.options.as_ref()) else {
         return Ok(false);
@@ -151,7 +151,7 @@ pub(crate) async fn is_demo(engine: &Engine, view: &RunView) -> Result<bool, Pro
     Ok(serde_json::from_str::<RunRequest>(&kept).is_ok_and(|request| request.demo))
 }
 
-/// What listens while a run goes on.
+/// Reports a run and passes stop requests to it.
 struct Follower {
     reporter: Reporter,
     control: Control,
@@ -159,10 +159,10 @@ struct Follower {
 }
 
 impl Follower {
-    /// Tells of everything until nothing more happens.
+    /// Reports everything until the events end.
     ///
-    /// Fails when stdout cannot be written to, or the journal not be read; the run goes
-    /// on without a listener then.
+    /// Fails when stdout cannot be written to or the journal cannot be read. The run then goes on
+    /// without reports; this still waits for it, and handles requests to stop.
     async fn hear(
         &mut self,
         events: Subscription,
@@ -192,7 +192,7 @@ impl Follower {
                 }
                 _ = ticks.tick() => match told.is_ok() {
                     true => self.reporter.tick(clock::now()),
-                    // Its events would have told so.
+                    // The end of the run would have come as an event.
                     false if is_lost && handle.is_finished() => return told,
                     false => Ok(()),
                 },
@@ -212,12 +212,12 @@ impl Follower {
     fn signal(&mut self, signal: Result<Signal, RecvError>) {
         match signal {
             Ok(signal) => self.reporter.signal(signal),
-            // What was missed is out of date by now. The handle keeps the other end open.
+            // Missed signals are outdated by now. The handle keeps the channel open.
             Err(RecvError::Lagged(_) | RecvError::Closed) => {}
         }
     }
 
-    /// Once to rest, twice to end.
+    /// The first request parks the run, the second cancels it.
     fn stop(&mut self, requests: Requests) {
         let (asking, working) = self.reporter.at_work();
         if requests.count > 1 {
@@ -232,7 +232,7 @@ impl Follower {
     }
 }
 
-/// What a run that parks waits for.
+/// What a parking run waits for.
 fn awaited(asking: usize, working: usize, requests: Requests) -> String {
     let counted = [
         counted(asking, "request", "requests"),
@@ -257,7 +257,7 @@ fn awaited(asking: usize, working: usize, requests: Requests) -> String {
     }
 }
 
-/// What a run that is cancelled loses.
+/// What a cancelled run loses.
 fn lost(asking: usize) -> String {
     let lost = "what is under way is lost";
     match counted(asking, "request", "requests") {
@@ -274,8 +274,8 @@ fn counted(count: usize, one: &str, several: &str) -> Option<String> {
     }
 }
 
-/// The event with the text that the flow returned, which the journal keeps elsewhere if it
-/// is long: who reads the events asks for the result.
+/// The event with the result of the flow in full: the journal stores a long result elsewhere, but
+/// readers of the events expect it.
 async fn with_result<'a>(engine: &Engine, recorded: &'a Recorded) -> Cow<'a, Recorded> {
     let Event::FlowEnded {
         result: Ok(content @ Content::Stored { .. }),
@@ -284,7 +284,7 @@ async fn with_result<'a>(engine: &Engine, recorded: &'a Recorded) -> Cow<'a, Rec
         return Cow::Borrowed(recorded);
     };
     match engine.read(content).await {
-        // The end of the run tells of a store that cannot be read.
+        // The end of the run reports a store that cannot be read.
         Err(_) => Cow::Borrowed(recorded),
         Ok(text) => {
             let event = Event::FlowEnded {
@@ -298,8 +298,7 @@ async fn with_result<'a>(engine: &Engine, recorded: &'a Recorded) -> Cow<'a, Rec
     }
 }
 
-/// A reader of stdout that has gone counts as having read all. Other failures of
-/// stdout are told when the process ends.
+/// A closed stdout is no failure. Other failures of stdout are reported when the process ends.
 fn reader_gone(error: io::Error) -> Result<(), Problem> {
     match output::is_gone(&error) || error.raw_os_error().is_some() {
         true => Ok(()),

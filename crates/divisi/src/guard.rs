@@ -1,4 +1,4 @@
-//! Keeps what this process knows to itself.
+//! Keeps secrets inside this process.
 
 use crate::display::text;
 use crate::output;
@@ -6,27 +6,25 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic;
 use std::thread;
 
-/// Bytes of a panic's message that are shown: the beginning says what it is.
+/// Bytes of a panic's message that are shown; its beginning says enough.
 const PANIC_BYTES_MAX: usize = 4_096;
 
-/// Lets no other process of the user read this one's memory and environment, lets
-/// no core dump be written, and takes secrets out of what a panic says. To be
-/// called first of all.
+/// Prevents other processes of the user from reading this one's memory and environment, prevents
+/// core dumps, and redacts panic messages. To be called first of all.
 ///
-/// A program of root can read everything all the same, and the shell that has
-/// started us may have the same variables. So this is one wall of two: the other
-/// is that the output of programs is redacted.
+/// Processes of root can read everything nonetheless, and the shell that started this process may
+/// have the same variables. Therefore the output of programs is redacted as well.
 pub(crate) fn close() {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // Fails on kernels without it only; the other wall stands.
+        // Fails only on kernels without the call. The redaction of output protects even then.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
     panic::set_hook(Box::new(|panic| {
         let current = thread::current();
         let name = current.name().unwrap_or("<unnamed>");
-        // Captured where RUST_BACKTRACE asks for it.
+        // Captured only if RUST_BACKTRACE is set.
         let trace = Backtrace::capture();
         let told = panic.to_string();
         let told = text::block(&told[..told.floor_char_boundary(PANIC_BYTES_MAX)]);

@@ -10,9 +10,9 @@ use divisi_app::Problem;
 use divisi_app::launch::{Launch, Started, prepare};
 use divisi_engine::Finished;
 
-/// Drives a run to its end, tells of it on stderr and writes its result to stdout.
+/// Drives a run to its end, reports it on stderr and writes its result to stdout.
 ///
-/// Everything that can be known to be wrong is said before the run exists.
+/// All problems that can be found early are reported before the run is created.
 pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Problem> {
     let is_new = launch.earlier.is_none();
     let ready = prepare(launch, &context.app).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Pr
     Ok(Exit::of(finished.status()))
 }
 
-/// Says so when a resume found everything in the journal, failures included.
+/// Notes that a resume found every outcome in the journal, failures included.
 fn say_if_nothing_was_to_run(Finished { id, run, .. }: &Finished) {
     let counts = run.counts();
     if counts.total() == 0 || run.reused() < counts.total() {

@@ -1,4 +1,4 @@
-//! The log: what happens inside, for those who ask.
+//! The log of internal events.
 
 use crate::context::Context;
 use crate::display::text;
@@ -7,10 +7,10 @@ use divisi_app::settings::LOG;
 use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
 
-/// Sends log lines to stderr: warnings always, more with `-v`, and whatever
-/// `DIVISI_LOG` says.
+/// Sends log lines to stderr: warnings always, more with `-v`, or as `DIVISI_LOG` says.
 ///
-/// Only our own crates say more: a library's inner workings may hold a key. What is
+/// `-v` covers only divisi's own crates: the internals of a library may hold a key. Known keys are
+/// redacted in every line.
 /// known to be one is taken out of every line.
 pub(crate) fn start(context: &Context) {
     let ours = match context.global.verbose {
@@ -27,7 +27,7 @@ pub(crate) fn start(context: &Context) {
         .init();
 }
 
-/// The way to stderr for lines that may hold what a model or a vendor wrote.
+/// Makes lines safe that may contain text from a model or a vendor.
 struct Safe;
 
 impl Write for Safe {

@@ -30,8 +30,8 @@ use divisi_engine::process;
 use exit::Exit;
 use std::process::ExitCode;
 
-/// Many small things made on one thread and let go on another: what the
-/// system's allocator is slow at.
+/// divisi makes many small allocations on one thread and frees them on another, at which the
+/// system's allocator is slow.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             say(&error);
-            // A reader of the help that has gone has lost nothing.
+            // A closed stdout loses nothing here: its reader needed no more help.
             let _ = output::finish(false);
             return if error.use_stderr() {
                 Exit::Usage.into()
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// What the process ends with; a problem is said.
+/// The exit code; a problem is printed.
 fn ended(result: Result<Exit, Problem>) -> Exit {
     result.unwrap_or_else(|problem| {
         problem::print(&problem);
@@ -80,8 +80,8 @@ fn ended(result: Result<Exit, Problem>) -> Exit {
     })
 }
 
-/// Prints help, or what is wrong with the arguments: one may be the name of a
-/// file, which a stranger has chosen.
+/// Prints help, or what is wrong with the arguments. An argument may be a file name from outside,
+/// so the text is made safe first.
 fn say(error: &clap::Error) {
     let is_odd = |word: std::ffi::OsString| word.to_string_lossy().chars().any(display::text::acts);
     let text = match std::env::args_os().any(is_odd) {
@@ -90,7 +90,7 @@ fn say(error: &clap::Error) {
     };
     match error.use_stderr() {
         true => output::say(text.trim_end()),
-        // The reader of the help may have gone.
+        // Stdout may be closed.
         false => _ = output::print(text.trim_end()),
     }
 }
@@ -101,14 +101,14 @@ fn run(cli: Cli) -> Result<Exit, Problem> {
     process::supervise();
     let context = context::Context::new(cli.global)?;
     log::start(&context);
-    // One thread: what costs time here is waiting, and to hand each reply from
-    // one thread to another costs a fifth of all that a call takes.
+    // One thread: most time is spent waiting, and handing each reply from one thread to another
+    // costs a fifth of the time of a call.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Problem::failed)?;
     let exit = runtime.block_on(commands::carry_out(cli.command, &context, cli::command));
-    // What a blocked thread still does is of no use to anybody, and may never end.
+    // The work of a blocked thread is no longer needed, and may never end.
     runtime.shutdown_background();
     exit
 }

@@ -17,7 +17,7 @@ use miette::{
 };
 use std::fmt::Display;
 
-/// Says a problem on stderr.
+/// Prints a problem on stderr.
 pub(crate) fn print(problem: &Problem) {
     output::say(render(problem, &Look::of_stderr(false)).trim_end());
 }
@@ -43,7 +43,7 @@ fn render(problem: &Problem, look: &Look) -> String {
     text + &look::page(&lines, look)
 }
 
-/// An error of a flow with the line that it is about.
+/// An error of a flow with its source line.
 pub(crate) fn shown(error: &dyn Diagnostic, look: &Look) -> String {
     let error = Harmless::of(error);
     let theme = match look.color {
@@ -60,8 +60,7 @@ pub(crate) fn shown(error: &dyn Diagnostic, look: &Look) -> String {
     }
 }
 
-/// An error whose message and source may hold what a model wrote, so that nothing
-/// of them acts on a terminal.
+/// An error whose message and source may hold text from a model, made safe for a terminal.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 struct Harmless {

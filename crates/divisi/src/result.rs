@@ -5,11 +5,11 @@ use crate::output;
 use serde_json::Value;
 use std::io::{self, IsTerminal};
 
-/// A text as it is, anything else as JSON; nothing where the flow returned nothing.
+/// A text unchanged, anything else as JSON; nothing if the flow returned nothing.
 pub(crate) fn print(result: &str) -> anyhow::Result<()> {
     match serde_json::from_str(result)? {
         Value::Null => Ok(()),
-        // On a terminal a text of a model must not act; a program gets its bytes.
+        // On a terminal a text from a model must not act; a program receives its exact bytes.
         Value::String(text) if io::stdout().is_terminal() => {
             Ok(output::print(&text::block(&text))?)
         }

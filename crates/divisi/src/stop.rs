@@ -1,11 +1,10 @@
-//! The ways in which a person or the system asks the process to stop.
+//! Requests to stop the process, by the user or the system.
 //!
-//! Once, a run parks: it goes on to the end of what is under way. Twice, it ends at
-//! once, and the process within [`END_MAX`], whatever it is doing: a store may be
-//! locked, an output stuck, a name unresolved. Where no run is under way, once is
-//! enough. Whoever is not there to ask twice, a supervisor or a closed terminal, is
-//! taken to do so after some time. Signals are heard on a thread of their own, so that
-//! nothing on any other thread delays them.
+//! The first request parks a run: attempts under way go on to their end. The second ends it at
+//! once, and the process within [`END_MAX`], whatever blocks it: a locked store, a stuck output, an
+//! unresolved name. If no run is under way, the first request ends the process. A source that
+//! cannot ask twice, such as a supervisor or a closed terminal, counts as asking again after some
+//! time. Signals are received on their own thread, so that no other thread delays them.
 
 use crate::exit::Exit;
 use crate::output;
@@ -20,35 +19,34 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// Longest time from the second request to the end of the process: what can be
-/// written down in order is, and a person does not have to ask a third time.
+/// Longest time from the second request to the end of the process: long enough to record an orderly
+/// end, and short enough that the user need not ask a third time.
 const END_MAX: Duration = Duration::from_millis(1_500);
 
-/// How long after a hang-up what is under way may take: nobody is left to ask a
-/// second time.
+/// How long attempts under way may take after a hang-up: without a terminal there is no second
+/// request.
 const HANGUP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long after SIGTERM it may take. Supervisors ask once and kill later: Kubernetes
-/// after 30 seconds, systemd after 90. Docker does after 10, unless it is told
-/// otherwise; that loses nothing either, since what is durable is so at any moment.
+/// The same after SIGTERM. Supervisors ask once and kill later: Kubernetes after 30 seconds,
+/// systemd after 90. Docker kills after 10 unless configured otherwise; that loses nothing either,
+/// since every recorded event is durable at once.
 const TERM_PATIENCE: Duration = Duration::from_secs(25);
 
-/// What the process has been asked.
+/// All requests to stop so far.
 static REQUESTS: LazyLock<watch::Sender<Requests>> = LazyLock::new(watch::Sender::default);
 
-/// How often the process has been asked to stop.
+/// The number of requests to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Requests {
     pub(crate) count: u32,
-    /// How long after the first one what is under way may take; `None` where a person
-    /// decides that.
+    /// How long attempts under way may take after the first request; `None` if the user decides.
     pub(crate) patience: Option<Duration>,
 }
 
-/// Runs that are under way.
+/// Number of runs under way.
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// From now on no signal ends the process by itself.
+/// From now on signals no longer end the process by default.
 pub(crate) fn listen() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let signals = Signals::catch(&runtime)?;
@@ -58,13 +56,13 @@ pub(crate) fn listen() -> io::Result<()> {
         .map(drop)
 }
 
-/// Whether the process has been asked to stop.
+/// Whether a stop was requested.
 pub(crate) fn is_asked() -> bool {
     REQUESTS.borrow().count > 0
 }
 
-/// Hears requests to stop on behalf of a run. As long as this is there, the first
-/// one ends nothing by itself.
+/// Receives requests to stop for a run. While it exists, the first request does not end the
+/// process.
 pub(crate) struct StopRequests(watch::Receiver<Requests>);
 
 impl StopRequests {
@@ -73,22 +71,22 @@ impl StopRequests {
         Self(REQUESTS.subscribe())
     }
 
-    /// Waits for the next one; returns all there have been.
+    /// Waits for the next request; returns all so far.
     pub(crate) async fn next(&mut self) -> Requests {
         match self.0.changed().await {
             Ok(()) => *self.0.borrow_and_update(),
-            // The other end is there as long as the process.
+            // Cannot happen: the sender lives as long as the process.
             Err(_) => pending().await,
         }
     }
 }
 
-/// Hears the wish to suspend the process, as Ctrl-Z sends it, on behalf of somebody who
-/// has something to put away first. As long as this is there, nothing else suspends it.
+/// Receives Ctrl-Z for a display that must restore the screen first. While it exists, the signal
+/// itself no longer suspends the process.
 pub(crate) struct SuspendRequests(Option<Signal>);
 
 impl SuspendRequests {
-    /// Those of a live display; without one the system suspends the process by itself.
+    /// For a live display; without one the system suspends the process as usual.
     pub(crate) fn of_display(is_live: bool) -> Self {
         let number = rustix::process::Signal::TSTP.as_raw();
         let hear = || signal(SignalKind::from_raw(number)).ok();
@@ -96,7 +94,7 @@ impl SuspendRequests {
         Self(is_heard.then(hear).flatten())
     }
 
-    /// Waits for the next one, which is answered with [`suspend`].
+    /// Waits for the next request, which is answered with [`suspend`].
     pub(crate) async fn next(&mut self) {
         match &mut self.0 {
             Some(signal) => _ = signal.recv().await,
@@ -105,9 +103,9 @@ impl SuspendRequests {
     }
 }
 
-/// Suspends the process until somebody lets it go on.
+/// Suspends the process until it is continued.
 pub(crate) fn suspend() {
-    // What cannot be suspended goes on, which loses nothing.
+    // If this fails, the process simply goes on.
     let own = rustix::process::getpid();
     let _ = rustix::process::kill_process(own, rustix::process::Signal::STOP);
 }
@@ -121,36 +119,36 @@ impl Drop for StopRequests {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// None where `nohup` has said that it does not matter.
+    /// `None` if `nohup` has made the process ignore it.
     hangup: Option<Signal>,
     quit: Signal,
 }
 
-/// What a signal asks for.
+/// The meaning of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
-    /// To stop, by the signal of this number; in this time, if nothing more is said.
+    /// Stop, by the signal with this number; count as asked twice after this time.
     Stop(i32, Option<Duration>),
-    /// To end at once.
+    /// End at once.
     Quit,
 }
 
-/// What follows from what was asked.
+/// What to do after a signal.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// The run hears of it.
+    /// Inform the run.
     Tell,
-    /// The process ends with this code, and says this.
+    /// End the process with this code and message.
     End(i32, &'static str),
 }
 
-/// What has been asked, and until when there is time.
+/// Requests so far, and the deadlines that follow from them.
 #[derive(Debug, Default)]
 struct Heard {
     requests: Requests,
-    /// When the process ends.
+    /// When the process ends in any case.
     ends_at: Option<Instant>,
-    /// When nobody else will have asked a second time, and by which signal the first was.
+    /// When the first request counts as repeated, and the signal it came by.
     patience_ends: Option<(Instant, i32)>,
 }
 
@@ -230,7 +228,7 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// Ends the process here, and no program of it is left.
+/// Ends the process here, together with all its programs.
 fn end(code: i32, why: &str) -> ! {
     if !why.is_empty() {
         output::say(&format!(
@@ -249,8 +247,8 @@ fn is_ignored(signal: SignalKind) -> bool {
     ignores(&status, signal.as_raw_value())
 }
 
-/// Where the system does not tell, a process without a terminal is taken for one
-/// that is to outlive it.
+/// On systems that do not tell, a process without any terminal is taken for one that ignores the
+/// signal.
 #[cfg(not(target_os = "linux"))]
 fn is_ignored(_: SignalKind) -> bool {
     use std::io::IsTerminal;

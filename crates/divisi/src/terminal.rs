@@ -1,5 +1,4 @@
-//! Speaks to the user on the terminal: notes, and whether a project's settings are to
-//! be trusted.
+//! Notes and questions on the terminal, among them whether to trust a project's settings.
 
 use crate::display::{Line, Look, Tone, look, text};
 use crate::output;
@@ -7,14 +6,14 @@ use anyhow::Context as _;
 use divisi_app::settings::{Claim, Project, Standing};
 use divisi_app::{Listener, Problem, TrustAnswer};
 
-/// Columns that one setting of a file may take.
+/// Columns of one setting of a file; the rest is cut.
 const WHOLE_COLUMNS_MAX: usize = 2_000;
 
-/// The terminal, as the application speaks to it.
+/// The terminal, as the application uses it.
 pub(crate) struct Terminal {
-    /// Whether notes are wanted.
+    /// Whether notes are printed.
     pub(crate) notes: bool,
-    /// Whether questions are.
+    /// Whether questions are asked.
     pub(crate) asks: bool,
 }
 
@@ -50,7 +49,7 @@ impl Listener for Terminal {
     }
 }
 
-/// What a file of settings would decide: every setting as it stands there, and what it does.
+/// What a settings file would decide: each setting as written, and its effect.
 pub(crate) fn claims(project: &Project) -> Vec<Line> {
     let lines = |claim: &Claim| {
         let whole = text::cut(

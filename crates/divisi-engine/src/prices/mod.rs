@@ -122,7 +122,7 @@ impl Catalogue {
         Err(
             Failure::new(FailureClass::Unavailable, message).hint(format!(
                 "give it one in divisi.toml: prices.\"{}\" = {{ input = 1.0, output = 2.0 }}, \
-             in dollars per million tokens, 0 where nobody sends a bill",
+             in dollars per million tokens, 0 if no vendor bills it",
                 model.id
             )),
         )

@@ -139,7 +139,7 @@ fn values_are_cloned_deeply() {
 #[test]
 fn microtasks_run_and_may_throw() {
     let played = play("queueMicrotask(() => null.x); await agent('y')").run();
-    insta::assert_snapshot!(played.warnings().join("\n"), @"warning a callback threw where nobody catches it: TypeError: cannot read property 'x' of null");
+    insta::assert_snapshot!(played.warnings().join("\n"), @"warning a callback threw an exception that is not caught: TypeError: cannot read property 'x' of null");
     assert_eq!(
         result_of(
             "let n = 0; queueMicrotask(() => { throw new Error('x') }); queueMicrotask(() => n++); await agent('x'); return n"

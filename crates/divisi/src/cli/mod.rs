@@ -1,7 +1,7 @@
-//! What can be typed.
+//! The command line.
 //!
-//! The help is written to be read: the top page teaches the four patterns on
-//! one screen, each command's page has examples, and flags stand in groups.
+//! The top page of the help shows the four patterns on one screen; each command's page has
+//! examples, and flags are grouped.
 
 mod help;
 

@@ -11,7 +11,7 @@ use divisi_app::{Problem, Reason, preflight};
 use divisi_core::preflight::checklist::{Finding, Verdict};
 use divisi_core::preflight::{Checklist, checklist};
 
-/// Ask of a flow what can go wrong, and spend nothing
+/// Check what can go wrong with a flow, without sending a request
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,7 +24,7 @@ Exits with 0 whatever it finds; with --strict it exits with 1 unless all six are
 pub(crate) struct Args {
     #[command(flatten)]
     flow: FlowArgs,
-    /// Fail unless all is as it should be
+    /// Fail unless every check passes
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -53,8 +53,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     })
 }
 
-/// The list of a plan whose tasks do not fit together; every other problem
-/// stays one.
+/// The checklist of a plan whose dependencies are wrong; any other problem is returned as it is.
 fn refused(problem: Problem) -> Result<Checklist, Problem> {
     match problem.reason() {
         Reason::Plan(error) if error.kind() == Kind::Dependencies => {
@@ -64,7 +63,7 @@ fn refused(problem: Problem) -> Result<Checklist, Problem> {
     }
 }
 
-/// The error, and each further line that has a part in it.
+/// The error, and one finding for each further line that takes part in it.
 fn findings(error: &PlanFileError) -> Vec<Finding> {
     let advice = error.hint().unwrap_or_default();
     error

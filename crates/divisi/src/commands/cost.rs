@@ -35,7 +35,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let settings = context.app.settings(Untrusted::LookedAt)?.settings;
     let id = context.app.find_run(&args.run, Intent::Look).await?;
-    // Before the journal is read: who drives it then may have ended it since.
+    // Before the journal is read: a process that drives the run now may end it in between.
     let is_driven = Engine::new(context.app.store()?).is_driven(&id).await?;
     let mut ledger = ledger(&*context.app.store()?, &id).await?;
     if !is_driven {
@@ -83,17 +83,17 @@ async fn ledger(store: &dyn Store, id: &RunId) -> Result<Ledger, Problem> {
     }
 }
 
-/// The prices of now, for tokens of then.
+/// Today's prices, applied to the tokens of the run.
 struct List {
     catalogue: Catalogue,
     vendors: Vec<Candidate>,
-    /// What the run is compared with: opus, or what is above it where the run
-    /// asked for that, as in a plan.
+    /// The tier that the run is compared with: opus, or a higher one if the run used that, as in a
+    /// plan.
     strongest: Tier,
 }
 
 impl List {
-    /// The same for this run.
+    /// The list with the strongest tier that this run used.
     fn of(self, ledger: &Ledger) -> Self {
         let asked = ledger.entries().iter().filter_map(|entry| self.tier(entry));
         Self {
@@ -102,7 +102,7 @@ impl List {
         }
     }
 
-    /// The lowest tier that stands for the model that was asked.
+    /// The lowest tier whose model is the requested one.
     fn tier(&self, entry: &Entry) -> Option<Tier> {
         let (tiers, asked) = (&self.vendor(entry)?.tiers, entry.asked.as_deref()?);
         Tier::ALL
@@ -110,7 +110,7 @@ impl List {
             .find(|tier| tiers.get(tier).is_some_and(|id| id == asked))
     }
 
-    /// Who has most likely answered: the journal holds the names of models only.
+    /// The vendor that most likely answered: the journal records only the names of models.
     fn vendor(&self, entry: &Entry) -> Option<&Candidate> {
         self.vendor_of(entry.asked.as_ref().or(entry.answered.as_ref())?)
     }
@@ -129,7 +129,7 @@ impl List {
         self.catalogue.price(provider, model, at)
     }
 
-    /// As it was billed: by the model that answered, or else the one asked.
+    /// The price at which it was billed: of the model that answered, or else of the requested one.
     fn price(&self, entry: &Entry) -> Option<ModelPrice> {
         let provider = self.vendor(entry).map_or("", |vendor| &vendor.name);
         let models = entry.answered.iter().chain(&entry.asked);

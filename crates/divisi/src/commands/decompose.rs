@@ -21,21 +21,21 @@ Examples:
 
 The plan says which task needs the result of which; whatever does not wait for another runs at once.")]
 pub(crate) struct Args {
-    /// What is to be reached
+    /// The goal to reach
     goal: String,
     /// The model that makes the plan
     #[arg(long, value_name = "MODEL", default_value = "opus")]
     planner: String,
-    /// The model that does the tasks; without it the plan says which suits each
+    /// The model that does the tasks; without it the plan says which model suits each
     #[arg(long, value_name = "MODEL")]
     worker: Option<String>,
     /// Most tasks the plan may have
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
     max: u32,
-    /// Then make one answer of all results, by this prompt
+    /// A prompt that then turns all results into one
     #[arg(long, value_name = "PROMPT", value_parser = NonEmptyStringValueParser::new())]
     gather: Option<String>,
-    /// The model that does so
+    /// The model for --gather
     #[arg(long, value_name = "MODEL", requires = "gather")]
     gather_model: Option<String>,
     #[command(flatten)]

@@ -25,7 +25,7 @@ next:
 /// Write a settings file and an example flow into this folder
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write over files that are there
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
 }
@@ -60,7 +60,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
-/// Writes the text beside its place, so that the file itself is there whole or not at all.
+/// Writes the text to a temporary file beside its place, so that the file appears whole or not at
+/// all.
 fn prepare(folder: &Path, path: &str, text: &str) -> anyhow::Result<NamedTempFile> {
     let failed = || format!("cannot write {path}");
     let place = folder.join(path);

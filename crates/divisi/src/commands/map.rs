@@ -17,16 +17,16 @@ use std::ffi::OsString;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-/// Longest list of items on stdin: as many as there may be, each a long path.
+/// Longest list of items on stdin: the largest permitted number, each a long path.
 const STDIN_BYTES_MAX: u64 = 64 << 20;
 
-/// Longest file whose text is put into a prompt, as with the tools of agents.
+/// Longest file whose text is put into a prompt; the same limit as for the tools of agents.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// Longest schema; those that vendors take are shorter.
+/// Longest schema; vendors take only shorter ones.
 const SCHEMA_BYTES_MAX: u64 = 4 << 20;
 
-/// Give many items the same prompt, all at once; with --gather, make one answer of them
+/// Run one prompt for many items at once; with --gather, combine the results
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -38,37 +38,37 @@ Examples:
 `{}` stands for the item; a prompt without it has the item at its end. An item that is a file \
 is read by its agent, and belongs to the identity of the task: when it changes, a resume runs the task again.")]
 pub(crate) struct Args {
-    /// What each agent is told
+    /// The prompt of each task, with `{}` for the item
     prompt: String,
     /// The items; `-` takes one from each line of stdin
     #[arg(required = true)]
     items: Vec<OsString>,
-    /// Put the text of each file in the place of `{}`, not its path
+    /// Replace `{}` by the text of each file, not by its path
     #[arg(long)]
     files: bool,
-    /// A JSON Schema that every result has to fit
+    /// A JSON Schema that every result must fit
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// What each task is called, with `{}` for the item
+    /// The name of each task, with `{}` for the item
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
-    /// Then make one answer of all results, by this prompt
+    /// A prompt that then turns all results into one
     #[arg(long, value_name = "PROMPT", value_parser = NonEmptyStringValueParser::new())]
     gather: Option<String>,
-    /// The model that does so
+    /// The model for --gather
     #[arg(long, value_name = "MODEL", requires = "gather")]
     gather_model: Option<String>,
     #[command(flatten)]
     flags: RunFlags,
 }
 
-/// An item as the flow knows it.
+/// An item as the flow receives it.
 #[derive(Debug, PartialEq, Serialize)]
 struct Item {
     name: String,
-    /// What stands in the place of `{}`.
+    /// The text that replaces `{}`.
     text: String,
-    /// Files that belong to the identity of its task.
+    /// Files whose content is part of the task's identity.
     inputs: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     .await
 }
 
-/// The items that were typed, and the lines of stdin in the place of a `-`.
+/// The typed items; a `-` is replaced by the lines of stdin.
 fn names(typed: Vec<OsString>, stdin: impl BufRead) -> Result<Vec<String>, Problem> {
     let most = HostLimits::default().items_max as usize;
     let mut names = vec![];
@@ -105,7 +105,7 @@ fn names(typed: Vec<OsString>, stdin: impl BufRead) -> Result<Vec<String>, Probl
     for name in typed {
         match stdin.take_if(|_| name == "-") {
             None => names.push(item_of(name)?),
-            // One line more than there may be is enough to know.
+            // One line more than permitted is enough to find the excess.
             Some(stdin) => names.extend(lines(stdin, most + 1)?.lines().map(str::to_owned)),
         }
     }
@@ -120,7 +120,7 @@ fn names(typed: Vec<OsString>, stdin: impl BufRead) -> Result<Vec<String>, Probl
     }
 }
 
-/// An item goes into a prompt and into the journal, which are text.
+/// Items must be UTF-8: they become part of a prompt and of the journal.
 fn item_of(typed: OsString) -> Result<String, Problem> {
     typed.into_string().map_err(|typed| {
         Problem::usage(format!("the item {} is not UTF-8", typed.display()))

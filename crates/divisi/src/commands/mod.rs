@@ -1,7 +1,7 @@
-//! What each command does, one file each.
+//! The commands, one file each.
 //!
-//! The first four start runs, `resume` and `rerun` go on with one; all six end in
-//! [`crate::launch`]. The others only look, or write a file.
+//! The first four start runs, `resume` and `rerun` continue one; all six end in [`crate::launch`].
+//! The other commands only read, or write a file.
 
 pub(crate) mod run;
 
@@ -36,7 +36,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use divisi_app::Problem;
 
-/// What can be asked for.
+/// A command with its arguments.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Run(run::Args),
@@ -63,8 +63,8 @@ pub(crate) enum Command {
     Man(man::Args),
 }
 
-/// Does what a command says. `line` is the whole command line, for those that write
-/// it down.
+/// Carries out a command. `line` builds the whole command line, which `completions` and `man` write
+/// down.
 pub(crate) async fn carry_out(
     command: Command,
     context: &Context,

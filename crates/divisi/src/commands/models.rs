@@ -1,4 +1,4 @@
-//! `divisi models`: what tiers stand for, and what tokens cost there.
+//! `divisi models`: the models of each tier, and the prices of their tokens.
 
 use crate::context::Context;
 use crate::display::models::{Listing, Row, models};
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
-/// What tiers stand for, at everyone who could be asked.
+/// The models of each tier, at every provider that could be used.
 fn tiers(candidates: &[Candidate], catalogue: &Catalogue, now: Timestamp) -> Listing {
     let rows = candidates.iter().flat_map(|candidate| {
         candidate.tiers.iter().map(|(tier, id)| Row {

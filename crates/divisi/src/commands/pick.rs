@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// Longest prompt that is read from stdin: far more than any model reads.
 const PROMPT_BYTES_MAX: u64 = 64 << 20;
 
-/// Longest schema; those that vendors take are shorter.
+/// Longest schema; vendors take only shorter ones.
 const SCHEMA_BYTES_MAX: u64 = 4 << 20;
 
 /// Show which kind of task a prompt is, the model that suffices, and why
@@ -39,22 +39,22 @@ It is what the model `auto` does. Nothing is sent to anyone.")]
 pub(crate) struct Args {
     /// The prompt of the task; `-` reads it from stdin
     prompt: String,
-    /// The kind that the task says it is
+    /// The kind that the task names
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// The JSON Schema of its result: a file, or the schema itself
     #[arg(long, value_name = "FILE|JSON")]
     schema: Option<String>,
-    /// The tools it is given
+    /// The tools of the task
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     tools: Option<Vec<String>>,
-    /// The agent definition it names
+    /// The agent definition that the task names
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
     /// How hard the model should think: low, medium, high, xhigh, max
     #[arg(long, value_name = "EFFORT")]
     effort: Option<Effort>,
-    /// Who would answer: anthropic, openai, openrouter, a local server, or a name from the settings
+    /// The provider: anthropic, openai, openrouter, a local server, or a name from the settings
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
 }
@@ -89,7 +89,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
 }
 
 impl Args {
-    /// The task as a flow would ask for it.
+    /// The task as a flow would request it.
     fn task(self) -> Result<Task, Problem> {
         let prompt = match self.prompt.as_str() {
             "-" => stdin()?,
@@ -179,10 +179,10 @@ fn picked(setup: &Setup, task: &Task, ready: bool) -> Result<Pick, Problem> {
     })
 }
 
-/// The price of a thousand tasks of this kind on this tier, today.
+/// The price today of a thousand tasks of this kind on this tier.
 fn thousand(setup: &Setup, tier: Tier, kind: &Kind) -> Option<PicoUsd> {
     let model = setup.models.find(Some(tier.as_str())).ok()?;
-    // The figures are of all turns together; a step of the price is for one request.
+    // The figures sum all turns, but tiered prices depend on the size of one request.
     let (usage, turns) = (kind.tokens.usage(), u64::from(kind.tokens.turns).max(1));
     let price = setup.prices.price_of(&model, divisi_app::clock::now())?;
     let PicoUsd(one) = price.rates(usage.prompt() / turns).cost(&usage);

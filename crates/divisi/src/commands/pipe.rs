@@ -9,7 +9,7 @@ use divisi_app::{FlowInput, Problem};
 use divisi_engine::Flow;
 use serde_json::json;
 
-/// Do steps one after the other, each with the result of the one before
+/// Run steps in sequence, each with the result of the previous one
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,4 +1,4 @@
-//! `divisi plan`: what a flow would ask for, without asking.
+//! `divisi plan`: what a flow would request, without sending a request.
 
 mod frozen;
 
@@ -17,7 +17,7 @@ use divisi_providers::redact;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Show what a flow would ask for, without asking anybody: its tasks, models and waits
+/// Show what a flow would run, without sending a request: its tasks, models and waits
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// Go on although the flow has changed while agents of the run could write
     #[arg(long)]
     edited: bool,
-    /// Execute a finished run again; what has not changed is not asked again
+    /// Execute a finished run again; unchanged tasks are not executed again
     #[arg(long)]
     again: bool,
     #[command(flatten)]
@@ -70,17 +70,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     .await
 }
 
-/// How a run goes on.
+/// How a run is continued.
 pub(super) struct How {
-    /// Whether tasks that have failed are tried again.
+    /// Whether failed tasks are tried again.
     pub(super) reopen_failed: bool,
-    /// Whether a flow is taken that an agent may have changed.
+    /// Whether a flow is accepted that an agent may have changed.
     pub(super) edited: bool,
-    /// Whether it is executed again where it is finished.
+    /// Whether a finished run is executed again.
     pub(super) again: bool,
 }
 
-/// Goes on with the run that `word` names.
+/// Continues the run that `word` names.
 pub(super) async fn go_on(
     word: &str,
     request: RunRequest,
@@ -97,7 +97,7 @@ pub(super) async fn go_on(
         )));
     }
     let kept: Kept = match kept {
-        // Without them a demo could turn into a run that costs money.
+        // Without these flags a demo could turn into a run that costs money.
         Some(kept) => serde_json::from_value(kept)
             .with_context(|| format!("the flags that run {id} was started with cannot be read"))?,
         None => Kept::default(),
@@ -133,8 +133,8 @@ pub(super) async fn go_on(
     launch(launched, context).await
 }
 
-/// Whether an unchanged flow leads to the same end again: each task has its outcome,
-/// and where some have failed, nothing is asked for that might change that.
+/// Whether executing the unchanged flow again would lead to the same end: every task has its
+/// outcome, and for failed tasks no flag requests anything that could change it.
 fn is_done(run: &Run, now: &RunRequest, reopen_failed: bool) -> bool {
     match run.stage() {
         Stage::Ended(RunStatus::Ok) => true,
@@ -148,8 +148,8 @@ fn is_done(run: &Run, now: &RunRequest, reopen_failed: bool) -> bool {
     }
 }
 
-/// A file that a task of the finished run names as an input, and that was written
-/// after its end, or is gone. What agents themselves wrote in the run is no news.
+/// A file that a task of the finished run names as an input and that was written after its end, or
+/// is gone. Writes by agents during the run do not count.
 async fn newer_input(
     engine: &Engine,
     run: &Run,
@@ -174,7 +174,7 @@ async fn newer_input(
     Ok(None)
 }
 
-/// Answers of a script and answers of a model are not told apart in one run.
+/// Fails if a run would mix scripted answers with answers of models.
 fn refuse_mixture(id: &RunId, now: &RunRequest, kept: &RunRequest) -> Result<(), Problem> {
     let problem = if kept.demo && now.provider.is_some() {
         Problem::usage(format!(
@@ -192,7 +192,7 @@ fn refuse_mixture(id: &RunId, now: &RunRequest, kept: &RunRequest) -> Result<(),
     Err(problem)
 }
 
-/// Who answers from here on: those who have so far, but for what is now named.
+/// The vendors of this execution: those of the run so far, except for what the user names now.
 fn still(kept: Vendors, id: &RunId, now: &RunRequest, app: &App) -> Vendors {
     if let Some(other) = now
         .provider
@@ -207,7 +207,7 @@ fn still(kept: Vendors, id: &RunId, now: &RunRequest, app: &App) -> Vendors {
     kept.changed_to(now.provider.as_deref(), now.model.as_deref())
 }
 
-/// The flow as its file says now; as the journal says where there is none.
+/// The flow as its file is now; as the journal has it if the file cannot be read.
 fn current(kept: Flow, context: &Context) -> Flow {
     let Some(path) = kept.path.as_deref() else {
         return kept;

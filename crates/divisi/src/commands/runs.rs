@@ -18,7 +18,7 @@ Examples:
   divisi runs
   divisi runs --limit 100 --json")]
 pub(crate) struct Args {
-    /// How many
+    /// Number of runs to list
     #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
     limit: u32,
 }
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let (count, most) = (found.len(), args.limit as usize);
     found.truncate(most);
     for run in &mut found {
-        // Its process was killed: the journal could not say so.
+        // Its process was killed and could not record the end.
         if run.status == "running" && !engine.is_driven(&run.id).await? {
             let (looked, is_interrupted) = engine.look(&run.id).await?;
             *run = RunSummary::of(&run.id, &looked, run.updated_at);

@@ -1,4 +1,4 @@
-//! `divisi settings`: what can be set.
+//! `divisi settings`: the reference of all settings.
 
 use crate::exit::Exit;
 use crate::output;

@@ -27,7 +27,7 @@ pub(crate) struct Args {
     run: String,
     /// One task, by its number or its label: its prompt, attempts, turns, result
     task: Option<String>,
-    /// Leave nothing out, however long it is
+    /// Show everything in full
     #[arg(short, long)]
     all: bool,
 }
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     };
     if is_interrupted {
         output::say(&format!(
-            "note: {id} was interrupted, and nobody drives it; go on with `divisi resume {id}`"
+            "note: {id} was interrupted, and no process drives it; go on with `divisi resume {id}`"
         ));
     }
     match &args.task {
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     Ok(Exit::Ok)
 }
 
-/// How it is shown.
+/// What is shown, and how.
 struct Page {
     json: bool,
     look: Look,
@@ -144,7 +144,7 @@ async fn load<'a>(
     Ok(texts)
 }
 
-/// The events that tell of a task.
+/// The events of one task.
 async fn events_of(store: &dyn Store, id: &RunId, task: TaskId) -> Result<Vec<Recorded>, Problem> {
     let mut events = vec![];
     each_event(store, id, |recorded| {
@@ -205,14 +205,14 @@ fn task_of(event: &Event) -> Option<TaskId> {
     }
 }
 
-/// The task of that number or label. A label that several have names none.
+/// The task with that number or label. Fails if several tasks have the label.
 pub(super) fn find_task(view: &RunView, word: &str) -> Result<TaskId, Problem> {
     let number = word.strip_prefix('t').unwrap_or(word).parse().map(TaskId);
     if let Some(id) = number.ok().filter(|id| view.task(*id).is_some()) {
         return Ok(id);
     }
     let is_it = |(_, task): &(TaskId, &TaskView)| &*task.label == word;
-    // A task of an earlier execution is meant where the latest one has none of that label.
+    // Tasks of earlier executions are searched only if the latest one has none with the label.
     let has_now = view.current().any(|task| is_it(&task));
     let (now, earlier) = (
         view.current().filter(|_| has_now),

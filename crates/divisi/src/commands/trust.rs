@@ -79,7 +79,7 @@ fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
 }
 
 fn revoke(folder: &Path, context: &Context) -> Result<Exit, Problem> {
-    // A file that is wrong or gone loses its trust as well.
+    // A file that is invalid or gone can lose its trust as well.
     let project = context.app.project(folder).ok().flatten();
     let path = project.map_or_else(|| folder.join(PROJECT_FILE), |project| project.path);
     let had = trusted_files()?.remove(&path)?;

@@ -5,13 +5,12 @@ use super::number;
 use divisi_core::preflight::Checklist;
 use divisi_core::preflight::checklist::{Finding, Item, Verdict};
 
-/// Findings of one question that are told; `--json` has them all.
+/// Findings shown for each question; `--json` has all.
 const TOLD_MAX: usize = 20;
-/// Columns of the longest question, and two to the answer.
+/// Columns of the longest question, and two before the answer.
 const QUESTION_COLUMNS: usize = 32;
 
-/// The six questions with their answers. Where all is well it is six lines or
-/// little more.
+/// The six questions with their answers: about six lines if all is well.
 pub(crate) fn checklist(list: &Checklist, look: &Look) -> Vec<Line> {
     list.items
         .iter()

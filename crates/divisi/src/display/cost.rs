@@ -1,4 +1,4 @@
-//! What a run cost, and what it would have cost otherwise.
+//! What a run cost, and the cost without savings.
 
 mod expected;
 mod ladders;
@@ -22,31 +22,31 @@ use std::collections::BTreeMap;
 pub(crate) struct Bill {
     run: RunId,
     total: Total,
-    /// The total by how sure it is.
+    /// The total by certainty.
     spent: Spent,
-    /// Where the run was estimated as it started.
+    /// Estimate and actual cost, if the run was estimated as it started.
     #[serde(skip_serializing_if = "Option::is_none")]
     plan_against_actual: Option<Expected>,
     phases: Vec<Part>,
     /// The dearest tasks.
     tasks: Vec<Part>,
-    /// Tasks that have cost something besides those.
+    /// Further tasks with costs, beyond those.
     tasks_left_out: usize,
     models: Vec<Part>,
     attempts: Vec<Part>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ladders: Vec<Ladder>,
-    /// Replies by another model than the one asked.
+    /// Replies by a model other than the requested one.
     substitutions: Vec<Substituted>,
     classes: BTreeMap<TokenClass, ClassCost>,
     unpriced: Usage,
     free: Usage,
-    /// What was recorded for priced replies beyond the list, or short of it.
+    /// Recorded cost of priced replies, less their list price.
     beside_the_list: Difference,
     saved: Saved,
 }
 
-/// What some of the entries come to.
+/// The sum of some entries.
 #[derive(Serialize)]
 struct Part {
     name: String,
@@ -61,18 +61,18 @@ struct Substituted {
     replies: u64,
 }
 
-/// What was not spent.
+/// The savings.
 #[derive(Serialize)]
 struct Saved {
-    /// By the cache: reads for less than fresh tokens, less what writes cost more.
+    /// By the cache: the lower price of cached reads, less the surcharge of writes.
     caching: Difference,
     /// By taking results from earlier executions.
     reuse: PicoUsd,
     results_reused: u64,
-    /// Against the same tokens on the strongest model.
+    /// Compared with the same tokens on the strongest model.
     #[serde(skip_serializing_if = "Option::is_none")]
     models: Option<Against>,
-    /// By asking weaker models first.
+    /// By starting with weaker models.
     #[serde(skip_serializing_if = "Option::is_none")]
     ladders: Option<Climbed>,
 }
@@ -92,7 +92,7 @@ struct Against {
     saved: Difference,
 }
 
-/// An amount that may be on either side of nothing.
+/// An amount that may be negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct Difference {
     more: PicoUsd,
@@ -222,7 +222,7 @@ fn substituted(ledger: &Ledger) -> Vec<Substituted> {
         .collect()
 }
 
-/// The bill for people.
+/// The bill as text.
 pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
     let replies = number::counted(bill.total.replies, "reply", "replies");
     let tokens = format!("{} tokens", number::tokens(bill.total.usage.total()));
@@ -265,7 +265,7 @@ pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
 }
 
 fn table(title: &'static str, parts: &[Part], whole: PicoUsd, look: &Look) -> Vec<Line> {
-    // Of a run that got all its replies there is nothing of the sort.
+    // Without lost replies there is nothing unconfirmed.
     let is_unsure = parts
         .iter()
         .any(|part| part.total.unconfirmed > PicoUsd::ZERO);
@@ -296,7 +296,7 @@ fn table(title: &'static str, parts: &[Part], whole: PicoUsd, look: &Look) -> Ve
     table.render(look)
 }
 
-/// A part of the whole in percent; nothing where there is no whole.
+/// A part of the whole in percent; empty if the whole is zero.
 fn share(part: PicoUsd, whole: PicoUsd) -> String {
     match u128::from(whole.0) {
         0 => String::new(),
@@ -333,7 +333,7 @@ fn classes(bill: &Bill, look: &Look) -> Vec<Line> {
     }
     if bill.free != Usage::default() {
         table.row(row(
-            "of models that nobody bills",
+            "of models without a bill",
             bill.free.total(),
             "free".to_owned(),
         ));

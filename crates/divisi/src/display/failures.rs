@@ -1,4 +1,4 @@
-//! Failures in the form in which errors are told.
+//! Failures in the format of errors.
 //!
 //! ```text
 //! error: task `review[3]` gave up after 4 attempts
@@ -13,17 +13,16 @@ use divisi_core::view::TaskView;
 use divisi_core::{Failure, FailureClass, RunView, TaskId};
 use std::collections::BTreeMap;
 
-/// Different failures told at the end of a run; with more, `divisi show` is
-/// the better place to read.
+/// Distinct failures shown at the end of a run; for more, `divisi show` is the better place.
 const TOLD_MAX: usize = 10;
-/// Tasks named of those that failed alike.
+/// Tasks named per failure.
 const NAMED_MAX: usize = 3;
 /// Lines of one message or hint.
 const LINES_MAX: usize = 12;
 /// Columns of one such line.
 const COLUMNS_MAX: usize = 400;
 
-/// The failures of a run, those that are alike as one, most frequent first.
+/// The failures of a run, most frequent first; equal ones are one.
 pub(crate) fn failures(view: &RunView, look: &Look) -> Vec<Line> {
     let mut alike: BTreeMap<(FailureClass, &str), Alike<'_>> = BTreeMap::new();
     for (id, task) in view.current() {
@@ -111,7 +110,7 @@ impl Alike<'_> {
     }
 }
 
-/// How a task failed that made so many attempts.
+/// The phrase for a task that failed after that many attempts.
 fn gave_up(attempts: u32) -> String {
     match attempts {
         0 => "could not start".to_owned(),
@@ -120,7 +119,7 @@ fn gave_up(attempts: u32) -> String {
     }
 }
 
-/// A text of one or more lines under an error.
+/// A text of one or more lines below an error.
 fn below(title: &str, message: &str, look: &Look) -> Vec<Line> {
     let message = text::block(message);
     let mut shown: Vec<Line> = vec![];

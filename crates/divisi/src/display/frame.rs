@@ -1,7 +1,7 @@
-//! What stands on the terminal while a run goes on, at one moment.
+//! One frame of the live display.
 //!
-//! A frame never has more lines than the terminal, and its columns depend on
-//! the width only: with 64 tasks coming and going, nothing scrolls or jumps.
+//! A frame never has more lines than the terminal, and its columns depend only on the width: while
+//! 64 tasks come and go, nothing scrolls or jumps.
 
 use super::look::{Line, Look, Tone};
 use super::number;
@@ -12,16 +12,16 @@ use divisi_core::view::{PhaseView, Rest};
 use divisi_core::{AttemptId, FailureClass, Millis, Timestamp};
 use std::collections::BTreeMap;
 
-/// Tasks at rest that are shown one by one; more are counted by reason.
+/// Tasks that wait for a retry, shown one by one; more are counted by reason.
 const RESTS_SHOWN_MAX: usize = 3;
-/// Shorter waits for a request's turn are the usual pace, and would only flicker.
+/// Shorter waits of requests are normal and would only flicker.
 const WAIT_SHOWN_MIN: Millis = Millis(1_000);
-/// A phase in the header takes no less: a name of one letter and what is around it.
+/// Least columns of a phase in the header: a name of one letter and its frame.
 const PHASE_COLUMNS_MIN: usize = 4;
 
 /// The lines of one frame: at most `rows`, each cut to the width of the look.
 pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestamp) -> Vec<String> {
-    // The last column stays free, or some terminals wrap the line.
+    // The last column stays free: some terminals wrap the line otherwise.
     let width = look.width.saturating_sub(1).max(1);
     let demo = look.demo_line();
     let labelled = usize::from(demo.is_some());
@@ -38,7 +38,7 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
     lines.extend(running(progress, look, width, room, now));
     lines.extend(rests);
     lines.extend(foot);
-    // On a terminal of a few rows the label of a demo and the figures are what is left.
+    // On a terminal with few rows only the demo label and the figures are left.
     let over = lines.len().saturating_sub(rows.max(labelled));
     lines.drain(labelled..labelled + over);
     lines
@@ -76,7 +76,7 @@ fn header(progress: &Progress, look: &Look, width: usize) -> Line {
         if line.width() <= width || phases.len() <= 1 {
             return line;
         }
-        // What is over is missed least, then what has not begun.
+        // Phases that are over are left out first, then those not begun.
         phases.remove(
             phases
                 .iter()
@@ -165,7 +165,7 @@ impl Columns {
         let gaps = |column: usize| if column > 0 { column + Self::GAP } else { 0 };
         let rest = width
             .saturating_sub(Self::MARK + Self::CLOCK + Self::TOKENS + gaps(phase) + gaps(model));
-        // The name is worth more than what its tool looks at.
+        // The task's name matters more than the argument of its tool.
         let tool = if rest >= 36 {
             (rest - Self::GAP) * 2 / 5
         } else {
@@ -250,7 +250,7 @@ fn task_line(
     line
 }
 
-/// How long those wait whose requests may not leave yet, where a person can see it pass.
+/// How long requests wait that may not be sent yet, if the wait is long enough to be seen.
 fn waits(progress: &Progress, look: &Look, now: Timestamp) -> Vec<Line> {
     let mut by_reason: BTreeMap<Why, (u64, Timestamp)> = BTreeMap::new();
     for wait in progress.under_way().filter_map(|(.., doing)| doing?.waits) {
@@ -277,10 +277,10 @@ fn waits(progress: &Progress, look: &Look, now: Timestamp) -> Vec<Line> {
     by_reason.into_iter().map(line).collect()
 }
 
-/// The tasks that wait to be tried again, and why.
+/// The tasks that wait for a retry, and why.
 fn rests(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Vec<Line> {
     if progress.view.resting.len() <= RESTS_SHOWN_MAX {
-        // Why it waits is worth more than the end of a long name.
+        // The reason of the wait matters more than the end of a long name.
         let name = |task| text::cut(&progress.label(task), width / 3, look.ellipsis());
         return progress
             .view
@@ -315,7 +315,7 @@ fn rest_line(name: &str, rest: Rest, look: &Look, now: Timestamp) -> Line {
         )
 }
 
-/// What the run as a whole is doing, where that is not simply running.
+/// The state of the run, unless it is simply running.
 fn stage(progress: &Progress, look: &Look, now: Timestamp) -> Option<Line> {
     match &progress.view.stage {
         Stage::Replaying => Some(Line::of(Tone::Busy, "looking up what is finished already")),
@@ -344,7 +344,7 @@ fn stage(progress: &Progress, look: &Look, now: Timestamp) -> Option<Line> {
     }
 }
 
-/// How much of what is known to do is done.
+/// The share of known work that is done.
 fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
     let counts = progress.view.counts;
     let (total, ended) = (counts.total(), counts.total() - counts.open);

@@ -1,4 +1,4 @@
-//! Models that answered instead of those that were asked.
+//! Models that answered instead of the requested ones.
 
 use super::look::{Line, Tone};
 use super::{number, text};
@@ -7,7 +7,7 @@ use divisi_core::price::is_same_model;
 use divisi_core::view::TaskView;
 use std::collections::BTreeMap;
 
-/// The models that a task was to run on, where its latest reply names another.
+/// The requested models of a task whose latest reply came from another one.
 pub(crate) fn asked(view: &RunView, task: &TaskView) -> Option<String> {
     let (asked, answered) = (view.ladder_of(task), view.model_of(task)?);
     let as_asked = asked.is_empty() || asked.iter().any(|asked| is_same_model(asked, answered));
@@ -20,7 +20,7 @@ pub(crate) fn asked(view: &RunView, task: &TaskView) -> Option<String> {
     })
 }
 
-/// A line for each model that answered instead of another.
+/// One line for each model that answered instead of another.
 pub(crate) fn lines(view: &RunView) -> Vec<Line> {
     let mut found: BTreeMap<(String, &str), u64> = BTreeMap::new();
     for (_, task) in view.current() {

@@ -1,7 +1,7 @@
-//! The machine form.
+//! JSON output.
 //!
-//! JSON escapes only some of the characters that act on a terminal. Here all
-//! are, because a person may well look at it there.
+//! JSON escapes only some of the characters that act on a terminal. Here all are escaped, since the
+//! user may view the output on one.
 
 use super::text::is_harmless;
 use divisi_providers::redact::known;
@@ -20,7 +20,7 @@ pub(crate) fn harmless(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     let mut chars = json.chars().peekable();
     while let Some(c) = chars.next() {
-        // Such characters stand in strings only.
+        // Outside of strings JSON has no such characters, so an escape is always inside one.
         if c != '\n' && !is_harmless(&safe, c, chars.peek().copied()) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a string cannot fail.

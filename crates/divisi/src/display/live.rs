@@ -12,24 +12,24 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 /// The display on a terminal.
 pub(crate) struct LiveView {
     look: Look,
-    /// Rows and columns there are now; a person may change them.
+    /// Current rows and columns; the user may resize the terminal.
     size: Box<dyn Fn() -> (u16, u16) + Send>,
     /// Draws the frame, which is its message, and keeps it below the news.
     bar: ProgressBar,
-    /// Whether the screen has taken what was drawn before.
+    /// Whether the terminal has accepted all earlier output.
     is_free: fn() -> bool,
     news: News,
     unsaid: Vec<String>,
-    /// Lines that were left out because the screen took nothing.
+    /// Lines left out because the terminal accepted nothing.
     left_out: usize,
     drawn_at: Option<Timestamp>,
 }
 
 impl LiveView {
-    /// Ten frames a second look alive and cost little.
+    /// Ten frames a second look smooth and cost little.
     const FRAME_EVERY: Millis = Millis(100);
-    /// News that wait for a screen that takes nothing, as after Ctrl-S: more lines
-    /// than a terminal keeps for scrolling back.
+    /// Most lines kept while the terminal accepts nothing, as after Ctrl-S: more than a terminal
+    /// keeps for scrolling back.
     const UNSAID_MAX: usize = 10_000;
 
     /// A display on stderr.
@@ -40,13 +40,13 @@ impl LiveView {
         }
     }
 
-    /// A display on `screen`. Its width, not the look's, is what counts.
+    /// A display on `screen`, whose width replaces that of the look.
     pub(crate) fn new(look: Look, screen: impl TermLike + Clone + 'static) -> Self {
         let size = {
             let screen = screen.clone();
             Box::new(move || (screen.height(), screen.width()))
         };
-        // Without a rate of its own: we pace ourselves, and a frame that we draw is to be seen.
+        // Without a rate limit: [`Self::tick`] limits the rate, and every frame drawn must be seen.
         let target = ProgressDrawTarget::term_like(Box::new(screen));
         let bar = ProgressBar::with_draw_target(None, target);
         bar.set_style(
@@ -66,7 +66,7 @@ impl LiveView {
         }
     }
 
-    /// Takes up what is to be said of an event, and draws if it is time.
+    /// Adds the lines for an event, and draws if it is time.
     pub(crate) fn event(&mut self, progress: &Progress, recorded: &Recorded) {
         let look = self.look;
         let news = self.news.of(progress, recorded, Detail::Notable, &look);
@@ -74,7 +74,7 @@ impl LiveView {
         self.tick(progress, recorded.at);
     }
 
-    /// Says these lines above the frame, with the next one.
+    /// Prints these lines above the frame, with the next one.
     pub(crate) fn say(&mut self, lines: &[Line]) {
         self.unsaid
             .extend(lines.iter().map(|line| line.render(&self.look)));
@@ -100,8 +100,7 @@ impl LiveView {
         }
     }
 
-    /// Does `act` while the frame is taken away, so that what others write meanwhile
-    /// stands below what was said.
+    /// Runs `act` with the frame removed, so that other output appears below the lines above it.
     pub(crate) fn suspended(&mut self, act: impl FnOnce()) {
         self.flush();
         self.bar.suspend(|| {
@@ -110,7 +109,7 @@ impl LiveView {
         });
     }
 
-    /// Takes the frame away; what was said stays.
+    /// Removes the frame; the lines above it stay.
     pub(crate) fn finish(&mut self) {
         self.flush();
         self.bar.finish_and_clear();

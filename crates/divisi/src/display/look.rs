@@ -1,49 +1,49 @@
-//! How things look on this terminal: colours, signs, width.
+//! Appearance on this terminal: colours, signs, width.
 
 use super::text;
 use owo_colors::{OwoColorize, Style};
 use std::io::IsTerminal;
 
-/// How things look on this terminal.
+/// Appearance on this terminal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
     /// Whether colours are used.
     pub(crate) color: bool,
     /// Whether signs beyond ASCII are used.
     pub(crate) unicode: bool,
-    /// Columns there are.
+    /// Columns of the terminal.
     pub(crate) width: usize,
-    /// Whether answers are scripted, which every screen says.
+    /// Whether answers are scripted; every screen says so.
     pub(crate) demo: bool,
 }
 
-/// What a piece of text means, which decides its colour.
+/// The meaning of a piece of text, which decides its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// Nothing in particular.
+    /// No special meaning.
     #[default]
     Plain,
-    /// What a line is about.
+    /// The subject of a line.
     Strong,
-    /// What is there for those who look for it.
+    /// Details.
     Dim,
     /// Success.
     Good,
     /// Failure.
     Bad,
-    /// Something to know about.
+    /// Something to note.
     Warn,
     /// At work.
     Busy,
 }
 
 impl Look {
-    /// Said on every screen of a demo.
+    /// Shown on every screen of a demo.
     pub(crate) const DEMO: &str = "answers are scripted, no model is asked";
-    /// Lines that go to a file are not cut at the width of some terminal.
+    /// Lines written to a file are not cut at the width of some terminal.
     const WIDTH_WITHOUT_TERMINAL: usize = 120;
 
-    /// The look that suits what is written to stderr. Respects `NO_COLOR`.
+    /// The look for stderr. Respects `NO_COLOR`.
     pub(crate) fn of_stderr(demo: bool) -> Self {
         let color =
             anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
@@ -55,7 +55,7 @@ impl Look {
         )
     }
 
-    /// The look that suits what is written to stdout. Respects `NO_COLOR`.
+    /// The look for stdout. Respects `NO_COLOR`.
     pub(crate) fn of_stdout(demo: bool) -> Self {
         let color =
             anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
@@ -91,12 +91,12 @@ impl Look {
         if self.unicode { "…" } else { "..." }
     }
 
-    /// Before how many there are.
+    /// The sign before a count.
     pub(crate) fn times(&self) -> &'static str {
         if self.unicode { "×" } else { "x" }
     }
 
-    /// Between what leads to another.
+    /// The sign between a cause and its effect.
     pub(crate) fn arrow(&self) -> &'static str {
         if self.unicode { " → " } else { " -> " }
     }
@@ -111,22 +111,22 @@ impl Look {
         if self.unicode { "✗" } else { "x" }
     }
 
-    /// The sign of what was never tried or was stopped.
+    /// The sign of something never tried, or stopped.
     pub(crate) fn skipped(&self) -> &'static str {
         if self.unicode { "–" } else { "-" }
     }
 
-    /// The sign of what has not begun.
+    /// The sign of something not begun.
     pub(crate) fn waiting(&self) -> &'static str {
         if self.unicode { "○" } else { "o" }
     }
 
-    /// The sign of what is under way.
+    /// The sign of something under way.
     pub(crate) fn running(&self) -> &'static str {
         if self.unicode { "◐" } else { "*" }
     }
 
-    /// Before something that is said.
+    /// The sign before a message.
     pub(crate) fn says(&self) -> &'static str {
         if self.unicode { "› " } else { "> " }
     }
@@ -140,7 +140,7 @@ impl Look {
         }
     }
 
-    /// The sign of something at work, which turns with time.
+    /// The sign of something at work; it changes with time.
     pub(crate) fn spinner(&self, tenths: u64) -> &'static str {
         const UNICODE: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
         const ASCII: [&str; 4] = ["|", "/", "-", "\\"];
@@ -148,7 +148,7 @@ impl Look {
         signs[(tenths % signs.len() as u64) as usize]
     }
 
-    /// Said on every screen of a demo; nothing otherwise.
+    /// Shown on every screen of a demo; `None` otherwise.
     pub(crate) fn demo_line(&self) -> Option<Line> {
         self.demo.then(|| {
             Line::of(Tone::Warn, "DEMO")
@@ -175,8 +175,7 @@ impl Look {
     }
 }
 
-/// Whether the locale can show signs beyond ASCII. Where none is set, nothing
-/// speaks against it.
+/// Whether the locale can show signs beyond ASCII; assumed if no locale is set.
 fn locale_has_unicode() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
@@ -187,9 +186,9 @@ fn locale_has_unicode() -> bool {
     })
 }
 
-/// One line, made of pieces that mean something.
+/// One line, made of pieces with a meaning.
 ///
-/// Every piece is made safe when it is put in.
+/// Each piece is made safe for the terminal when it is added.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line {
     pieces: Vec<(Tone, String)>,
@@ -212,7 +211,7 @@ impl Line {
         self
     }
 
-    /// The line with a further piece that means nothing in particular.
+    /// The line with a further piece without special meaning.
     pub(crate) fn plain(self, text: impl AsRef<str>) -> Self {
         self.put(Tone::Plain, text)
     }
@@ -223,12 +222,12 @@ impl Line {
         self
     }
 
-    /// How many columns it takes.
+    /// Columns of the line.
     pub(crate) fn width(&self) -> usize {
         self.pieces.iter().map(|(_, text)| text::width(text)).sum()
     }
 
-    /// The line in this look, however long it is.
+    /// The line in this look, uncut.
     pub(crate) fn render(&self, look: &Look) -> String {
         self.pieces
             .iter()
@@ -236,7 +235,7 @@ impl Line {
             .collect()
     }
 
-    /// The line in this look, cut where the columns end.
+    /// The line in this look, cut to `columns`.
     pub(crate) fn render_cut(&self, look: &Look, columns: usize) -> String {
         if self.width() <= columns {
             return self.render(look);

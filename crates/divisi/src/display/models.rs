@@ -20,14 +20,14 @@ pub(crate) struct Listing {
 #[derive(Serialize)]
 pub(crate) struct Row {
     pub(crate) provider: String,
-    /// Whether its provider can be asked; `None` where that is not looked at.
+    /// Whether its provider can be used; `None` if that is not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ready: Option<bool>,
-    /// The word that flows use for it.
+    /// The name of the model in flows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tier: Option<String>,
     pub(crate) model: String,
-    /// What it costs; `null` where nobody knows.
+    /// Its price; `null` if unknown.
     #[serde(rename = "price", serialize_with = "price")]
     pub(crate) quote: Option<Quote>,
 }
@@ -50,7 +50,7 @@ fn price<S: Serializer>(quote: &Option<Quote>, serializer: S) -> Result<S::Ok, S
     form.serialize(serializer)
 }
 
-/// The list, with the sources of its prices below.
+/// The list, followed by the sources of its prices.
 pub(crate) fn models(listing: &Listing, look: &Look) -> Vec<Line> {
     if listing.rows.is_empty() {
         return vec![Line::new().plain("no model has such a name and a price")];
@@ -134,7 +134,7 @@ fn rates(rates: &Rates) -> impl Iterator<Item = Cell> {
         .map(|class| (Tone::Plain, per_million(rates.of(class))))
 }
 
-/// Every digit of the price of a million tokens, two decimals at least.
+/// The price of a million tokens in full precision, with at least two decimals.
 fn per_million(rate: PicoUsd) -> String {
     const PICO_PER_UNIT: u64 = 1_000_000;
     let (whole, fraction) = (rate.0 / PICO_PER_UNIT, rate.0 % PICO_PER_UNIT);

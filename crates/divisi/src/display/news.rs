@@ -1,4 +1,4 @@
-//! What is said of an event the moment it happens.
+//! Lines printed when an event happens.
 
 use super::look::{Line, Look, Tone};
 use super::progress::{Progress, label};
@@ -8,33 +8,32 @@ use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::{Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Says what happens, event by event.
+/// Turns events into lines.
 #[derive(Default)]
 pub(crate) struct News {
     failed_alike: BTreeMap<FailureClass, u32>,
-    /// Refusals that have been told. The end counts all of them.
+    /// Refusals already shown. The end of the run counts all of them.
     refused: BTreeSet<Refusal>,
 }
 
-/// How much is said.
+/// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Detail {
-    /// What a person must not miss.
+    /// What the user must not miss.
     Notable,
-    /// Also the end of every task, and every rest.
+    /// Also the end of every task, and every wait for a retry.
     Every,
 }
 
 impl News {
-    /// Failures of one class that are told one by one. A wrong key fails ten
-    /// thousand tasks, and the first fifty say it well enough; the end counts
-    /// them all.
+    /// Failures of one class shown one by one. A wrong key fails ten thousand tasks, and the first
+    /// fifty are enough; the end of the run counts all.
     const FAILED_ALIKE_MAX: u32 = 50;
     /// Columns of a failure's message: three lines of a terminal. `divisi show`
     /// has the rest.
     const MESSAGE_COLUMNS_MAX: usize = 240;
 
-    /// What is to be said of an event that `progress` has learned already.
+    /// The lines for an event that `progress` already includes.
     pub(crate) fn of(
         &mut self,
         progress: &Progress,
@@ -54,7 +53,7 @@ impl News {
                 } else {
                     format!(" ({saved})")
                 };
-                // What comes after these only their results tell.
+                // The tasks that follow depend on results, so only a least number is known.
                 let to_run = match to_run {
                     0 => ", 0 to run".to_owned(),
                     n => format!(", at least {} to run", number::count((*n).into())),
@@ -89,7 +88,7 @@ impl News {
             Event::TaskEnded { task, outcome } if detail == Detail::Every => {
                 vec![ended(progress, *task, outcome, look)]
             }
-            // Whoever asked for it has been told.
+            // Parking at the user's request was reported then.
             Event::ParkingStarted { reason } if *reason != ParkReason::Asked => {
                 vec![parking(reason)]
             }
@@ -118,10 +117,10 @@ impl News {
         }
     }
 
-    /// The first of several alike.
+    /// The line for the first of several equal refusals.
     fn refused(&mut self, progress: &Progress, refusal: &Refusal, count: u32) -> Vec<Line> {
         let alike = match refusal {
-            // Whichever task it was.
+            // Equal for every task.
             Refusal::Tool {
                 tool, permission, ..
             } => Refusal::Tool {
@@ -174,8 +173,8 @@ impl News {
     }
 }
 
-/// What the run is expected to cost; nothing where that is nothing. Its most is
-/// told where a cap sees to it: without one it is arithmetic, and no help.
+/// The estimated cost of the run; `None` if it is zero. The upper bound is shown only with a cap,
+/// which enforces it.
 fn estimated(estimate: &Estimate, cap: Option<PicoUsd>) -> Option<Line> {
     if estimate.cost.p90 == PicoUsd::ZERO {
         return None;
@@ -280,12 +279,12 @@ fn rests(progress: &Progress, task: TaskId, recorded: &Recorded, look: &Look) ->
     )
 }
 
-/// Why nothing new starts any more.
+/// Why no new task starts any more.
 fn parking(reason: &ParkReason) -> Line {
     Line::of(Tone::Warn, "parking: ").plain(why_parked(reason))
 }
 
-/// Until when a parked run waits by itself.
+/// Until when a parked run waits before it resumes by itself.
 fn waits(until: Timestamp, now: Timestamp, look: &Look) -> Line {
     let when = format!(
         "{} ({})",
@@ -298,7 +297,7 @@ fn waits(until: Timestamp, now: Timestamp, look: &Look) -> Line {
         .plain("; Ctrl-C leaves the run parked")
 }
 
-/// Why a run rests, in words.
+/// Why a run is parked, in words.
 pub(crate) fn why_parked(reason: &ParkReason) -> String {
     match reason {
         ParkReason::Asked => "you asked for it".to_owned(),

@@ -1,9 +1,9 @@
-//! Numbers as people read them.
+//! Numbers for the user.
 
 use divisi_core::budget::Spent;
 use divisi_core::{Millis, PicoUsd, Timestamp};
 
-/// A count with its thousands apart: `10,000`.
+/// A count with separated thousands: `10,000`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
@@ -16,7 +16,7 @@ pub(crate) fn count(n: u64) -> String {
     grouped
 }
 
-/// What was spent: what replies have cost, and apart from it what is not sure.
+/// An amount spent: the cost of replies, and separately what is not confirmed.
 pub(crate) fn spent(spent: Spent) -> String {
     let Spent {
         billed,
@@ -61,7 +61,7 @@ pub(crate) fn tokens(n: u64) -> String {
         return n.to_string();
     }
     let units = [(1_000, "k"), (1_000_000, "M"), (1_000_000_000, "G")];
-    // Rounding must not say `1000 k`.
+    // After rounding, `1000 k` must become `1.0 M`.
     let fits = |&(unit, _): &(u64, &str)| n < unit * 1_000 - unit / 2;
     let (unit, sign) = units.into_iter().find(fits).unwrap_or(units[2]);
     let tenths = n.saturating_mul(10).saturating_add(unit / 2) / unit;
@@ -90,17 +90,16 @@ pub(crate) fn took(span: Millis) -> String {
     }
 }
 
-/// How long a run was at work, and apart from it how long it rested: `took 0:41
-/// (rested 2:00:07)`.
+/// How long a run was at work, and separately how long it was parked: `took 0:41 (rested 2:00:07)`.
 pub(crate) fn took_and_rested(worked: Millis, rested: Millis) -> String {
     match rested.0 {
-        // Between two events of one decision there may be a moment.
+        // Events of one decision may be a few milliseconds apart; that is no rest.
         0..1_000 => format!("took {}", took(worked)),
         _ => format!("took {} (rested {})", took(worked), took(rested)),
     }
 }
 
-/// How long something rests yet, never less than it does: `12 s`, `2 min`.
+/// How long a wait still lasts, rounded up: `12 s`, `2 min`.
 pub(crate) fn rest(span: Millis) -> String {
     match span.0.div_ceil(1_000) {
         secs @ 0..=120 => format!("{secs} s"),
@@ -109,7 +108,7 @@ pub(crate) fn rest(span: Millis) -> String {
     }
 }
 
-/// A moment to come: `14:05:10 UTC`, or with its day if that is not within one.
+/// A moment in the future: `14:05:10 UTC`, with its date if it is more than a day away.
 pub(crate) fn moment(now: Timestamp, then: Timestamp) -> String {
     let at = i64::try_from(then.0)
         .ok()
@@ -125,7 +124,7 @@ pub(crate) fn moment(now: Timestamp, then: Timestamp) -> String {
     )
 }
 
-/// When something was: `just now`, `3 min ago`.
+/// How long ago a moment was: `just now`, `3 min ago`.
 pub(crate) fn ago(now: Timestamp, then: Timestamp) -> String {
     match now.since(then).0 / 1_000 {
         0..10 => "just now".to_owned(),

@@ -7,23 +7,23 @@ use divisi_core::choice::{Choice, Reason, TokenPrior};
 use divisi_core::{PicoUsd, Tier};
 use serde::Serialize;
 
-/// How many tasks the prices are for: one costs too little to compare.
+/// The number of tasks for which prices are shown: one costs too little to compare.
 pub(crate) const TASKS: u64 = 1_000;
 
-/// What there is to tell.
+/// What `divisi pick` shows.
 #[derive(Debug, Serialize)]
 pub(crate) struct Pick {
     #[serde(flatten)]
     pub(crate) choice: Choice,
-    /// One line on the kind.
+    /// One line about the kind.
     pub(crate) about: String,
-    /// Who would answer.
+    /// The provider that would be used.
     pub(crate) provider: String,
-    /// With which model.
+    /// The model that would be used.
     pub(crate) model: Option<String>,
-    /// Whether it can be asked now.
+    /// Whether that can be used now.
     pub(crate) ready: bool,
-    /// What one such task uses, as long as nothing better is known.
+    /// Assumed tokens of one such task, until there is history.
     pub(crate) tokens: TokenPrior,
     pub(crate) tiers: Vec<TierPrice>,
 }
@@ -65,7 +65,7 @@ pub(crate) fn pick(pick: &Pick, look: &Look) -> Vec<Line> {
     if !pick.ready {
         lines.push(Line::of(
             Tone::Warn,
-            "nobody can be asked now; `divisi doctor` says what is missing",
+            "the provider is not ready; `divisi doctor` says what is missing",
         ));
     }
     if !reasons.is_empty() {
@@ -208,7 +208,7 @@ mod tests {
         find where something is
 
         own-haiku at corp would answer
-        nobody can be asked now; `divisi doctor` says what is missing
+        the provider is not ready; `divisi doctor` says what is missing
 
         A thousand such tasks, roughly
           haiku      $1.00  own-haiku

@@ -1,4 +1,4 @@
-//! The display where there is no terminal: one line after the other.
+//! The display without a terminal: one line after another.
 
 use super::look::{Line, Look, Tone};
 use super::news::{Detail, News};
@@ -6,22 +6,22 @@ use super::number;
 use super::progress::Progress;
 use divisi_core::{Event, Millis, Recorded, Timestamp};
 
-/// The display where there is no terminal.
+/// The display without a terminal.
 pub(crate) struct PlainView {
     look: Look,
     news: News,
-    /// When progress was last said, and how many tasks had ended then.
+    /// When progress was last shown, and how many tasks had ended then.
     said_at: Timestamp,
     said_ended: u32,
 }
 
 impl PlainView {
-    /// From this many tasks on, progress is summed up instead of told task by
-    /// task: more lines than a person reads in a log.
+    /// With more tasks, progress is summed up instead of shown task by task, which would be more
+    /// lines than a user reads in a log.
     const TOLD_ONE_BY_ONE_MAX: u32 = 200;
-    /// Progress is said after this share of the tasks …
+    /// Progress is shown each time one part in this many of the tasks has ended …
     const SHARE: u32 = 20;
-    /// … and, as long as there is any, after this time.
+    /// … and after this time, if a task has ended since.
     const SAID_EVERY: Millis = Millis(10_000);
 
     /// A display without lines yet.

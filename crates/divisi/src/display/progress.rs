@@ -1,5 +1,4 @@
-//! What is known of a run while it goes on: what its events say, and beside it what is
-//! no fact.
+//! The state of a run under way: what its events say, and unrecorded signals.
 
 use divisi_core::view::TaskView;
 use divisi_core::{AttemptId, Event, Recorded, RunId, RunView, TaskId, Timestamp};
@@ -7,18 +6,18 @@ use divisi_engine::{Signal, WaitsFor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What is known of a run while it goes on.
+/// The state of a run under way.
 pub(crate) struct Progress {
     pub(crate) id: RunId,
     pub(crate) view: RunView,
-    /// What attempts under way are doing, as far as they have said so.
+    /// What attempts under way are doing, as far as signals have said.
     doing: BTreeMap<AttemptId, Doing>,
 }
 
 /// What an attempt under way is doing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Doing {
-    /// About so many tokens of the current reply have arrived.
+    /// Approximate number of tokens of the current reply that have arrived.
     pub(crate) writing: u64,
     /// The tool at work.
     pub(crate) tool: Option<Arc<str>>,
@@ -26,15 +25,15 @@ pub(crate) struct Doing {
     pub(crate) waits: Option<Wait>,
 }
 
-/// A request that may not leave yet.
+/// The wait of a request that may not be sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wait {
     pub(crate) why: Why,
-    /// When the next one may leave, or this one does at the latest.
+    /// When the next request may be sent, or this one at the latest.
     pub(crate) until: Option<Timestamp>,
 }
 
-/// Why a request may not leave yet.
+/// Why a request may not be sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Why {
     Limit,
@@ -43,7 +42,7 @@ pub(crate) enum Why {
 }
 
 impl Progress {
-    /// What is known of a run that stands like this.
+    /// The state of a run with this view.
     pub(crate) fn new(id: RunId, view: RunView) -> Self {
         Self {
             id,
@@ -52,7 +51,7 @@ impl Progress {
         }
     }
 
-    /// Learns a fact.
+    /// Applies an event.
     pub(crate) fn apply(&mut self, recorded: &Recorded) {
         self.view.apply(recorded);
         match &recorded.event {
@@ -65,7 +64,7 @@ impl Progress {
         }
     }
 
-    /// Learns something that is no fact. What has ended meanwhile is ignored.
+    /// Applies a signal. Signals of attempts that have ended are ignored.
     pub(crate) fn signal(&mut self, signal: Signal) {
         let (attempt, writing, tool, waits) = match signal {
             Signal::Writing { attempt, tokens } => (attempt, tokens, None, None),
@@ -108,7 +107,7 @@ impl Progress {
         }
     }
 
-    /// Attempts under way, since when, and what they are doing.
+    /// Attempts under way, when they began, and what they are doing.
     pub(crate) fn under_way(&self) -> impl Iterator<Item = (AttemptId, Timestamp, Option<&Doing>)> {
         self.view.under_way.iter().map(|(task, under_way)| {
             let number = self.view.task(*task).map_or(0, |task| task.attempts);
@@ -120,8 +119,8 @@ impl Progress {
         })
     }
 
-    /// How many requests are out, and how many tools and programs are at work. What
-    /// waits for its turn is neither.
+    /// The number of requests in flight, and of tools and programs at work. Waiting attempts are
+    /// neither.
     pub(crate) fn at_work(&self) -> (usize, usize) {
         let asks = |attempt: AttemptId| {
             self.view
@@ -137,7 +136,7 @@ impl Progress {
         (asking.len(), working.len())
     }
 
-    /// The name of a task, for people.
+    /// The task's name on screen.
     pub(crate) fn label(&self, task: TaskId) -> String {
         self.view
             .task(task)
@@ -145,7 +144,7 @@ impl Progress {
     }
 }
 
-/// The name of a task, for people: its label, or else its number.
+/// The task's name on screen: its label, or else its number.
 pub(crate) fn label(id: TaskId, task: &TaskView) -> String {
     let label = super::text::line(&task.label);
     if label.is_empty() {

@@ -1,4 +1,4 @@
-//! What was asked for and not done, and what is missing because of it.
+//! What was requested and refused, and what is missing therefore.
 
 use super::look::{Line, Tone};
 use super::progress::label;
@@ -9,7 +9,7 @@ use divisi_core::view::{RefusedTool, Status};
 use divisi_core::{Content, RunView};
 use std::collections::BTreeMap;
 
-/// A refusal that happened so often.
+/// A refusal with its count, as a sentence.
 pub(crate) fn told(refusal: &Refusal, count: u64) -> String {
     let calls = |one, many| number::counted(count, one, many);
     match refusal {
@@ -57,7 +57,7 @@ pub(crate) fn told(refusal: &Refusal, count: u64) -> String {
     }
 }
 
-/// Everything that was refused, thrown where nothing listens, or is missing.
+/// Everything that was refused, thrown without a handler, or missing.
 pub(crate) fn lines(view: &RunView) -> Vec<Line> {
     let mut told_all: Vec<String> = view
         .refused
@@ -87,7 +87,7 @@ pub(crate) fn uncaught(message: &str, count: u32) -> String {
     )
 }
 
-/// Tools that agents called and the run does not permit, with what permits them.
+/// Tools that agents called and the run does not permit, with the flag that permits them.
 fn tools(view: &RunView) -> Vec<String> {
     let mut tools: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for (_, task) in view.current() {
@@ -110,7 +110,7 @@ fn tools(view: &RunView) -> Vec<String> {
     tools.into_iter().map(line).collect()
 }
 
-/// Why a run whose flow has returned nothing has no result, where tasks ran.
+/// Why a run whose flow returned nothing has no result, if tasks ran.
 fn no_result(view: &RunView) -> Option<String> {
     let is_over = matches!(view.stage, Stage::Ended(_));
     let nothing = matches!(&view.result, Some(Ok(Content::Inline(json))) if &**json == "null");
@@ -124,7 +124,7 @@ fn no_result(view: &RunView) -> Option<String> {
         .filter(|(refusal, _)| refusal.is_of_work())
         .map(|(_, count)| count)
         .sum();
-    // The last one is what the flow came to if it began when all others had ended.
+    // The last task is the probable source of the result if it began after all others had ended.
     let others = || view.current().filter(move |(id, _)| *id != last);
     let was_alone = task.started_at.is_none_or(|began| {
         others().all(|(_, other)| other.ended_at.is_some_and(|ended| ended <= began))

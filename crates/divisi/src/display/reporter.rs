@@ -1,4 +1,4 @@
-//! Tells a person, or a program, what a run does while it does it.
+//! Reports what a run does while it does it, to the user or to a program.
 
 use super::json;
 use super::live::LiveView;
@@ -12,12 +12,12 @@ use divisi_core::{PicoUsd, Recorded, RunId, RunView, Timestamp};
 use divisi_engine::Signal;
 use std::io::{self, IsTerminal, Write};
 
-/// How a run is told.
+/// How a run is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// On a terminal, with a frame that is redrawn.
     Live,
-    /// One line after the other.
+    /// One line after another.
     Plain,
     /// Every event as a line of JSON on stdout.
     Json,
@@ -26,7 +26,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// The mode for what was asked for on the command line and what stderr is.
+    /// The mode for the flags and the kind of stderr.
     pub(crate) fn of(json: bool, quiet: bool) -> Self {
         match () {
             () if json => Self::Json,
@@ -37,7 +37,7 @@ impl Mode {
     }
 }
 
-/// One event as machines are told it.
+/// One event in its machine-readable form.
 #[derive(serde::Serialize)]
 struct Told<'a> {
     run: &'a RunId,
@@ -45,16 +45,16 @@ struct Told<'a> {
     recorded: &'a Recorded,
 }
 
-/// An event of a run on a line, as machines are told it.
+/// An event of a run as one line of JSON.
 pub(crate) fn told(run: &RunId, recorded: &Recorded) -> serde_json::Result<String> {
     json::line(&Told { run, recorded })
 }
 
-/// Tells what a run does.
+/// Reports what a run does.
 ///
-/// It asks for no time and waits for nothing: it is given events, signals and,
-/// every tenth of a second or so, the time. Only JSON goes to stdout, so only
-/// there can telling fail; a stderr that is gone has nobody to tell.
+/// It reads no clock and waits for nothing: it is given events, signals and, about every tenth of a
+/// second, the time. Only JSON is written to stdout, so only there can reporting fail; a closed
+/// stderr is ignored.
 pub(crate) struct Reporter {
     progress: Progress,
     look: Look,
@@ -71,8 +71,7 @@ enum View {
 }
 
 impl Reporter {
-    /// A reporter for a run that stands like `view`: a new one, or as its
-    /// journal has it before it is resumed.
+    /// A reporter for a run with this view: a new run, or a resumed one as its journal has it.
     pub(crate) fn new(mode: Mode, look: Look, id: RunId, view: RunView) -> Self {
         let progress = Progress::new(id, view);
         let view = match mode {
@@ -94,7 +93,7 @@ impl Reporter {
         }
     }
 
-    /// Takes in one recorded event.
+    /// Reports one recorded event.
     ///
     /// Fails when stdout cannot be written to.
     pub(crate) fn event(&mut self, recorded: &Recorded) -> io::Result<()> {
@@ -113,30 +112,30 @@ impl Reporter {
         Ok(())
     }
 
-    /// Where the run stands.
+    /// The stage of the run.
     pub(crate) fn stage(&self) -> &Stage {
         &self.progress.view.stage
     }
 
-    /// Learns that nothing drives the run any more. One that neither rests nor is over was
-    /// interrupted: what is under way counts as lost, as a resume will record it.
+    /// Records that no process drives the run any more. A run that is neither parked nor over was
+    /// interrupted: attempts under way count as lost, as a resume will record.
     pub(crate) fn is_left(&mut self) {
         if !matches!(self.stage(), Stage::Ended(_) | Stage::Parked(_)) {
             self.progress.view.assume_dead();
         }
     }
 
-    /// Takes in something that is no fact.
+    /// Reports a signal, which is not recorded.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.progress.signal(signal);
     }
 
-    /// How many requests are out, and how many tools and programs are at work.
+    /// The number of requests in flight, and of tools and programs at work.
     pub(crate) fn at_work(&self) -> (usize, usize) {
         self.progress.at_work()
     }
 
-    /// Says something that does not come from the run, above what is shown.
+    /// Prints a line that does not come from the run, above the frame.
     pub(crate) fn say(&mut self, line: Line) {
         match &mut self.view {
             View::Live(view) => view.say(&[line]),
@@ -159,7 +158,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// Does `act` while nothing of what is redrawn is on the screen.
+    /// Runs `act` with the frame removed from the screen.
     pub(crate) fn suspended(&mut self, act: impl FnOnce()) {
         match &mut self.view {
             View::Live(view) => view.suspended(act),
@@ -167,11 +166,10 @@ impl Reporter {
         }
     }
 
-    /// Says how it ended and what can be done next.
+    /// Prints how the run ended and what can be done next.
     ///
-    /// `flow_error` is the flow's own error as it is to be shown, with the line
-    /// of its script; without one the recorded failure is shown. `cap_least` is the least
-    /// cap with which a task that waits could start.
+    /// `flow_error` is the flow's own error with the line of its script; without it the recorded
+    /// failure is printed. `cap_least` is the least cap with which a waiting task could start.
     pub(crate) fn finish(
         mut self,
         now: Timestamp,
@@ -190,7 +188,7 @@ impl Reporter {
             View::Json => return self.out.flush(),
         };
         if let Some(error) = flow_error {
-            // A stderr that is gone has nobody to tell.
+            // A closed stderr is ignored.
             let _ = writeln!(self.err, "{}", error.trim_end());
         }
         self.tell(&lines);
@@ -199,7 +197,7 @@ impl Reporter {
 
     fn tell(&mut self, lines: &[Line]) {
         if !lines.is_empty() {
-            // A stderr that is gone has nobody to tell.
+            // A closed stderr is ignored.
             let _ = self.err.write_all(page(lines, &self.look).as_bytes());
         }
     }
@@ -213,7 +211,7 @@ mod tests {
     use insta::assert_snapshot;
     use std::sync::{Arc, Mutex};
 
-    /// What was written to one stream.
+    /// The text written to one stream.
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -232,7 +230,7 @@ mod tests {
         }
     }
 
-    /// What stands on stdout and stderr after a run of one failed task.
+    /// The text on stdout and stderr after a run with one failed task.
     fn told(mode: Mode) -> (String, String) {
         let mut story = Story::begin(1);
         let task = story.task("auth", "", "haiku");

@@ -7,8 +7,8 @@ use divisi_app::Place;
 use divisi_core::{PicoUsd, Timestamp};
 use divisi_engine::store::RunSummary;
 
-/// The list of runs in their order, with their folders as seen from `place`. For
-/// programs, [`RunSummary`] is its own form.
+/// The list of runs in their order, with their folders relative to `place`. The JSON form is
+/// [`RunSummary`] itself.
 pub(crate) fn runs(runs: &[RunSummary], place: &Place, now: Timestamp, look: &Look) -> Vec<Line> {
     if runs.is_empty() {
         return vec![
@@ -82,7 +82,7 @@ fn cells(run: &RunSummary, place: &Place, now: Timestamp) -> Vec<(Tone, String)>
             },
         ),
         (Tone::Dim, number::ago(now, run.started_at)),
-        // How long it was at work only its journal tells.
+        // The time at work is known only from the run's journal, which is not read here.
         (Tone::Dim, number::ago(now, run.updated_at)),
         (Tone::Dim, place.shown(run.folder.as_deref())),
     ]

@@ -1,4 +1,4 @@
-//! The terminal of the live display, written to without waiting for it.
+//! The terminal of the live display; writing never waits for it.
 
 use crate::output;
 use console::Term;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Stderr where that is a terminal. What is drawn becomes visible when it is flushed.
+/// Stderr, if it is a terminal. Output becomes visible when it is flushed.
 #[derive(Clone, Debug)]
 pub(crate) struct Screen {
     term: Term,
@@ -81,8 +81,8 @@ impl TermLike for Screen {
         if drawn.is_empty() {
             return Ok(());
         }
-        // Lines are filled to their end, where the `^C` or `^Z` that a terminal shows would
-        // wrap, and the next frame would begin a line too low.
+        // The lines of a frame fill the width: a `^C` or `^Z` that the terminal prints would wrap,
+        // and the next frame would begin one line too low.
         drawn.push('\r');
         output::talk().write_all(drawn.as_bytes())
     }

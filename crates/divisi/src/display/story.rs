@@ -1,4 +1,4 @@
-//! Runs for tests: told by hand, recorded as a real run decides.
+//! Runs for tests: written by hand, recorded through the real state machine.
 
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, FlowSource, TaskFacts, Times, Turn};
@@ -9,7 +9,7 @@ use divisi_core::{
 };
 use std::collections::BTreeMap;
 
-/// A run that happens as the test tells it.
+/// A run whose events the test decides.
 pub(super) struct Story {
     pub(super) run: Run,
     pub(super) events: Vec<Recorded>,
@@ -18,10 +18,10 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// When stories begin.
+    /// The time at which stories begin.
     pub(super) const BEGIN: Timestamp = Timestamp(1_700_000_000_000);
 
-    /// What each reply costs, and at least is set aside for it.
+    /// The cost of each reply, and the least reservation for it.
     const REPLY_COST: PicoUsd = PicoUsd(3_300_000_000);
 
     pub(super) fn id() -> RunId {
@@ -65,7 +65,7 @@ impl Story {
         story
     }
 
-    /// Decides, records and applies; then starts what may start.
+    /// Decides, records and applies; then starts every task that can start.
     pub(super) fn input(&mut self, input: Input) {
         for input in [input, Input::Tick] {
             loop {
@@ -88,14 +88,14 @@ impl Story {
         }
     }
 
-    /// Lets time pass up to so many milliseconds after the beginning.
+    /// Sets the clock to this many milliseconds after the beginning.
     pub(super) fn at(&mut self, ms: u64) -> &mut Self {
         self.now = Self::BEGIN + Millis(ms);
         self.input(Input::Tick);
         self
     }
 
-    /// What its events say.
+    /// The view of its events.
     pub(super) fn view(&self) -> RunView {
         RunView::of(&self.events)
     }

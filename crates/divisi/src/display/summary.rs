@@ -1,4 +1,4 @@
-//! What is said when a run is over, or rests.
+//! Lines printed when a run is over or parked.
 
 use super::failures::{error, failures};
 use super::look::{Line, Look, Tone};
@@ -10,10 +10,10 @@ use divisi_core::event::{ParkReason, RunStatus};
 use divisi_core::run::Stage;
 use divisi_core::{Failure, PicoUsd, RunView, TaskId, Timestamp};
 
-/// What is said when a run is over, or rests.
+/// The lines for a run that is over or parked.
 ///
-/// `flow_error_told` says that the caller has told why the flow failed. `cap_least` is the
-/// least cap with which a task that waits could start.
+/// `flow_error_told` says that the caller has printed why the flow failed. `cap_least` is the least
+/// cap with which a waiting task could start.
 pub(crate) fn summary(
     progress: &Progress,
     flow_error_told: bool,
@@ -78,7 +78,7 @@ fn verdict(progress: &Progress) -> Line {
     }
 }
 
-/// What keeps a run that is over from being ok.
+/// Why a run that is over is partial.
 fn why_partial(progress: &Progress) -> String {
     let (view, counts) = (&progress.view, progress.view.counts);
     let reasons = [
@@ -96,7 +96,7 @@ fn why_partial(progress: &Progress) -> String {
     reasons.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether a limit kept work from being done.
+/// Whether a limit prevented work.
 fn is_refused(view: &RunView) -> bool {
     view.refused.iter().any(|(refusal, _)| refusal.is_of_work())
 }
@@ -138,7 +138,7 @@ fn figures(progress: &Progress, now: Timestamp, look: &Look) -> Line {
     line.plain(look.dot()).plain(figures.join(look.dot()))
 }
 
-/// What a person has to decide before the run can go on.
+/// What the user must decide before the run can go on.
 fn question(progress: &Progress) -> Option<Line> {
     let Stage::Parked(ParkReason::Hopeless { .. }) = &progress.view.stage else {
         return None;
@@ -149,8 +149,8 @@ fn question(progress: &Progress) -> Option<Line> {
     Some(Line::of(Tone::Warn, "question: ").plain(asks))
 }
 
-/// Whether the flow probably failed because it has read arguments that it was not
-/// given. They are the run's: no resume can add them.
+/// Whether the flow probably failed because it read arguments that it was not given. A resume
+/// cannot add any: they belong to the run.
 fn lacks_args(view: &RunView) -> bool {
     let is_undefined = |failure: &Failure| failure.message.contains("of undefined");
     matches!(&view.result, Some(Err(failure)) if is_undefined(failure))
@@ -160,7 +160,7 @@ fn lacks_args(view: &RunView) -> bool {
 /// Questions that are listed at the end of a run; `divisi show` lists all.
 const QUESTIONS_MAX: usize = 5;
 
-/// Which question a task asks.
+/// The question of a task.
 fn asked(view: &RunView, task: TaskId) -> String {
     let Some(task) = view.task(task) else {
         return String::new();
@@ -175,7 +175,7 @@ fn asked(view: &RunView, task: TaskId) -> String {
     }
 }
 
-/// What may be typed next, and what it does.
+/// Commands that may follow, and what they do.
 fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp) -> Vec<Line> {
     let (view, id) = (&progress.view, &progress.id);
     let mut commands = vec![];
@@ -243,8 +243,7 @@ fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp
             may_type(format!("divisi resume {id}"), "go on with the answers");
         }
         Stage::Ended(RunStatus::Ok) => {}
-        // A resume alone would keep the failures, and a flow that needs those results would fail
-        // again.
+        // A resume alone keeps the failures, and a flow that needs those results would fail again.
         Stage::Ended(RunStatus::Partial | RunStatus::Failed) if view.counts.failed > 0 => {
             may_type(
                 format!("divisi rerun {id} --failed"),
@@ -263,7 +262,7 @@ fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp
                 "once its cause is mended; what is finished is kept",
             );
         }
-        // What was refused is refused again under the same limits.
+        // The same limits would refuse the same work again.
         Stage::Ended(RunStatus::Partial) if is_refused(view) => {
             may_type(
                 format!("divisi resume {id}"),

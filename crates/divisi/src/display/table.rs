@@ -3,7 +3,7 @@
 use super::look::{Line, Look, Tone};
 use super::text;
 
-/// Rows of cells in aligned columns, with lines of another kind between them.
+/// Rows of cells in aligned columns, with other lines between them.
 pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Row>,
@@ -15,9 +15,9 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     title: &'static str,
     to_right: bool,
-    /// Least columns it is cut to; the others are shown whole.
+    /// Least width to which it is cut; without it the column is never cut.
     min: Option<usize>,
-    /// Which goes first when there is no room: the highest. 0 always stays.
+    /// The column with the highest rank is left out first when there is no room; rank 0 never is.
     rank: u8,
 }
 
@@ -30,7 +30,7 @@ enum Row {
 }
 
 impl Column {
-    /// Text, from the left.
+    /// A column of text, aligned left.
     pub(crate) fn left(title: &'static str) -> Self {
         Self {
             title,
@@ -40,7 +40,7 @@ impl Column {
         }
     }
 
-    /// Numbers, to the right.
+    /// A column of numbers, aligned right.
     pub(crate) fn right(title: &'static str) -> Self {
         Self {
             to_right: true,
@@ -48,7 +48,7 @@ impl Column {
         }
     }
 
-    /// The same, cut where there is no room, down to `min`.
+    /// Lets the column be cut, down to `min`.
     pub(crate) fn at_least(self, min: usize) -> Self {
         Self {
             min: Some(min),
@@ -56,7 +56,7 @@ impl Column {
         }
     }
 
-    /// The same, left out where there is no room.
+    /// Sets the rank at which the column is left out.
     pub(crate) fn rank(self, rank: u8) -> Self {
         Self { rank, ..self }
     }
@@ -65,7 +65,7 @@ impl Column {
 impl Table {
     const GAP: &str = "  ";
 
-    /// A table without rows, this far from the left.
+    /// A table without rows, indented by `indent` columns.
     pub(crate) fn new(columns: Vec<Column>, indent: usize) -> Self {
         Self {
             columns,
@@ -81,7 +81,7 @@ impl Table {
             .push(Row::Cells(cells.into_iter().map(safe).collect()));
     }
 
-    /// Adds a line that keeps to no column.
+    /// Adds a line outside the columns.
     pub(crate) fn line(&mut self, line: Line) {
         self.rows.push(Row::Line(line));
     }
@@ -95,7 +95,7 @@ impl Table {
         self.rows.push(Row::Cells(titles.collect()));
     }
 
-    /// The table in this look, as wide as that allows.
+    /// The table in this look, cut to its width.
     pub(crate) fn render(&self, look: &Look) -> Vec<Line> {
         let widths = self.widths(look);
         self.rows
@@ -160,7 +160,7 @@ impl Table {
                 .enumerate()
                 .filter_map(|(i, width)| width.map(|width| (i, width)))
         };
-        // Nothing but blanks would follow the last text.
+        // Blanks after the last text are left out.
         let last = shown()
             .map(|(i, _)| i)
             .filter(|&i| !cells[i].1.is_empty())

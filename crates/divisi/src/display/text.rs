@@ -1,9 +1,8 @@
-//! Texts that others wrote, made safe and fitting for a terminal.
+//! Makes text from outside safe for a terminal.
 //!
-//! Labels, logs, results, sources and error messages may come from a model, names
-//! of files from a stranger. Whatever is shown to a person goes through here, so
-//! that none of them can move the cursor, change colours, set the title, turn the
-//! reading direction or hide a text in another.
+//! Labels, logs, results, sources and error messages may come from a model, and file names from
+//! anywhere. Everything shown on a terminal goes through here, so that no text can move the cursor,
+//! change colours, set the title, reverse the reading direction or hide other text.
 
 use console::{measure_text_width, truncate_str};
 use divisi_providers::redact;
@@ -23,7 +22,7 @@ pub(crate) fn line(text: &str) -> String {
     safe
 }
 
-/// The text on one line with its blanks: what breaks a line becomes a blank.
+/// The text on one line with its blanks kept: each line break becomes a blank.
 pub(crate) fn flat(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     each(&plain(text), |c, next| match c {
@@ -57,13 +56,13 @@ pub(crate) fn cut(safe: &str, columns: usize, ellipsis: &str) -> String {
     truncate_str(safe, columns, ellipsis).into_owned()
 }
 
-/// How many columns a safe text takes.
+/// Columns of a safe text.
 pub(crate) fn width(safe: &str) -> usize {
     measure_text_width(safe)
 }
 
-/// A page in our own colours, which are all that may act: the last look before
-/// the terminal, in case something has come by another way than the ones above.
+/// A page with divisi's own colours as its only control sequences: the last check before the
+/// terminal, for text that bypassed the functions above.
 pub(crate) fn printed(page: &str) -> Cow<'_, str> {
     if !page.chars().any(|c| acts(c) && !matches!(c, '\n' | '\t')) {
         return page.into();
@@ -89,8 +88,8 @@ pub(crate) fn printed(page: &str) -> Cow<'_, str> {
     safe.into()
 }
 
-/// A text of the same length in bytes, so that places in it stay where they are:
-/// what would act becomes a question mark.
+/// A text of the same length in bytes, so that offsets into it stay valid: characters that would
+/// act become a question mark or a replacement of equal length.
 pub(crate) fn in_place(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     each(text, |c, next| match c {
@@ -107,7 +106,7 @@ pub(crate) fn in_place(text: &str) -> String {
     safe
 }
 
-/// The text without colours, cursor moves and secrets; what those enclose belongs to it.
+/// The text without colours and cursor moves, and redacted. Text between control sequences stays.
 fn plain(text: &str) -> Cow<'_, str> {
     match stripped(text) {
         Cow::Borrowed(text) => redact(text),
@@ -124,7 +123,8 @@ fn stripped(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find(ESCAPE) {
         plain.push_str(&rest[..at]);
         rest = &rest[at..];
-        // What begins no sequence, or one that could swallow the rest, is shown.
+        // An escape that begins no short control sequence is shown: to remove more could remove the
+        // rest of the text.
         let length = sequence(rest).unwrap_or_else(|| {
             plain.push(ESCAPE);
             ESCAPE.len_utf8()
@@ -138,7 +138,7 @@ const ESCAPE: char = '\u{1b}';
 
 /// The length of the control sequence (`CSI`) at the beginning of `text`.
 fn sequence(text: &str) -> Option<usize> {
-    /// Longer ones are none that a terminal knows.
+    /// No terminal knows longer sequences.
     const BYTES_MAX: usize = 32;
     let inner = text.strip_prefix("\u{1b}[")?.as_bytes();
     let end = inner
@@ -155,7 +155,7 @@ fn each(text: &str, mut take: impl FnMut(char, Option<char>)) {
     }
 }
 
-/// Writes what would act on the terminal, or would not be seen, as what it is: `\u{1b}`.
+/// Writes a character that would act on the terminal, or be invisible, as its escape: `\u{1b}`.
 fn push(safe: &mut String, c: char, next: Option<char>) {
     if is_harmless(safe, c, next) {
         safe.push(c);
@@ -165,15 +165,15 @@ fn push(safe: &mut String, c: char, next: Option<char>) {
     }
 }
 
-/// Marks on one letter. Written languages need five; a hundred cover other lines.
+/// Combining marks on one letter. Written languages need five; a hundred cover other lines.
 const MARKS_MAX: usize = 8;
 
-/// Whether `c` may stand after `before` and before `next`.
+/// Whether `c` is safe between `before` and `next`.
 pub(crate) fn is_harmless(before: &str, c: char, next: Option<char>) -> bool {
     let is_written = |c: char| !c.is_ascii() && !acts(c) && !joins(c);
     match c {
         ' '..='~' => true,
-        // Emoji and some scripts are made with them. Elsewhere they only hide things.
+        // Emoji and some scripts need these joiners. Elsewhere they only hide text.
         '\u{200c}' | '\u{200d}' => {
             let last = before.chars().next_back();
             last.is_some_and(|last| is_written(last) || last == '\u{fe0f}')
@@ -201,10 +201,10 @@ fn joins(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}')
 }
 
-/// Controls of both sets; marks that turn the reading direction; separators of
-/// lines; and all that is never seen by itself, in which a text can hide another:
-/// blanks without width, fillers, variation selectors, tags. Not among them are the
-/// four that emoji and some scripts are made with, which depend on their neighbours.
+/// Whether a character acts on the terminal or is invisible by itself: control characters of both
+/// sets; marks that change the reading direction; line separators; and invisible characters in
+/// which a text can hide another: zero-width blanks, fillers, variation selectors, tags. Excluded
+/// are the four that emoji and some scripts need, which depend on their neighbours.
 pub(crate) fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,

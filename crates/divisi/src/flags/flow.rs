@@ -1,11 +1,11 @@
-//! Which flow is meant, and what it is given.
+//! The flow and its arguments.
 
 use clap::Args;
 use divisi_app::{FlowInput, Problem};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Which flow is meant, and what it is given.
+/// The flow and its arguments.
 #[derive(Debug, Args)]
 pub(crate) struct FlowArgs {
     /// A script or a plan (.json, .yaml) by its file, or the name of a saved script
@@ -19,14 +19,14 @@ pub(crate) struct FlowArgs {
 }
 
 impl FlowArgs {
-    /// Finds the flow from `folder`, and reads it where it is a plan.
+    /// Finds the flow from `folder`, and reads it if it is a plan.
     pub(crate) fn find(self, folder: &Path) -> Result<FlowInput, Problem> {
         let Self { flow, args, arg } = self;
         FlowInput::find(&flow, given(args, arg)?, folder)
     }
 }
 
-/// What the script finds in `args`: the whole, or its entries one by one.
+/// The value of `args` in the script: given as a whole, or entry by entry.
 fn given(whole: Option<String>, entries: Vec<(String, String)>) -> Result<Option<Value>, Problem> {
     if let Some(text) = whole {
         return json_or_text("--args", &text).map(Some);
@@ -41,8 +41,8 @@ fn given(whole: Option<String>, entries: Vec<(String, String)>) -> Result<Option
     Ok((!entries.is_empty()).then_some(Value::Object(entries)))
 }
 
-/// Scripts expect what is typed after their name as it is, and JSON as what it means.
-/// What begins like JSON and is none has lost a quote to the shell, or a bracket.
+/// The value of a typed argument: JSON if it is valid JSON, else the text itself. A text that
+/// begins like JSON and is invalid has lost a quote to the shell, or a bracket, so it is an error.
 fn json_or_text(flag: &str, text: &str) -> Result<Value, Problem> {
     let error = match serde_json::from_str(text) {
         Ok(value) => return Ok(value),

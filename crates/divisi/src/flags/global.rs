@@ -1,4 +1,4 @@
-//! Flags that every command takes.
+//! Flags of every command.
 
 use clap::{ArgAction, Args};
 use divisi_app::settings::Leaf;
@@ -11,7 +11,7 @@ pub(crate) struct GlobalFlags {
     /// Machine output on stdout; that of a run is its events, one JSON object a line
     #[arg(long, global = true, conflicts_with = "quiet")]
     pub(crate) json: bool,
-    /// Say nothing but errors and the result
+    /// Print only errors and the result
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Log to stderr what happens inside; twice for more
@@ -23,7 +23,7 @@ pub(crate) struct GlobalFlags {
 }
 
 impl GlobalFlags {
-    /// The settings that stand in them.
+    /// The settings given by these flags.
     pub(crate) fn leaves(&self) -> Result<Vec<Leaf>, Problem> {
         let store = self
             .store

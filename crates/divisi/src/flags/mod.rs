@@ -1,4 +1,4 @@
-//! Flags that several commands take. They only fill in what the application asks for.
+//! Flags shared by several commands. They only fill in the application's requests.
 
 mod flow;
 mod global;

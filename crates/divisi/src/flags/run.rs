@@ -1,4 +1,4 @@
-//! Flags of everything that runs tasks.
+//! Flags of every command that runs tasks.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, value_parser};
@@ -6,20 +6,20 @@ use divisi_app::RunRequest;
 use divisi_app::settings::{Dollars, Grant, Span};
 use std::path::PathBuf;
 
-/// Flags of everything that runs tasks.
+/// Flags of every command that runs tasks.
 #[derive(Debug, Args)]
 pub(crate) struct RunFlags {
     /// Model of tasks that name none: haiku, sonnet, opus, fable, auto, a model id, or
     /// PROVIDER:MODEL
     #[arg(long, value_name = "MODEL", help_heading = "Models")]
     model: Option<String>,
-    /// Who answers: anthropic, openai, openrouter, a local server, or a name from the settings
+    /// The provider: anthropic, openai, openrouter, a local server, or a name from the settings
     #[arg(long, value_name = "NAME", help_heading = "Models")]
     provider: Option<String>,
     /// Run on scripted answers, without any model
     #[arg(long, help_heading = "Models", conflicts_with = "provider")]
     pub(crate) demo: bool,
-    /// Append every reply to FILE, and take from it what it has
+    /// Append every reply to FILE, and reuse the replies it has
     #[arg(
         long,
         value_name = "FILE",
@@ -27,7 +27,7 @@ pub(crate) struct RunFlags {
         conflicts_with = "replay"
     )]
     record: Option<PathBuf>,
-    /// Take every reply from FILE, and ask nobody
+    /// Take every reply from FILE, and send no request
     #[arg(long, value_name = "FILE", help_heading = "Models")]
     replay: Option<PathBuf>,
     /// Most the run may cost, in dollars; at it the run parks
@@ -48,11 +48,11 @@ pub(crate) struct RunFlags {
     /// How long a task waits for an overloaded provider before that uses up retries
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     overload_wait: Option<Span>,
-    /// Try every task, even when the first ones of a sort have all failed alike
+    /// Try every task, even if the first ones of a kind have all failed in the same way
     #[arg(long, help_heading = "Limits", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", hide_possible_values = true)]
     keep_going: Option<bool>,
-    /// Send a request that takes far longer than others a second time; both are paid for
+    /// Send a request a second time when it takes far longer than usual; both are paid for
     #[arg(long, help_heading = "Limits", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", hide_possible_values = true)]
     hedge: Option<bool>,
@@ -78,7 +78,7 @@ pub(crate) struct RunFlags {
     workspace: Option<PathBuf>,
 }
 
-/// The words for what agents may do.
+/// Parses what agents may do.
 fn grants() -> impl TypedValueParser<Value = Grant> {
     let words = Grant::ALL.map(|grant| PossibleValue::new(grant.as_str()).help(grant.about()));
     PossibleValuesParser::new(words).try_map(|word| word.parse::<Grant>())

@@ -1,34 +1,34 @@
-//! What waits to be written.
+//! Output that is not yet written.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-/// Bytes kept in memory: seconds of the fastest run, and little beside what a run
-/// takes anyway.
+/// Bytes kept in memory: seconds of output of the fastest run, and little compared with a run's
+/// other memory.
 const MEMORY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// What becomes of that which does not fit into memory.
+/// What happens to output that exceeds the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overflow {
-    /// It goes through a file that has no name.
+    /// It is written to an unnamed temporary file.
     Spill,
-    /// It is left out, and its lines are counted.
+    /// It is dropped, and its lines are counted.
     Drop,
 }
 
-/// What waits to be written, in order.
+/// Output that is not yet written, in order.
 pub(super) struct Backlog {
     overflow: Overflow,
     memory: VecDeque<u8>,
-    /// What came after that.
+    /// The output after that in `memory`.
     spilt: Option<Spilt>,
-    /// Lines that were left out since the last one that was not.
+    /// Lines dropped since the last one that was kept.
     left_out: u64,
 }
 
-/// Bytes in a file, of which the first have been taken.
+/// Bytes in a file, the first of which have been taken.
 struct Spilt {
     file: File,
     taken: u64,
@@ -53,7 +53,7 @@ impl Backlog {
         (self.memory, self.spilt) = (VecDeque::new(), None);
     }
 
-    /// Adds `bytes`. Fails, and adds none, where a file is needed that cannot be written.
+    /// Adds `bytes`. Fails, and adds none, if they need a file that cannot be written.
     pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         let fits = self.spilt.is_none() && self.memory.len() + bytes.len() <= MEMORY_BYTES_MAX;
         match self.overflow {
@@ -92,7 +92,7 @@ impl Backlog {
     pub(super) fn take(&mut self, chunk: &mut Vec<u8>, most: usize) -> io::Result<()> {
         if !self.memory.is_empty() {
             let count = most.min(self.memory.len());
-            // Writing to memory cannot fail.
+            // Cannot fail: `chunk` is memory.
             let (front, back) = self.memory.as_slices();
             let first = count.min(front.len());
             chunk.write_all(&front[..first])?;

@@ -1,12 +1,11 @@
-//! The two ways out: results on stdout, talk on stderr.
+//! The two outputs: results on stdout, messages on stderr.
 //!
-//! A reader may go away at any time, as `head` does: that is no failure, a run
-//! goes on, and its journal is complete. A reader may also stop reading, as a pager
-//! does: then nothing here waits for it but the end of the process. Each way has a
-//! thread of its own that writes what has queued up. Results are kept until they
-//! are read ([`backlog`]); of talk, what does not fit is left out and counted.
+//! A reader may close its end at any time, as `head` does: that is no failure, the run goes on, and
+//! its journal is complete. A reader may also stop reading, as a pager does: then only the end of
+//! the process waits for it. Each output has its own thread, which writes what is queued. Results
+//! are kept until they are read ([`backlog`]); messages that do not fit are dropped and counted.
 //!
-//! Nothing goes out here with a secret in it.
+//! All output is redacted.
 
 mod backlog;
 
@@ -21,18 +20,17 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes written at a time: little enough that a slow reader is seen to read.
+/// Bytes per write: few enough that a slow reader's progress is seen.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// How long an output that takes nothing at this moment is left alone, where
-/// somebody has told the system that it must not block.
+/// How long to wait for an output that is full and that another process has made non-blocking.
 const FULL_REST: Duration = Duration::from_millis(10);
 
-/// How long the end of the process waits for a reader of results that reads
-/// nothing: a person looks at the first page that long, a stuck collector for ever.
+/// How long the end of the process waits for a reader of results that reads nothing: a user may
+/// look at the first page that long, but a stuck collector never reads on.
 const RESULTS_STALL_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// The same for talk, and for everything once somebody has asked to stop.
+/// The same for messages, and for results after a request to stop.
 const TALK_STALL_MAX: Duration = Duration::from_secs(1);
 
 static RESULTS: LazyLock<Way> = LazyLock::new(|| Way::open(io::stdout().as_fd(), Overflow::Spill));
@@ -41,12 +39,12 @@ static TALK: LazyLock<Way> = LazyLock::new(|| Way::open(io::stderr().as_fd(), Ov
 /// Longest answer to a question.
 const ANSWER_BYTES_MAX: u64 = 1_024;
 
-/// How often a question is put at the most: whoever is not understood three times
-/// may be no person.
+/// How often a question is asked at most: after three invalid answers the input is probably no
+/// user.
 const ASKED_MAX: u32 = 3;
 
-/// Writes a page to stdout, with a line break at its end. What goes wrong later is
-/// told by [`finish`].
+/// Writes a page to stdout, with a line break at its end. Later failures are reported by
+/// [`finish`].
 pub(crate) fn print(text: &str) -> io::Result<()> {
     print_as_it_is(&text::printed(text))
 }
@@ -55,7 +53,7 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 pub(crate) fn print_as_it_is(text: &str) -> io::Result<()> {
     let mut line = adapted(&redact(text), &io::stdout());
     line.push('\n');
-    // On a terminal both ways come together: what was said before stands before.
+    // On a terminal both outputs share the screen: earlier messages must appear first.
     finish_talk();
     match results().write_all(line.as_bytes()) {
         Err(error) if is_gone(&error) => Ok(()),
@@ -63,11 +61,11 @@ pub(crate) fn print_as_it_is(text: &str) -> io::Result<()> {
     }
 }
 
-/// Says something on stderr.
+/// Prints a message on stderr.
 pub(crate) fn say(text: &str) {
     let mut line = adapted(&text::printed(&redact(text)), &io::stderr());
     line.push('\n');
-    // There is no other place left to say that this failed.
+    // There is no other place to report that this failed.
     let _ = talk().write_all(line.as_bytes());
 }
 
@@ -76,10 +74,9 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks on the terminal, and again where the answer is none of `answers`: words
-/// that are understood in full or by their first letter, with what they mean. The
-/// last of them is meant by an empty line, by the end of the input, and by somebody
-/// who has not been understood [`ASKED_MAX`] times. `question` comes without the words.
+/// Asks on the terminal, and again if the reply is none of `answers`: words, accepted in full or by
+/// their first letter, with their values. The last one is the default: for an empty line, the end
+/// of the input, and [`ASKED_MAX`] invalid replies. `question` comes without the words.
 pub(crate) fn ask<T: Copy>(question: &str, answers: &[(&str, T)]) -> io::Result<Option<T>> {
     if !can_ask() {
         return Ok(None);
@@ -127,7 +124,7 @@ fn answer<T: Copy>(
     Ok(last)
 }
 
-/// Stdout, to be written to by others. Never waits; fails once a write has failed.
+/// A writer to stdout. Never waits; fails once a write has failed.
 pub(crate) fn results() -> impl Write + Send + 'static {
     &*RESULTS
 }
@@ -137,20 +134,20 @@ pub(crate) fn talk() -> impl Write + Send + 'static {
     &*TALK
 }
 
-/// Whether stderr has taken all that was said.
+/// Whether everything for stderr is written.
 pub(crate) fn is_talk_heard() -> bool {
     TALK.lock().is_done()
 }
 
-/// Whether this is how writing to a reader fails that has gone: a closed pipe, or
-/// a terminal that has been hung up.
+/// Whether a write failed because the reader is gone: a closed pipe, or a terminal that was hung
+/// up.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe || Errno::from_io_error(error) == Some(Errno::IO)
 }
 
-/// Waits until everything is written; not longer than a reader may stall.
+/// Waits until everything is written, but not longer than a reader may stall.
 ///
-/// Fails where results are lost. A reader that has gone has lost nothing.
+/// Fails if results are lost. A closed stdout loses nothing.
 pub(crate) fn finish(is_stopping: bool) -> io::Result<()> {
     let most = if is_stopping {
         TALK_STALL_MAX
@@ -167,11 +164,11 @@ pub(crate) fn finish(is_stopping: bool) -> io::Result<()> {
 
 /// The same for stderr alone.
 pub(crate) fn finish_talk() {
-    // There is no other place left to say that this failed.
+    // There is no other place to report that this failed.
     let _ = TALK.drain(TALK_STALL_MAX);
 }
 
-/// The text as `stream` takes it: with its colours, or without.
+/// The text for `stream`: with colours, or without.
 fn adapted(text: &str, stream: &impl anstream::stream::RawStream) -> String {
     match anstream::AutoStream::choice(stream) {
         anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string(),
@@ -179,20 +176,20 @@ fn adapted(text: &str, stream: &impl anstream::stream::RawStream) -> String {
     }
 }
 
-/// One way out.
+/// One output.
 struct Way(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or something has been written.
+    /// Notified when there is something to write, and when something was written.
     changed: Condvar,
 }
 
 struct State {
     backlog: Backlog,
-    /// Whether the thread has taken something that is not yet written.
+    /// Whether the thread has taken bytes that are not yet written.
     is_writing: bool,
-    /// Bytes written so far.
+    /// Number of writes so far: it changes while the reader reads.
     written: u64,
     /// Why nothing more is written.
     failed: Option<io::Error>,
@@ -225,7 +222,7 @@ impl Way {
         self.0.lock()
     }
 
-    /// Waits until all is written. Fails where it is not, or nothing is taken for `most`.
+    /// Waits until all is written. Fails on a failed write, or if nothing is taken for `most`.
     fn drain(&self, most: Duration) -> io::Result<()> {
         let mut state = self.lock();
         let (mut written, mut since) = (state.written, Instant::now());
@@ -270,7 +267,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the thread does, until the process ends.
+    /// The loop of the output's thread.
     fn write_all_to(&self, stream: &File) {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         loop {
@@ -342,7 +339,7 @@ mod tests {
     use super::*;
     use std::io::{PipeReader, Read};
 
-    /// A way into a pipe, and the end to read from.
+    /// An output into a pipe, and the end to read from.
     fn piped(overflow: Overflow) -> (&'static Way, PipeReader) {
         let (reader, writer) = io::pipe().unwrap();
         (
@@ -351,7 +348,7 @@ mod tests {
         )
     }
 
-    /// Far more than a pipe holds, in lines.
+    /// Lines that exceed the capacity of a pipe by far, for a large `count`.
     fn lines(count: usize) -> String {
         (0..count).map(|line| format!("{line:>99}\n")).collect()
     }
@@ -389,7 +386,7 @@ mod tests {
             }
             read.clone()
         };
-        // Less than what was kept, so that this ends; and then there is room.
+        // Stops before all kept output is read, when there is room for more.
         read_some(&|read| read.len() > 1024 * 1024);
         way.write_all(b"last\n").unwrap();
         let read = read_some(&|read| read.ends_with("last\n"));

@@ -8,7 +8,7 @@ fn the_choice_is_explained_without_a_key() {
     find out why something is wrong, and put it right
 
     claude-sonnet-5-5 at anthropic would answer
-    nobody can be asked now; `divisi doctor` says what is missing
+    the provider is not ready; `divisi doctor` says what is missing
 
     Evidence
       +5.0  bug  first asks to "fix"

@@ -164,7 +164,7 @@ fn caps_warnings_and_what_cannot_be_saved_are_said() {
         mend the flow: `divisi types` writes down all that it may say
     ✓ parallelisation opportunities?  nothing runs at the same time
     ✓ right model per agent?          1 on haiku
-    ✓ cost estimated?                 nobody sends a bill
+    ✓ cost estimated?                 no vendor bills it
                                       phases are capped: Fix at $0.5000
     ✓ error handling planned?         timeout 30 min, retries 4
                                       1 on a ladder with a check

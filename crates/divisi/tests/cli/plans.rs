@@ -225,7 +225,7 @@ fn check_asks_six_questions_of_a_plan() {
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          4 on sonnet
                                       1 task stands one tier above the table
-    ✓ cost estimated?                 nobody sends a bill
+    ✓ cost estimated?                 no vendor bills it
                                       capped at $1.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");

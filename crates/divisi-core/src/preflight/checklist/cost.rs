@@ -28,7 +28,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
         Some(_) if unpriced > 0 => {}
         Some(total) if total.ceiling == PicoUsd::ZERO && !findings.is_empty() => {}
         Some(total) if total.ceiling == PicoUsd::ZERO => {
-            evidence.push("nobody sends a bill".to_owned());
+            evidence.push("no vendor bills it".to_owned());
         }
         Some(total) => {
             evidence.push(format!(

@@ -80,8 +80,8 @@ fn unread(flow: &Flow<'_>, evidence: &mut Vec<String>) -> Vec<Finding> {
     let finding = |(site, places): (Option<Site>, Vec<usize>)| {
         let names = flow.names(&places);
         let what = match places.len() {
-            1 => format!("nobody reads the result of {names}"),
-            _ => format!("nobody reads the results of {names}"),
+            1 => format!("no task reads the result of {names}"),
+            _ => format!("no task reads the results of {names}"),
         };
         let money = flow
             .money

@@ -1,4 +1,4 @@
-//! The doctor's findings, as a person reads them.
+//! The doctor's findings as text for a terminal.
 
 use super::report::{AgentFound, Finding, Key, ModelFound, ProviderFound, Report};
 use crate::display::look;

@@ -15,7 +15,7 @@ use divisi_providers::discover;
 use serde::Serialize;
 use std::path::Path;
 
-/// Runs that are counted; more are as good as many.
+/// Runs are counted up to this number; the exact count beyond it helps no user.
 const RUNS_COUNTED_MAX: usize = 100_000;
 
 /// Below this a run of some thousand tasks may not find room for its journal.
@@ -33,7 +33,7 @@ pub(super) struct Report {
     pub(super) local: bool,
     pub(super) models: Vec<ModelFound>,
     pub(super) settings: Vec<SettingFound>,
-    /// How the project's file stands, if it says anything that needs trust.
+    /// Whether the project's file is trusted, if it has settings that need trust.
     pub(super) trust: Option<TrustFound>,
     pub(super) store: StoreFound,
     pub(super) agents: Vec<AgentFound>,
@@ -53,12 +53,12 @@ pub(super) struct ProviderFound {
     pub(super) found: &'static str,
     pub(super) url: String,
     pub(super) ready: bool,
-    /// Whether it answers what names no provider.
+    /// Whether it is the provider of models that name none.
     pub(super) default: bool,
-    /// The variable that its key is missing from.
+    /// The variable in which its key is missing.
     pub(super) needs: Option<String>,
     pub(super) models: Vec<String>,
-    /// What the settings say that it does not take.
+    /// Settings that it does not support.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) omits: Vec<&'static str>,
 }
@@ -68,7 +68,7 @@ pub(super) struct ProviderFound {
 pub(super) struct ModelFound {
     pub(super) tier: &'static str,
     pub(super) model: String,
-    /// Whether it is taken by tasks that name none.
+    /// Whether it is the model of tasks that name none.
     pub(super) default: bool,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct AgentFound {
     pub(super) file: Option<String>,
 }
 
-/// Something that is not as it should be, and what to do about it.
+/// Something to mend, and how.
 #[derive(Serialize)]
 pub(super) struct Finding {
     pub(super) what: String,
@@ -119,7 +119,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything that a run would use. Sends nothing to any vendor.
+/// Checks everything that a run would use. Sends nothing to any vendor.
 pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
     let Loaded {
         settings,
@@ -177,7 +177,7 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
     })
 }
 
-/// Whether the model of tasks that name none is there and has a price.
+/// Fails unless the default model is available and has a price.
 fn usable(models: &Models, settings: &Settings) -> Result<(), Failure> {
     let prices = prices::of(settings)
         .map_err(|problem| Failure::new(FailureClass::Unavailable, problem.to_string()))?;
@@ -260,8 +260,8 @@ fn trust(project: &Project, findings: &mut Vec<Finding>) -> TrustFound {
     found
 }
 
-/// The value without what may be secret in it: settings of programs and
-/// providers are only named.
+/// The value without possible secrets: of settings of programs and providers only the names are
+/// shown.
 fn shown(leaf: &Leaf) -> String {
     match (leaf.path.first().map(String::as_str), &leaf.value) {
         (Some("providers"), toml::Value::Table(provider)) => {
@@ -282,7 +282,7 @@ fn shown(leaf: &Leaf) -> String {
     }
 }
 
-/// Opens the store only if it is there: the doctor leaves no traces.
+/// Opens the store only if it exists: the doctor creates no files.
 async fn store(settings: &Settings, findings: &mut Vec<Finding>) -> StoreFound {
     let path = &settings.store;
     let mut found = StoreFound {

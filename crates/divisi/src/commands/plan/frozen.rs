@@ -1,7 +1,7 @@
-//! From the graph of a flow to a plan file.
+//! Converts the graph of a flow to a plan file.
 //!
-//! What the flow asks for is kept as it asks for it. What only a script can do
-//! is lost: functions that check, and whatever it would do with results.
+//! Requests of the flow are kept unchanged. What only a script can do is lost: functions that check
+//! results, and computations on them.
 
 use crate::display::plan::readable;
 use divisi_core::Plan;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// The tasks as a plan, in which `{{t3}}` is the whole result of task `t3`.
 ///
-/// Each task needs what it waits for in the flow and what it reads.
+/// Each task depends on the tasks that it waits for in the flow and on those it reads.
 pub(super) fn plan(graph: &Graph) -> Result<Plan, PlanError> {
     let tasks = graph
         .tasks
@@ -38,7 +38,7 @@ pub(super) fn plan(graph: &Graph) -> Result<Plan, PlanError> {
     Ok(Plan::new(None, tasks.collect())?.with_head(head))
 }
 
-/// What a plan cannot say of the flow, as phrases.
+/// What a plan cannot express of the flow, as phrases.
 pub(super) fn lost(graph: &Graph) -> Vec<String> {
     let checked = graph
         .checked_by_functions

@@ -1,9 +1,8 @@
-//! A flow that is no longer what the run knows.
+//! A flow that has changed since the run started.
 //!
-//! To edit a flow and resume is a main use, so it is said and no more. But where
-//! agents of the run could write, and the file changed while the run was at work,
-//! an agent may have done it: then a person has to agree, since the new text gives
-//! itself its caps, models and tools.
+//! Editing a flow and resuming is a main use, so the change is only reported. But if agents of the
+//! run could write and the file changed while the run was at work, an agent may have changed it.
+//! Then the user must agree, since the new text sets its own caps, models and tools.
 
 use crate::context::Context;
 use crate::output;
@@ -18,7 +17,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// A flow that is no longer what the run knows.
+/// A flow that has changed since the run started.
 pub(super) struct Edited<'f> {
     path: &'f str,
     before: &'f Flow,
@@ -30,12 +29,12 @@ impl<'f> Edited<'f> {
     /// where there is none.
     pub(super) fn of(before: &'f Flow, now: &'f Flow) -> Option<Self> {
         let path = now.path.as_deref()?;
-        // The journal has no secrets in it.
+        // The journal's copy is redacted.
         (*before.source != *redact(&now.source)).then_some(Self { path, before, now })
     }
 
-    /// Says what is different, and asks where an agent may have done it. `agreed`
-    /// is what the command line says to that.
+    /// Reports the differences, and asks the user if an agent may have made them. `agreed` is the
+    /// answer from the command line.
     pub(super) fn settle(
         &self,
         id: &RunId,
@@ -72,7 +71,7 @@ impl<'f> Edited<'f> {
         }
     }
 
-    /// What becomes of the caps that the flow gives its phases, in words.
+    /// The differences between the caps of phases, in words.
     fn caps(&self) -> String {
         let caps = |flow: &Flow| -> BTreeMap<String, PicoUsd> {
             let phases = flow
@@ -106,7 +105,7 @@ impl<'f> Edited<'f> {
     }
 }
 
-/// Whether something that a model decides could write files.
+/// Whether agents or programs of the run could write files.
 fn may_be_by_an_agent(run: &Run, kept: &RunRequest) -> bool {
     let ours = Executors::default();
     let writes = |name: &str| ours.spec(name).is_none_or(|spec| spec.writes);
@@ -116,10 +115,10 @@ fn may_be_by_an_agent(run: &Run, kept: &RunRequest) -> bool {
     by_programs || kept.allow.as_ref().is_some_and(|allow| !allow.is_empty())
 }
 
-/// Whether the file has changed between the run's start and its end. A run that was
-/// killed has no end: what it had begun may have gone on for a moment.
+/// Whether the file changed between the run's start and its end. A killed run has no end: its
+/// attempts may have gone on for a moment.
 ///
-/// The moment is that of the system's record of the file, which programs cannot set.
+/// Uses the time at which the system last recorded a change of the file, which programs cannot set.
 fn changed_at_work(path: &Path, run: &Run) -> bool {
     let Ok(there) = path.metadata() else {
         return false;

@@ -1,4 +1,4 @@
-//! What was expected of a run against what came of it.
+//! Estimate of a run against its actual cost.
 
 use crate::display::look::{Line, Tone};
 use crate::display::number;
@@ -7,27 +7,27 @@ use divisi_core::preflight::{Estimate, EstimateError, Spread};
 use divisi_core::{Millis, PicoUsd};
 use serde::Serialize;
 
-/// What was expected of a run against what came of it.
+/// Estimate of a run against its actual cost.
 #[derive(Serialize)]
 pub(super) struct Expected {
     estimate: Estimate,
-    /// What is confirmed.
+    /// Confirmed cost.
     actual: PicoUsd,
-    /// At most this much more, for requests whose reply never came.
+    /// Upper bound of the cost of requests whose reply never came.
     unconfirmed: PicoUsd,
-    /// At work.
+    /// Time at work.
     took: Millis,
     rested: Millis,
-    /// Whether more may be spent: the run goes on, or rests.
+    /// Whether more may be spent: the run is under way or parked.
     so_far: bool,
-    /// How far the estimate was off; nothing while the run is not over, and where
-    /// not all of what it cost is confirmed.
+    /// Error of the estimate. `None` until the run is over and all its cost is confirmed, unless
+    /// the ceiling was exceeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<EstimateError>,
 }
 
 impl Expected {
-    /// For a run that was estimated.
+    /// `None` if the run was not estimated.
     pub(super) fn of(ledger: &Ledger) -> Option<Self> {
         let estimate = *ledger.estimate()?;
         let (total, so_far) = (ledger.total(), !ledger.is_over());
@@ -48,7 +48,7 @@ impl Expected {
     }
 }
 
-/// The section for people.
+/// The section as text.
 pub(super) fn lines(expected: &Expected) -> Vec<Line> {
     let Expected {
         estimate,

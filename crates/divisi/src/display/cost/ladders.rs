@@ -1,4 +1,4 @@
-//! What the ladders of a run did, and whether they paid.
+//! Results and savings of a run's ladders.
 
 use crate::display::look::{Line, Look, Tone};
 use crate::display::table::{Column, Table};
@@ -9,12 +9,12 @@ use divisi_core::preflight::forecast::LadderAdvice;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// A ladder and what is to be said of it.
+/// A ladder with advice.
 #[derive(Serialize)]
 pub(super) struct Ladder {
     #[serde(flatten)]
     record: LadderRecord,
-    /// For each rung but the last that has made a result.
+    /// For each rung but the last that produced a result.
     advice: Vec<LadderAdvice>,
 }
 
@@ -28,7 +28,7 @@ impl Ladder {
     }
 }
 
-/// All ladders against their last models at once; nothing where none can be compared.
+/// All ladders compared with using their last models at once; `None` if none can be compared.
 pub(super) fn instead(ladders: &[LadderRecord]) -> Option<Instead> {
     ladders
         .iter()
@@ -57,7 +57,7 @@ fn advice(kind: Arc<str>, rung: &RungRecord, next: &RungRecord) -> Option<Ladder
     })
 }
 
-/// The section for people.
+/// The section as text.
 pub(super) fn lines(ladders: &[Ladder], look: &Look) -> Vec<Line> {
     if ladders.is_empty() {
         return vec![];

@@ -1,4 +1,4 @@
-//! A plan in the language of Graphviz.
+//! A plan in the Graphviz language.
 
 use super::fold::Folded;
 use super::models;
@@ -6,8 +6,7 @@ use crate::display::text;
 use divisi_core::preflight::Graph;
 use std::fmt::Write;
 
-/// The plan as a `digraph`. A solid line is a result that is read, a dashed
-/// one only a wait.
+/// The plan as a `digraph`. A solid line is a result that is read, a dashed one only a wait.
 pub(crate) fn render(graph: &Graph) -> String {
     let folded = Folded::of(graph, true);
     let mut text = format!(

@@ -1,8 +1,7 @@
-//! A graph with alike tasks put together.
+//! Folds similar tasks of a graph into one stack.
 //!
-//! Alike are tasks on the same line of a flow that are carried out by the same
-//! model in the same phase and group, and that stand in the same wave or are
-//! called the same but for numbers.
+//! Tasks are similar if they are requested on the same line of a flow, run on the same model in the
+//! same phase and group, and are in the same wave or have labels that differ only in numbers.
 
 use super::{models, order};
 use divisi_core::Site;
@@ -10,39 +9,39 @@ use divisi_core::preflight::{Graph, GroupKind, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A graph with alike tasks put together.
+/// A graph with similar tasks folded.
 pub(super) struct Folded {
     pub(super) stacks: Vec<Stack>,
     pub(super) groups: Vec<GroupFold>,
 }
 
-/// Alike tasks.
+/// Similar tasks.
 pub(super) struct Stack {
     pub(super) label: String,
-    /// Their places, smallest first; at least one.
+    /// Their places in the graph, smallest first; at least one.
     pub(super) tasks: Vec<usize>,
     pub(super) phase: Option<Arc<str>>,
-    /// The innermost of the folded groups it is part of.
+    /// The innermost folded group that contains it.
     pub(super) group: Option<usize>,
-    /// The stacks whose results they read.
+    /// The stacks whose results it reads.
     pub(super) reads: BTreeSet<usize>,
-    /// The stacks they wait for.
+    /// The stacks it waits for.
     pub(super) waits: BTreeSet<usize>,
 }
 
-/// Groups that the same line asks for.
+/// Groups requested on the same line.
 pub(super) struct GroupFold {
     pub(super) kind: GroupKind,
     pub(super) site: Option<Site>,
     pub(super) parent: Option<usize>,
-    /// How often the line asks for one.
+    /// How often the line requests a group.
     pub(super) times: usize,
     pub(super) widths: BTreeSet<usize>,
     pub(super) guessed: bool,
 }
 
 impl Folded {
-    /// Puts alike tasks together, `by_wave` only those of one wave.
+    /// Folds similar tasks; `by_wave` only within one wave.
     pub(super) fn of(graph: &Graph, by_wave: bool) -> Self {
         let (groups, fold_of_group) = groups(graph);
         let depths = order::depths(graph);
@@ -93,7 +92,7 @@ impl Folded {
         Self { stacks, groups }
     }
 
-    /// What people call a stack: `audit … ×12`.
+    /// The stack's name on screen: `audit … ×12`.
     pub(super) fn name(&self, stack: usize) -> String {
         let Stack { label, tasks, .. } = &self.stacks[stack];
         if tasks.len() == 1 {
@@ -104,7 +103,7 @@ impl Folded {
     }
 }
 
-/// What alike tasks have in common.
+/// What similar tasks have in common.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Alike {
     depth: usize,
@@ -114,7 +113,7 @@ struct Alike {
     group: Option<usize>,
 }
 
-/// Joins what is alike in several waves and called the same.
+/// Joins bunches of several waves whose labels differ only in numbers.
 fn joined(graph: &Graph, bunches: Vec<(Alike, Vec<usize>)>) -> Vec<(Alike, Vec<usize>)> {
     let mut joined: BTreeMap<(Alike, String), Vec<usize>> = BTreeMap::new();
     for (alike, tasks) in bunches {
@@ -122,7 +121,7 @@ fn joined(graph: &Graph, bunches: Vec<(Alike, Vec<usize>)>) -> Vec<(Alike, Vec<u
             .iter()
             .map(|place| stem(&readable(&graph.tasks[*place].label())))
             .collect();
-        // What has many names is told apart by its wave.
+        // Bunches with several names stay separate for each wave.
         let (depth, stem) = match stems.len() {
             1 => (0, stems.into_iter().next().unwrap_or_default()),
             _ => (alike.depth, String::new()),
@@ -173,7 +172,7 @@ fn groups(graph: &Graph) -> (Vec<GroupFold>, Vec<usize>) {
     (folds, of_group)
 }
 
-/// A label with dots in the place of results, one for several in a row.
+/// A label in which dots stand for results; several results in a row become one.
 pub(crate) fn readable(label: &str) -> String {
     let dotted = divisi_core::plan::render(label, |id| is_task(id).then_some("…"));
     let is_between = |text: &&str| !text.chars().any(char::is_alphanumeric);
@@ -183,7 +182,7 @@ pub(crate) fn readable(label: &str) -> String {
         readable.push_str(piece);
         if pieces.peek().is_some() {
             readable.push('…');
-            // What joins results says nothing, unless it ends the label.
+            // Text between two results is left out, unless it ends the label.
             while pieces.peek().is_some_and(&is_between) {
                 let joint = pieces.next();
                 if pieces.peek().is_none() {
@@ -204,7 +203,7 @@ fn stem(label: &str) -> String {
     label.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
-/// What several labels have in common: `audit …`.
+/// The common part of several labels: `audit …`.
 fn label(labels: impl Iterator<Item = String>) -> String {
     let all: BTreeSet<String> = labels.collect();
     let mut labels = all.iter();
@@ -239,7 +238,8 @@ fn label(labels: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// What all labels end with after their first `from` bytes, from a sign on.
+/// The common end of all labels after their first `from` bytes, beginning with a character that is
+/// neither letter nor digit.
 fn ending(labels: &BTreeSet<String>, from: usize) -> &str {
     let mut rests = labels.iter().map(|label| &label[from..]);
     let Some(mut common) = rests.next() else {

@@ -1,15 +1,15 @@
-//! A plan for programs.
+//! A plan as JSON.
 
 use super::order;
 use divisi_core::Site;
 use divisi_core::preflight::{Forecast, Graph, Group, Node, Remark};
 use serde_json::{Map, Value, json};
 
-/// Raised when a field changes its meaning or goes away.
+/// Incremented when a field changes its meaning or is removed.
 const VERSION: u32 = 2;
 
-/// The plan as one JSON object. Tasks are called `t0`, `t1` …, as in their
-/// prompts; groups `g0`, `g1` ….
+/// The plan as one JSON object. Tasks are named `t0`, `t1` …, as in their prompts; groups `g0`,
+/// `g1` ….
 pub(crate) fn render(graph: &Graph, forecast: Option<&Forecast>) -> Value {
     let depths = order::depths(graph);
     let waves: Vec<Vec<String>> = order::waves(graph).iter().map(|wave| tasks(wave)).collect();
@@ -34,7 +34,7 @@ pub(crate) fn render(graph: &Graph, forecast: Option<&Forecast>) -> Value {
     })
 }
 
-/// What the flow asks for, and below it what it means here.
+/// The flow's request, and what it resolves to here.
 fn task(place: usize, node: &Node, wave: usize) -> Value {
     let mut task = Map::from_iter([("id".to_owned(), json!(format!("t{place}")))]);
     task.insert("title".to_owned(), json!(node.label()));

@@ -1,7 +1,7 @@
-//! What a person sees of a flow before it runs: a tree, a drawing, a list.
+//! A flow before it runs: as a tree, a drawing, or a list.
 //!
-//! All of them show a graph folded: tasks that differ in their item only
-//! are one line, or one box, with their number.
+//! All of them show the folded graph: tasks that differ only in their item are one line, or one
+//! box, with a count.
 
 mod fold;
 mod order;
@@ -23,7 +23,7 @@ mod tests;
 use divisi_core::Site;
 use divisi_core::preflight::Node;
 
-/// What carries a task out: its models, or the executor that asks none.
+/// What runs a task: its models, or the executor that uses none.
 fn models(node: &Node, between: &str) -> Option<String> {
     let assigned = node.assigned.as_ref().ok()?;
     let models: Vec<&str> = assigned.rungs.iter().map(|rung| &*rung.model).collect();
@@ -34,7 +34,7 @@ fn models(node: &Node, between: &str) -> Option<String> {
     })
 }
 
-/// The line of a script, without the folders of its file.
+/// The line of a script, without the directories of its file.
 fn place(site: &Site) -> String {
     let file = site
         .script

@@ -1,4 +1,4 @@
-//! What a plan is expected to cost and take.
+//! Expected cost and duration of a plan.
 
 use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, counted};
@@ -9,10 +9,10 @@ use divisi_core::preflight::forecast::Source;
 use divisi_core::preflight::{Forecast, Graph, Spread};
 use std::collections::BTreeMap;
 
-/// Phases and models that are listed; the others are in the sum.
+/// Phases and models listed; the rest is only in the sum.
 const PARTS_SHOWN_MAX: usize = 8;
 
-/// What a plan is expected to cost and take, and how that is known.
+/// Expected cost and duration of a plan, and the basis of the figures.
 pub(crate) fn lines(
     graph: &Graph,
     forecast: &Forecast,
@@ -23,7 +23,7 @@ pub(crate) fn lines(
         return None;
     }
     if graph.ends_early {
-        // The price of a part would be taken for that of the whole.
+        // The cost of a part could be mistaken for that of the whole.
         return Some(vec![
             Line::new(),
             named(
@@ -174,7 +174,7 @@ fn baseline(forecast: &Forecast) -> Option<Line> {
     Some(named("strongest", Line::new().plain(said)))
 }
 
-/// How the figures are known: how many tasks rest on which history.
+/// The basis of the figures: how many tasks rest on which history.
 fn sources(forecast: &Forecast) -> Line {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for line in &forecast.tasks {
@@ -197,7 +197,7 @@ fn sources(forecast: &Forecast) -> Line {
     named("from", Line::of(Tone::Dim, said.join(", ")))
 }
 
-/// A line with its name before it.
+/// A line with its name in front.
 pub(super) fn named(name: &str, line: Line) -> Line {
     Line::of(Tone::Dim, format!("  {name:<11}")).join(line)
 }

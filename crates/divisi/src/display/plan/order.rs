@@ -1,8 +1,8 @@
-//! Waves and chains: how the tasks of a graph follow each other.
+//! Waves and chains: the order of a graph's tasks.
 
 use divisi_core::preflight::Graph;
 
-/// For each task the number of tasks on the longest chain before it.
+/// For each task, the number of tasks on the longest chain before it.
 pub(super) fn depths(graph: &Graph) -> Vec<usize> {
     let mut depths: Vec<usize> = Vec::with_capacity(graph.tasks.len());
     for node in &graph.tasks {
@@ -28,7 +28,7 @@ pub(super) fn waves(graph: &Graph) -> Vec<Vec<usize>> {
     waves
 }
 
-/// A chain of as many tasks as there are waves, each waiting for the one before.
+/// A longest chain: one task of each wave, each waiting for the previous one.
 pub(super) fn longest(graph: &Graph) -> Vec<usize> {
     let depths = depths(graph);
     let Some(deepest) = depths.iter().max() else {

@@ -1,4 +1,4 @@
-//! What many simulated runs of a plan come to.
+//! The outcome of many simulated runs of a plan.
 
 use super::money::named;
 use crate::display::look::{Line, Look, Tone};
@@ -8,7 +8,8 @@ use divisi_core::PicoUsd;
 use divisi_sim::what_if::{Gain, Holds, Limit, Percentiles};
 use serde_json::{Value, json};
 
-/// What many simulated runs come to, what holds them back, and what would help.
+/// The outcome of many simulated runs, the limit that holds them back, and what raising it would
+/// bring.
 pub(crate) fn lines(simulation: &Simulation, look: &Look) -> Vec<Line> {
     let answer = &simulation.answer;
     let mut lines = vec![Line::new(), head(simulation, look)];
@@ -45,7 +46,7 @@ pub(crate) fn lines(simulation: &Simulation, look: &Look) -> Vec<Line> {
     lines
 }
 
-/// The same for programs. Limits name their provider.
+/// The same as JSON. Limits name their provider.
 pub(crate) fn value(simulation: &Simulation) -> Value {
     let Simulation {
         answer,
@@ -81,7 +82,7 @@ pub(crate) fn value(simulation: &Simulation) -> Value {
     value
 }
 
-/// How many runs, and under which limits.
+/// The number of runs, and their limits.
 fn head(simulation: &Simulation, look: &Look) -> Line {
     let Simulation {
         answer,
@@ -129,7 +130,7 @@ fn range<T: Copy + PartialEq>(of: Percentiles<T>, say: impl Fn(T) -> String, loo
     ))
 }
 
-/// What a cap does; nothing is said of one that does nothing.
+/// The effect of a cap; `None` if it has none.
 fn cap(simulation: &Simulation) -> Option<Line> {
     let answer = &simulation.answer;
     let (cap, free) = (simulation.limits.cap?, answer.uncapped?);
@@ -178,7 +179,7 @@ fn holds(simulation: &Simulation) -> Line {
     }
 }
 
-/// What doubling a limit brings that is not the first to be raised.
+/// The effect of doubling a limit other than the first to be raised.
 fn other(gain: &Gain, simulation: &Simulation) -> String {
     let (name, to) = (name(gain.limit, simulation), number::took(gain.to));
     match gain.is_any() {

@@ -8,16 +8,16 @@ use dugong::graphlib::{Graph as Layout, GraphOptions};
 use dugong::{EdgeLabel, GraphLabel, LayoutError, NodeLabel, Point, RankDir};
 use std::fmt::Write;
 
-/// Width of a character and height of a line in the font that is asked for.
+/// Width of a character and height of a line in the requested font.
 const CHAR: f64 = 7.3;
 const LINE: f64 = 18.0;
-/// Room between a box and its text.
+/// Space between a box and its text.
 const PADDING: f64 = 10.0;
 const MARGIN: f64 = 16.0;
-/// Characters of a line of text in a box.
+/// Characters per line of text in a box.
 const CHARS_MAX: usize = 36;
 
-/// Boxes and lines with their places.
+/// Boxes and lines with their positions.
 type Drawing = Layout<NodeLabel, EdgeLabel, GraphLabel>;
 
 const STYLE: &str = "\
@@ -34,8 +34,7 @@ marker path { fill: #8c959f }
   rect { fill: #151b23; stroke: #656c76 }
 }";
 
-/// The plan as an SVG file. A solid line is a result that is read, a dashed
-/// one only a wait.
+/// The plan as an SVG file. A solid line is a result that is read, a dashed one only a wait.
 pub(crate) fn render(graph: &Graph) -> Result<String, LayoutError> {
     let folded = Folded::of(graph, true);
     let boxes: Vec<[String; 2]> = (0..folded.stacks.len())
@@ -104,7 +103,7 @@ pub(crate) fn render(graph: &Graph) -> Result<String, LayoutError> {
     Ok(svg + "</svg>")
 }
 
-/// The two lines in a box: what it is, and who does it.
+/// The two lines in a box: the label, and the models.
 fn words(graph: &Graph, folded: &Folded, stack: usize) -> [String; 2] {
     let models = models(&graph.tasks[folded.stacks[stack].tasks[0]], " → ").unwrap_or_default();
     let label = &folded.stacks[stack].label;
@@ -167,7 +166,7 @@ fn id(stack: usize) -> String {
     format!("s{stack}")
 }
 
-/// A line through the points, bent where they are.
+/// A polyline through the points.
 fn path(points: &[Point]) -> String {
     let mut path = String::new();
     for (number, point) in points.iter().enumerate() {

@@ -214,7 +214,7 @@ fn an_early_return_and_a_thrown_error() {
     insta::assert_snapshot!(page("if (!args?.files?.length) return 'nothing'\nawait agent('a')"), @r"
     flow.js · 0 tasks · 0 waves
 
-    It asks nobody for anything. Does it need arguments?
+    It has no tasks. Does it need arguments?
     ");
     insta::assert_snapshot!(page("await agent('a')\nawait agent(args.files[0])"), @r"
     flow.js · 1 task · 1 wave

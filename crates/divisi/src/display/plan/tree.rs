@@ -1,4 +1,4 @@
-//! A plan as a page: phases, groups and tasks, waves, and what is not known.
+//! A plan as a page: phases, groups and tasks, waves, and what is unknown.
 
 use super::fold::{Folded, GroupFold};
 use super::{models, order, place};
@@ -7,19 +7,19 @@ use crate::display::number::counted;
 use crate::display::text;
 use divisi_core::preflight::{Graph, GroupKind, Node, Remark};
 
-/// Columns that labels may take before they are cut.
+/// Columns of a label before it is cut.
 const LABEL_COLUMNS_MAX: usize = 44;
 
-/// Waves that are listed; flows with more are chains, whose length says it all.
+/// Waves listed; a flow with more is a chain, described by its length.
 const WAVES_SHOWN_MAX: usize = 12;
 
 /// Steps of the longest chain that are named.
 const CHAIN_SHOWN_MAX: usize = 8;
 
-/// Tasks that are named where one waits for many.
+/// Tasks that are named if one waits for many.
 const PLACES_SHOWN_MAX: usize = 6;
 
-/// The page of a plan. `money` stands below the tree; `all` lists every task.
+/// The page of a plan. `money` is printed below the tree; `all` lists every task.
 pub(crate) fn render(graph: &Graph, money: Option<Vec<Line>>, all: bool, look: &Look) -> String {
     let mut lines = vec![head(graph, look), Line::new()];
     if all {
@@ -40,7 +40,7 @@ pub(crate) fn render(graph: &Graph, money: Option<Vec<Line>>, all: bool, look: &
     lines.extend(warnings(graph));
     lines.extend(broken_off(graph));
     if graph.tasks.is_empty() && graph.broke_off.is_none() {
-        lines.push(Line::new().plain("It asks nobody for anything. Does it need arguments?"));
+        lines.push(Line::new().plain("It has no tasks. Does it need arguments?"));
     }
     page(&lines, look)
 }
@@ -61,7 +61,7 @@ struct Tree<'a> {
     look: &'a Look,
 }
 
-/// One line of the tree before its columns are known.
+/// One line of the tree before column widths are known.
 struct Row {
     indent: usize,
     label: Line,
@@ -104,7 +104,7 @@ impl Tree<'_> {
         rows.into_iter().map(|row| row.line(columns)).collect()
     }
 
-    /// What stands directly in a group, or in none, by the first task in it.
+    /// The items directly in a group, or in none, in the order of their first tasks.
     fn children(&self, parent: Option<usize>) -> Vec<Item> {
         let mut children = vec![];
         for (stack, found) in self.folded.stacks.iter().enumerate() {
@@ -234,13 +234,13 @@ impl Row {
     }
 }
 
-/// A label in so many columns.
+/// A label cut to `columns`.
 fn short(label: &str, columns: usize, look: &Look) -> String {
     let label = text::line(label).replace('…', look.ellipsis());
     text::cut(&label, columns, look.ellipsis())
 }
 
-/// The model of a task and why it is that one, or why there is none.
+/// The model of a task and why it was chosen, or why there is none.
 fn model(node: &Node, look: &Look) -> Line {
     match &node.assigned {
         Ok(assigned) => {
@@ -291,7 +291,7 @@ fn places(places: &[usize], look: &Look) -> String {
     }
 }
 
-/// How the tasks follow each other.
+/// The order of the tasks.
 fn follow(graph: &Graph, look: &Look) -> Vec<Line> {
     let waves: Vec<usize> = order::waves(graph).iter().map(Vec::len).collect();
     if waves.len() < 2 {
@@ -333,7 +333,7 @@ fn follow(graph: &Graph, look: &Look) -> Vec<Line> {
     ]
 }
 
-/// What the run will show.
+/// What is known only when the flow runs.
 fn open(graph: &Graph) -> Vec<Line> {
     if graph.open.is_empty() {
         return vec![];
@@ -344,7 +344,7 @@ fn open(graph: &Graph) -> Vec<Line> {
     )
 }
 
-/// What the author has probably not meant.
+/// Probable mistakes of the author.
 fn warnings(graph: &Graph) -> Vec<Line> {
     if graph.warnings.is_empty() {
         return vec![];

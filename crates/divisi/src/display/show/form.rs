@@ -1,5 +1,5 @@
-//! What `show` gives to programs. Money is in picodollars, time in milliseconds
-//! since the Unix epoch, as in the journal.
+//! JSON output of `show`. Money is in picodollars, time in milliseconds since the Unix epoch, as in
+//! the journal.
 
 use super::history::{Execution, attempts};
 use super::page::{TaskPage, reply, tools, value_of};
@@ -28,23 +28,23 @@ pub(crate) struct RunForm<'a> {
     open: u32,
     reused: u32,
     usage: Usage,
-    /// Up to what was set aside for each request.
+    /// The cost of each request, counted up to its reservation; the excess is in `over`.
     cost: PicoUsd,
-    /// The part of it that was set aside for requests whose reply never came.
+    /// The part reserved for requests whose reply never came.
     unconfirmed: PicoUsd,
-    /// What replies have cost above what was set aside for them.
+    /// The cost of replies beyond their reservations.
     over: PicoUsd,
     #[serde(skip_serializing_if = "Option::is_none")]
     cap: Option<PicoUsd>,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
-    /// At work, up to its latest event.
+    /// Time at work, up to the latest event.
     took: Millis,
-    /// At rest since it began: between executions, parked, or waiting for a quota.
+    /// Time not at work since the start: between executions, parked, or waiting for a quota.
     rested: Millis,
     /// What the flow returned.
     result: Option<Value>,
-    /// What the flow asked for and was refused.
+    /// Requests of the flow that were refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refused: Vec<RefusedForm<'a>>,
     /// The first exception in the flow that had no handler.
@@ -53,19 +53,19 @@ pub(crate) struct RunForm<'a> {
     /// Why the flow failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
-    /// What the flow asked for together.
+    /// Tasks that the flow requested together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<GroupForm<'a>>,
     tasks: Vec<TaskForm<'a>>,
-    /// Tasks of earlier executions that the latest one has not asked for.
+    /// Tasks of earlier executions that the latest one has not requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<TaskForm<'a>>,
-    /// What earlier executions came to.
+    /// Results of earlier executions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     earlier_results: Vec<EarlierForm<'a>>,
 }
 
-/// What an earlier execution of the flow came to.
+/// The result of an earlier execution of the flow.
 #[derive(Serialize)]
 struct EarlierForm<'a> {
     execution: u32,
@@ -79,7 +79,7 @@ struct EarlierForm<'a> {
 }
 
 impl<'a> RunForm<'a> {
-    /// The form of a run that stands at `status`; `texts` holds what its flow returned.
+    /// The form of a run with this status; `texts` holds the result of its flow.
     pub(crate) fn new(
         id: &'a RunId,
         view: &'a RunView,
@@ -166,7 +166,7 @@ impl<'a> RunForm<'a> {
     }
 }
 
-/// Tasks that the flow asked for together.
+/// Tasks that the flow requested together.
 #[derive(Serialize)]
 struct GroupForm<'a> {
     kind: GroupKind,
@@ -194,7 +194,7 @@ impl<'a> GroupForm<'a> {
     }
 }
 
-/// Something that was refused, and how often.
+/// A refusal and its count.
 #[derive(Serialize)]
 struct RefusedForm<'a> {
     #[serde(flatten)]
@@ -202,7 +202,7 @@ struct RefusedForm<'a> {
     count: u64,
 }
 
-/// One task, without its texts.
+/// One task without its texts.
 #[derive(Serialize)]
 pub(crate) struct TaskForm<'a> {
     task: TaskId,
@@ -219,28 +219,28 @@ pub(crate) struct TaskForm<'a> {
     turns: u32,
     usage: Usage,
     cost: PicoUsd,
-    /// The part of it that was set aside for requests whose reply never came.
+    /// The part reserved for requests whose reply never came.
     unconfirmed: PicoUsd,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     refused_tools: &'a [RefusedTool],
-    /// Copies of the repository with its changes, which were kept.
+    /// Copies of the repository that were kept with the task's changes.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     worktrees: &'a [Worktree],
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
-    /// The flow had been given none of the outcomes from this one on when it asked.
+    /// Number of the first outcome that the flow had not been given when it requested the task.
     #[serde(skip_serializing_if = "is_nothing")]
     given: u32,
-    /// What it had waited for.
+    /// What the flow had waited for before the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits: Option<Awaited>,
-    /// The tasks whose results stand in its prompt.
+    /// The tasks whose results are part of the prompt.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     reads: &'a [TaskId],
-    /// Its group: a place among those of the run.
+    /// Its group, an index into those of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Ref>,
-    /// Where the flow asks for it.
+    /// Where the flow requests it.
     #[serde(skip_serializing_if = "Option::is_none")]
     site: Option<&'a CallSite>,
 }
@@ -291,15 +291,15 @@ pub(crate) struct TaskPageForm<'a> {
     occurrence: u32,
     executor: &'a str,
     models: Vec<&'a str>,
-    /// What the flow asked for: prompt, schema, options.
+    /// The flow's request: prompt, schema, options.
     spec: Option<Value>,
     history: Vec<AttemptForm<'a>>,
-    /// What it has waited for.
+    /// The waits of the task.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waited: Vec<&'a WaitView>,
-    /// What came of it, whole or in part.
+    /// Its result, whole or partial.
     result: Option<Value>,
-    /// What came of it before it was tried again.
+    /// Its outcomes before it was tried again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     earlier_outcomes: Vec<OutcomeForm<'a>>,
 }
@@ -310,7 +310,7 @@ struct OutcomeForm<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
-    /// What there was of a result.
+    /// The result, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Value>,
 }
@@ -319,7 +319,7 @@ struct OutcomeForm<'a> {
 struct AttemptForm<'a> {
     number: u32,
     model: Option<&'a str>,
-    /// Why there is one more.
+    /// Why there is a further attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     again: Option<Again>,
     started_at: Timestamp,
@@ -347,7 +347,7 @@ struct TurnForm<'a> {
 }
 
 impl<'a> TaskPageForm<'a> {
-    /// The form of a page; `None` when the run has no such task.
+    /// The form of a page; `None` if the run has no such task.
     pub(crate) fn new(page: &TaskPage<'a>, texts: &Texts) -> Option<Self> {
         let (task, submitted) = (page.view.task(page.task)?, page.submitted()?);
         let json = |content| {

@@ -1,4 +1,4 @@
-//! What became of a task, attempt by attempt, as the journal tells it.
+//! The history of a task, attempt by attempt, from the journal.
 
 use divisi_core::event::{RunStatus, ToolCall, Turn};
 use divisi_core::{Content, Event, Failure, PicoUsd, Recorded, TaskId, Timestamp, Usage};
@@ -10,27 +10,27 @@ pub(super) struct Attempt<'a> {
     pub(super) started_at: Timestamp,
     /// When it ended and why it failed, if it did.
     pub(super) end: Option<(Timestamp, Option<&'a Failure>)>,
-    /// The replies it was the first to get. What an earlier attempt had
-    /// received is used again and not told twice.
+    /// The replies that this attempt received first. Replies reused from an earlier attempt are not
+    /// repeated.
     pub(super) turns: Vec<&'a Turn>,
     pub(super) tools: Vec<&'a ToolCall>,
     pub(super) usage: Usage,
     pub(super) cost: PicoUsd,
 }
 
-/// An execution of a run's flow that came to an end, and was followed by another.
+/// An execution of a run's flow that ended and was followed by another.
 pub(crate) struct Execution {
-    /// Which one, from 1.
+    /// Its number, from 1.
     pub(super) number: u32,
-    /// How the run ended with it.
+    /// The status of the run at its end.
     pub(super) status: &'static str,
-    /// When.
+    /// When it ended.
     pub(super) at: Timestamp,
     /// What the flow returned, or why it failed.
     pub(crate) result: Result<Content, Box<Failure>>,
 }
 
-/// Gathers the executions before the latest one, event by event.
+/// Collects the executions before the latest one from the events.
 #[derive(Default)]
 pub(crate) struct Executions {
     number: u32,
@@ -40,7 +40,7 @@ pub(crate) struct Executions {
 }
 
 impl Executions {
-    /// Takes in the next event.
+    /// Applies the next event.
     pub(crate) fn record(&mut self, Recorded { at, event, .. }: &Recorded) {
         match event {
             Event::RunStarted(_) | Event::RunResumed(_) => {
@@ -68,7 +68,7 @@ impl Executions {
         }
     }
 
-    /// Those before the latest one, first one first.
+    /// The executions before the latest one, first one first.
     pub(crate) fn earlier(self) -> Vec<Execution> {
         self.earlier
     }

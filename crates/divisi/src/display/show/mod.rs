@@ -1,5 +1,4 @@
-//! What there is to see of a run after the fact: the tree of its tasks, and
-//! one task in full.
+//! A run after the fact: the tree of its tasks, and one task in full.
 
 mod status;
 mod tree;
@@ -16,5 +15,5 @@ pub(crate) use page::TaskPage;
 pub(crate) use texts::Texts;
 pub(crate) use tree::tree;
 
-/// The status of a run that is neither over nor driven by anybody.
+/// The status of a run that is not over and that no process drives.
 pub(crate) const INTERRUPTED: &str = "interrupted";

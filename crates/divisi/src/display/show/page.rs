@@ -1,4 +1,4 @@
-//! One task in full: what it was asked, how it went, what came of it.
+//! One task in full: its request, its attempts, its outcome.
 
 use super::history::{Attempt, attempts};
 use super::status;
@@ -17,24 +17,24 @@ use divisi_providers::{Block, Reply};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// One task of a run, and where its story stands.
+/// One task of a run and its history.
 #[derive(Clone, Copy)]
 pub(crate) struct TaskPage<'a> {
     /// The run's name.
     pub(crate) id: &'a RunId,
     /// The run.
     pub(crate) view: &'a RunView,
-    /// Which of its tasks.
+    /// The task to show.
     pub(crate) task: TaskId,
     /// The run's journal; events of other tasks may be missing.
     pub(crate) events: &'a [Recorded],
 }
 
-/// Lines of a reply that are shown unless everything is asked for.
+/// Lines of a reply that are shown without `--all`.
 const REPLY_LINES_MAX: usize = 6;
 
 impl<'a> TaskPage<'a> {
-    /// The texts that the page refers to: what has to be loaded to show it.
+    /// The long texts of the page, which must be loaded to render it.
     pub(crate) fn contents(&self) -> Vec<&'a Content> {
         let mut contents: Vec<_> = self
             .submitted()
@@ -58,7 +58,7 @@ impl<'a> TaskPage<'a> {
         contents
     }
 
-    /// The task as the flow first asked for it.
+    /// The task's first submission.
     pub(super) fn submitted(&self) -> Option<&'a TaskSubmitted> {
         self.events
             .iter()
@@ -70,7 +70,7 @@ impl<'a> TaskPage<'a> {
             })
     }
 
-    /// How it ended, if it has.
+    /// Its outcome, if it has ended.
     pub(super) fn outcome(&self) -> Option<&'a Outcome> {
         let has_ended = self.view.task(self.task)?.status.has_ended();
         self.outcomes()
@@ -79,7 +79,7 @@ impl<'a> TaskPage<'a> {
             .map(|(_, outcome)| outcome)
     }
 
-    /// What carries it out.
+    /// The executor of the task.
     pub(super) fn executor(&self) -> &'a str {
         let executor = self
             .view
@@ -88,7 +88,7 @@ impl<'a> TaskPage<'a> {
         executor.map_or("", |executor| executor)
     }
 
-    /// Why there is an attempt of this number.
+    /// Why there was an attempt with this number.
     pub(super) fn again(&self, number: u32) -> Option<Again> {
         let mut place = self.view.task(self.task)?.latest;
         while let Some(attempt) = place.and_then(|place| self.view.attempts.get(place.index())) {
@@ -111,7 +111,7 @@ impl<'a> TaskPage<'a> {
         ended.collect()
     }
 
-    /// How the task ended before it was tried again.
+    /// The outcomes before the task was tried again.
     pub(super) fn earlier_outcomes(&self) -> Vec<(Timestamp, &'a Outcome)> {
         let mut ended = self.outcomes();
         if self.outcome().is_some() {
@@ -120,7 +120,7 @@ impl<'a> TaskPage<'a> {
         ended
     }
 
-    /// The page. With `all`, replies are shown whole.
+    /// The page. With `all`, replies are shown in full.
     pub(crate) fn render(
         &self,
         texts: &Texts,
@@ -216,7 +216,7 @@ impl<'a> TaskPage<'a> {
         }
     }
 
-    /// A place in the flow.
+    /// A line of the flow.
     fn place(&self, site: Option<Ref>) -> String {
         let Some(CallSite {
             script,
@@ -238,7 +238,7 @@ impl<'a> TaskPage<'a> {
         format!("line {line}{column}{script}")
     }
 
-    /// What the flow had waited for when it asked.
+    /// What the flow had waited for when it requested the task.
     fn awaited(&self, task: &TaskView) -> String {
         match task.waits {
             None => String::new(),
@@ -258,7 +258,7 @@ impl<'a> TaskPage<'a> {
         }
     }
 
-    /// What it has waited for, and how long.
+    /// What the task waited for, and how long.
     fn waited(&self) -> String {
         let mut by_cause: BTreeMap<Cause, u64> = BTreeMap::new();
         for WaitView {
@@ -349,7 +349,7 @@ impl<'a> TaskPage<'a> {
     }
 }
 
-/// The model that answered, and those that were allowed where they differ.
+/// The model that answered, and the allowed ones if they differ.
 fn models(view: &RunView, task: &TaskView) -> String {
     let allowed: Vec<&str> = view
         .ladder_of(task)
@@ -409,7 +409,7 @@ fn attempt_lines(
     lines
 }
 
-/// Why an attempt failed. That of the last one is told with the outcome.
+/// Why an attempt failed. The failure of the last attempt is shown with the outcome.
 fn why_failed(attempt: &Attempt<'_>, task: &TaskView) -> Vec<Line> {
     let Some((_, Some(failure))) = attempt.end else {
         return vec![];
@@ -470,7 +470,7 @@ fn turn_lines(number: usize, turn: &Turn, texts: &Texts, all: bool, look: &Look)
     lines
 }
 
-/// The text of what came of a task, whole or in part.
+/// The text of a task's result, whole or partial.
 pub(super) fn value_of(outcome: &Outcome) -> Option<&Content> {
     match outcome {
         Outcome::Ok { value } => Some(value),
@@ -479,12 +479,12 @@ pub(super) fn value_of(outcome: &Outcome) -> Option<&Content> {
     }
 }
 
-/// What a model answered in a turn, if its text is there.
+/// A model's reply in a turn, if its text was loaded.
 pub(super) fn reply(turn: &Turn, texts: &Texts) -> Option<Reply> {
     serde_json::from_str(texts.get(&turn.reply)?).ok()
 }
 
-/// The tools that a reply calls, with what they are given.
+/// The tools that a reply calls, with their arguments.
 pub(super) fn tools(reply: &Reply) -> impl Iterator<Item = (&str, &Value)> {
     reply.blocks.iter().filter_map(|block| match block {
         Block::ToolUse { name, input, .. } => Some((name.as_str(), input)),
@@ -502,7 +502,7 @@ fn section(title: &str, body: &str) -> Vec<Line> {
     lines
 }
 
-/// A text as it is; anything else as JSON that can be read.
+/// A text unchanged; anything else as indented JSON.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,13 +1,13 @@
-//! Where a task stands, in one word and one sign.
+//! The state of a task as a word and as a sign.
 
 use super::INTERRUPTED;
 use crate::display::look::{Look, Tone};
 use divisi_core::view::Status;
 
-/// What is said of a task that waits for something outside of the process.
+/// The word for a task that waits for something outside of the process.
 pub(super) const SUSPENDED: &str = "waiting for an answer";
 
-/// The word for where a task stands.
+/// The word for a status.
 pub(super) fn word(status: Status) -> &'static str {
     match status {
         Status::Unclaimed => "unclaimed",
@@ -15,7 +15,7 @@ pub(super) fn word(status: Status) -> &'static str {
         Status::Resting => "resting",
         Status::Running => "running",
         Status::Suspended => SUSPENDED,
-        // Nothing follows an attempt at once but where a process has died.
+        // Only a killed process leaves a task between two attempts.
         Status::Between => INTERRUPTED,
         Status::Ok => "ok",
         Status::Failed => "failed",
@@ -24,7 +24,7 @@ pub(super) fn word(status: Status) -> &'static str {
     }
 }
 
-/// The sign for it.
+/// The sign for a status.
 pub(super) fn sign(status: Status, look: &Look) -> (Tone, &'static str) {
     match status {
         Status::Unclaimed | Status::Waiting => (Tone::Dim, look.waiting()),

@@ -1,10 +1,10 @@
-//! The texts that a page needs and the journal only refers to.
+//! Long texts of a page, which the journal only refers to.
 
 use divisi_core::{Content, Digest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Long texts, loaded from the store by whoever wants a page.
+/// Long texts that were loaded from the store.
 #[derive(Default)]
 pub(crate) struct Texts(BTreeMap<Digest, Arc<str>>);
 

@@ -15,15 +15,14 @@ use divisi_core::{PicoUsd, RunId, RunView, TaskId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Tasks of one phase that are listed one by one: about what a terminal shows.
+/// Tasks listed per phase: about a screenful.
 const LISTED_MAX: usize = 50;
-/// As much of a commit's name as git shows.
+/// Characters of a commit hash, as git shows it.
 const COMMIT_CHARS: usize = 10;
-/// Of a larger phase, those that failed or are at work, up to so many each.
+/// Tasks listed of a larger phase: at most this many failed and this many running ones.
 const LISTED_OF_MANY_MAX: usize = 10;
 
-/// The tree of a run that stands at `status`. With `all`, every task is listed,
-/// however many there are.
+/// The tree of a run with this status. `all` lists every task.
 pub(crate) fn tree(
     id: &RunId,
     (view, executions): (&RunView, &[Execution]),
@@ -147,7 +146,7 @@ fn head(id: &RunId, view: &RunView, status: &str, now: Timestamp, look: &Look) -
     ]
 }
 
-/// The model that answered, and the one that was asked where it is another.
+/// The model that answered, and the requested one if it differs.
 fn model(view: &RunView, task: &TaskView) -> Cell {
     let answered = view
         .model_of(task)
@@ -166,7 +165,7 @@ struct Group<'a> {
     tasks: Vec<(TaskId, &'a TaskView)>,
 }
 
-/// The phases in the order in which they began; tasks of none come first.
+/// The phases in the order in which they began; tasks without a phase come first.
 fn groups(view: &RunView) -> Vec<Group<'_>> {
     let mut groups = vec![Group {
         view,
@@ -246,7 +245,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// All of few tasks; of many, those to look at.
+    /// All tasks if they are few; of many, those worth looking at.
     fn listed(&self, all: bool) -> Vec<(TaskId, &'a TaskView)> {
         if all || self.tasks.len() <= LISTED_MAX {
             return self.tasks.clone();
@@ -311,7 +310,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Where the changes of a task are.
+/// Where the changes of a task are kept.
 pub(super) fn kept(
     Worktree {
         path,

@@ -55,7 +55,7 @@ fn opus_for_everything_in_a_row_is_the_expensive_way() {
     assert_snapshot!(told(&flow.checked_with(None)), @r"
     ✓ pattern identified?  sequence of 4
     ! dependencies mapped?  4 tasks, 3 results go from one to another
-      ! x.js:3 nobody reads the result of `format` [$0.0900]
+      ! x.js:3 no task reads the result of `format` [$0.0900]
         return or log it, put it into a later prompt, or take the task out
     ! parallelisation opportunities?  nothing runs at the same time; about 3 min instead of 4 min without the waits below
       ! x.js:3 `format` waits for `read configs` without reading what came of it [60 s]
@@ -217,7 +217,7 @@ fn results_are_used_once_and_are_there() {
     ! dependencies mapped?  4 tasks, no result goes from one to another; 1 result is not read, and it may change files
       ! x.js:4 the prompt of `y` says `null` when a task before fails: “Join null and”
         leave the task out then, or read the results with `gather()`, or make the task before `required: true`
-      ! x.js:1 nobody reads the result of `lost` [$0.0100]
+      ! x.js:1 no task reads the result of `lost` [$0.0100]
         return or log it, put it into a later prompt, or take the task out
       ! x.js:4 `y` is asked the same as `x` (x.js:3) [$0.0100]
         ask once, and use the result twice

@@ -2,7 +2,7 @@
 //
 // The run takes as long as its slowest task, not as long as all of them
 // together. To describe a module is reading, and reading is work for haiku.
-// One that fails is `null` in the list and takes nothing from the others.
+// A task that fails is `null` in the list and does not affect the others.
 //
 //   divisi run examples/fan-out.js --max-cost 1
 export const meta = {

@@ -3,7 +3,7 @@
 // To find files, to read settings and to make a table of them is work that the
 // cheapest model does as well; only the last task is worth its price. And the
 // second waits for the first, whose result it does not read.
-// `divisi check examples/list-expensive.js` says all of that, with the dollars.
+// `divisi check examples/list-expensive.js` reports all of that, in dollars.
 // `list-optimised.js` is the same list, done well.
 //
 //   divisi check examples/list-expensive.js

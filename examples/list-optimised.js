@@ -1,5 +1,5 @@
 // The list of `list-expensive.js`, done well: the cheapest model that suffices
-// for each task, and together whatever does not need each other.
+// for each task, and independent tasks at the same time.
 //
 // The first two run at the same time. Only the design is on opus, where a
 // weaker model would give a result that cannot be used.

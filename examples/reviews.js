@@ -1,7 +1,7 @@
 // Scatter-gather: three reviews at the same time, and one plan made of them.
 //
-// `gather()` tells its agent which parts are missing and why. A plan made by
-// joining the texts by hand would take two reviews for all three.
+// The prompt of `gather()` names the missing parts and why. Joining the texts
+// by hand would present two reviews as if they were all three.
 //
 //   divisi run examples/reviews.js --max-cost 3
 export const meta = {

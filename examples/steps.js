@@ -1,9 +1,9 @@
-// Sequential pipeline: build, test and deploy, each after the one before.
+// Sequential pipeline: build, test and deploy, one after another.
 //
-// These three cannot run at the same time, because each needs what the one
-// before has left behind and found out. `required` makes a failure the end of
-// the flow: nothing is deployed that was not tested. After a crash or a repair
-// `divisi resume last` goes on behind the last step that was done.
+// These three cannot run at the same time, because each needs the files and the
+// report of the previous one. `required` makes a failure end the flow: nothing
+// is deployed that was not tested. After a crash or a repair `divisi resume last`
+// continues after the last step that was done.
 //
 //   divisi run examples/steps.js --allow run --max-cost 2
 export const meta = {

@@ -1,9 +1,9 @@
 // Hierarchical decomposition: which modules matter is not known beforehand, so
-// one agent finds that out, and its answer decides what the others do.
+// one agent finds that out, and its answer decides on the other tasks.
 //
-// A schema makes the answer a list that the script can go through; `maxItems`
-// bounds what the audits may cost. `decompose()` does the same where even the
-// kind of work is open: there the planner writes the tasks, too.
+// A schema makes the answer a list that the script can loop over; `maxItems`
+// bounds the cost of the audits. `decompose()` does the same if even the kind
+// of work is open: there the planner also writes the tasks.
 //
 //   divisi run examples/top-five.js --max-cost 5
 export const meta = {
@@ -38,7 +38,7 @@ const { modules } = await agent(
     model: 'opus',
     schema: MODULES,
     required: true,
-    // What a plan is made with; without it three are assumed.
+    // For plans; without it they assume three.
     expect: { modules: 5 },
   },
 );

@@ -1,19 +1,17 @@
-//! How files are opened that somebody else has put there.
+//! Opens files from untrusted places.
 //!
-//! A folder that was cloned or unpacked can hold anything under any name: a pipe
-//! that waits for a writer, a link to an endless device, a link to a secret, a
-//! text in another encoding. Everything that divisi reads by a name which a
-//! project, a flow or a file decides is opened here, so that no such name can
-//! block, fill the memory or lead to another place than the one meant:
+//! A folder that was cloned or unpacked can hold anything under any name: a pipe that waits for a
+//! writer, a link to an endless device, a link to a secret, text in another encoding. divisi opens
+//! every file whose name comes from a project, a flow or another file through this crate, so that
+//! no name can block, fill the memory or lead outside of its folder:
 //!
-//! - only regular files, looked at before and after they are opened;
-//! - never more bytes than the caller names;
-//! - where a folder is given, nothing that links lead out of it;
-//! - text is UTF-8, and what is none is refused with the place.
+//! - only regular files, checked before and after they are opened;
+//! - never more bytes than the caller permits;
+//! - with a folder given, never a file to which links lead out of it;
+//! - text is UTF-8; any other is refused with the position.
 //!
-//! A [`Refusal`] says why in words; which file it was is the caller's to say.
-//! Left out on purpose: writing, and what models open (the tools of the engine
-//! have a wall of their own).
+//! A [`Refusal`] gives the reason in words; the caller adds the file's name. Out of scope: writing,
+//! and files that models open (the engine's tools have their own protection).
 
 #[cfg(not(unix))]
 compile_error!(

@@ -1,40 +1,40 @@
-//! Opening and reading, within bounds.
+//! Bounded opening and reading.
 
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Why a file is not read. Each is a lower-case phrase about the file.
+/// Why a file is not read. The message is a lower-case phrase about the file.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// It is something else than a regular file.
+    /// It is not a regular file.
     #[error("it is {0}, not a regular file")]
     Irregular(&'static str),
-    /// Links or `..` lead out of the folder in which it has to be.
+    /// Links or `..` lead out of the folder that must contain it.
     #[error("it leads out of {}", .0.display())]
     Outside(PathBuf),
-    /// It has more bytes than are read.
+    /// It has more bytes than permitted.
     #[error("it is larger than {0} bytes")]
     TooLarge(u64),
-    /// It begins as UTF-16 does.
+    /// It begins with a UTF-16 mark.
     #[error("it is UTF-16, not UTF-8: save it as UTF-8")]
     Utf16,
-    /// It is no UTF-8.
+    /// It is not UTF-8.
     #[error("it is not UTF-8: byte 0x{byte:02x} in line {line}")]
     NotUtf8 {
-        /// The first byte that does not fit.
+        /// The first invalid byte.
         byte: u8,
         /// Its line, from 1.
         line: usize,
     },
-    /// It holds a zero byte, which no text does.
+    /// It contains a zero byte, which no text has.
     #[error("it is not UTF-8 text: a zero byte in line {line}")]
     Binary {
         /// The line of the byte, from 1.
         line: usize,
     },
-    /// The system refuses.
+    /// A system call failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -46,13 +46,13 @@ impl From<rustix::io::Errno> for Refusal {
 }
 
 impl Refusal {
-    /// Whether nothing is there.
+    /// Whether the file does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// Without waiting for a writer of a pipe, and without making a terminal ours.
+/// Opening neither waits for the writer of a pipe nor makes a terminal the controlling one.
 const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
@@ -63,26 +63,26 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Where shells put what they hand over: `/dev/stdin`, and `<(command)`.
+/// Paths under which shells pass input: `/dev/stdin`, and `<(command)`.
 const HANDED_OVER: [&str; 3] = ["/dev/stdin", "/dev/fd/", "/proc/self/fd/"];
 
-/// Opens the regular file at `path`, wherever links lead.
+/// Opens the regular file at `path`. Links are followed anywhere.
 pub fn open(path: &Path) -> Result<File, Refusal> {
-    // To open a device can be an act of its own, so its kind is asked for first.
+    // Opening a device can have an effect, so the type is checked first.
     regular(FileType::from_raw_mode(rustix::fs::stat(path)?.st_mode))?;
     opened(rustix::fs::open(path, FILE, Mode::empty())?.into())
 }
 
-/// Opens the regular file at `path`, which is meant from `folder`, if it really
-/// is below `folder` once all links are followed.
+/// Opens the regular file at `path`, relative to `folder`, if it is below `folder` after all links
+/// are followed.
 pub fn open_below(folder: &Path, path: &Path) -> Result<File, Refusal> {
     let root = folder.canonicalize()?;
     let real = root.join(path).canonicalize()?;
     let outside = || Refusal::Outside(folder.to_owned());
     let inside = real.strip_prefix(&root).map_err(|_| outside())?;
     let name = inside.file_name().ok_or(Refusal::Irregular("a folder"))?;
-    // What has been resolved is opened step by step without following links: one
-    // that is put in the way meanwhile makes this fail instead of leading outside.
+    // The resolved path is opened step by step without following links: a link placed meanwhile
+    // makes this fail instead of leading outside.
     let mut folder = rustix::fs::open(&root, FOLDER, Mode::empty())?;
     for step in inside.parent().into_iter().flatten() {
         folder = rustix::fs::openat(&folder, step, FOLDER, Mode::empty())?;
@@ -92,18 +92,18 @@ pub fn open_below(folder: &Path, path: &Path) -> Result<File, Refusal> {
     opened(rustix::fs::openat(&folder, name, FILE | OFlags::NOFOLLOW, Mode::empty())?.into())
 }
 
-/// Reads the regular file at `path`, wherever links lead.
+/// Reads the regular file at `path`. Links are followed anywhere.
 pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
     all_of(open(path)?, bytes_max)
 }
 
-/// Reads the regular file at `path`, which is meant from `folder` and has to be below it.
+/// Reads the regular file at `path`, relative to `folder` and necessarily below it.
 pub fn read_below(folder: &Path, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
     all_of(open_below(folder, path)?, bytes_max)
 }
 
-/// Reads what the user has named on the command line: a regular file, or what
-/// the shell hands over (`/dev/stdin`, `<(command)`), which is waited for.
+/// Reads a path from the command line: a regular file, or input passed by the shell (`/dev/stdin`,
+/// `<(command)`), for which it waits.
 pub fn read_typed(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
     let handed_over = path
         .to_str()
@@ -124,7 +124,7 @@ fn all_of(file: File, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// The file, if what was opened is what was looked at.
+/// The opened file, if it is regular: the path may have been replaced since the check.
 fn opened(file: File) -> Result<File, Refusal> {
     regular(FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode))?;
     Ok(file)
@@ -149,7 +149,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
-    /// A folder with everything that a clone can hold, beside a secret.
+    /// A folder with everything that a clone can hold, next to a secret.
     struct Cloned(tempfile::TempDir);
 
     impl Cloned {
@@ -187,7 +187,7 @@ mod tests {
             self.0.path().join("clone")
         }
 
-        /// What is read by that name, or why not.
+        /// The content read under that name, or the refusal.
         fn below(&self, name: &str) -> String {
             let read = read_below(&self.path(), Path::new(name), 6);
             read.map_or_else(
@@ -251,7 +251,7 @@ mod tests {
         let clone = Cloned::new();
         fs::write(clone.path().join("long"), "7 bytes").unwrap();
         assert_eq!(clone.below("long"), "it is larger than 6 bytes");
-        // It says of itself that it is empty, and is not.
+        // Its reported size is zero, but it has content.
         let endless = read(Path::new("/proc/self/status"), 6).unwrap_err();
         assert_eq!(endless.to_string(), "it is larger than 6 bytes");
     }

@@ -1,14 +1,12 @@
-//! How far above a folder its own files are looked for.
+//! The repository that a folder belongs to.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The root of the repository that `folder` lies in: the nearest folder, itself
-/// or above, that holds a `.git`.
+/// The root of the repository of `folder`: the nearest folder, itself or above, that has a `.git`.
 ///
-/// A `.git` that belongs to somebody else makes no repository. Otherwise anybody
-/// who may write to a folder above, as to `/tmp`, could put settings, flows and
-/// agents there for all who work below.
+/// A `.git` of another user does not count. Otherwise any user with write access to a folder above,
+/// such as `/tmp`, could place settings, flows and agents for everyone below.
 pub fn repository(folder: &Path) -> Option<&Path> {
     let root = folder
         .ancestors()
@@ -18,8 +16,8 @@ pub fn repository(folder: &Path) -> Option<&Path> {
     is_ours(git, owner, rustix::process::geteuid().as_raw()).then_some(root)
 }
 
-/// The folders from `folder` up to the root of its repository; only `folder`
-/// itself outside of one.
+/// The folders from `folder` up to the root of its repository; outside of a repository only
+/// `folder` itself.
 pub fn up_to_repository(folder: &Path) -> impl Iterator<Item = &Path> {
     let root = repository(folder).unwrap_or(folder);
     folder
@@ -27,8 +25,8 @@ pub fn up_to_repository(folder: &Path) -> impl Iterator<Item = &Path> {
         .take_while(move |above| above.starts_with(root))
 }
 
-/// Whether a `.git` of user `git` counts for `me` in a folder of `owner`. The
-/// system's own user could do anything anyway.
+/// Whether a `.git` of user `git` counts for `me` in a folder of `owner`. One of root counts: root
+/// could do anything anyway.
 fn is_ours(git: u32, owner: u32, me: u32) -> bool {
     git == owner || git == me || git == 0
 }
@@ -44,7 +42,7 @@ mod tests {
         let deep = place.path().join("repo/a/b");
         fs::create_dir_all(&deep).unwrap();
         assert_eq!(up_to_repository(&deep).collect::<Vec<_>>(), [&deep]);
-        // A worktree has a file of that name.
+        // In a worktree `.git` is a file.
         fs::write(place.path().join("repo/.git"), "gitdir: elsewhere").unwrap();
         let repo = place.path().join("repo");
         assert_eq!(repository(&deep), Some(&*repo));

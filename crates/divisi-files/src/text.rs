@@ -1,9 +1,9 @@
-//! From bytes to text.
+//! Bytes to text.
 
 use crate::Refusal;
 
-/// The text that a person has written into a file: UTF-8, with any line ends,
-/// without the mark that some editors put at its start.
+/// The text of a file: UTF-8, with any line ends, without the byte order mark that some editors
+/// write.
 pub fn text(bytes: Vec<u8>) -> Result<String, Refusal> {
     let mut text = utf8(bytes)?;
     if let Some(zero) = text.find('\0') {
@@ -17,8 +17,8 @@ pub fn text(bytes: Vec<u8>) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// A text in a language to which all line ends are one: scripts, YAML, JSON, TOML.
-/// They come out as LF, so that whoever counts lines counts the same.
+/// Text of a language in which all line ends are equal: scripts, YAML, JSON, TOML. They become LF,
+/// so that every parser counts the same lines.
 pub fn source(bytes: Vec<u8>) -> Result<String, Refusal> {
     let text = text(bytes)?;
     match text.contains('\r') {
@@ -27,7 +27,7 @@ pub fn source(bytes: Vec<u8>) -> Result<String, Refusal> {
     }
 }
 
-/// The bytes as they are, if they are UTF-8.
+/// The bytes unchanged, if they are UTF-8.
 pub fn utf8(bytes: Vec<u8>) -> Result<String, Refusal> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(Refusal::Utf16);

@@ -1,4 +1,4 @@
-//! The files below a folder, within bounds.
+//! Bounded search for files below a folder.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// How far a walk goes.
+/// Bounds of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Levels of folders.
@@ -15,21 +15,20 @@ pub struct Limits {
     pub entries_max: usize,
 }
 
-/// What a walk has found.
+/// The result of a search.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Files {
-    /// The files whose name was asked for, folder by folder in the order of
-    /// their names. Not all need be regular: whether they can be read is told
-    /// when they are.
+    /// The files with a wanted name, folder by folder in the order of their names. Not all need be
+    /// regular; that is checked when they are read.
     pub files: Vec<PathBuf>,
     /// What was left out, with the reason as a lower-case phrase.
     pub left_out: Vec<(PathBuf, String)>,
 }
 
-/// The files below `folder` whose names are `wanted`; none where there is no folder.
+/// The files below `folder` whose names are `wanted`; none if the folder does not exist.
 ///
-/// Links are followed, each folder is entered once, and with `within` nothing
-/// that lies outside of it is found.
+/// Links are followed, each folder is entered once, and with `within` nothing outside of it is
+/// found.
 pub fn files_below(
     folder: &Path,
     within: Option<&Path>,
@@ -64,7 +63,7 @@ struct Walk<W> {
     within: Option<PathBuf>,
     limits: Limits,
     wanted: W,
-    /// Folders that were entered, by device and number.
+    /// Folders already entered, by device and inode.
     seen: BTreeSet<(u64, u64)>,
     entries: usize,
     found: Files,
@@ -84,7 +83,7 @@ impl<W: Fn(&OsStr) -> bool> Walk<W> {
                     self.leave_out(&path, error.to_string());
                     continue;
                 }
-                // A link to nowhere that was not asked for.
+                // A dangling link without a wanted name.
                 Err(_) => continue,
             };
             if !self.may_be_at(&path, &real) {
@@ -104,7 +103,7 @@ impl<W: Fn(&OsStr) -> bool> Walk<W> {
         }
     }
 
-    /// The names in a folder that was not entered before, as far as the limit goes.
+    /// The names in a folder that was not entered before, up to the limit.
     fn names(&mut self, folder: &Path) -> io::Result<Vec<std::ffi::OsString>> {
         let stat = folder.metadata()?;
         if !stat.is_dir() || !self.seen.insert((stat.dev(), stat.ino())) {

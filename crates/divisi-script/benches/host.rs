@@ -1,7 +1,7 @@
-//! How much a call costs beside the agent that answers it.
+//! The host's own cost per call, without the agent that answers it.
 //!
-//! `cargo bench -p divisi-script` prints the time of whole runs; divide by the
-//! number of calls. We want 8 µs a call or less.
+//! `cargo bench -p divisi-script` prints the time of whole runs; divide it by the number of calls.
+//! The target is at most 8 µs per call.
 
 use divisi_script::{Answer, Call, Host, HostOptions, Script, TaskAnswer};
 
@@ -9,7 +9,7 @@ fn main() {
     divan::main();
 }
 
-/// Fan out, and answer everything in order.
+/// A fan-out with all answers given in order.
 #[divan::bench(args = [1_000, 10_000, 100_000], sample_count = 5, sample_size = 1)]
 fn promise_all(calls: u32) {
     run(&format!(
@@ -17,7 +17,7 @@ fn promise_all(calls: u32) {
     ));
 }
 
-/// The same through `parallel`, in lists as long as it takes.
+/// The same through `parallel`, in lists of the largest permitted length.
 #[divan::bench(args = [1_000, 10_000, 100_000], sample_count = 5, sample_size = 1)]
 fn parallel(calls: u32) {
     run(&format!(
@@ -28,7 +28,7 @@ fn parallel(calls: u32) {
     ));
 }
 
-/// What a script costs that calls nothing: the engine and our helpers.
+/// The cost of a script without calls: the engine and the prelude.
 #[divan::bench]
 fn empty() {
     run("return 1");

@@ -1,4 +1,4 @@
-//! What a script asks for, and what it is told.
+//! Calls of a script, and answers to them.
 
 use crate::GroupId;
 use divisi_core::event::Refusal;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Names a call of one host, numbered from 0 in the order in which they are made.
+/// The number of a call within its host, from 0 in the order of the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u32);
 
@@ -18,90 +18,89 @@ impl fmt::Display for CallId {
     }
 }
 
-/// Something a script wants done.
+/// A request of a script.
 ///
-/// `Task` and `Load` wait for an answer under their id; the others are news.
+/// `Task` and `Load` wait for an answer under their id; the other calls are notifications.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    /// Run an agent, or a command. Answer with [`Answer::Task`].
+    /// Run a task: an agent or a command. Answer with [`Answer::Task`].
     Task {
-        /// Names the call.
+        /// The id of the call.
         id: CallId,
         /// What to do.
         task: Box<Task>,
-        /// Where the script asks for it; `None` deep inside a helper.
+        /// The line that requests it; `None` deep inside a helper.
         site: Option<Site>,
-        /// In which column of that line, from 1; 0 where that is not known.
+        /// The column in that line, from 1; 0 if unknown.
         column: u32,
-        /// The innermost group it is part of.
+        /// The innermost group that contains it.
         group: Option<GroupId>,
-        /// How wide its result will be, as far as the script says so.
+        /// The expected width of its result, as far as the script says.
         expect: Expect,
-        /// Length of the longest chain of tasks known to wait for it, as far as
-        /// the script says so; longer goes first.
+        /// Length of the longest known chain of tasks that waits for it; longer chains go first.
         priority: u32,
-        /// Whether it is told which of the results it reads are missing.
+        /// Whether its prompt mentions which of the results it reads are missing.
         is_informed: bool,
-        /// Whether functions of the script decide on its result.
+        /// Whether functions of the script check its result.
         is_checked: bool,
     },
     /// Find another script. Answer with [`Answer::Source`] or [`Answer::LoadFailed`].
     Load {
-        /// Names the call.
+        /// The id of the call.
         id: CallId,
         /// The name of a saved flow, or the path of a file.
         reference: ScriptRef,
-        /// Where the script asks for it.
+        /// The line that requests it.
         site: Option<Site>,
     },
-    /// Tasks are going to be asked for together.
+    /// Tasks follow that belong together.
     GroupBegan {
-        /// Names the group.
+        /// The id of the group.
         id: GroupId,
-        /// What asks for them.
+        /// The function that requests them.
         kind: GroupKind,
-        /// Functions or items it was given.
+        /// Number of functions or items it was given.
         width: usize,
-        /// The group that this one is part of.
+        /// The group that contains it.
         parent: Option<GroupId>,
-        /// Where the script does so.
+        /// The line that requests it.
         site: Option<Site>,
     },
-    /// All of a group is there; whoever waits for the group goes on.
+    /// All results of a group are known; code that awaits the group goes on.
     GroupEnded {
-        /// Names the group.
+        /// The id of the group.
         id: GroupId,
     },
-    /// Tasks that the script asked for were not handed out.
+    /// Tasks were refused and not handed out.
     Refused {
         /// What was refused, and why.
         refusal: Refusal,
-        /// How often since the engine was last told.
+        /// Refusals since the last notification.
         count: u32,
     },
-    /// The script has ended, and exceptions in it had no handler: they were thrown
-    /// in promises that nothing awaits or catches.
+    /// The script has ended with unhandled exceptions: they were thrown in promises that are
+    /// neither awaited nor caught.
     Uncaught {
-        /// The first of them.
+        /// The message of the first one.
         message: String,
-        /// Where it was thrown, if that is known.
+        /// The line that threw it, if known.
         site: Option<Site>,
-        /// How many there were.
+        /// Number of exceptions.
         count: u32,
     },
-    /// A progress group begins.
+    /// A phase begins.
     Phase {
         /// Its title.
         title: String,
-        /// Most that its tasks may spend, where the script says so.
+        /// Most that its tasks may spend, if the script sets a cap.
         cap: Option<PicoUsd>,
     },
-    /// The script has something to say to people.
+    /// A log message of the script.
     Log {
-        /// What.
+        /// The text.
         message: String,
     },
-    /// Something in the script is probably not what its author meant.
+    /// A probable mistake in the script.
     Warning {
         /// A lower-case phrase.
         message: String,
@@ -111,7 +110,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// The id under which an answer is awaited.
+    /// The id under which an answer is awaited; `None` for notifications.
     pub fn id(&self) -> Option<CallId> {
         match self {
             Self::Task { id, .. } | Self::Load { id, .. } => Some(*id),
@@ -126,22 +125,22 @@ impl Call {
     }
 }
 
-/// How many elements the lists of a result will have, by its author's guess.
+/// The expected lengths of the lists in a result, estimated by the script's author.
 ///
-/// It decides what a plan is made with, and nothing in a run.
+/// Used to build plans; it has no effect on runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expect {
-    /// For every list that `by_path` does not name.
+    /// The length of every list that `by_path` does not name.
     pub all: Option<usize>,
-    /// By the names of properties down to the list, with dots: `report.files`.
-    /// The end of a path stands for the whole: `files`.
+    /// Lengths by path: the property names down to the list, joined by dots, as in `report.files`.
+    /// The end of a path suffices: `files`.
     pub by_path: BTreeMap<String, usize>,
-    /// No list may be longer: what asks would not take it.
+    /// The longest list that the requesting helper accepts.
     pub max: Option<usize>,
 }
 
 impl Expect {
-    /// The elements of the list at `path`; `None` where nothing is said of it.
+    /// The length of the list at `path`; `None` if none is given.
     pub fn elements(&self, path: &str) -> Option<usize> {
         let is_end = |name: &str| {
             path.strip_suffix(name)
@@ -156,12 +155,12 @@ impl Expect {
     }
 }
 
-/// How a script refers to another one.
+/// A reference to another script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptRef {
-    /// By the name under which it is saved.
+    /// The name under which it is saved.
     Name(String),
-    /// By the path of its file.
+    /// The path of its file.
     Path(String),
 }
 
@@ -173,12 +172,12 @@ impl fmt::Display for ScriptRef {
     }
 }
 
-/// What a script is told about a call.
+/// The answer to a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// How a task ended.
     Task(TaskAnswer),
-    /// The script that was asked for.
+    /// The requested script.
     Source {
         /// Its name, for messages.
         name: String,
@@ -187,34 +186,34 @@ pub enum Answer {
     },
     /// There is no such script, or it cannot be read.
     LoadFailed {
-        /// A lower-case phrase that says why.
+        /// A lower-case phrase with the reason.
         message: String,
     },
 }
 
-/// How a task ended, as far as scripts see it.
+/// How a task ended, as scripts see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskAnswer {
-    /// The word for it.
+    /// The status.
     pub status: TaskStatus,
     /// The result as JSON text; only when `Ok`.
     pub value_json: Option<Arc<str>>,
     /// Why there is none.
     pub reason: Option<String>,
-    /// What sort of failure it was; only when `Failed`.
+    /// The class of the failure; only when `Failed`.
     pub class: Option<FailureClass>,
     /// The model that answered.
     pub model: Option<String>,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
-    /// What they cost; what `budget.usd.spent()` counts.
+    /// The cost of all attempts, which `budget.usd.spent()` sums.
     pub cost: PicoUsd,
-    /// Tokens the model wrote, over all attempts; what `budget.spent()` counts.
+    /// Output tokens of all attempts, which `budget.spent()` sums.
     pub output_tokens: u64,
 }
 
 impl TaskAnswer {
-    /// A result: JSON text.
+    /// A result as JSON text.
     pub fn ok(value_json: impl Into<Arc<str>>) -> Self {
         Self {
             value_json: Some(value_json.into()),
@@ -223,7 +222,7 @@ impl TaskAnswer {
         }
     }
 
-    /// All attempts have failed.
+    /// The task failed.
     pub fn failed(class: FailureClass, reason: impl Into<String>) -> Self {
         let reason = Some(reason.into());
         Self {
@@ -242,7 +241,7 @@ impl TaskAnswer {
         }
     }
 
-    /// A person stopped it.
+    /// The user stopped it.
     pub fn cancelled() -> Self {
         Self::without_value(TaskStatus::Cancelled)
     }
@@ -261,21 +260,21 @@ impl TaskAnswer {
     }
 }
 
-/// The four ways in which a task ends.
+/// The ways in which a task ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskStatus {
     /// It has a result.
     Ok,
-    /// Every attempt it was allowed has failed.
+    /// It failed, and is not tried again.
     Failed,
     /// It was never tried.
     Skipped,
-    /// A person stopped it.
+    /// The user stopped it.
     Cancelled,
 }
 
 impl TaskStatus {
-    /// The word that scripts see.
+    /// The word for it in scripts.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",

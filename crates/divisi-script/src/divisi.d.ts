@@ -1,13 +1,13 @@
 /**
- * What a divisi flow can use beside JavaScript itself.
+ * What a divisi flow can use in addition to JavaScript itself.
  *
- * Put this file beside your flows, and at the top of each
+ * Put this file next to your flows, and at the top of each
  * `/// <reference path="./divisi.d.ts" />`, or name it in `jsconfig.json`.
  *
  * A flow is the body of an async function: it may `await` and `return` at the
- * top. It sees no clock, no chance, no files and no network, so that a run can
- * be resumed by running it again with the answers it had. Beside what is
- * declared here it has `console` (which writes to the log), `URL`,
+ * top. It has no clock, no randomness, no files and no network, so that a run can
+ * be resumed by executing it again with the recorded answers. In addition to what
+ * is declared here it has `console` (which writes to the log), `URL`,
  * `URLSearchParams`, `TextEncoder`, `TextDecoder`, `structuredClone` and
  * `queueMicrotask`, which editors know. `Date.now()`, `new Date()` and
  * `Math.random()` throw.
@@ -26,8 +26,8 @@ type Span = number | `${number}${'ms' | 's' | 'm' | 'h'}` | `${number}h${number}
 type Dollars = number | `$${number}` | `${number}`;
 
 /**
- * A shell command that exits with 0. It finds the result on its standard input;
- * what it prints goes to the next try. The run has to allow it: `--allow run`.
+ * A shell command that exits with 0. It reads the result from its standard input;
+ * its output goes into the next prompt. The run must permit it: `--allow run`.
  */
 type CommandCheck = string | { command: string };
 
@@ -36,9 +36,9 @@ interface SchemaCheck {
   schema: Record<string, unknown>;
 }
 
-/** Another model that gives the result marks by this rubric. */
+/** Another model that marks the result by this rubric. */
 interface JudgeCheck {
-  /** What the result has to be. */
+  /** What the result must be. */
   judge: string;
   /** The cheapest tier when absent. */
   model?: Model;
@@ -47,15 +47,15 @@ interface JudgeCheck {
 }
 
 /**
- * A function that decides on the result: `true`, `false`, or what is wrong
- * with it. What it throws is what is wrong; an empty text is nothing wrong. It
+ * A function that checks the result: it returns `true`, `false`, or a text that says
+ * what is wrong. An exception counts as such a text; an empty text as `true`. It
  * is called again in a resume, and not called in a plan.
  */
 type FunctionCheck = (value: any) => boolean | string | PromiseLike<boolean | string>;
 
 type Check = CommandCheck | SchemaCheck | JudgeCheck | FunctionCheck;
 
-/** What a flow says about itself: `export const meta = {…}`, first and literal. */
+/** A flow's description of itself: `export const meta = {…}`, first and literal. */
 interface Meta {
   /** The name under which it is called. */
   name: string;
@@ -63,7 +63,7 @@ interface Meta {
   description: string;
   /** When to choose it among others. */
   whenToUse?: string;
-  /** The groups it announces. `maxCost` is the most that the tasks of one may cost; the rest binds nothing. */
+  /** The phases it announces. `maxCost` caps the cost of a phase's tasks; the rest has no effect. */
   phases?: Array<{ title: string; detail?: string; model?: Model; maxCost?: Dollars }>;
 }
 
@@ -76,32 +76,32 @@ interface Schema {
   [keyword: string]: unknown;
 }
 
-/** What can be said of a task beside its prompt. */
+/** Options of a task besides its prompt. */
 interface AgentOptions {
-  /** A short name for people. */
+  /** A short name for display. */
   label?: string | number;
-  /** The progress group; the current one of `phase()` when absent. */
+  /** The phase; the current one of `phase()` when absent. */
   phase?: string;
-  /** The form of the result. Without it the result is a text. */
+  /** The schema of the result. Without it the result is a text. */
   schema?: Schema;
   /**
-   * The run's default when absent. Several are a ladder, cheapest first: what
-   * `check` refuses is asked of the next one, from the start and with what was
-   * found. With one model, the same is asked once more.
+   * The run's default when absent. Several models are a ladder, cheapest first: if
+   * `check` refuses a result, the next model does the task, from the start and with
+   * the findings. A single model is tried once more.
    */
   model?: Model | readonly Model[];
-  /** What takes the place of a model that is overloaded or out of order. */
+  /** Models to use when the first choice is overloaded or unavailable. */
   fallback?: Model | readonly Model[];
   /**
-   * What the result has to stand; functions come last. A task whose last
-   * result was refused has failed. Where all checks are judges and a ladder was
-   * climbed, the last result is taken unjudged. With functions, each model is a
-   * task of its own.
+   * Checks of the result; functions come last. A task whose last result is
+   * refused fails. If all checks are judges and a ladder was climbed, the last
+   * result is accepted unjudged. With functions, each model is a separate
+   * task.
    */
   check?: Check | readonly Check[];
   /** Most that all attempts of the task may cost together. */
   maxCost?: Dollars;
-  /** The sort of work: `search`, `review`, …; guessed from the prompt when absent. */
+  /** The kind of work: `search`, `review`, …; guessed from the prompt when absent. */
   kind?: string;
   effort?: Effort;
   /** `'worktree'`: in a git worktree of its own. */
@@ -110,15 +110,15 @@ interface AgentOptions {
   agentType?: string;
   /**
    * What carries the task out: `api`, a name from the settings, or `person`: then the
-   * prompt is a question, the run rests once nothing else is left to do, and
-   * `divisi answer` gives the result.
+   * prompt is a question to the user, the run parks once nothing else is left to do,
+   * and `divisi answer` gives the result.
    */
   executor?: string;
   /** The tools it may use; a list, or a text with commas. */
   tools?: string | readonly string[];
-  /** Tools it may not use, whatever else allows them. */
+  /** Tools it may not use, even if permitted elsewhere. */
   disallowedTools?: string | readonly string[];
-  /** Text that many tasks share. It comes first, so that vendors can cache it. */
+  /** Text that many tasks share. It is sent first, so that vendors can cache it. */
   context?: string;
   /** Files whose content decides whether an old result can be used again. */
   inputs?: string | readonly string[];
@@ -128,29 +128,29 @@ interface AgentOptions {
   stallMs?: Span;
   /** How often a failed attempt may be tried again. */
   retries?: number;
-  /** How long to wait for a vendor without capacity before that uses up retries; 10 minutes when absent. */
+  /** How long to wait for an overloaded vendor before that uses up retries; 10 minutes when absent. */
   overloadWait?: Span;
-  /** Whether a request that takes far longer than its siblings' may be sent a second time; both are paid for. */
+  /** Whether a request that takes far longer than usual may be sent a second time; both are paid for. */
   hedge?: boolean;
   /** How many requests one attempt may send. */
   maxTurns?: number;
   /** A failure throws instead of being `null`. */
   required?: boolean;
   /**
-   * How many tasks will wait for this one, each for the one before it. Of the
-   * tasks that wait for their turn, the one with the longest chain goes first.
-   * Plans and `decompose` see to this by themselves.
+   * Length of the longest chain of tasks that waits for this one. Of the tasks
+   * that can start, the one with the longest chain goes first. Plans and
+   * `decompose` set this by themselves.
    */
   priority?: number;
   /**
-   * How many elements the lists of the result will have: one number for all, or
-   * numbers by property, `{ files: 12 }` or `{ 'report.files': 12 }`. Plans are
-   * made with it, where they would take three; a run does not look at it.
+   * Expected lengths of the lists in the result: one number for all, or numbers
+   * by property, `{ files: 12 }` or `{ 'report.files': 12 }`. Plans use it, and
+   * assume three without it; it has no effect on a run.
    */
   expect?: number | Record<string, number>;
 }
 
-/** All that is known of how a task ended. */
+/** How a task ended. */
 interface Outcome<T> {
   status: 'ok' | 'failed' | 'skipped' | 'cancelled';
   /** `null` unless `ok`. */
@@ -166,10 +166,10 @@ interface Outcome<T> {
 
 interface Agent {
   /**
-   * Asks one agent, which sees the prompt and nothing else.
+   * Runs one agent, which sees the prompt and nothing else.
    *
    * `null` when the task failed, was skipped or cancelled. Throws when the
-   * prompt is empty, an option cannot be meant, no answer fitted the schema,
+   * prompt is empty, an option is invalid, no answer fitted the schema,
    * the token budget is spent, or the task is `required` and failed.
    */
   <T = any>(prompt: string, options: AgentOptions & { schema: Schema; required: true }): Promise<T>;
@@ -177,7 +177,7 @@ interface Agent {
   (prompt: string, options: AgentOptions & { required: true }): Promise<string>;
   (prompt: string, options?: AgentOptions): Promise<string | null>;
 
-  /** The same, with all that is known; never throws. */
+  /** The same, but returns the whole outcome; never throws. */
   outcome<T = any>(prompt: string, options?: AgentOptions): Promise<Outcome<T>>;
 }
 
@@ -191,8 +191,8 @@ declare function parallel<T>(thunks: ReadonlyArray<() => T | PromiseLike<T>>): P
 
 /**
  * Takes each item through all stages, without waiting for the other items.
- * A stage is given what the one before returned, the item, and its index. An
- * item of which a stage throws is `null`, and its later stages are left out.
+ * A stage receives the result of the previous stage, the item, and its index. If a
+ * stage throws, the result of its item is `null`, and later stages are skipped.
  */
 declare function pipeline<I, A>(items: readonly I[], a: Stage<I, I, A>): Promise<Array<A | null>>;
 declare function pipeline<I, A, B>(items: readonly I[], a: Stage<I, I, A>, b: Stage<A, I, B>): Promise<Array<B | null>>;
@@ -207,23 +207,23 @@ declare function pipeline<I>(items: readonly I[], ...stages: Array<Stage<any, I,
 type Stage<P, I, R> = (previous: P, item: I, index: number) => R | PromiseLike<R>;
 
 /**
- * Begins a progress group for the tasks that follow. Inside of functions that
- * run at the same time use the option `phase`. With `maxCost` its tasks may
- * cost this much together; at it the run parks.
+ * Begins a phase for the tasks that follow. Inside of functions that run at the
+ * same time use the option `phase`. `maxCost` caps the cost of the phase's tasks
+ * together; at it the run parks.
  */
 declare function phase(title: string, options?: { maxCost?: Dollars }): void;
 
-/** Writes a line for people. */
+/** Writes a line to the log. */
 declare function log(message: unknown): void;
 
 /**
  * Runs another flow as a part of this one and returns its result. Throws when
- * there is none of this name, when it cannot be read, and what it throws. A
- * flow that was called so cannot call others.
+ * there is no flow with this name, when it cannot be read, and whatever it throws.
+ * A flow called in this way cannot call others.
  */
 declare function workflow(flow: string | { scriptPath: string } | { name: string }, args?: unknown): Promise<any>;
 
-/** What the run was started with. */
+/** The arguments of the run. */
 declare const args: any;
 
 interface Budget {
@@ -247,9 +247,9 @@ interface GatherOptions extends AgentOptions {
 }
 
 /**
- * Asks one agent to make one of many parts, and tells it which are missing and
+ * Runs one agent that combines many parts; its prompt names the missing ones and
  * why. Parts are results, or outcomes, by name or in a list; `null` is missing.
- * Of an object, names that are numbers come first; a Map keeps its order.
+ * An object puts numeric names first; a Map keeps its order.
  */
 declare function gather(
   prompt: string,
@@ -257,7 +257,7 @@ declare function gather(
   options?: GatherOptions,
 ): Promise<any>;
 
-/** A task of a plan: what an agent is told, and what it has to wait for. */
+/** A task of a plan: its prompt, and the tasks it waits for. */
 interface PlanTask {
   /** Letters, digits, `-` and `_`. */
   id: string;
@@ -269,7 +269,7 @@ interface PlanTask {
   /** Several are a ladder. */
   model?: Model | readonly Model[];
   fallback?: Model | readonly Model[];
-  /** No functions: a plan holds none. */
+  /** No functions: a plan cannot contain any. */
   check?: PlanCheck | readonly PlanCheck[];
   maxCost?: Dollars;
   effort?: Effort;
@@ -295,8 +295,8 @@ type PlanCheck = CommandCheck | SchemaCheck | JudgeCheck;
 
 interface DecomposeOptions {
   /**
-   * Tasks to carry out as they are, without an agent that plans. What the plan says beside them (`maxCost`,
-   * `phases`, `gather`) does nothing here, and a warning says so.
+   * Tasks to carry out as they are, without an agent that plans. Other fields of the plan
+   * (`maxCost`, `phases`, `gather`) have no effect here, and cause a warning.
    */
   plan?: { goal?: string; tasks: readonly PlanTask[] };
   /** Options of the agent that plans, or just its model. */
@@ -313,20 +313,20 @@ interface Decomposed {
   plan: { goal: string; tasks: Array<{ id: string; prompt: string; needs: string[]; label?: string; model?: string }> };
   /** By id; `null` where a task has no result. */
   results: Record<string, any>;
-  /** Why, by id. */
+  /** Why there is no result, by id. */
   missing: Record<string, string>;
-  /** What `gather` made of it. */
+  /** The result of `gather`. */
   synthesis?: any;
 }
 
-/** Lets one agent plan tasks for a goal and others carry them out, each as soon as what it needs is there. */
+/** One agent plans tasks for a goal, others carry them out, each as soon as its dependencies have ended. */
 declare function decompose(goal: string, options?: DecomposeOptions): Promise<Decomposed>;
 
-/** Runs a command. Throws when it cannot be run; one that fails has a `code`. */
+/** Runs a command. Throws when it cannot be run; if it fails, `code` is not 0. */
 declare function shell(
   command: string,
   options?: Pick<AgentOptions, 'label' | 'phase' | 'isolation' | 'inputs' | 'timeout' | 'stallMs' | 'retries'>,
 ): Promise<{ code: number; stdout: string; stderr: string }>;
 
-/** The directory of the run; the only thing `process` has. */
+/** The directory of the run; `process` has nothing else. */
 declare const process: { cwd(): string };

@@ -1,4 +1,4 @@
-//! What goes wrong with scripts, told so that the author finds the place.
+//! Script errors, with the place in the script.
 
 use crate::{Script, Site};
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
@@ -6,28 +6,28 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a script cannot run, or why it has ended.
+/// Why a script cannot run, or why it failed.
 ///
-/// The message names the script and the line. As a [`Diagnostic`] it also
-/// carries the text of the script with the line marked, and advice.
+/// The message names the script and the line. As a [`Diagnostic`] it also carries the script's text
+/// with the line marked, and advice.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", .0.message)]
 pub struct ScriptError(Box<Details>);
 
-/// The sorts of error, by what the author has to look at.
+/// The kinds of script errors, by what the author must look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The text is longer than a script may be.
+    /// The text is longer than permitted.
     Length,
-    /// The text is no JavaScript.
+    /// The text is not valid JavaScript.
     Syntax,
-    /// `meta` is not what it has to be.
+    /// `meta` is invalid.
     Meta,
-    /// It wants to load or to be a module.
+    /// It uses modules, which scripts cannot.
     Import,
-    /// An exception that nothing has caught.
+    /// An uncaught exception.
     Runtime,
-    /// What it returned cannot be written as JSON.
+    /// Its result cannot be written as JSON.
     Result,
     /// It computed for too long without waiting.
     Busy,
@@ -35,14 +35,14 @@ pub enum ErrorKind {
     Memory,
     /// Its calls were nested too deeply.
     Stack,
-    /// It waits, but for nothing that could come.
+    /// It waits although no answer is outstanding.
     Stuck,
-    /// The caller has answered something that nobody has asked.
+    /// The caller answered a call that does not exist or is answered already.
     Answer,
 }
 
 impl ErrorKind {
-    /// A code for machines.
+    /// A machine-readable code.
     pub fn code(self) -> &'static str {
         match self {
             Self::Length => "script::length",
@@ -60,7 +60,7 @@ impl ErrorKind {
     }
 }
 
-/// One step of the way on which a script came to where it failed.
+/// One frame of a script's stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// The function, if it has a name.
@@ -79,27 +79,27 @@ impl fmt::Display for Frame {
 }
 
 impl ScriptError {
-    /// What sort of error it is.
+    /// The kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The line it is about, where one is known.
+    /// The line it is about, if known.
     pub fn site(&self) -> Option<&Site> {
         self.0.site.as_ref()
     }
 
-    /// What is wrong there: the exception, without the name of the script.
+    /// The message alone: the exception, without the name of the script.
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
 
-    /// What the author can do about it.
+    /// Advice to the author.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
 
-    /// Where the script was, innermost first; only frames of scripts.
+    /// The stack of the script, innermost frame first; only frames of scripts.
     pub fn frames(&self) -> &[Frame] {
         &self.0.frames
     }
@@ -143,7 +143,7 @@ struct Details {
     source: Option<NamedSource<Arc<str>>>,
 }
 
-/// What a [`ScriptError`] is made of, as long as it is being made.
+/// A [`ScriptError`] under construction.
 #[derive(Debug)]
 pub(crate) struct Problem {
     pub(crate) kind: ErrorKind,
@@ -154,7 +154,7 @@ pub(crate) struct Problem {
 }
 
 impl ScriptError {
-    /// The error of a script that is left behind, see [`Pulse`](crate::Pulse).
+    /// The error of a script whose thread is abandoned, see [`Pulse`](crate::Pulse).
     pub fn stuck(script: &Script, busy_max: Duration) -> Self {
         Problem::busy(busy_max)
             .hint("look for a loop that does not end, or a built-in function over a huge array or text")
@@ -173,7 +173,7 @@ impl Problem {
         }
     }
 
-    /// A script that computed for longer than it may.
+    /// A script that computed for longer than permitted.
     pub(crate) fn busy(busy_max: Duration) -> Self {
         Self::new(
             ErrorKind::Busy,
@@ -192,7 +192,7 @@ impl Problem {
         self
     }
 
-    /// Makes the error, which is about the script `name` with this `text`.
+    /// Completes the error: it is about the script `name` with this `text`.
     pub(crate) fn of(self, name: &Arc<str>, text: &Arc<str>) -> ScriptError {
         let place = self
             .line
@@ -229,7 +229,7 @@ impl Problem {
     }
 }
 
-/// The bytes of a line, without the blanks around its text.
+/// The bytes of a line, without surrounding blanks.
 fn line_span(text: &str, line: u32) -> Option<SourceSpan> {
     let mut start = 0;
     for (number, whole) in (1..).zip(text.split_inclusive('\n')) {

@@ -1,8 +1,8 @@
-//! What a script finds in its scope.
+//! The globals of a script.
 //!
-//! A script's globals belong to one execution of it: a nested script has its
-//! own `args`, its own phase and its own group. Functions that hand out calls
-//! are native; what can be built from those is JavaScript, in `prelude/`.
+//! They belong to one execution of the script: a nested script has its own `args`, phase and group.
+//! Functions that hand out calls are native; functions built on those are JavaScript, in
+//! `prelude/`.
 
 mod agent;
 mod budget;
@@ -29,7 +29,7 @@ use rquickjs::{Ctx, Object, Result, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The names that a script can use beside JavaScript's own.
+/// The names that a script can use in addition to JavaScript's own.
 pub(crate) const NAMES: [&str; 13] = [
     "agent",
     "parallel",
@@ -49,13 +49,13 @@ pub(crate) const NAMES: [&str; 13] = [
 /// One execution of a script.
 pub(crate) struct Scope {
     pub(crate) script: Arc<str>,
-    /// How many scripts called it into being.
+    /// Its nesting depth: the number of scripts around it.
     pub(crate) depth: u32,
     phases: Phases,
 }
 
 impl Scope {
-    /// The execution of the script that was started first.
+    /// The execution of the first script.
     pub(crate) fn root(script: Arc<str>) -> Rc<Self> {
         Rc::new(Self {
             script,
@@ -74,7 +74,7 @@ impl Scope {
     }
 }
 
-/// Tells the caps that `meta` gives phases, before anything is asked for.
+/// Sends the caps that `meta` gives phases, before the first task.
 pub(crate) fn announce(shared: &Shared, scope: &Scope, meta: &Meta) {
     for phase in meta.phases.iter().filter(|phase| phase.cap.is_some()) {
         shared
@@ -83,7 +83,7 @@ pub(crate) fn announce(shared: &Shared, scope: &Scope, meta: &Meta) {
     }
 }
 
-/// Makes the object of globals for `scope`.
+/// Builds the globals for `scope`.
 pub(crate) fn scope<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,

@@ -1,15 +1,14 @@
-//! Which tasks a script asks for together.
+//! Which tasks of a script belong together.
 //!
-//! `parallel`, `pipeline` and `decompose` say when they begin and end. A task
-//! belongs to the innermost group whose functions run at that moment; after an
-//! await, to the group of the call whose answer let the script go on. Nothing
-//! here holds anything of the engine.
+//! `parallel`, `pipeline` and `decompose` call these functions when they begin and end. A task
+//! belongs to the innermost group whose functions run at that moment; after an `await`, to the
+//! group of the call whose answer resumed the script. Nothing here holds values of the engine.
 
 use crate::Site;
 use divisi_core::preflight::GroupKind;
 use std::fmt;
 
-/// Names a group of one host, numbered from 0 in the order in which they are asked for.
+/// The number of a group within its host, from 0 in the order in which groups are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub u32);
 
@@ -22,20 +21,20 @@ impl fmt::Display for GroupId {
 #[derive(Default)]
 pub(crate) struct Groups {
     all: Vec<Group>,
-    /// What the script is in now.
+    /// The group in which the script currently runs.
     current: Option<GroupId>,
 }
 
 struct Group {
     kind: GroupKind,
     site: Option<Site>,
-    /// What it began in.
+    /// The group around it.
     parent: Option<GroupId>,
     has_ended: bool,
 }
 
 impl Groups {
-    /// A group that will begin.
+    /// Creates a group that has not begun.
     pub(crate) fn add(&mut self, kind: GroupKind, site: Option<Site>) -> GroupId {
         let id = GroupId(self.all.len() as u32);
         self.all.push(Group {
@@ -47,7 +46,7 @@ impl Groups {
         id
     }
 
-    /// From now on the script is in `id`; tells what it is.
+    /// Makes `id` the current group; returns its kind, its parent and its line.
     pub(crate) fn begin(
         &mut self,
         id: GroupId,
@@ -59,23 +58,23 @@ impl Groups {
         Some((group.kind, parent, group.site.clone()))
     }
 
-    /// The functions of `id` have run up to where they wait.
+    /// The functions of `id` have run until their first wait: its parent is current again.
     pub(crate) fn leave(&mut self, id: GroupId) {
         self.current = self.all.get(id.0 as usize).and_then(|group| group.parent);
     }
 
-    /// `id` is over; whether it was not before.
+    /// Ends `id`; returns whether it was still open.
     pub(crate) fn end(&mut self, id: GroupId) -> bool {
         let group = self.all.get_mut(id.0 as usize);
         group.is_some_and(|group| !std::mem::replace(&mut group.has_ended, true))
     }
 
-    /// The script goes on where it asked from within `group`.
+    /// The script continues after a call made in `group`.
     pub(crate) fn go_on_in(&mut self, group: Option<GroupId>) {
         self.current = group;
     }
 
-    /// The innermost group that the script is in and that is not over.
+    /// The innermost current group that is not over.
     pub(crate) fn current(&mut self) -> Option<GroupId> {
         while let Some(group) = self.current.and_then(|id| self.all.get(id.0 as usize)) {
             if !group.has_ended {

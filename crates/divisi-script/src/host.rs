@@ -1,4 +1,4 @@
-//! One run of a script: started, answered until it ends.
+//! One execution of a script: started, then resumed by answers until it ends.
 
 mod answer;
 mod failure;
@@ -14,21 +14,20 @@ use rquickjs::{Context, Ctx, Function, Persistent, Promise, Runtime, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Garbage in cycles is first looked for when this much is in use. Waiting
-/// calls are no garbage, and to look through them again and again is a fifth of
-/// the time of a fan-out.
+/// Memory in use when the engine first collects cycles. Waiting calls are no garbage, and to
+/// traverse them repeatedly takes a fifth of the time of a fan-out.
 const GC_BYTES: usize = 64 * 1024 * 1024;
 
-/// A script that runs, in an engine of its own.
+/// A running script with its own engine.
 ///
-/// It computes only inside [`start`](Self::start) and [`resolve`](Self::resolve)
-/// and returns as soon as everything waits. It belongs to one thread, which
-/// needs a stack of twice [`stack_bytes_max`](crate::HostLimits::stack_bytes_max).
+/// It computes only inside [`start`](Self::start) and [`resolve`](Self::resolve), which return as
+/// soon as the script waits. It stays on one thread, whose stack must be twice
+/// [`stack_bytes_max`](crate::HostLimits::stack_bytes_max).
 pub struct Host {
     script: Script,
     shared: Shared,
     watch: Watch,
-    /// What the script will return; gone when it has ended.
+    /// The promise of the script's result; `None` after its end.
     promise: Option<Persistent<Promise<'static>>>,
     ended: Option<Result<Arc<str>, ScriptError>>,
     context: Context,
@@ -38,12 +37,11 @@ pub struct Host {
 impl Host {
     /// Starts `script` and runs it until it waits; returns the calls it made.
     ///
-    /// `args` is what the script finds as `args`, `undefined` when `None`. Text
-    /// from a command line should be parsed first where it is JSON.
+    /// `args` is the value of `args` in the script, `undefined` for `None`. Text from a command
+    /// line should be parsed first if it is JSON.
     ///
-    /// Fails only when there is no engine to run it in. What the script does
-    /// wrong is told by [`finished`](Self::finished), even if it is the first
-    /// thing that it does.
+    /// Fails only if no engine can be created. Errors of the script, even in its first statement,
+    /// are returned by [`finished`](Self::finished).
     pub fn start(
         script: &Script,
         args: Option<serde_json::Value>,
@@ -73,18 +71,17 @@ impl Host {
         Ok((host, calls))
     }
 
-    /// Tells the script how a call ended and runs it until it waits again.
+    /// Answers a call and runs the script until it waits again.
     ///
-    /// Returns the calls it made, in order. Answers in the same order make the
-    /// same calls; the order of answers is the only thing that is not in the
-    /// script. Once the script has ended, answers to what it left behind change
-    /// nothing. Fails when nobody waits for an answer to `call`.
+    /// Returns the calls it made, in order. Equal answers in equal order lead to equal calls: the
+    /// order of answers is the only input that is not in the script. After the script's end,
+    /// answers have no effect. Fails if `call` awaits no answer.
     pub fn resolve(&mut self, call: CallId, answer: Answer) -> Result<Vec<Call>, ScriptError> {
         if self.ended.is_some() {
             return Ok(Vec::new());
         }
         let waiting = self.shared.borrow_mut().answered(call).ok_or_else(|| {
-            let detail = format!("nobody waits for call {call}");
+            let detail = format!("call {call} awaits no answer");
             Problem::new(ErrorKind::Answer, detail).of(self.script.name(), self.script.source())
         })?;
         self.watch.begin();
@@ -96,9 +93,9 @@ impl Host {
         Ok(self.shared.borrow_mut().take_calls())
     }
 
-    /// The same for many answers, one after the other.
+    /// Gives several answers, one after another.
     ///
-    /// Stops at the first that nobody waits for; calls made before are lost then.
+    /// Stops at the first call that awaits no answer; calls made before are lost then.
     pub fn resolve_all(
         &mut self,
         answers: impl IntoIterator<Item = (CallId, Answer)>,
@@ -110,15 +107,15 @@ impl Host {
         Ok(calls)
     }
 
-    /// How the script has ended: what it returned, as JSON text, or why it failed.
+    /// How the script ended: its result as JSON text, or why it failed.
     ///
-    /// `None` as long as it waits. Calls may still be without an answer when it
-    /// ends; nobody will look at them.
+    /// `None` as long as it waits. Calls may still await answers when it ends; their results are
+    /// not used.
     pub fn finished(&self) -> Option<Result<Arc<str>, ScriptError>> {
         self.ended.clone()
     }
 
-    /// Whether an answer to `call` is awaited.
+    /// Whether `call` awaits an answer.
     pub fn awaits(&self, call: CallId) -> bool {
         self.ended.is_none() && self.shared.borrow().is_open(call)
     }
@@ -157,7 +154,7 @@ impl Host {
         })
     }
 
-    /// Calls into the engine; an exception becomes a failure.
+    /// Runs `call` inside the engine; an exception becomes a failure.
     fn within<T>(
         &self,
         call: impl FnOnce(&Ctx<'_>, &Shared) -> rquickjs::Result<T>,
@@ -166,13 +163,13 @@ impl Host {
             .with(|ctx| call(&ctx, &self.shared).map_err(|error| Failure::of_error(&ctx, error)))
     }
 
-    /// Runs until nothing is left to run, and looks whether that was the end.
+    /// Runs all pending jobs, then checks if the script has ended.
     fn settle(&mut self) {
         while let Some(ran) = self.step() {
             if let Err(failure) = ran {
                 return self.end(Err(failure));
             }
-            // It may have been stopped within a question of ours, which nothing throws out of.
+            // An interrupt inside a native helper may throw no exception.
             if self.watch.has_fired() {
                 return self.end(Err(Failure::interrupted()));
             }
@@ -191,8 +188,8 @@ impl Host {
         }
     }
 
-    /// Tells of what was thrown where the script does not listen: its result may
-    /// lack what was to come of that.
+    /// Sends a notification of unhandled exceptions: the result of the script may lack what their
+    /// promises should have contributed.
     fn tell_uncaught(&self) {
         let first = self.context.with(|ctx| {
             let (reason, count) = self.shared.borrow().rejections.first(&ctx)?;
@@ -210,11 +207,10 @@ impl Host {
         }
     }
 
-    /// Runs one job; `None` when there is none.
+    /// Runs one job; `None` if there is none.
     ///
-    /// A job fails when the script was interrupted. It also fails when a
-    /// callback of `queueMicrotask` throws, which nobody can catch; that ends
-    /// nothing, but is told.
+    /// A job fails when the script was interrupted. It also fails when a callback of
+    /// `queueMicrotask` throws; no code can catch that. The script goes on, and a warning is sent.
     fn step(&self) -> Option<Result<(), Failure>> {
         match self.runtime.execute_pending_job() {
             Ok(false) => None,
@@ -240,7 +236,7 @@ impl Host {
 
     fn end(&mut self, result: Result<String, Failure>) {
         let interrupted = self.watch.has_fired();
-        // Then it came to an end, but to another than its own.
+        // An interrupted script may still return a value, which is incomplete.
         let result = if interrupted {
             result.and_then(|_| Err(Failure::interrupted()))
         } else {
@@ -258,7 +254,7 @@ impl Host {
     }
 }
 
-/// The engine counts on all its values being gone before it goes.
+/// All values must be dropped before the engine: it asserts that none is left.
 impl Drop for Host {
     fn drop(&mut self) {
         self.promise = None;
@@ -266,7 +262,7 @@ impl Drop for Host {
     }
 }
 
-/// Begins an execution of `script`; the promise is of what it returns.
+/// Begins an execution of `script`; returns the promise of its result.
 fn run<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -283,7 +279,7 @@ fn run<'js>(
     body.call(())
 }
 
-/// What the promise has come to, as JSON text; `None` when nothing yet.
+/// The promise's value as JSON text; `None` while it is pending.
 fn look(ctx: &Ctx<'_>, promise: Persistent<Promise<'static>>) -> Result<Option<String>, Failure> {
     let promise = promise
         .restore(ctx)

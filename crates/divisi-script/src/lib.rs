@@ -18,10 +18,9 @@
 //! # Ok::<(), divisi_script::ScriptError>(())
 //! ```
 //!
-//! The same script with the same arguments and the same answers in the same
-//! order makes the same calls: there is no clock, no chance and no IO in here.
-//! Doing what the calls ask for, and remembering the answers, is the engine's
-//! part.
+//! The same script with the same arguments and the same answers in the same order makes the same
+//! calls: there is no clock, no randomness and no IO in this crate. The engine carries out the
+//! calls and records the answers.
 
 #[cfg(not(unix))]
 compile_error!(
@@ -54,7 +53,7 @@ pub use limits::{HostLimits, HostOptions};
 pub use pulse::Pulse;
 pub use source::{Meta, NO_META, Phase, Script, Warning};
 
-/// TypeScript declarations of everything a script can use, for editors.
+/// TypeScript declarations of everything that a script can use, for editors.
 pub fn types() -> &'static str {
     include_str!("divisi.d.ts")
 }

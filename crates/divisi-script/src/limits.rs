@@ -1,25 +1,25 @@
-//! What a script may use, and what it is told about where it runs.
+//! Limits of a script, and facts about its surroundings.
 
 use crate::Pulse;
 use divisi_core::PicoUsd;
 use std::time::Duration;
 
-/// What a run of a script may be given besides its arguments.
+/// Options of a script's execution besides its arguments.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostOptions {
     /// Bounds on what the script uses.
     pub limits: HostLimits,
     /// Output tokens it may spend: `budget.total`. `None` is no bound.
     pub budget_total: Option<u64>,
-    /// Dollars it may spend: `budget.usd.total`. `None` is no bound. Only told:
-    /// whoever carries out the calls sees to it.
+    /// Dollars it may spend: `budget.usd.total`. `None` is no bound. Information only: the engine
+    /// enforces the cap.
     pub usd_total: Option<PicoUsd>,
-    /// Takes every function that checks a result as satisfied, without calling
-    /// it. A plan does: its results are placeholders, which say nothing.
+    /// Treats every function that checks a result as satisfied, without calling it. Plans set this:
+    /// their results are placeholders, about which a check says nothing.
     pub assumes_checks: bool,
-    /// What `process.cwd()` answers; `/` when absent.
+    /// The result of `process.cwd()`; `/` if `None`.
     pub cwd: Option<String>,
-    /// By which another thread sees that the script computes.
+    /// Through which another thread sees that the script computes.
     pub pulse: Pulse,
 }
 
@@ -32,16 +32,16 @@ pub struct HostLimits {
     pub memory_bytes_max: usize,
     /// Most stack. The thread that drives the host needs twice as much.
     pub stack_bytes_max: usize,
-    /// Longest time the script may compute between one answer and the next wait,
-    /// in processor time of its thread.
+    /// Longest time the script may compute between an answer and the next wait, in processor time
+    /// of its thread.
     pub busy_max: Duration,
-    /// Most tasks and scripts that may be asked for, over the whole run.
+    /// Most tasks and scripts that may be requested in the whole run.
     pub agents_max: u32,
     /// Most items of one `parallel` or `pipeline`.
     pub items_max: u32,
     /// How deep `workflow()` may be nested.
     pub nesting_max: u32,
-    /// Most messages of `log`, `console` and warnings; what follows is dropped.
+    /// Most messages of `log`, `console` and warnings; further ones are dropped.
     pub messages_max: u32,
     /// Longest message; the rest is cut.
     pub message_chars_max: usize,
@@ -50,23 +50,21 @@ pub struct HostLimits {
 impl Default for HostLimits {
     fn default() -> Self {
         Self {
-            // The largest script found in the wild has 214 kB.
+            // The largest known script in use has 214 kB.
             source_bytes_max: 1024 * 1024,
             // 100,000 waiting calls take about a fifth of it.
             memory_bytes_max: 1024 * 1024 * 1024,
-            // Fits a thread of 2 MiB, what Rust gives by default; some
-            // thousands of nested calls.
+            // Fits a thread of 2 MiB, Rust's default; enough for some thousands of nested calls.
             stack_bytes_max: 512 * 1024,
-            // A script declares 100,000 calls in a second. Only one that
-            // never waits needs more.
+            // A script requests 100,000 tasks within a second. Only an endless loop needs more.
             busy_max: Duration::from_secs(5),
-            // A hundred times what the dialect's own engine allows.
+            // A hundred times the limit of the dialect's original engine.
             agents_max: 100_000,
-            // The dialect's own bound.
+            // The dialect's own limit.
             items_max: 4_096,
-            // The dialect's own bound.
+            // The dialect's own limit.
             nesting_max: 1,
-            // One each for a tenth of the agents; nobody reads more.
+            // One message for each tenth agent; more would not be read.
             messages_max: 10_000,
             // A screenful.
             message_chars_max: 4_000,

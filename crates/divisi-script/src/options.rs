@@ -1,9 +1,8 @@
-//! The options of `agent()` and `phase()`: from a JavaScript object to a task.
+//! The options of `agent()` and `phase()`, from a JavaScript object to a task.
 //!
-//! Scripts pass metadata of their own along and were written for engines that
-//! know more, or less. So an unknown option is a warning; a known one with a
-//! value that cannot be meant is an error, because to run anyway would spend
-//! money on something else than was asked for.
+//! Scripts pass their own metadata along and were written for engines with more or fewer options.
+//! So an unknown option is a warning. A known option with an invalid value is an error: to run
+//! anyway would spend money on something else than requested.
 
 mod check;
 mod given;
@@ -18,18 +17,18 @@ use rquickjs::{Ctx, Function, Object, Value};
 
 type Result<T> = std::result::Result<T, Refusal>;
 
-/// What a script wants of an agent.
+/// A script's request for an agent.
 pub(crate) struct Wanted<'js> {
     pub(crate) task: Task,
     pub(crate) expect: Expect,
     /// Length of the longest chain of tasks that waits for it.
     pub(crate) priority: u32,
-    /// Functions of the script that decide whether a result is good enough.
+    /// Functions of the script that check its result.
     pub(crate) functions: Vec<Function<'js>>,
 }
 
 impl Wanted<'_> {
-    /// Nothing but this task.
+    /// A request with this task and no further facts.
     pub(crate) fn new(task: Task) -> Self {
         Self {
             task,
@@ -104,7 +103,7 @@ pub(crate) fn read<'js>(
     Ok(())
 }
 
-/// Reads the options of `phase()`: the most that its tasks may cost.
+/// Reads the options of `phase()`: the cap of its tasks' cost.
 pub(crate) fn read_phase<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -113,7 +112,7 @@ pub(crate) fn read_phase<'js>(
 ) -> Result<Option<PicoUsd>> {
     let mut cap = None;
     let Some(options) = options.as_object() else {
-        // Scripts pass indices and details along, as in `titles.forEach(phase)`.
+        // Scripts pass indices and other values, as in `titles.forEach(phase)`.
         if !options.is_undefined() && !options.is_null() {
             let message = "the second argument of phase() is no object of options and does nothing";
             warn(shared, site, "phase", message.to_owned());
@@ -143,7 +142,7 @@ pub(crate) fn read_phase<'js>(
     Ok(cap)
 }
 
-/// Once for each option and script.
+/// Warns once for each option and script.
 fn warn(shared: &Shared, site: &Option<Site>, name: &str, message: String) {
     let script = site.as_ref().map_or("", |site| &site.script);
     shared

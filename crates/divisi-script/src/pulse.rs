@@ -1,26 +1,26 @@
-//! By which another thread sees that a script computes.
+//! Shows another thread that a script computes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Tells another thread whether a script computes, and how long it may.
+/// Shows another thread whether a script computes, and how long it may.
 ///
-/// An engine asks every some thousand steps whether to stop, but a built-in
-/// function is one step, however large the array that it works on. Such a script
-/// cannot be stopped; whoever drives it can only leave its thread behind.
+/// An engine checks for interrupts every few thousand steps, but a built-in function is a single
+/// step, however large its array. Such a script cannot be stopped; its driver can only abandon the
+/// thread.
 #[derive(Clone, Debug, Default)]
 pub struct Pulse(Arc<AtomicU64>);
 
 impl Pulse {
-    /// Whether the script is still at it though its thread has had so much processor
-    /// time, from the thread's beginning.
+    /// Whether the script still computes although its thread has used `computed` of processor time
+    /// since the thread's start.
     pub fn is_overdue(&self, computed: Duration) -> bool {
         let until = self.0.load(Ordering::Relaxed);
         until != 0 && computed.as_nanos() >= u128::from(until)
     }
 
-    /// The script computes, until its thread has had so much time.
+    /// The script computes, at most until its thread has used `until` of processor time.
     pub(crate) fn begin(&self, until: Duration) {
         self.0.store(
             until.as_nanos().try_into().unwrap_or(u64::MAX).max(1),
@@ -34,7 +34,7 @@ impl Pulse {
     }
 }
 
-/// Two that tell of the same script.
+/// Equal if they belong to the same script.
 impl PartialEq for Pulse {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

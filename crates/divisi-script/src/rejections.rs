@@ -1,21 +1,19 @@
-//! Promises that were rejected, and that nothing in the script has handled yet.
+//! Rejected promises without a handler.
 //!
-//! The engine tells of a rejection when it happens, and again when a handler is
-//! added later. What is left when the script has ended is an error that it would
-//! otherwise never hear of.
+//! The engine reports a rejection when it happens, and again when a handler is added later.
+//! Rejections left at the script's end are errors that would otherwise go unnoticed.
 
 use rquickjs::{Ctx, Persistent, Value};
 use std::collections::VecDeque;
 
-/// Promises that were rejected, and that nothing in the script has handled yet.
+/// Rejected promises without a handler.
 ///
-/// Bounded by the memory that a script may use, since every one of them is a
-/// promise of its own.
+/// Bounded by the script's memory limit, since each is a promise in that memory.
 #[derive(Default)]
 pub(crate) struct Rejections {
     left: VecDeque<Rejected>,
-    /// Whether what is rejected now is told by itself: the failure of a task is a
-    /// fact of the run, whether or not the script looks at it.
+    /// Whether current rejections are reported elsewhere: the failure of a task is recorded in the
+    /// run, whether or not the script handles it.
     pub(crate) is_told: bool,
 }
 
@@ -25,7 +23,7 @@ struct Rejected {
 }
 
 impl Rejections {
-    /// A promise is rejected without a handler.
+    /// A promise was rejected without a handler.
     pub(crate) fn add<'js>(&mut self, ctx: &Ctx<'js>, promise: Value<'js>, reason: Value<'js>) {
         if self.is_told {
             return;
@@ -37,7 +35,7 @@ impl Rejections {
         self.left.push_back(Rejected { promise, reason });
     }
 
-    /// One of them has got its handler.
+    /// A rejected promise got a handler.
     pub(crate) fn handled<'js>(&mut self, ctx: &Ctx<'js>, promise: &Value<'js>) {
         let is_it = |known: &Rejected| {
             known
@@ -46,7 +44,7 @@ impl Rejections {
                 .restore(ctx)
                 .is_ok_and(|known| known == *promise)
         };
-        // Mostly they are handled one right after the other, or at once.
+        // Most are handled immediately, so the latest one is checked first.
         let place = match self.left.back().is_some_and(is_it) {
             true => self.left.len().checked_sub(1),
             false => self.left.iter().position(is_it),
@@ -54,7 +52,7 @@ impl Rejections {
         place.and_then(|place| self.left.remove(place));
     }
 
-    /// The reason of the first that is left, and how many are.
+    /// The reason of the first one left, and their number.
     pub(crate) fn first<'js>(&self, ctx: &Ctx<'js>) -> Option<(Value<'js>, usize)> {
         let reason = self.left.front()?.reason.clone().restore(ctx).ok()?;
         Some((reason, self.left.len()))

@@ -1,7 +1,7 @@
-//! Schemas that nothing can satisfy, found before an agent is paid to try.
+//! Finds schemas that no result can satisfy, before an agent is paid to try.
 //!
-//! This is no validator of schemas: it looks for what is certainly wrong and
-//! lets pass whatever it does not know.
+//! This does not validate schemas: it finds definite contradictions and accepts everything it does
+//! not know.
 
 use serde_json::{Map, Value};
 use std::fmt;
@@ -31,7 +31,7 @@ pub(crate) fn check(schema: &Value) -> Result<(), BadSchema> {
     at.check(root)
 }
 
-/// Where we are in the schema.
+/// The current position in the schema.
 struct Path(String);
 
 impl Path {
@@ -180,7 +180,7 @@ const BOUNDS: [(&str, &str); 4] = [
     ("minProperties", "maxProperties"),
 ];
 
-/// The types a schema names; none when it does not care.
+/// The types that a schema permits; empty if it permits all.
 fn types(schema: &Map<String, Value>) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(one)) => vec![one],

@@ -1,4 +1,4 @@
-//! A script as text: its `meta`, and what can be said of it before it runs.
+//! A script as text: its `meta`, and findings before it runs.
 
 mod compile;
 mod literal;
@@ -16,21 +16,21 @@ use crate::{HostLimits, ScriptError};
 use rquickjs::{Ctx, Function};
 use std::sync::Arc;
 
-/// A script that has been read and found to be one.
+/// A script that was read and checked.
 #[derive(Clone, Debug)]
 pub struct Script {
     name: Arc<str>,
     text: Arc<str>,
-    /// What the engine evaluates; line for line the text.
+    /// The text for the engine, with unchanged line numbers.
     body: Arc<str>,
     meta: Meta,
     warnings: Vec<Warning>,
 }
 
-/// What the warning says that a script without `meta` gets.
+/// The warning for a script without `meta`.
 pub const NO_META: &str = "the script has no `meta`";
 
-/// Something that is probably not what the author of a script meant.
+/// A probable mistake of a script's author.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// A lower-case phrase.
@@ -40,15 +40,15 @@ pub struct Warning {
 }
 
 impl Script {
-    /// Reads the script `source`; `name` is what messages call it, mostly a file name.
+    /// Reads the script `source`; `name` is its name in messages, mostly a file name.
     ///
-    /// Fails when the text is longer than [`HostLimits`] allow by default, is no
-    /// JavaScript, has a wrong `meta`, or is a module. Nothing of it runs.
+    /// Fails when the text is longer than [`HostLimits`] permit by default, is not valid
+    /// JavaScript, has an invalid `meta`, or is a module. Nothing of it is executed.
     pub fn parse(name: &str, source: &str) -> Result<Self, ScriptError> {
         Self::parse_within(name, source, &HostLimits::default())
     }
 
-    /// The same within limits of the caller.
+    /// The same with the caller's limits.
     pub fn parse_within(
         name: &str,
         source: &str,
@@ -58,27 +58,27 @@ impl Script {
         read(&name, &text, limits).map_err(|problem| problem.of(&name, &text))
     }
 
-    /// What the messages call it.
+    /// Its name in messages.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// The text as it was given.
+    /// The original text.
     pub fn source(&self) -> &Arc<str> {
         &self.text
     }
 
-    /// What it says about itself.
+    /// Its `meta`.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
 
-    /// What is odd about it. A host reports these when it starts the script.
+    /// Findings. A host reports these when it starts the script.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Makes a function of the script's globals, which makes one that runs it.
+    /// Returns a function of the script's globals, which returns the function that runs the script.
     pub(crate) fn evaluate<'js>(&self, ctx: &Ctx<'js>) -> rquickjs::Result<Function<'js>> {
         compile::evaluate(ctx, &self.name, &self.body)
     }

@@ -1,10 +1,9 @@
 //! Places in scripts, read from the engine's stack texts.
 
-/// The frames of `stack` that have a place, innermost first.
+/// The frames of `stack` with a position, innermost first.
 ///
-/// A stack text has a line for each frame, `    at name (file:line:column)`;
-/// frames of native functions have no place and are left out, as are those of
-/// our own helpers.
+/// A stack text has one line per frame, `    at name (file:line:column)`. Frames of native
+/// functions have no position and are left out, as are those of the prelude.
 pub(crate) fn frames(stack: &str) -> impl Iterator<Item = RawFrame<'_>> {
     stack
         .lines()
@@ -12,10 +11,10 @@ pub(crate) fn frames(stack: &str) -> impl Iterator<Item = RawFrame<'_>> {
         .filter(|frame| !frame.file.starts_with(PRELUDE_SCHEME))
 }
 
-/// What the file names of our own helpers begin with.
+/// The prefix of the prelude's file names.
 pub(crate) const PRELUDE_SCHEME: &str = "divisi:";
 
-/// A frame with a place.
+/// A frame with a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RawFrame<'s> {
     pub(crate) function: Option<&'s str>,

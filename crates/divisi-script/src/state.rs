@@ -1,8 +1,7 @@
-//! What a host remembers while a script runs: calls made, answers awaited.
+//! The state of a running script: calls made, answers awaited.
 //!
-//! Shared by the host and by the functions that scripts call. It is borrowed
-//! for a moment at a time and never across a call into the engine, which may
-//! come back here.
+//! Shared by the host and the functions that scripts call. It is borrowed briefly and never across
+//! a call into the engine, which may call back into this module.
 
 use crate::groups::Groups;
 use crate::rejections::Rejections;
@@ -21,37 +20,37 @@ pub(crate) type Shared = Rc<RefCell<State>>;
 
 pub(crate) struct State {
     pub(crate) options: HostOptions,
-    /// Made since the engine was last told.
+    /// Calls not yet returned to the caller.
     calls: Vec<Call>,
-    /// By call id; answered ones are gone.
+    /// By call id; `None` once answered.
     waiting: Vec<Option<Waiting>>,
     open: usize,
-    /// Calls that a limit has refused since the engine was last told.
+    /// Refused calls not yet reported, by reason.
     refused: BTreeMap<Refusal, u32>,
     pub(crate) rejections: Rejections,
     messages: u32,
-    /// Warnings that were given, so that a loop gives each once.
+    /// Keys of warnings already sent, so that a loop sends each once.
     warned: HashSet<String>,
     /// Output tokens and dollars of all answers given.
     spent: u64,
     spent_usd: PicoUsd,
     /// The texts of all scripts of the run by name, for messages.
     sources: HashMap<Arc<str>, Arc<str>>,
-    /// Schemas by their text: a thousand calls mostly share one.
+    /// Schemas by their text: thousands of calls mostly share one.
     schemas: HashMap<String, Arc<Value>>,
-    /// Our helper that lets functions of scripts check results, once it was needed.
+    /// The prelude's helper for checks, once it was needed.
     pub(crate) checker: Option<Persistent<Function<'static>>>,
     pub(crate) groups: Groups,
-    /// What our helpers have said of the next task.
+    /// Facts from the prelude about the next task.
     pub(crate) next: Next,
 }
 
-/// What our helpers say of a task before they ask for it.
+/// Facts from the prelude about a task, set before its request.
 #[derive(Default)]
 pub(crate) struct Next {
-    /// It is told what is missing.
+    /// Its prompt mentions missing results.
     pub(crate) is_informed: bool,
-    /// The longest list that its result may hold.
+    /// The longest list that its result may contain.
     pub(crate) elements_max: Option<usize>,
 }
 
@@ -61,20 +60,20 @@ pub(crate) struct Waiting {
     pub(crate) reject: Persistent<Function<'static>>,
     pub(crate) site: Option<Site>,
     pub(crate) asked: Asked,
-    /// What the script was in when it asked.
+    /// The group in which the call was made.
     pub(crate) group: Option<GroupId>,
 }
 
 /// What is awaited.
 pub(crate) enum Asked {
     Task {
-        /// What messages call it.
+        /// Its name in messages.
         title: String,
         /// Whether a failure throws.
         required: bool,
         form: Form,
     },
-    /// One try of a task whose result functions of the script check.
+    /// One try of a task whose result is checked by functions of the script.
     Try(Rc<RefCell<Trial>>),
     Load {
         /// JSON text for the other script.
@@ -84,12 +83,12 @@ pub(crate) enum Asked {
     },
 }
 
-/// How a script is told how a task ended.
+/// How the end of a task is passed to the script.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// The value, or `null`.
     Value,
-    /// All that is known, and never an exception.
+    /// The whole outcome; never an exception.
     Outcome,
 }
 
@@ -118,7 +117,7 @@ impl State {
         CallId(self.waiting.len() as u32)
     }
 
-    /// Hands out `call`, which has the next id, and remembers who waits for it.
+    /// Hands out `call`, which must have the next id, and stores its promise.
     pub(crate) fn ask(&mut self, call: Call, waiting: Waiting) {
         self.calls.push(call);
         self.waiting.push(Some(waiting));
@@ -131,7 +130,7 @@ impl State {
         waiting
     }
 
-    /// Tells that a group begins, and puts the script into it.
+    /// Begins a group and makes it current.
     pub(crate) fn begin_group(&mut self, id: GroupId, width: usize) {
         if let Some((kind, parent, site)) = self.groups.begin(id) {
             self.calls.push(Call::GroupBegan {
@@ -144,14 +143,14 @@ impl State {
         }
     }
 
-    /// Tells that a group is over.
+    /// Ends a group.
     pub(crate) fn end_group(&mut self, id: GroupId) {
         if self.groups.end(id) {
             self.calls.push(Call::GroupEnded { id });
         }
     }
 
-    /// How many calls wait for an answer.
+    /// Number of calls that wait for an answer.
     pub(crate) fn open(&self) -> usize {
         self.open
     }
@@ -167,12 +166,12 @@ impl State {
         std::mem::take(&mut self.calls)
     }
 
-    /// Hands out what waits for no answer.
+    /// Hands out a notification.
     pub(crate) fn tell(&mut self, call: Call) {
         self.calls.push(call);
     }
 
-    /// The limit that keeps the next task from being asked for; counted.
+    /// The limit that refuses the next task, if any; the refusal is counted.
     pub(crate) fn refuse(&mut self) -> Option<Refusal> {
         let calls_max = self.options.limits.agents_max;
         let refusal = match self.options.budget_total {
@@ -185,7 +184,7 @@ impl State {
         Some(refusal)
     }
 
-    /// Lets go of everything that belongs to the engine, before the engine goes.
+    /// Drops all values of the engine, which must go before the engine.
     pub(crate) fn forget_waiting(&mut self) {
         self.waiting.iter_mut().for_each(|waiting| *waiting = None);
         self.rejections.clear();
@@ -193,7 +192,7 @@ impl State {
         self.checker = None;
     }
 
-    /// Tells that a phase begins. One with a cap is no mere message.
+    /// Begins a phase. With a cap it is sent even beyond the limit of messages.
     pub(crate) fn phase(&mut self, title: String, cap: Option<PicoUsd>) {
         if self.may_speak() || cap.is_some() {
             let title = self.cut(title);
@@ -208,7 +207,7 @@ impl State {
         }
     }
 
-    /// Warns once of what has the same `key`.
+    /// Sends a warning unless one with this `key` was sent.
     pub(crate) fn warn_once(&mut self, key: String, message: String, site: Option<Site>) {
         if self.warned.insert(key) && self.may_speak() {
             let message = self.cut(message);
@@ -216,7 +215,7 @@ impl State {
         }
     }
 
-    /// Gives the warnings of a script that starts.
+    /// Sends the warnings about a script that starts.
     pub(crate) fn warn_of(&mut self, script: &Script) {
         for warning in script.warnings() {
             let site = Site {
@@ -231,7 +230,7 @@ impl State {
         }
     }
 
-    /// Counts a message; says once that there will be no more.
+    /// Counts a message; the first one beyond the limit becomes a note that no more follow.
     fn may_speak(&mut self) -> bool {
         let messages_max = self.options.limits.messages_max;
         self.messages = self.messages.saturating_add(1);
@@ -245,7 +244,7 @@ impl State {
         self.messages <= messages_max
     }
 
-    /// As much of a message as may be said.
+    /// The message, cut to the permitted length.
     pub(crate) fn cut(&self, message: String) -> String {
         match message
             .char_indices()
@@ -280,7 +279,7 @@ impl State {
             .map(|(name, text)| (name.clone(), text.clone()))
     }
 
-    /// The schema with this text, if it was seen before.
+    /// The schema with this text, if already parsed.
     pub(crate) fn schema(&self, text: &str) -> Option<Arc<Value>> {
         self.schemas.get(text).cloned()
     }

@@ -1,21 +1,20 @@
-//! A task whose result functions of the script decide on.
+//! A task whose result functions of the script check.
 //!
-//! Each rung of its ladder is a task of its own for the engine, which knows
-//! nothing of the functions. What they have against a result stands in the
-//! prompt of the next one, in the words that the engine has for its own checks.
+//! For the engine each rung of its ladder is a separate task: it does not know the functions. Their
+//! findings are appended to the next prompt, with the same wording as for the engine's own checks.
 
 use crate::TaskAnswer;
 use divisi_core::check::{Ladder, refused};
 use divisi_core::climb::{Climb, climb};
 use divisi_core::{FailureClass, PicoUsd, Task};
 
-/// How often a task with one model is asked for: it may mend what was found.
+/// Tries of a task with a single model, which may mend the findings.
 const TRIES_ON_ONE_MODEL: usize = 2;
 
-/// The tries of one task, one after the other.
+/// The tries of one task, in sequence.
 pub(crate) struct Trial {
     task: Task,
-    /// Place of the try under way, or of the last one.
+    /// Rung of the try under way, or of the last one.
     rung: Option<usize>,
     attempts: u32,
     cost: PicoUsd,
@@ -33,18 +32,18 @@ impl Trial {
         }
     }
 
-    /// The task as the script asked for it.
+    /// The task as the script requested it.
     pub(crate) fn task(&self) -> &Task {
         &self.task
     }
 
-    /// What is asked for first.
+    /// The first try.
     pub(crate) fn begin(&mut self) -> Task {
         self.on(0, None)
     }
 
-    /// What is asked for next, with what there is against the last result.
-    /// `None` where nothing stronger is left: then the task has failed.
+    /// The next try, with the findings about the last result. `None` if no stronger model is left:
+    /// the task has failed.
     pub(crate) fn go_on(&mut self, findings: &str) -> Option<Task> {
         match climb(
             self.rung.unwrap_or_default(),
@@ -66,19 +65,19 @@ impl Trial {
         }
     }
 
-    /// Takes note of how a try ended.
+    /// Records how a try ended.
     pub(crate) fn answered(&mut self, answer: TaskAnswer) {
         self.attempts = self.attempts.saturating_add(answer.attempts);
         self.cost += answer.cost;
         self.answer = Some(answer);
     }
 
-    /// How often the task was tried, and what that cost.
+    /// Attempts and cost of all tries.
     pub(crate) fn spent(&self) -> (u32, PicoUsd) {
         (self.attempts, self.cost)
     }
 
-    /// How the task has ended.
+    /// How the task ended.
     pub(crate) fn end(&self) -> TaskAnswer {
         let ended = self.answer.clone().unwrap_or_else(TaskAnswer::cancelled);
         TaskAnswer {
@@ -109,7 +108,7 @@ impl Trial {
         task
     }
 
-    /// The models of one try. Checks of the engine's own may climb from there.
+    /// The models of one try. With the engine's own checks it may climb from there.
     fn models(&self, rung: usize) -> Ladder {
         let models = &self.task.model.0;
         match models.get(rung..) {

@@ -1,8 +1,7 @@
 //! Stops a script that computes without end.
 //!
-//! What counts is the time that the thread has computed, not what has passed:
-//! on a busy machine a script may wait long for its turn. The clock here
-//! decides nothing but that; no script can see it.
+//! The measure is the processor time of the thread, not elapsed time: on a busy machine a thread
+//! may wait long for a processor. This clock decides nothing else; no script can read it.
 
 use crate::Pulse;
 use rquickjs::Runtime;
@@ -11,7 +10,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Watches how long an engine computes.
+/// Measures how long an engine computes.
 pub(crate) struct Watch {
     busy_max: Duration,
     pulse: Pulse,
@@ -24,7 +23,7 @@ struct Inner {
 }
 
 impl Watch {
-    /// Watches `runtime`, which asks every some thousand steps whether to stop.
+    /// Watches `runtime`, which checks for an interrupt every few thousand steps.
     pub(crate) fn over(runtime: &Runtime, busy_max: Duration, pulse: Pulse) -> Self {
         let inner = Rc::new(Inner {
             until: Cell::new(Duration::MAX),
@@ -43,7 +42,7 @@ impl Watch {
         }
     }
 
-    /// From now on counts.
+    /// Starts a new measurement.
     pub(crate) fn begin(&self) {
         let until = computed().saturating_add(self.busy_max);
         self.inner.until.set(until);
@@ -65,7 +64,7 @@ impl Watch {
     }
 }
 
-/// How long this thread has computed.
+/// Processor time used by this thread.
 fn computed() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)

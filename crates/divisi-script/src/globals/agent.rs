@@ -1,4 +1,4 @@
-//! `agent`, `agent.outcome` and `shell`: the functions that make tasks.
+//! `agent`, `agent.outcome` and `shell`: the functions that create tasks.
 
 use super::refusal::Refusal;
 use super::{Scope, checked::checked, convert, outcome, site};
@@ -57,7 +57,7 @@ pub(super) fn shell<'js>(
     Function::new(ctx.clone(), ask)?.with_name("shell")
 }
 
-/// Where a task is asked for, and what is said of it there.
+/// Where a task is requested, and the facts known there.
 #[derive(Clone)]
 pub(super) struct Spot {
     pub(super) site: Option<Site>,
@@ -108,7 +108,7 @@ pub(super) fn ask<'js>(
     Ok(promise)
 }
 
-/// Whether the run's limits allow one more call; one that they do not is counted.
+/// Whether the run's limits permit one more call. A refusal is counted.
 pub(super) fn may_ask(shared: &Shared) -> std::result::Result<(), Refusal> {
     let refused = shared.borrow_mut().refuse();
     let spent = shared.borrow().spent();
@@ -134,9 +134,9 @@ struct Maker<'a, 'js> {
 }
 
 impl<'js> Maker<'_, 'js> {
-    /// Hands out the task that `make` makes; the promise is of its result.
+    /// Hands out the task that `make` builds; the promise resolves to its result.
     ///
-    /// A refusal rejects the promise, since that is what callers handle.
+    /// A refusal rejects the promise, since callers handle rejections.
     fn promise(
         &self,
         form: Form,
@@ -238,8 +238,7 @@ impl<'js> Maker<'_, 'js> {
     }
 }
 
-/// What a function has against the result of a command cannot be told to it:
-/// there is nobody to read it.
+/// A function cannot check a command: no model reads its findings to mend the result.
 fn can_be_checked(wanted: Wanted<'_>) -> std::result::Result<Wanted<'_>, Refusal> {
     match wanted.task.is_shell() && !wanted.functions.is_empty() {
         true => Err(Refusal::Type(

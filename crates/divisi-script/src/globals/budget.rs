@@ -1,7 +1,7 @@
 //! `budget`: output tokens, as the dialect counts them, and dollars in `usd`.
 //!
-//! What is spent is the sum over the answers given so far, and so it is the
-//! same when the same answers come again in the same order.
+//! Spending is the sum over the answers given so far, so it is equal when the same answers come
+//! again in the same order.
 
 use super::convert::dollars;
 use crate::state::Shared;
@@ -33,7 +33,7 @@ pub(super) fn budget<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Object<'js>
     Ok(budget)
 }
 
-/// The same in dollars, for those who count in them.
+/// The same in dollars.
 fn usd<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Object<'js>> {
     let total = shared.borrow().options.usd_total;
     let usd = Object::new(ctx.clone())?;

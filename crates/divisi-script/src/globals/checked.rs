@@ -1,4 +1,4 @@
-//! `agent` with functions as checks: one task of the script, several of the engine.
+//! `agent` with functions as checks: one task for the script, several for the engine.
 
 use super::agent::{Spot, ask, may_ask};
 use super::outcome::{self, Named};
@@ -11,7 +11,7 @@ use rquickjs::{Ctx, Function, Persistent, Promise, Result, Value, function::Opt}
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Asks for `task` until `functions` have nothing against its result.
+/// Requests `task` until `functions` accept its result.
 pub(super) fn checked<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -26,7 +26,7 @@ pub(super) fn checked<'js>(
     checker(ctx, shared)?.call((again, end, functions))
 }
 
-/// Our helper; read once.
+/// The prelude's helper, compiled once.
 fn checker<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Function<'js>> {
     let known = shared.borrow().checker.clone();
     match known {
@@ -39,7 +39,7 @@ fn checker<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Function<'js>> {
     }
 }
 
-/// `ask(findings)`: the value of the next try, `undefined` where there is none.
+/// `ask(findings)`: the value of the next try; `undefined` if there is none.
 fn asker<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -66,7 +66,7 @@ fn asker<'js>(
     Function::new(ctx.clone(), again)
 }
 
-/// `end(error)`: what the script gets in the end.
+/// `end(error)`: the final result for the script.
 fn ender<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -76,7 +76,7 @@ fn ender<'js>(
 ) -> Result<Function<'js>> {
     let (shared, spot, trial) = (shared.clone(), spot.clone(), trial.clone());
     let end = move |ctx: Ctx<'js>, error: Opt<Value<'js>>| -> Result<Value<'js>> {
-        // The check may have asked for tasks of its own, elsewhere.
+        // The check may have requested tasks in another group.
         shared.borrow_mut().groups.go_on_in(spot.group);
         let trial = trial.borrow();
         match (error.0, form) {
@@ -107,7 +107,7 @@ fn ender<'js>(
     Function::new(ctx.clone(), end)
 }
 
-/// To the engine every try has gone well: only we know that none was good enough.
+/// For the engine every try succeeded; only the host knows that the checks refused them all.
 fn warn_if_refused(shared: &Shared, spot: &Spot, trial: &Trial) {
     let ended = trial.end();
     if let (TaskStatus::Failed, Some(FailureClass::Check), Some(reason)) =

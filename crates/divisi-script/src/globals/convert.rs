@@ -1,8 +1,7 @@
-//! From JavaScript's texts and values to ours.
+//! Conversion of JavaScript's strings and values.
 //!
-//! Texts of JavaScript may hold half of a character: `text.slice(0, 100)`
-//! cuts emoji in two. Nobody outside the engine can write those down, so each
-//! half becomes a replacement character here.
+//! JavaScript strings may contain unpaired surrogates: `text.slice(0, 100)` may cut an emoji in
+//! two. UTF-8 cannot encode them, so each becomes a replacement character here.
 
 use divisi_core::PicoUsd;
 use rquickjs::{Ctx, Result, Value};
@@ -18,12 +17,12 @@ pub(crate) fn text<'js>(ctx: &Ctx<'js>, string: &rquickjs::String<'js>) -> Resul
     }
 }
 
-/// An amount as scripts see it.
+/// An amount in dollars, as scripts see it.
 pub(crate) fn dollars(amount: PicoUsd) -> f64 {
     amount.0 as f64 / PicoUsd::DOLLAR.0 as f64
 }
 
-/// The JSON text of a value; `None` where JSON has nothing for it.
+/// The JSON text of a value; `None` if JSON cannot express it.
 pub(crate) fn json<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>> {
     let Some(written) = ctx.json_stringify(value)? else {
         return Ok(None);
@@ -31,8 +30,7 @@ pub(crate) fn json<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<Stri
     written.to_string().map(mend).map(Some)
 }
 
-/// Replaces halves of characters. The engine writes them, and only them, as
-/// `\ud8…` to `\udf…`.
+/// Replaces unpaired surrogates. The engine writes them, and only them, as `\ud8…` to `\udf…`.
 fn mend(json: String) -> String {
     if !json.contains("\\ud") {
         return json;

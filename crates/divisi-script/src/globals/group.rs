@@ -1,4 +1,4 @@
-//! What `parallel`, `pipeline`, `decompose` and `gather` tell of themselves.
+//! Notifications of groups by `parallel`, `pipeline`, `decompose` and `gather`.
 
 use super::{Scope, site};
 use crate::groups::GroupId;
@@ -7,10 +7,10 @@ use divisi_core::preflight::GroupKind;
 use rquickjs::{Ctx, Function, Object, Result};
 use std::rc::Rc;
 
-/// Adds to `host`: `group(kind)`, which makes a group and keeps the line it
-/// stands on; `begin(group, width)`; `leave(group)`, when its functions wait
-/// for the first time; and `end(group)`. Of the next task say `informs()` that it
-/// is told what is missing, and `bound(elements)` how long its lists may be.
+/// Adds to `host`: `group(kind)`, which creates a group and records its line; `begin(group,
+/// width)`; `leave(group)`, called when its functions first wait; and `end(group)`. Two functions
+/// describe the next task: `informs()`, its prompt mentions missing results, and `bound(elements)`,
+/// the length of its lists.
 pub(super) fn tell<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -42,7 +42,7 @@ pub(super) fn tell<'js>(
     host.set("bound", Function::new(ctx.clone(), bound)?)
 }
 
-/// Only our own helpers call this.
+/// Only the prelude calls this.
 fn kind_of(word: &str) -> GroupKind {
     match word {
         "pipeline" => GroupKind::Pipeline,

@@ -1,4 +1,4 @@
-//! How a script is told how a task ended.
+//! How the end of a task appears in a script.
 
 use super::convert::dollars;
 use super::error_object;
@@ -8,13 +8,13 @@ use crate::{Site, stack};
 use divisi_core::{FailureClass, PicoUsd};
 use rquickjs::{Ctx, Object, Result, Value};
 
-/// What messages call a task, and whether its failure throws.
+/// The task's name in messages, and whether its failure throws.
 pub(crate) struct Named<'a> {
     pub(crate) title: &'a str,
     pub(crate) required: bool,
 }
 
-/// What a script gets for a task; `Err` with a message where it is thrown.
+/// The value of a task for the script; `Err` with a message if it throws.
 pub(crate) fn told<'js>(
     ctx: &Ctx<'js>,
     form: Form,
@@ -27,7 +27,7 @@ pub(crate) fn told<'js>(
     }
 }
 
-/// The value; for a failure `null`, or an exception where the dialect says so.
+/// The value; for a failure `null`, or an exception where the dialect throws.
 fn value_or_error<'js>(
     ctx: &Ctx<'js>,
     named: &Named<'_>,
@@ -43,7 +43,7 @@ fn value_or_error<'js>(
     }
 }
 
-/// All that is known.
+/// The whole outcome.
 fn outcome<'js>(ctx: &Ctx<'js>, answer: &TaskAnswer) -> Result<Value<'js>> {
     let outcome = Object::new(ctx.clone())?;
     outcome.set("status", answer.status.as_str())?;
@@ -55,8 +55,7 @@ fn outcome<'js>(ctx: &Ctx<'js>, answer: &TaskAnswer) -> Result<Value<'js>> {
     Ok(outcome.into_value())
 }
 
-/// What `agent.outcome` says of a task of which nothing more is asked because
-/// of this error, after so many attempts.
+/// What `agent.outcome` returns for a task that `error` ended after so many attempts.
 pub(crate) fn refused<'js>(
     ctx: &Ctx<'js>,
     error: Value<'js>,
@@ -84,7 +83,7 @@ pub(crate) fn value<'js>(ctx: &Ctx<'js>, answer: &TaskAnswer) -> Result<Value<'j
     }
 }
 
-/// An exception as if the script threw it where it asked.
+/// An exception with the line of the script that made the call.
 pub(crate) fn error_at<'js>(
     ctx: &Ctx<'js>,
     message: &str,
@@ -93,8 +92,8 @@ pub(crate) fn error_at<'js>(
     placed(error_object(ctx, "Error", message)?, site)
 }
 
-/// The exception with the line that asked, where it has no line of a script:
-/// that is not on the stack now, but it was when it asked.
+/// The exception with the line of the call, if it has none of a script: that line was on the stack
+/// at the call and is not any more.
 pub(crate) fn placed<'js>(error: Value<'js>, site: Option<&Site>) -> Result<Value<'js>> {
     if let (Some(object), Some(site)) = (error.as_object(), site) {
         let stack = object
@@ -107,7 +106,7 @@ pub(crate) fn placed<'js>(error: Value<'js>, site: Option<&Site>) -> Result<Valu
     Ok(error)
 }
 
-/// What is thrown for a task that has no value.
+/// The message thrown for a task without a value.
 fn failure(title: &str, answer: &TaskAnswer) -> String {
     let ended = match answer.status {
         TaskStatus::Ok => "ended well",
@@ -121,10 +120,10 @@ fn failure(title: &str, answer: &TaskAnswer) -> String {
     }
 }
 
-/// The reason in words, or at least the sort of failure.
+/// The reason in words, or else the class of the failure.
 fn reason(answer: &TaskAnswer) -> Option<String> {
     match (&answer.reason, answer.class) {
-        // What there is against a result reads as a statement about it.
+        // Findings of a check read as statements about the result, so the class goes first.
         (Some(reason), Some(class @ FailureClass::Check)) => Some(format!("{class}: {reason}")),
         (Some(reason), _) => Some(reason.clone()),
         (None, class) => class.map(|class| class.to_string()),

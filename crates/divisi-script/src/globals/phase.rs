@@ -1,5 +1,4 @@
-//! `phase(title, options)`: which progress group the next tasks belong to, and
-//! what they may cost together.
+//! `phase(title, options)`: the phase of the next tasks, and the cap of their cost.
 
 use super::{Scope, convert, site};
 use crate::options;
@@ -9,10 +8,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The groups of one execution.
+/// The phases of one execution.
 #[derive(Default)]
 pub(super) struct Phases {
-    /// The group of a nested script, which all of its own stand under.
+    /// The phase of a nested script, which contains all its own phases.
     group: Option<Arc<str>>,
     current: RefCell<Option<Arc<str>>>,
 }
@@ -25,7 +24,7 @@ impl Phases {
         }
     }
 
-    /// The group of a task that asks for `phase`, or else for the current one.
+    /// The phase of a task that names `phase`, or else the current one.
     pub(super) fn of(&self, phase: Option<Arc<str>>) -> Option<Arc<str>> {
         match phase {
             Some(title) => Some(self.name(&title)),
@@ -33,7 +32,7 @@ impl Phases {
         }
     }
 
-    /// What is shown for the group that a script calls `title`.
+    /// The name shown for the phase that a script calls `title`.
     pub(super) fn name(&self, title: &str) -> Arc<str> {
         match &self.group {
             Some(group) => format!("{group}: {title}").into(),

@@ -1,4 +1,4 @@
-//! Plans for `decompose`: the core's own rules, called from JavaScript.
+//! Plans for `decompose`: the core's rules, called from JavaScript.
 
 use super::convert;
 use divisi_core::Plan;
@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// `checkPlan(plan, tasksMax)`: `{tasks, chains}` with every need written out and
-/// for each task how long a chain of others waits for it, or `{error}`.
+/// `checkPlan(plan, tasksMax)`: `{tasks, chains}` with all dependencies explicit and, for each
+/// task, the length of the longest chain that waits for it, or `{error}`.
 pub(super) fn check<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     Function::new(
         ctx.clone(),
@@ -26,7 +26,7 @@ pub(super) fn check<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     )
 }
 
-/// `renderPrompt(prompt, results)`: puts texts by id in the place of `{{id}}`.
+/// `renderPrompt(prompt, results)`: replaces each `{{id}}` by the text of that result.
 pub(super) fn render_prompt<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     Function::new(
         ctx.clone(),
@@ -42,15 +42,15 @@ pub(super) fn render_prompt<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     )
 }
 
-/// `planSchema()`: what a planner's answer has to fit.
+/// `planSchema()`: the schema of a planner's answer.
 pub(super) fn schema<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     Function::new(ctx.clone(), |ctx: Ctx<'js>| {
         ctx.json_parse(Plan::json_schema().to_string())
     })
 }
 
-/// Adds what the patterns say: `plannerPrompt`, `gathered`, `skipped` and `synthesis`, each
-/// of one value as the core takes it.
+/// Adds the texts of the patterns: `plannerPrompt`, `gathered`, `skipped` and `synthesis`, each a
+/// function of one value in the core's format.
 pub(super) fn tell<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
     host.set("plansMax", patterns::PLANS_MAX)?;
     host.set(
@@ -71,7 +71,7 @@ pub(super) fn tell<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
     )
 }
 
-/// A function that takes a value and says something, or throws why not.
+/// A function from a value to a text; throws if the value is invalid.
 fn said<'js, G: DeserializeOwned + 'static>(
     ctx: &Ctx<'js>,
     say: impl Fn(G) -> std::result::Result<String, String> + 'js,

@@ -1,8 +1,8 @@
-//! The part of the globals that is written in JavaScript.
+//! The globals that are written in JavaScript.
 //!
-//! Files of `prelude/` are expressions. Those of the world run once for an
-//! engine and change its globals; those of the scope are functions that add to
-//! the globals of one script what they build from the native ones.
+//! Files of `prelude/` are expressions. Those of the world run once per engine and change its
+//! globals; those of the scope are functions that build further globals of one script from the
+//! native ones.
 
 use super::{Scope, group, plan, report};
 use crate::stack::PRELUDE_SCHEME;
@@ -25,14 +25,14 @@ const SCOPE: [(&str, &str); 4] = [
     ("decompose", include_str!("../prelude/decompose.js")),
 ];
 
-/// Makes a fresh engine the world of scripts.
+/// Prepares a new engine for scripts.
 pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     WORLD
         .iter()
         .try_for_each(|(name, source)| evaluate::<()>(ctx, name, source))
 }
 
-/// Adds to the globals of `scope` what is built from the native ones.
+/// Adds to the globals of `scope` the functions built from the native ones.
 pub(super) fn complete<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -56,12 +56,12 @@ pub(super) fn complete<'js>(
     })
 }
 
-/// The function that lets functions of scripts check results.
+/// The function that runs the checks of scripts.
 pub(super) fn checker<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     evaluate(ctx, "check", include_str!("../prelude/check.js"))
 }
 
-/// Says which part of `value` JSON cannot hold.
+/// The path in `value` that JSON cannot express.
 pub(crate) fn json_culprit<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>> {
     evaluate::<Function<'js>>(ctx, "culprit", include_str!("../prelude/culprit.js"))?.call((value,))
 }

@@ -1,17 +1,17 @@
-//! Why a function will not do what a script asks of it.
+//! Why a global function refuses its arguments.
 
 use rquickjs::{Constructor, Ctx, Object, Result, Value};
 
-/// What is thrown at the script.
+/// The exception to throw.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// An argument is not what it has to be.
+    /// An argument is invalid.
     Type(String),
-    /// Too much of something.
+    /// A limit is exceeded.
     Range(String),
     /// Anything else.
     Other(String),
-    /// An exception that came up on the way.
+    /// An exception from the engine, passed on.
     Thrown(rquickjs::Error),
 }
 
@@ -22,7 +22,7 @@ impl From<rquickjs::Error> for Refusal {
 }
 
 impl Refusal {
-    /// The exception, with the script's place in its stack.
+    /// The exception, with the script's line in its stack.
     pub(super) fn into_js<'js>(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
         match self {
             Self::Type(message) => error_object(ctx, "TypeError", &message),
@@ -34,8 +34,8 @@ impl Refusal {
     }
 }
 
-/// An exception of `class`. Not by the engine's own function for it, which
-/// cuts messages at 255 bytes.
+/// An exception of `class`. Not built by the engine's own function, which cuts messages at 255
+/// bytes.
 pub(crate) fn error_object<'js>(ctx: &Ctx<'js>, class: &str, message: &str) -> Result<Value<'js>> {
     let constructor: Constructor<'js> = ctx.globals().get(class)?;
     constructor

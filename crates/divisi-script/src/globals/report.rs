@@ -1,11 +1,11 @@
-//! What scripts and our helpers tell people.
+//! Messages to the user from scripts and the prelude.
 
 use super::{Scope, site};
 use crate::state::Shared;
 use rquickjs::{Coerced, Ctx, Function, Object, Result, Value};
 use std::rc::Rc;
 
-/// `report(text)`: a line of the log.
+/// `report(text)`: a log message.
 pub(super) fn report<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Function<'js>> {
     let shared = shared.clone();
     Function::new(
@@ -18,7 +18,7 @@ pub(super) fn report<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Function<'j
     )
 }
 
-/// `warn(text)`: a warning about the line that called our helpers.
+/// `warn(text)`: a warning about the line that called the prelude.
 pub(super) fn warn<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -33,9 +33,9 @@ pub(super) fn warn<'js>(
     })
 }
 
-/// `dropped(where, index, error)`: a warning that an exception has become a `null`.
+/// `dropped(where, index, error)`: a warning that an exception became a `null`.
 ///
-/// Given once for each error and line, since a fan-out mostly fails alike.
+/// Sent once per error and line, since the functions of a fan-out mostly fail with the same error.
 pub(super) fn dropped<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,

@@ -1,14 +1,14 @@
-//! Where a script is.
+//! The current line of a script.
 
 use super::Scope;
 use crate::{Site, stack};
 use rquickjs::{Constructor, Ctx, Object, Value};
 
-/// Frames that are looked at: ours, those of helpers such as `gather`, and the
-/// script's. Each one more costs a fan-out some percent of its time.
+/// Stack frames searched: the native function's, those of helpers such as `gather`, and the
+/// script's. Each further frame costs a fan-out some percent of its time.
 const FRAMES_MAX: u32 = 4;
 
-/// The line of a script that called us, if one did.
+/// The line of the script that called this function, if a script did.
 pub(super) fn here(ctx: &Ctx<'_>, scope: &Scope) -> Option<Site> {
     here_to_the_column(ctx, scope).map(|(site, _)| site)
 }

@@ -1,4 +1,4 @@
-//! From answers to settled promises.
+//! Settles the promises of answered calls.
 
 use super::run;
 use crate::call::TaskStatus;
@@ -76,7 +76,7 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
     }
 }
 
-/// One promise on its way to being settled.
+/// A promise to be settled.
 struct Settle<'js> {
     ctx: Ctx<'js>,
     resolve: Function<'js>,
@@ -85,7 +85,7 @@ struct Settle<'js> {
 }
 
 impl<'js> Settle<'js> {
-    /// Runs the script; the promise follows the one of its result.
+    /// Runs the script; the promise takes its result.
     fn with_script(
         self,
         shared: &Shared,

@@ -1,4 +1,4 @@
-//! From exceptions of the engine to errors for people.
+//! Converts exceptions of the engine to errors for the user.
 
 use crate::error::{ErrorKind, Frame, Problem};
 use crate::globals;
@@ -9,11 +9,11 @@ use crate::{Script, ScriptError, Site};
 use rquickjs::{Coerced, Ctx, Object, Value};
 use std::time::Duration;
 
-/// Longest stack that is looked at. The engine writes some hundred bytes for each call, but
-/// a script may put anything in its place.
+/// Longest stack text that is parsed. The engine writes some hundred bytes per frame, but a script
+/// may set any text.
 const STACK_BYTES_MAX: usize = 256 * 1024;
 
-/// Why a script has ended without a result.
+/// Why a script ended without a result.
 pub(super) struct Failure {
     kind: ErrorKind,
     message: String,
@@ -21,12 +21,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// The script waits, and nothing can come.
+    /// The script waits, but no answer is outstanding.
     pub(super) fn stuck() -> Self {
         Self::without_stack(ErrorKind::Stuck, "waits for something that will never come")
     }
 
-    /// What it returned has no JSON.
+    /// Its result cannot be written as JSON.
     pub(super) fn of_result(message: impl Into<String>) -> Self {
         Self::without_stack(ErrorKind::Result, message)
     }
@@ -36,7 +36,7 @@ impl Failure {
         Self::without_stack(ErrorKind::Busy, "interrupted")
     }
 
-    /// The exception that the engine holds, or whatever else went wrong with it.
+    /// The engine's pending exception, or any other error of it.
     pub(super) fn of_error(ctx: &Ctx<'_>, error: rquickjs::Error) -> Self {
         match error {
             rquickjs::Error::Exception => Self::of_exception(ctx, ctx.catch()),
@@ -44,9 +44,9 @@ impl Failure {
         }
     }
 
-    /// This exception.
+    /// A given exception.
     pub(super) fn of_exception<'js>(ctx: &Ctx<'js>, thrown: Value<'js>) -> Self {
-        // What the engine throws when there is no room left for an exception.
+        // The engine throws `null` when there is no memory for an exception.
         if thrown.is_null() {
             return Self::without_stack(ErrorKind::Memory, "null");
         }
@@ -89,24 +89,23 @@ impl Failure {
         }
     }
 
-    /// What was thrown.
+    /// The text of the exception.
     pub(super) fn message(&self) -> &str {
         &self.message
     }
 
-    /// The innermost line of a script on its way.
+    /// The innermost line of a script in its stack.
     pub(super) fn site(&self, state: &State) -> Option<Site> {
         let mut frames = stack::frames(&self.stack).map(|frame| owned(&frame).site);
         frames.find(|site| state.source(&site.script).is_some())
     }
 
-    /// Whether the engine itself cannot go on.
+    /// Whether the engine is out of memory and cannot go on.
     pub(super) fn is_of_memory(&self) -> bool {
         self.kind == ErrorKind::Memory
     }
 
-    /// The error for people. `busy` is the time after which the script was
-    /// stopped, if it was.
+    /// The error for the user. `busy` is the time after which the script was stopped, if it was.
     pub(super) fn error(
         self,
         script: &Script,
@@ -138,7 +137,7 @@ impl Failure {
     }
 
     fn problem(mut self, state: &State, busy: Option<Duration>) -> Problem {
-        // People have to read it, and a script may throw any amount.
+        // A script may throw a text of any length.
         self.message = state.cut(self.message);
         let kind = if busy.is_some() {
             ErrorKind::Busy
@@ -175,7 +174,7 @@ fn owned(frame: &RawFrame<'_>) -> Frame {
     }
 }
 
-/// Advice for what scripts expect of other places where JavaScript runs.
+/// Advice for globals that exist elsewhere but not in divisi.
 fn hint(message: &str) -> Option<&'static str> {
     let (name, _) = message
         .strip_prefix("ReferenceError: ")?

@@ -1,4 +1,4 @@
-//! What a script returns, as JSON text.
+//! The result of a script as JSON text.
 
 use super::failure::Failure;
 use crate::globals;

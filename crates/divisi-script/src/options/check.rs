@@ -1,4 +1,4 @@
-//! The option `check`: what a result has to stand.
+//! The option `check`: checks of a result.
 
 use super::Result;
 use super::given::Given;
@@ -6,12 +6,12 @@ use crate::globals::Refusal;
 use divisi_core::check::{Check, Judge};
 use rquickjs::{Function, Object, Value};
 
-/// What a check may be, in words.
+/// The permitted forms of a check, in words.
 const FORMS: &str =
     "a shell command, a function, or one of `{command}`, `{schema}`, `{judge, model?, threshold?}`";
 
 impl<'js> Given<'_, 'js> {
-    /// One check, or a list of them: those for the engine, and functions.
+    /// One check, or a list of them: built-in ones, and functions.
     pub(super) fn checks(
         &self,
         checks: &mut Vec<Check>,
@@ -80,7 +80,7 @@ impl<'js> Given<'_, 'js> {
                     ..judge
                 }))
             }
-            // Only judges have more to say.
+            // Only judges have further options.
             Some(check) if model.is_none() && threshold.is_none() => Ok(check),
             Some(_) | None => Err(self.wrong(FORMS)),
         }

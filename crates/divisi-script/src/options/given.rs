@@ -1,4 +1,4 @@
-//! One option as the script gave it, read as what it has to be.
+//! One option of a script, read as the required type.
 
 use super::Result;
 use crate::globals::{Refusal, json, text};
@@ -27,7 +27,7 @@ impl<'js> Given<'_, 'js> {
         Ok(text(self.ctx, string)?.into())
     }
 
-    /// A text that says something.
+    /// A text that is not blank.
     pub(super) fn statement(&self) -> Result<Arc<str>> {
         let text = self.string()?;
         if text.trim().is_empty() {
@@ -37,7 +37,7 @@ impl<'js> Given<'_, 'js> {
         }
     }
 
-    /// A text for people, who do not mind a number.
+    /// A text for display; a number is accepted.
     pub(super) fn words(&self) -> Result<Arc<str>> {
         match self.value.as_number() {
             Some(number) => Ok(number.to_string().into()),
@@ -45,7 +45,7 @@ impl<'js> Given<'_, 'js> {
         }
     }
 
-    /// A list of strings, or one with commas.
+    /// A list of strings, or one string with commas.
     pub(super) fn names(&self) -> Result<Vec<Arc<str>>> {
         if self.value.is_string() {
             let names = self.string()?;
@@ -54,7 +54,7 @@ impl<'js> Given<'_, 'js> {
         self.list()?.ok_or_else(|| self.wrong("a list of strings"))
     }
 
-    /// One model, or several in a list.
+    /// One model, or a list of models.
     pub(super) fn models(&self) -> Result<Vec<Arc<str>>> {
         match self.list()? {
             Some(models) if models.is_empty() => Err(self.wrong("a model, or a list of them")),
@@ -109,7 +109,7 @@ impl<'js> Given<'_, 'js> {
             .ok_or_else(|| self.wrong(&format!("a whole number from {least}")))
     }
 
-    /// A whole number between these two.
+    /// A whole number in this range.
     pub(super) fn number(&self, least: u32, most: u32) -> Option<u32> {
         let number = self.value.as_number().filter(|n| n.fract() == 0.0)?;
         (f64::from(least)..=f64::from(most))
@@ -117,8 +117,8 @@ impl<'js> Given<'_, 'js> {
             .then_some(number as u32)
     }
 
-    /// A number, or a text such as `'$0.50'`. `None` is no limit: `Infinity`, as
-    /// in `budget.usd.remaining() / 2` where the run has no cap.
+    /// A number, or a text such as `'$0.50'`. `None` is no limit: `Infinity`, as in
+    /// `budget.usd.remaining() / 2` if the run has no cap.
     pub(super) fn dollars(&self) -> Result<Option<PicoUsd>> {
         let amount = match (self.value.as_number(), self.value.as_string()) {
             (Some(f64::INFINITY), _) => return Ok(None),
@@ -130,7 +130,7 @@ impl<'js> Given<'_, 'js> {
         amount.map(Some).ok_or_else(|| self.wrong(wanted))
     }
 
-    /// A width for all lists, or an object of widths by path.
+    /// One width for all lists, or an object of widths by path.
     pub(super) fn expect(&self) -> Result<Expect> {
         let Some(widths) = self.value.as_object().filter(|_| !self.value.is_array()) else {
             return Ok(Expect {
@@ -159,7 +159,7 @@ impl<'js> Given<'_, 'js> {
             let wrong = |bad: BadSpan| Refusal::Type(format!("the option `{}`: {bad}", self.name));
             return text(self.ctx, string)?.parse().map_err(wrong);
         }
-        // What is no whole number of milliseconds is cut to one, and what is none is zero.
+        // A fraction of a millisecond is cut; a negative or invalid number becomes zero, which is refused.
         let span = self
             .value
             .as_number()
@@ -167,7 +167,7 @@ impl<'js> Given<'_, 'js> {
         span.ok_or_else(|| self.wrong("milliseconds, or a text such as '90s' or '1h30m'"))
     }
 
-    /// The form of a result.
+    /// The schema of a result.
     pub(super) fn schema(&self, shared: &Shared) -> Result<Arc<serde_json::Value>> {
         let written = self.schema_text()?;
         if let Some(known) = shared.borrow().schema(&written) {
@@ -199,7 +199,7 @@ impl<'js> Given<'_, 'js> {
 
     pub(super) fn wrong(&self, wanted: &str) -> Refusal {
         let given = match (self.value.as_number(), json(self.ctx, self.value.clone())) {
-            // JSON has no word for them.
+            // JSON has no form for these numbers.
             (Some(number), _) if !number.is_finite() => number.to_string(),
             (_, Ok(Some(given))) if given.len() <= 60 => given,
             _ => self.value.type_name().to_owned(),
@@ -211,9 +211,9 @@ impl<'js> Given<'_, 'js> {
     }
 }
 
-/// The shortest text that stands for a number is what was written, to the last
-/// digit. What was computed may have digits below a picodollar, which are cut:
-/// a limit may be lower than what was meant, never higher.
+/// The dollars of a JavaScript number. Its shortest decimal text is what was written in the script.
+/// A computed number may have digits below a picodollar; they are cut, so a limit may be lower than
+/// intended, never higher.
 pub(crate) fn dollars_of(number: f64) -> Option<PicoUsd> {
     const DECIMALS_MAX: usize = 12;
     let written = number.to_string();

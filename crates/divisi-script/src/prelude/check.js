@@ -1,5 +1,5 @@
-// agent() with functions as checks: a result that one of them refuses is thrown
-// away, and the task asked for again with what it has against it.
+// agent() with functions as checks: a result that one of them refuses is dropped,
+// and the task is requested again with the findings.
 async (ask, end, checks) => {
   const refusal = async (value) => {
     for (const check of checks) {
@@ -9,7 +9,7 @@ async (ask, end, checks) => {
     return '';
   };
 
-  // What a check throws is what it has against the result.
+  // An exception of a check counts as its findings.
   const verdictOf = async (check, value) => {
     try {
       return await check(value);
@@ -26,7 +26,7 @@ async (ask, end, checks) => {
     throw new TypeError(`a function of \`check\` has to return true, false or what is wrong, not ${verdict === null ? null : typeof verdict}`);
   };
 
-  // The engine throws `null` where there is no room left for an exception.
+  // The engine throws `null` when there is no memory for an exception.
   const isOutOfMemory = (error) =>
     error === null || (error instanceof InternalError && error.message === 'out of memory');
 

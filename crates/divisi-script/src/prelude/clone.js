@@ -9,7 +9,7 @@
     return seen.get(value);
   };
 
-  // The copy is remembered before its parts are made, since they may refer to it.
+  // The copy is stored before its parts are made, since they may refer to it.
   const fill = (value, seen) => {
     const keep = (made) => {
       seen.set(value, made);
@@ -36,7 +36,7 @@
     for (const key of Object.keys(value)) put(made, key, copy(value[key], seen));
   };
 
-  // Assigning to `__proto__` would change what the copy inherits from.
+  // Assigning to `__proto__` would change the copy's prototype.
   const put = (made, key, value) => {
     if (key !== '__proto__') made[key] = value;
     else Object.defineProperty(made, key, { value, writable: true, enumerable: true, configurable: true });

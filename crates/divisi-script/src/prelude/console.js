@@ -1,4 +1,4 @@
-// log(), console and process: what scripts say to people, and a constant.
+// log(), console and process: messages of scripts to the user, and a constant.
 (globals, host) => {
   const show = (value) => {
     if (typeof value === 'string') return value;

@@ -1,4 +1,4 @@
-// Says which part of a value JSON cannot hold, and why.
+// Finds the part of a value that JSON cannot express, with the reason.
 (value) => {
   const search = (part, path, above) => {
     if (typeof part === 'bigint') return `\`${path}\` is a BigInt`;

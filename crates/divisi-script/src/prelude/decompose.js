@@ -1,6 +1,6 @@
 // decompose(goal, opts): an agent makes a plan, other agents carry it out.
 (globals, host) => {
-  // More than people want to pay for unseen; `max` raises it.
+  // A larger plan could cost more than expected; `max` raises the limit.
   const TASKS_MAX = 20;
 
   globals.decompose = async function decompose(goal, options = {}) {
@@ -35,7 +35,7 @@
     }
   };
 
-  // What a plan says beside its tasks is for a run of its own.
+  // Fields of a plan that only have an effect when the plan itself is run.
   const NOT_TAKEN = ['maxCost', 'phases', 'gather'];
 
   const givenPlan = (plan) => {
@@ -47,8 +47,8 @@
     return checked;
   };
 
-  // What a person has planned is done as it is written. What an agent has
-  // planned decides on no more than the model.
+  // A plan given by the flow's author is carried out as written. A plan made by
+  // an agent decides only on the models.
   const allOf = ({ id, prompt, needs, ...options }) => options;
   const chosenOf = ({ model }) => ({ model });
 
@@ -63,8 +63,8 @@
     return new Map(tasks.map(({ id }, index) => [id, outcomes[index]]));
   };
 
-  // Starts when all it needs has ended. What the user says of workers goes
-  // before what the planner says of a task.
+  // Starts when all its dependencies have ended. The flow's options for workers
+  // override the planner's options for a task.
   const run = async ({ task, priority }, worker, optionsOf, start) => {
     const texts = byName([]);
     for (const need of task.needs) {
@@ -94,8 +94,8 @@
     return { ...concluded, synthesis: await globals.gather(prompt, outcomes, options) };
   };
 
-  // Ids are an agent's words: without a prototype, `constructor` and `__proto__` are
-  // names like all others.
+  // An agent chooses the ids: without a prototype, `constructor` and `__proto__` are
+  // names like any other.
   const byName = (entries) => Object.assign(Object.create(null), Object.fromEntries(entries));
 
   const gatherOptions = (gather) => {

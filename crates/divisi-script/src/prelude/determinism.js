@@ -1,6 +1,6 @@
-// Takes away what would make a second run differ from the first. A run is
-// resumed by running its script again with the answers it had, perhaps on another
-// machine: so there is no clock, no chance, and every local time is UTC.
+// Removes everything that could make a second execution differ from the first. A run
+// is resumed by executing its script again with the recorded answers, perhaps on another
+// machine: so there is no clock and no randomness, and every local time is UTC.
 (() => {
   const Clock = Date;
 
@@ -10,8 +10,8 @@
 
   const { UTC, prototype: times } = Clock;
 
-  // A date alone is UTC by the standard, and so is what names its zone; of the
-  // rest the standard makes a local time.
+  // By the standard a date alone is UTC, and a time with a zone is in that zone;
+  // all other times are local.
   const DAY = /^[+-]?\d{4,6}(-\d\d(-\d\d)?)?$/;
   const ZONED = /(Z|UTC?|GMT|[+-]\d\d:?\d\d|\b[ECMP][SD]T)\s*(\(.*\))?$/i;
   const ISO = /^[+-]?\d{4,6}-\d\d-\d\dT/;
@@ -62,7 +62,7 @@
     return this.setUTCFullYear(whole >= 0 && whole <= 99 ? 1900 + whole : year);
   });
 
-  // What the engine writes where the zone is UTC, of `Thu, 01 Jan 1970 00:00:00 GMT`.
+  // The format of the engine in zone UTC, made from `Thu, 01 Jan 1970 00:00:00 GMT`.
   const write = (name, form) =>
     hide(times, name, { [name]() {
       if (Number.isNaN(this.getTime())) return 'Invalid Date';

@@ -1,4 +1,4 @@
-// parallel() and pipeline(): many things at once, a `null` where one throws.
+// parallel() and pipeline(): many functions at once; `null` for each that throws.
 (globals, host) => {
   globals.parallel = async function parallel(thunks) {
     checkList('parallel', 'functions', thunks);
@@ -36,8 +36,8 @@
     host.warn('parallel() was given promises: write () => agent(…), so that it starts them itself');
   };
 
-  // By hand and not by Promise.all() over async functions, which takes a third
-  // more of time and memory for each of some thousand calls.
+  // Not Promise.all() over async functions: that takes a third more time and memory
+  // per call, for thousands of calls.
   const runThunks = (thunks, group) =>
     new Promise((resolve, reject) => {
       const results = new Array(thunks.length);
@@ -77,7 +77,7 @@
     }
   };
 
-  // The engine throws `null` where there is no room left for an exception.
+  // The engine throws `null` when there is no memory for an exception.
   const isOutOfMemory = (error) =>
     error === null || (error instanceof InternalError && error.message === 'out of memory');
 

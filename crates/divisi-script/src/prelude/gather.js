@@ -1,4 +1,4 @@
-// gather(prompt, parts, opts): a synthesis that knows what it has not been given.
+// gather(prompt, parts, opts): a synthesis whose prompt names the missing parts.
 (globals, host) => {
   globals.gather = async function gather(prompt, parts, { minParts = 1, ...options } = {}) {
     if (typeof prompt !== 'string' || prompt.trim() === '') throw new TypeError('gather() takes a prompt first');
@@ -15,7 +15,7 @@
     return named(parts).map(([name, part]) => readPart(name, part));
   };
 
-  // An object puts names that are numbers first; a Map keeps the order of all.
+  // An object puts numeric names first; a Map keeps the order of all names.
   const named = (parts) => {
     if (Array.isArray(parts)) return Array.from(parts, (part, index) => [`part ${index + 1}`, part]);
     return parts instanceof Map ? Array.from(parts) : Object.entries(parts);

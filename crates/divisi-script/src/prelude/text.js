@@ -34,7 +34,7 @@
   }
 
   // The bytes that may follow a lead byte: how many, and the range of the first,
-  // which keeps out overlong forms, surrogates and what lies beyond Unicode.
+  // which excludes overlong forms, surrogates and values beyond Unicode.
   const shape = (lead) => {
     if (lead >= 0xc2 && lead <= 0xdf) return [1, 0x80, 0xbf];
     if (lead >= 0xe0 && lead <= 0xef) return [2, lead === 0xe0 ? 0xa0 : 0x80, lead === 0xed ? 0x9f : 0xbf];
@@ -42,7 +42,7 @@
     return undefined;
   };
 
-  // Reads one character: [point, length], or [undefined, length] of what is none.
+  // Reads one character: [point, length], or [undefined, length] if it is invalid.
   const decodeAt = (bytes, at) => {
     const lead = bytes[at];
     if (lead < 0x80) return [lead, 1];

@@ -1,12 +1,12 @@
 // URL and URLSearchParams, after the WHATWG standard.
 //
-// Left out: hosts are not turned into punycode, and IPv4 and IPv6 addresses are
-// not brought into their shortest form.
+// Not implemented: hosts are not converted to punycode, and IPv4 and IPv6 addresses
+// are not shortened.
 (() => {
   const PORTS = { 'http:': '80', 'https:': '443', 'ws:': '80', 'wss:': '443', 'ftp:': '21', 'file:': '' };
   const isSpecial = (protocol) => Object.hasOwn(PORTS, protocol);
 
-  // Characters that are written as %XX, beside controls and all beyond ASCII.
+  // Characters written as %XX, in addition to controls and non-ASCII characters.
   const FRAGMENT = ' "<>`';
   const QUERY = ' "#<>';
   const PATH = ' "#<>?^`{}';
@@ -33,7 +33,7 @@
     return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(plain));
   };
 
-  // A URL in parts. `path` is a string where it is opaque (`mailto:a`), else a list.
+  // A URL in parts. `path` is a string if it is opaque (`mailto:a`), else a list.
   const parse = (input, base) => {
     const text = String(input).replace(/^[\0- ]+|[\0- ]+$/g, '').replace(/[\t\n\r]/g, '');
     const [, body, , fragment] = /^([^#]*)(#(.*))?$/s.exec(text);
@@ -302,7 +302,7 @@
     toJSON() {
       return this.href;
     }
-    // A setter with a value that makes no sense changes nothing.
+    // A setter with an invalid value changes nothing.
     #change(make) {
       if (typeof this.#parts.path === 'string') return;
       try {

@@ -1,4 +1,4 @@
-//! From the text of a script to what the engine evaluates.
+//! Converts the text of a script to what the engine evaluates.
 
 use super::tokens::Tokens;
 use crate::error::{ErrorKind, Problem};
@@ -11,11 +11,11 @@ use rquickjs::{
 };
 use std::ops::Range;
 
-/// Makes the text the body of an async function of the script's globals.
+/// Makes the text the body of an async function with the script's globals in scope.
 ///
-/// All of the frame stands before the first character and after the last, and
-/// what is not JavaScript is blanked out, so that lines and columns stay. Two
-/// functions, because a script may declare a variable named like a global.
+/// All added text is before the first character and after the last, and removed text is blanked
+/// out, so that lines and columns stay. Two nested functions, since a script may declare a variable
+/// with the name of a global.
 pub(super) fn wrap(text: &str, export: Option<&Range<usize>>) -> String {
     let mut text = text.to_owned();
     if let Some(export) = export {
@@ -29,7 +29,7 @@ pub(super) fn wrap(text: &str, export: Option<&Range<usize>>) -> String {
     format!("{}{text}\n}})", prefix())
 }
 
-/// The column of a frame in the text, from 1.
+/// The column of a frame in the original text, from 1.
 pub(crate) fn column(frame: &RawFrame<'_>) -> u32 {
     let shift = if frame.line == 1 {
         prefix().len() as u32
@@ -43,10 +43,10 @@ fn prefix() -> String {
     format!("(({{{}}}) => async () => {{", globals::NAMES.join(","))
 }
 
-/// Asks the engine whether it is JavaScript.
+/// Lets the engine check the syntax.
 ///
-/// Nothing of it runs, unless it breaks out of its frame on purpose; that is
-/// as harmless in here as what scripts do in a host, and as limited.
+/// Nothing is executed, unless the text breaks out of the function on purpose; then it runs with
+/// the same limits as scripts in a host, and is as harmless.
 pub(super) fn check(
     name: &str,
     body: &str,
@@ -67,7 +67,7 @@ pub(super) fn check(
     })
 }
 
-/// Evaluates the body: the function of the globals, not what it does.
+/// Evaluates the body: returns the function of the globals, without calling it.
 pub(super) fn evaluate<'js>(
     ctx: &Ctx<'js>,
     name: &str,
@@ -80,8 +80,8 @@ pub(super) fn evaluate<'js>(
 }
 
 fn complaint(name: &str, caught: CaughtError<'_>, tokens: &Tokens) -> Problem {
-    // A bracket too many closes the frame, and one too few swallows its end:
-    // what the engine says then is not about the script.
+    // With unbalanced brackets the added text closes too early or is swallowed, so the engine's
+    // message would not be about the script.
     if let Some(unbalanced) = tokens.unbalanced {
         let verb = if unbalanced.opens {
             "is never closed"

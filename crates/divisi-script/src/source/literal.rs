@@ -1,13 +1,13 @@
-//! Literals of JavaScript, read without running anything.
+//! Parses literals of JavaScript without executing anything.
 
 use super::tokens::{Token, TokenKind};
 use crate::error::{ErrorKind, Problem};
 use serde_json::{Map, Number, Value};
 
-/// Deepest nesting; `meta` in the wild has three levels.
+/// Deepest nesting; known scripts have three levels in `meta`.
 const DEPTH_MAX: u32 = 32;
 
-/// Reads the literal that starts at token `at`; also says which token follows it.
+/// Reads the literal that starts at token `at`; also returns the index of the token after it.
 pub(super) fn read(source: &str, tokens: &[Token], at: usize) -> Result<(Value, usize), Problem> {
     let mut reader = Reader {
         source,
@@ -19,7 +19,7 @@ pub(super) fn read(source: &str, tokens: &[Token], at: usize) -> Result<(Value, 
     Ok((value, reader.at))
 }
 
-/// The complaint that `meta` holds `what`, which is no literal.
+/// The error for a `meta` that contains `what`, which is not a literal.
 pub(super) fn not_pure(line: u32, what: &str) -> Problem {
     Problem::new(
         ErrorKind::Meta,
@@ -118,7 +118,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Between two entries stands a comma; after the last one it may.
+    /// Reads a comma between two entries; after the last one it is optional.
     fn comma(&mut self, end: &str) -> Result<(), Problem> {
         if self.peek() == end {
             return Ok(());
@@ -156,7 +156,7 @@ fn number(text: &str, line: u32) -> Result<Value, Problem> {
         .ok_or_else(|| not_pure(line, &format!("the number `{text}`")))
 }
 
-/// What a quoted text says.
+/// The value of a quoted text.
 fn unquote(quoted: &str) -> String {
     let mut inner = quoted.chars();
     inner.next();
@@ -174,7 +174,7 @@ fn unquote(quoted: &str) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// Reads what follows a backslash; returns the rest.
+/// Reads the characters after a backslash; returns the rest.
 fn escape<'t>(text: &'t str, units: &mut Vec<u16>) -> &'t str {
     let Some(c) = text.chars().next() else {
         return text;
@@ -202,7 +202,7 @@ fn escape<'t>(text: &'t str, units: &mut Vec<u16>) -> &'t str {
     rest
 }
 
-/// `\x41`, `\u0041` and `\u{41}`, from after their letter.
+/// `\x41`, `\u0041` and `\u{41}`, read from after their letter.
 fn hex(letter: char, text: &str) -> Option<(Vec<u16>, &str)> {
     if let Some(braced) = text.strip_prefix('{') {
         let (digits, rest) = braced.split_once('}')?;

@@ -1,14 +1,13 @@
-//! Which loop a script was stopped in.
+//! Finds the loop in which a script was stopped.
 //!
-//! When the engine stops a loop that calls nothing, the place it gives is that
-//! of what ran last before the loop. So the loop is the first one from there
-//! on, unless the block around the place ends before. Where the loop does call
-//! something the place is inside of it, and an inner loop may be taken for it,
-//! which is near enough.
+//! When the engine stops a loop without calls, the position it reports is that of the last call
+//! before the loop. So the loop is the first one after that position, unless the enclosing block
+//! ends before. If the loop contains calls, the position is inside of it, and an inner loop may be
+//! reported instead, which is close enough.
 
 use super::tokens;
 
-/// The line of the loop that runs from `line` and `column` on, or else `line`.
+/// The line of the loop that runs after `line` and `column`, or else `line`.
 pub(crate) fn line(text: &str, line: u32, column: u32) -> u32 {
     let mut depth = 0;
     let list = tokens::read(text).list;

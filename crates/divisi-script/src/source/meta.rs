@@ -1,4 +1,4 @@
-//! `export const meta = {…}`: what a script says about itself.
+//! `export const meta = {…}`: a script's description of itself.
 
 use super::tokens::{Token, Tokens};
 use super::{Warning, literal};
@@ -8,23 +8,23 @@ use divisi_core::PicoUsd;
 use serde_json::{Map, Value};
 use std::ops::Range;
 
-/// What a script says about itself.
+/// A script's description of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meta {
-    /// The name under which it is called.
+    /// The name under which it can be called.
     pub name: String,
     /// What it does; empty when the script has no `meta`.
     pub description: String,
-    /// When to use it, in words for whoever chooses among scripts.
+    /// When to use it, in words for choosing among scripts.
     pub when_to_use: Option<String>,
-    /// The progress groups it announces. Nothing but their caps binds.
+    /// The phases it announces. Only their caps have an effect.
     pub phases: Vec<Phase>,
 }
 
-/// A progress group that a script announces.
+/// A phase that a script announces.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Phase {
-    /// Its title, as `phase()` will give it.
+    /// Its title, as passed to `phase()`.
     pub title: String,
     /// What happens in it.
     pub detail: Option<String>,
@@ -34,7 +34,7 @@ pub struct Phase {
     pub cap: Option<PicoUsd>,
 }
 
-/// A `meta`, or what stands for a missing one.
+/// A `meta`, or the default for a missing one.
 pub(super) struct Found {
     pub(super) meta: Meta,
     pub(super) warnings: Vec<Warning>,
@@ -74,7 +74,7 @@ pub(super) fn read(name: &str, text: &str, tokens: &Tokens) -> Result<Found, Pro
     })
 }
 
-/// Where `export const meta =` stands.
+/// The index of the token `export` of `export const meta =`.
 fn position(text: &str, tokens: &[Token]) -> Option<usize> {
     tokens.windows(4).position(|window| {
         let words: Vec<&str> = window.iter().map(|token| token.text(text)).collect();
@@ -186,7 +186,7 @@ fn phase(entry: &Value, line: u32) -> Result<Option<Phase>, Problem> {
     }
 }
 
-/// Not ignored where it is wrong: whoever sets a cap relies on it.
+/// An invalid cap is an error and not ignored: its author relies on it.
 fn dollars(value: &Value, line: u32) -> Result<PicoUsd, Problem> {
     let amount = match value {
         Value::String(text) => PicoUsd::parse_dollars(text.trim()),
@@ -206,7 +206,7 @@ fn wrong(line: u32, detail: &str) -> Problem {
     Problem::new(ErrorKind::Meta, detail).line(line)
 }
 
-/// A file name without its folders and its ending.
+/// A file name without its directories and its extension.
 fn stem(name: &str) -> &str {
     let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
     file.split_once('.').map_or(file, |(stem, _)| stem)

@@ -1,10 +1,10 @@
-//! Scripts are one file: whatever loads or exports is refused before it runs.
+//! Scripts are single files: imports and exports are refused before the script runs.
 
 use super::tokens::{Token, Tokens};
 use crate::error::{ErrorKind, Problem};
 use std::ops::Range;
 
-/// Refuses `import`, `require` and every `export` but the one of `meta`.
+/// Refuses `import`, `require` and every `export` except that of `meta`.
 pub(super) fn check(
     text: &str,
     tokens: &Tokens,
@@ -42,7 +42,7 @@ fn import(around: &Around<'_>) -> Problem {
     Problem::new(ErrorKind::Import, what).hint(NO_MODULES)
 }
 
-/// A script may have a function of that name.
+/// Whether the script declares its own function of that name.
 fn declares_require(text: &str, tokens: &[Token]) -> bool {
     tokens.windows(2).any(|pair| {
         matches!(pair[0].text(text), "function" | "const" | "let" | "var")
@@ -80,7 +80,7 @@ impl<'t> Around<'t> {
         !self.is_property() && self.before != "function" && self.after == "("
     }
 
-    /// Only where a statement starts; elsewhere it is a key.
+    /// An export only at the start of a statement; elsewhere it is a key.
     fn is_export(&self) -> bool {
         !self.is_property()
             && matches!(

@@ -1,8 +1,8 @@
-//! Just enough of JavaScript's grammar to tell code from comments and texts.
+//! A tokenizer for JavaScript that tells code from comments and texts.
 //!
-//! This is no parser: the engine decides what is JavaScript. It answers what
-//! the engine cannot say beforehand: where `meta` stands, whether a word such
-//! as `import` is code, and which bracket was never closed.
+//! This is no parser: the engine decides what is valid. It answers what the engine cannot in
+//! advance: where `meta` is, whether a word such as `import` is code, and which bracket was never
+//! closed.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ pub(super) struct Tokens {
     pub(super) unbalanced: Option<Unbalanced>,
 }
 
-/// One token. The text parts of a template are tokens of their own.
+/// One token. Each text part of a template is a separate token.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) kind: TokenKind,
@@ -37,7 +37,7 @@ pub(super) enum TokenKind {
 pub(super) struct Unbalanced {
     pub(super) bracket: char,
     pub(super) line: u32,
-    /// Whether it opens or closes.
+    /// Whether it is an opening one.
     pub(super) opens: bool,
 }
 
@@ -46,7 +46,7 @@ impl Token {
         &source[self.span.clone()]
     }
 
-    /// The bytes before it on its line, and one.
+    /// Its byte column in its line, from 1.
     pub(super) fn column(&self, source: &str) -> u32 {
         let before = &source[..self.span.start];
         (before.len() - before.rfind('\n').map_or(0, |at| at + 1)) as u32 + 1
@@ -57,8 +57,7 @@ impl Token {
     }
 }
 
-/// Splits `source` into tokens. Whatever makes no sense becomes some token or
-/// other; the engine will complain about it.
+/// Splits `source` into tokens. Invalid text becomes arbitrary tokens; the engine will report it.
 pub(super) fn read(source: &str) -> Tokens {
     let mut reader = Reader {
         source,
@@ -89,7 +88,7 @@ struct Open {
     line: u32,
 }
 
-/// Marks a `{` that was opened by `${` in a template.
+/// Marks a `{` opened by `${` in a template.
 const TEMPLATE_HOLE: u8 = b'$';
 
 impl Reader<'_> {
@@ -102,7 +101,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Goes to the next token; `false` at the end.
+    /// Skips to the next token; `false` at the end.
     fn skip_blanks(&mut self) -> bool {
         loop {
             match (self.peek(0), self.peek(1)) {
@@ -154,7 +153,7 @@ impl Reader<'_> {
         TokenKind::String
     }
 
-    /// Reads from a backquote, or from the `}` of a hole, to the next of them.
+    /// Reads from a backquote, or from the `}` of a hole, to the next backquote or hole.
     fn template(&mut self) -> TokenKind {
         self.step();
         while let Some(byte) = self.peek(0) {
@@ -200,7 +199,7 @@ impl Reader<'_> {
         TokenKind::Word
     }
 
-    /// Reads a regex, or a division where none ends on the line.
+    /// Reads a regex, or a division if no regex ends on the line.
     fn regex(&mut self) -> TokenKind {
         let mut class = false;
         let mut at = self.at + 1;
@@ -261,7 +260,7 @@ impl Reader<'_> {
         self.step();
     }
 
-    /// Whether a `/` here begins a regex rather than dividing what is before it.
+    /// Whether a `/` here begins a regex and is not a division.
     fn regex_may_follow(&self) -> bool {
         let Some(last) = self.tokens.list.last() else {
             return true;
@@ -313,8 +312,8 @@ impl Reader<'_> {
     }
 
     fn skip_line(&mut self) {
-        // All that ends a line in JavaScript: what the engine runs must not be a
-        // comment to us.
+        // All line ends of JavaScript: code that the engine executes must not be taken for a
+        // comment here.
         let ends = ['\n', '\r', '\u{2028}', '\u{2029}'];
         self.at += self.rest().find(ends).unwrap_or(self.rest().len());
     }
@@ -417,7 +416,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Tokens follow each other and have the text that they say, whatever it is.
+        /// Tokens are in order and have the text of their spans, whatever the input.
         #[test]
         fn tokens_stand_in_order(source in "[`'\"/\\\\{}()$*.=+\\[\\]#! \n\ta1e\u{e9}\u{2028}\u{1f600}]{0,60}") {
             let mut end = 0;

@@ -7,7 +7,7 @@ export const meta = {
 
 const { prompt, items, label, schema, synthesis, synthesisModel } = args;
 
-// Without a `{}`, the item stands at the end.
+// Without a `{}`, the item is appended.
 const fill = (template, text) =>
   template.includes('{}') ? template.split('{}').join(text) : `${template}\n\n${text}`;
 
@@ -24,7 +24,7 @@ const outcomes = await parallel(
 
 if (synthesis) {
   phase('Gather');
-  // Items may be alike, so each has its number.
+  // Items may be equal, so each has its number.
   const parts = outcomes.map((outcome, index) => [`${index + 1}. ${items[index].name}`, outcome]);
   return gather(synthesis, new Map(parts), { model: synthesisModel });
 }

@@ -1,4 +1,4 @@
-// `divisi pipe`: each step is given the result of the one before.
+// `divisi pipe`: each step receives the result of the previous one.
 export const meta = {
   name: 'pipe',
   description: 'Steps one after the other, each with the result of the one before',
@@ -6,7 +6,7 @@ export const meta = {
 
 const { steps } = args;
 
-// Without a `{}`, the result stands at the end.
+// Without a `{}`, the result is appended.
 const fill = (step, result) =>
   step.includes('{}') ? step.split('{}').join(result) : `${step}\n\nResult of the step before:\n\n${result}`;
 

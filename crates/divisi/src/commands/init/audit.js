@@ -28,7 +28,7 @@ const FINDINGS = {
   required: ['findings'],
 };
 
-// Each module goes its own way: its findings are checked while others are still read.
+// No module waits for another: its findings are checked while others are still read.
 const audited = await pipeline(
   modules,
   (module) =>
@@ -51,7 +51,7 @@ const audited = await pipeline(
       ),
     ).then((verdicts) => ({
       module,
-      // A check that failed must not pass for one that found nothing.
+      // A failed check must not count as one that found nothing.
       findings: findings.map((finding, index) => ({ ...finding, verdict: verdicts[index] ?? 'not checked' })),
     })),
 );

@@ -1,4 +1,4 @@
-//! One task as a flow asks for it.
+//! One task as a flow requests it.
 
 use crate::chance::Chance;
 use divisi_core::attempt::Reading;
@@ -8,64 +8,64 @@ use divisi_core::key::KeyParts;
 use divisi_core::{FailureClass, Isolation, Key, Millis, PicoUsd};
 use std::sync::Arc;
 
-/// Longest time of most attempts.
+/// Timeout of most attempts.
 const TIMEOUT: Millis = Millis::from_secs(1_800);
 
-/// The phases that a flow has.
+/// The phases of a flow.
 pub(crate) const PHASES: [&str; 3] = ["Search", "Audit", "Fix"];
 
 /// One `agent` call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask {
     pub(crate) text: u64,
-    /// How many requests it takes.
+    /// Number of requests of an attempt.
     pub(crate) turns: usize,
-    /// What the first of them may cost on the first model.
+    /// Bound of the first request's cost on the first model.
     pub(crate) first: TurnBound,
-    /// How long its replies mostly are, in tokens: twice this at the most.
+    /// Usual length of its replies in tokens; at most twice this.
     pub(crate) reply_usual: u32,
     /// Tokens of its first prompt.
     pub(crate) input: u64,
-    /// What the prompt begins with, where those of other tasks do, too.
+    /// The shared beginning of its prompt, if there is one.
     pub(crate) prefix: Option<u8>,
     pub(crate) priority: u32,
     pub(crate) fate: Fate,
-    /// Whether another program carries it out, which reports its cost at the end.
+    /// Whether a program carries it out, which reports its cost at the end.
     pub(crate) by_program: bool,
-    /// Whether it waits for something outside of the process, such as a person.
+    /// Whether it waits for something outside of the process, such as the user.
     pub(crate) outside: bool,
     pub(crate) awaited: bool,
     /// Whether the flow throws if it fails.
     pub(crate) required: bool,
-    /// Which of [`PHASES`] it is in.
+    /// Index into [`PHASES`].
     pub(crate) phase: Option<usize>,
-    /// Most that it may cost.
+    /// Its own cap.
     pub(crate) own: Option<PicoUsd>,
-    /// Models of its ladder.
+    /// Number of models in its ladder.
     pub(crate) rungs: usize,
-    /// From how many of them its check refuses the result.
+    /// On how many of them its check refuses the result.
     pub(crate) refused: usize,
-    /// Whether a model judges its results, which takes a further request.
+    /// Whether a model judges its results, which takes another request.
     pub(crate) judged: bool,
-    /// What that may cost.
+    /// Bound of the judge's cost.
     pub(crate) judge: TurnBound,
-    /// Models that stand in for those of its ladder.
+    /// Number of fallback models.
     pub(crate) stand_ins: usize,
-    /// Longest time that one attempt may take.
+    /// Timeout of one attempt.
     pub(crate) timeout: Millis,
 }
 
-/// How a task ends if nothing disturbs it.
+/// How a task ends in an undisturbed run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Succeeds,
     Fails(FailureClass),
-    /// It asks for what is not there, which is known when it is submitted.
+    /// It needs something unavailable, which is known when it is submitted.
     Useless,
 }
 
 impl Ask {
-    /// Any task.
+    /// A random task.
     pub(crate) fn new(chance: &mut Chance) -> Self {
         let class = match chance.within(0..3) {
             0 => FailureClass::Declined,
@@ -122,15 +122,15 @@ impl Ask {
         }
     }
 
-    /// A task of a fan-out, with the prices of a real model in nanodollars:
-    /// what a request may cost is 3 to 30 times what it mostly does.
+    /// A task of a fan-out, with the prices of a real model in nanodollars: the bound of a request
+    /// is 3 to 30 times its usual cost.
     pub(crate) fn of_fan_out(chance: &mut Chance) -> Self {
         let nanodollars = |amount: u64| PicoUsd(amount * 1_000);
         let reply_token = chance.within(4_000..25_000);
         let reply_tokens_max = [4_096, 8_192, 16_384, 32_768][chance.place(4)];
         let prompt = chance.within(500..8_000) * reply_token / 5;
         let most = prompt + reply_token * reply_tokens_max;
-        // Half of the prompt's bound is what a prompt costs on average.
+        // A prompt costs on average half of its bound.
         let usually = (most / chance.within(3..31)).saturating_sub(prompt / 2);
         let reply_usual = (usually / reply_token).clamp(50, reply_tokens_max / 2) as u32;
         Self {
@@ -158,7 +158,7 @@ impl Ask {
         }
     }
 
-    /// Makes some tasks wait for something outside of the process.
+    /// Makes one task in twelve wait for something outside of the process.
     pub(crate) fn may_be_outside(&mut self) {
         self.outside = self.text.is_multiple_of(12);
         self.by_program |= self.outside;
@@ -167,23 +167,23 @@ impl Ask {
         }
     }
 
-    /// Takes away what could keep it from its result.
+    /// Removes the limits that could prevent its result.
     pub(crate) fn unlimit(&mut self) {
         (self.own, self.timeout) = (None, TIMEOUT);
     }
 
-    /// Requests of one attempt, the judge's included.
+    /// Requests of one attempt, including the judge's.
     pub(crate) fn requests(&self) -> usize {
         self.turns + usize::from(self.judged && !self.by_program)
     }
 
-    /// Whether this request of an attempt judges its result.
+    /// Whether this request of an attempt is the judge's.
     pub(crate) fn judges(&self, turn: usize) -> bool {
         turn >= self.turns
     }
 
-    /// What the reply to this request says, where there is room for all of it: always
-    /// the same. The last turn answers, and a judge may miss the form of its verdict once.
+    /// What the reply to this request says if it has enough room: always the same. The last turn
+    /// answers; a judge may miss the format of its verdict once.
     pub(crate) fn reading(&self, turn: usize, rung: usize) -> Reading {
         let dice = (self.text >> (turn % 16 * 4)) % 10;
         match turn.checked_sub(self.turns) {
@@ -201,8 +201,7 @@ impl Ask {
         }
     }
 
-    /// What `turn` may cost on one of its models; a conversation grows, and so
-    /// does its price.
+    /// Bound of the cost of `turn` on a model; it grows with the conversation.
     pub(crate) fn bound(&self, turn: usize, model: Option<&Arc<str>>) -> TurnBound {
         if self.by_program {
             return TurnBound::fixed(self.first.most());
@@ -221,12 +220,12 @@ impl Ask {
         }
     }
 
-    /// How many tokens the prompt of `turn` has.
+    /// Tokens of the prompt of `turn`.
     pub(crate) fn tokens(&self, turn: usize) -> u64 {
         self.input * (turn as u64 + 4) / 4
     }
 
-    /// About what all its requests cost.
+    /// Approximate cost of all its requests.
     pub(crate) fn cost_usual(&self) -> PicoUsd {
         let of = |turn| {
             let TurnBound {
@@ -239,7 +238,7 @@ impl Ask {
         (0..self.turns).map(of).sum()
     }
 
-    /// The largest of the least that its requests may cost.
+    /// The largest of the least reservations of its requests.
     pub(crate) fn least_max(&self) -> PicoUsd {
         let of = |turn| {
             self.models()
@@ -248,7 +247,7 @@ impl Ask {
         (0..self.requests()).flat_map(of).max().unwrap_or_default()
     }
 
-    /// What is said of it when it is asked for.
+    /// The facts submitted with it.
     pub(crate) fn facts(&self) -> TaskFacts {
         let mut models: Vec<_> = if self.by_program {
             vec![]
@@ -276,25 +275,25 @@ impl Ask {
         }
     }
 
-    /// The models of its ladder, then those that stand in for them.
+    /// The models of its ladder, then its fallbacks.
     fn models(&self) -> impl Iterator<Item = Arc<str>> {
         let ladder = (0..self.rungs).map(|rung| format!("rung-{rung}").into());
         ladder.chain((0..self.stand_ins).map(|place| format!("stand-in-{place}").into()))
     }
 
-    /// Whether the program that carries it out does not say what it has cost in all.
+    /// Whether its program does not report the total cost.
     pub(crate) fn is_mute(&self) -> bool {
         self.text.is_multiple_of(5)
     }
 
-    /// Whether it comes to a result if nothing disturbs it.
+    /// Whether it has a result in an undisturbed run.
     pub(crate) fn succeeds(&self) -> bool {
-        // Where a weaker model was refused, the strongest one's result is not judged.
+        // After a refusal on a weaker model, the strongest one's result is accepted unjudged.
         let is_unjudged = self.judged && self.rungs > 1;
         self.fate == Fate::Succeeds && (self.by_program || is_unjudged || self.refused < self.rungs)
     }
 
-    /// Whether its check refuses what an attempt on this rung comes to.
+    /// Whether its check refuses the result of an attempt on this rung.
     pub(crate) fn refuses(&self, rung: usize) -> bool {
         !self.by_program && rung < self.refused
     }
@@ -322,7 +321,7 @@ impl Ask {
     }
 }
 
-/// Whether a model of this name stands in for another.
+/// Whether a model of this name is a fallback.
 pub(crate) fn stands_in(model: &str) -> bool {
     model.starts_with("stand-in")
 }

@@ -1,13 +1,13 @@
-//! Where everything accidental comes from.
+//! The source of all randomness.
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::ops::Range;
 
-/// A stream of chance, the same for the same seed on every machine.
+/// A stream of random numbers, the same for the same seed on every machine.
 ///
-/// Every part of a simulation has a stream of its own, so that taking one part
-/// away leaves the others as they were.
+/// Each part of a simulation has its own stream, so that removing one part does not change the
+/// others.
 #[derive(Clone, Debug)]
 pub(crate) struct Chance(Pcg64Mcg);
 
@@ -27,17 +27,17 @@ impl Chance {
         self.0.random()
     }
 
-    /// A number of this range.
+    /// A number in this range.
     pub(crate) fn within(&mut self, range: Range<u64>) -> u64 {
         self.0.random_range(range)
     }
 
-    /// True so many times in a hundred.
+    /// True with this probability in percent.
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.within(0..100) < percent
     }
 
-    /// The place of one of so many.
+    /// An index below `count`.
     pub(crate) fn place(&mut self, count: usize) -> usize {
         self.within(0..count as u64) as usize
     }

@@ -1,4 +1,4 @@
-//! How much of a budget can be used.
+//! Measures how much of a budget can be used.
 
 use crate::Tally;
 use crate::chance::Chance;
@@ -11,43 +11,39 @@ use divisi_core::event::ParkReason;
 use divisi_core::run::Stage;
 use divisi_core::{PicoUsd, Run};
 
-/// Attempts under way in a fan-out, at most.
+/// Most attempts in flight in a fan-out.
 const AT_ONCE: u32 = 1_000;
 
-/// Where the money of a fan-out went until its cap held no more.
+/// How a fan-out spent its cap.
 ///
-/// What is claimed: nothing is ever booked or billed over the cap. And a run
-/// that parks on its budget leaves less than the least that any of its waiting
-/// tasks could go on with, so of a cap that is at least
-/// [`CAP_LEAST_BOUNDS`](Self::CAP_LEAST_BOUNDS) times the largest of these, at
-/// least [`USABLE_MIN`](Self::USABLE_MIN) is booked. That is more than what is
-/// billed, because a request whose answer is lost counts as all it may cost. A
-/// task whose reply was cut goes on only with all the room it wants; where none
-/// but such tasks are left, more may remain.
+/// Claims: nothing is ever booked or billed over the cap. A run that parks on its budget leaves
+/// less than the smallest amount with which any of its waiting tasks could go on. So of a cap that
+/// is at least [`CAP_LEAST_BOUNDS`](Self::CAP_LEAST_BOUNDS) times the largest of these amounts, at
+/// least [`USABLE_MIN`](Self::USABLE_MIN) is booked. More is booked than billed, since a request
+/// whose reply is lost counts with its whole reservation. A task whose reply was cut goes on only
+/// with all the room it wants; if only such tasks are left, more may remain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spending {
-    /// Whether it parked because the cap held no more.
+    /// Whether it parked because the cap was exhausted.
     pub exhausted: bool,
-    /// Most that it might spend.
+    /// The cap.
     pub cap: PicoUsd,
-    /// What it has booked: bills, and the reservations of requests whose
-    /// answers were lost.
+    /// Booked: bills, and the reservations of requests whose replies were lost.
     pub settled: PicoUsd,
-    /// What the vendor asks for.
+    /// Billed by the vendor.
     pub billed: PicoUsd,
-    /// The part of it for replies that were cut, and asked for in vain.
+    /// The part of it for replies that were cut and are useless.
     pub billed_for_cut: PicoUsd,
 }
 
 impl Spending {
     /// Share of a cap that must be usable.
     pub const USABLE_MIN: f64 = 0.95;
-    /// A cap is at least this many times the most that any request of the run
-    /// costs with the shortest room for its reply: less than one of them can
-    /// be left, and that is a twentieth.
+    /// A cap is at least this many times the largest least reservation of the run's requests: less
+    /// than one of these can be left, which is a twentieth.
     pub const CAP_LEAST_BOUNDS: u64 = 20;
 
-    /// What was spent over the cap.
+    /// The amount over the cap.
     pub fn overshoot(&self) -> PicoUsd {
         self.settled.max(self.billed).saturating_sub(self.cap)
     }
@@ -59,8 +55,7 @@ impl Spending {
 }
 
 impl World {
-    /// The same with a flow that asks for all its tasks at once, and a cap that
-    /// holds a part of them.
+    /// A world whose flow requests all its tasks at once, with a cap for only a part of them.
     pub(crate) fn fan_out(scenario: Scenario, story: Story) -> Self {
         let mut world = Self::new(scenario, story);
         let mut chance = Chance::of(scenario.seed, "fan-out");
@@ -68,9 +63,9 @@ impl World {
         flow.each(|ask| scenario.strip(ask));
         let percent = |of: PicoUsd, percent: u64| PicoUsd(of.0 / 100 * percent);
         let cap = match chance.within(0..4) {
-            // As tight as it may be.
+            // The tightest cap.
             0 => PicoUsd::ZERO,
-            // All of them are under way at once, and in long conversations.
+            // All of them are in flight at once, in long conversations.
             1 => {
                 flow.each(|ask| ask.turns = 5 + (ask.text % 20) as usize);
                 percent(
@@ -78,7 +73,7 @@ impl World {
                     chance.within(100..160),
                 )
             }
-            // A part of what they cost.
+            // A part of their usual cost.
             _ => percent(flow.sum(|ask| ask.cost_usual()), chance.within(1..40)),
         };
         let cap = cap.max(PicoUsd(flow.least_max().0 * Spending::CAP_LEAST_BOUNDS));
@@ -88,8 +83,7 @@ impl World {
         world
     }
 
-    /// Executes a fan-out, and again whenever it is killed, until it parks
-    /// because its cap holds no more.
+    /// Executes a fan-out, again after each kill, until it parks because its cap is exhausted.
     pub(crate) fn spend(mut self) -> Result<(Tally, Spending), String> {
         let mut run = Run::new();
         while !matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_)) {

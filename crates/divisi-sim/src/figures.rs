@@ -1,4 +1,4 @@
-//! What many simulations come to.
+//! Sums over many simulations.
 
 use divisi_sim::{Spending, Tally};
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 pub(crate) struct Figures {
     runs: u64,
     all: Tally,
-    /// Shares of the cap, of those that have used it up.
+    /// Used shares of the caps that were exhausted.
     usable: Vec<f64>,
     billed: f64,
     cut: f64,
@@ -30,7 +30,7 @@ impl Figures {
         }
     }
 
-    /// A few lines for people.
+    /// A summary of a few lines.
     pub(crate) fn summary(mut self, from: u64, seconds: f64) -> String {
         let Tally {
             events,
@@ -66,7 +66,7 @@ impl Figures {
             (self.usable.first(), self.usable.get(self.usable.len() / 2))
         {
             let percent = |sum: f64| sum / count * 100.0;
-            // A string takes everything.
+            // Cannot fail: the target is a string.
             let _ = write!(
                 text,
                 "\novershoot {}; {count} caps used up: usable {:.2} % at the least, {:.2} % in the middle, {:.2} % on average\n\

@@ -1,21 +1,21 @@
-//! What is asked for: the four patterns, nested in each other.
+//! Flows to simulate: the four patterns, nested.
 
 use crate::ask::{Ask, PHASES};
 use crate::chance::Chance;
 use divisi_core::PicoUsd;
 
-/// A part of a flow, with a value once it is done.
+/// A part of a flow; it has a value when it is done.
 #[derive(Clone, Debug)]
 pub(crate) enum Flow {
     /// One task.
     Task(Ask),
-    /// One after the other, each with the value of the one before.
+    /// In sequence, each with the value of the previous one.
     Chain(Vec<Flow>),
     /// All at once.
     All(Vec<Flow>),
     /// All at once, then a synthesis.
     Gather { parts: Vec<Flow>, synthesis: Ask },
-    /// As many parts as a planner says.
+    /// A number of parts that a planner decides.
     Decompose {
         planner: Ask,
         worker: Box<Flow>,
@@ -24,7 +24,7 @@ pub(crate) enum Flow {
 }
 
 impl Flow {
-    /// So many tasks at once.
+    /// A number of tasks at once.
     pub(crate) fn fan_out(chance: &mut Chance, tasks: u32) -> Self {
         Self::All(
             (0..tasks)
@@ -72,7 +72,7 @@ impl Flow {
         parts
     }
 
-    /// Changes one thing, as someone with an editor would.
+    /// Changes one thing, as a user editing the flow would.
     pub(crate) fn edit(&mut self, chance: &mut Chance) {
         if chance.percent(30) {
             let mut lists = vec![];
@@ -91,7 +91,7 @@ impl Flow {
         self.asks(&mut asks);
         let place = chance.place(asks.len());
         match chance.within(0..6) {
-            // Not part of its identity.
+            // Not part of the task's identity.
             0 => asks[place].priority += 1,
             1 => asks[place].own = chance.percent(70).then(|| PicoUsd(chance.within(0..600))),
             2 => asks[place].phase = chance.percent(80).then(|| chance.place(PHASES.len())),
@@ -106,14 +106,14 @@ impl Flow {
         asks.into_iter().for_each(change);
     }
 
-    /// The sum of this over all tasks.
+    /// The sum of `of` over all tasks.
     pub(crate) fn sum(&mut self, of: impl Fn(&Ask) -> PicoUsd) -> PicoUsd {
         let mut asks = vec![];
         self.asks(&mut asks);
         asks.iter().map(|ask| of(ask)).sum()
     }
 
-    /// The largest of the least that a request of its tasks may cost.
+    /// The largest of the least reservations of its tasks' requests.
     pub(crate) fn least_max(&mut self) -> PicoUsd {
         let mut asks = vec![];
         self.asks(&mut asks);
@@ -146,7 +146,7 @@ impl Flow {
         match self {
             Self::Task(_) => {}
             Self::Decompose { worker, .. } => worker.lists(lists),
-            // Either a list or what is in it: both cannot be lent at once.
+            // Either a list or its content: both cannot be borrowed at once.
             Self::Chain(parts) | Self::All(parts) | Self::Gather { parts, .. } => {
                 match parts.iter().any(|part| !matches!(part, Self::Task(_))) {
                     true => parts.iter_mut().for_each(|part| part.lists(lists)),

@@ -1,42 +1,41 @@
-//! Whole runs in virtual time, each made from one seed.
+//! Simulates whole runs in virtual time, each from one seed.
 //!
-//! A seed makes a flow, a vendor with its limits and whims, other runs that ask
-//! the same vendor, people who park, cancel, edit and resume, and kills at the
-//! worst moments. What drives them is what ships: the core's [`RunLoop`] decides and
-//! says what follows, its [`Attempt`] says what each attempt does next, its queue,
-//! governor and prefix cache let requests leave. Watchers check at every event what divisi
-//! promises: nothing is spent over the cap of the run, of a phase or of a task,
-//! no recorded reply is asked for again and no recorded tool used again, no task runs on a
-//! model that is not its turn, none is lost, nothing waits for ever, a replay is the run
-//! that was live and is answered in the same order; nothing leaves through a closed gate or
-//! faster than the settings say, what may leave does, and no run waits for more than one of
-//! each other. A request that is sent a second time is paid for twice at the most, and a run
-//! that rests for want of quota goes on when it has said so, unless a person
-//! parks it. In the end a calm execution must come to what the flow means.
+//! A seed determines a flow, a vendor with limits and faults, other runs that use the same vendor,
+//! a user who parks, cancels, edits and resumes, and kills at the worst moments. The simulated run
+//! is driven by the shipped code: the core's [`RunLoop`] decides, its [`Attempt`] says what each
+//! attempt does next, and its queue, governor and prefix cache let requests leave. Watchers check
+//! at every event what divisi promises: nothing is spent over the cap of the run, of a phase or of
+//! a task; no recorded reply is requested again and no recorded tool run again; each task runs on
+//! the right model; no task is lost; nothing waits for ever; a replay equals the live run and gives
+//! its answers in the same order; no request leaves through a closed gate or faster than the
+//! settings permit, and one that may leave does; while a run waits, each other run passes it at
+//! most once. A request is sent and paid for at most twice, and a run that waits for quota resumes
+//! at the announced time, unless the user parks it. In the end an undisturbed execution must
+//! produce the flow's intended result.
 //!
-//! One seed is one story, on every machine. [`simulate`] tells the story of a
-//! seed only when it broke something, cut down to what it takes to break it.
-//! [`spend`] asks of a seed how much of a budget can be used.
+//! One seed gives one story, on every machine. [`simulate`] returns the story of a seed only when a
+//! promise was broken, reduced to the simplest scenario that breaks it. [`spend`] measures how much
+//! of a budget a seed can use.
 //!
-//! There is no rule here about attempts, gates, hedges or the loop. Modelled are:
+//! The rules of attempts, gates, hedges and the loop are the core's; none is copied here. Modelled
+//! are:
 //!
-//! - the vendor: how long it takes, what it refuses, what it bills, what it caches, and
-//!   requests of which nothing is ever heard (`vendor`);
-//! - the flow and what its tasks are asked for and answer (`flow`, `script`, `ask`);
-//! - the store, as a list of events that is written and read as on a disk, and the death
-//!   of a process before, after or amid what follows from an append (`world`, `process`);
-//! - people, other runs at the same gates, tools and checks that take some time (`process`).
+//! - the vendor: latencies, refusals, bills, the cache, and requests that are never answered
+//!   (`vendor`);
+//! - the flow, and the requests and replies of its tasks (`flow`, `script`, `ask`);
+//! - the store, as a list of events that is written and read as on a disk, and kills of a process
+//!   before, after or amid the effects of an append (`world`, `process`);
+//! - the user, other runs at the same gates, and tools and checks that take some time (`process`).
 //!
-//! Left out: threads, IO and real time, which are the engine's; when a request is slow
-//! ([`Durations`]), in whose place here any may take long; the pace that several processes
-//! share, because there is one at a time; worktrees; and whatever a script does besides
-//! asking for tasks. The other runs are no more than what a gate knows of them.
+//! Left out: threads, IO and real time, which belong to the engine; the measurement of slow
+//! requests ([`Durations`]): here any request may be slow; the rate limits that several processes
+//! share, since there is only one process at a time; worktrees; and everything that a script does
+//! besides requesting tasks. The other runs exist only as far as gates know them.
 //!
-//! Read in this order: [`scenario`] says what a seed brings, `ask`, `flow` and
-//! `script` what is asked for, `vendor` who answers, `process` what is done for the run
-//! until it stops or is killed, `watch` what must hold, `world` what is left
-//! when a process is gone, `fan_out` how much of a budget is used, `story` how
-//! it is told, `tally` what is counted.
+//! Read in this order: [`scenario`] is what a seed decides, `ask`, `flow` and `script` what is
+//! requested, `vendor` how it is answered, `process` what runs until it stops or is killed, `watch`
+//! what must hold, `world` what remains when a process is gone, `fan_out` how much of a budget is
+//! used, `story` how a run is written down, `tally` what is counted.
 //!
 //! [`RunLoop`]: divisi_core::run_loop::RunLoop
 //! [`Attempt`]: divisi_core::attempt::Attempt
@@ -64,14 +63,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use story::Story;
 use world::World;
 
-/// A promise that was broken, and how it came to that.
+/// A broken promise and the events before it.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// The simplest scenario of the seed that breaks it too.
+    /// The simplest scenario of the seed that also breaks it.
     pub scenario: Scenario,
-    /// What does not hold.
+    /// The violated condition.
     pub what: String,
-    /// Everything that happened, a line each.
+    /// All events, one per line.
     pub story: String,
 }
 
@@ -90,19 +89,19 @@ impl std::fmt::Display for Broken {
     }
 }
 
-/// Plays the story of `seed`.
+/// Simulates the scenario of `seed`.
 pub fn simulate(seed: u64) -> Result<Tally, Box<Broken>> {
     let play = |scenario, story| World::new(scenario, story).play();
     attempt(Scenario::of(seed), play)
 }
 
-/// Lets `tasks` tasks of `seed` spend a cap that does not hold them all.
+/// Lets `tasks` tasks of `seed` spend a cap that is too small for all of them.
 pub fn spend(seed: u64, tasks: u32) -> Result<(Tally, Spending), Box<Broken>> {
     let spend = |scenario, story| World::fan_out(scenario, story).spend();
     attempt(Scenario::fan_out(seed, tasks), spend)
 }
 
-/// Plays a scenario; if that breaks something, the simplest that does, too.
+/// Plays a scenario; on a broken promise, finds the simplest scenario that breaks one.
 fn attempt<T>(
     scenario: Scenario,
     play: impl Fn(Scenario, Story) -> Result<T, String>,

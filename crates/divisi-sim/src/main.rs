@@ -1,4 +1,4 @@
-//! Simulates many seeds, and tells the story of the first that breaks a promise.
+//! Simulates many seeds, and prints the story of the first that breaks a promise.
 
 mod figures;
 mod measure;
@@ -17,20 +17,20 @@ use std::time::Instant;
 /// Simulates runs of divisi, one from each seed.
 #[derive(Clone, Copy, Parser)]
 struct Args {
-    /// How many seeds.
+    /// Number of seeds
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
-    /// The first of them.
+    /// The first seed
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Let many tasks at once spend a cap that does not hold them all, and
-    /// tell how much of it they could use.
+    /// Let many tasks at once spend a cap that is too small for all of them, and print how much of
+    /// it they used
     #[arg(long)]
     budget: bool,
-    /// Foresee a run of many tasks under limits, and tell how long that takes.
+    /// Simulate ahead a run of many tasks under limits, and print how long that takes
     #[arg(long, conflicts_with = "budget")]
     what_if: bool,
-    /// How many tasks that is.
+    /// Number of tasks for that
     #[arg(long, default_value_t = 1_000)]
     tasks: u32,
 }
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Simulates all seeds, with one thread for each processor.
+/// Simulates all seeds, with one thread per processor.
 fn all(
     Args {
         seeds,
@@ -111,7 +111,7 @@ fn all(
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Whoever has closed the other end wants to hear no more.
+/// A closed output is ignored.
 fn say(to: &mut impl Write, text: &str) {
     let _ = writeln!(to, "{text}");
 }

@@ -1,16 +1,16 @@
-//! How long it takes to foresee a run, and how much memory.
+//! Measures time and memory of a what-if simulation.
 
 use divisi_core::governor::RateSettings;
 use divisi_sim::what_if::{Limits, sample, what_if};
 use std::time::Instant;
 
-/// Tasks at once in what is measured: as many as the governor lets leave.
+/// Tasks at once in the measured run: as many as the governor permits.
 const AT_ONCE: u32 = 1_024;
 
-/// Requests a minute, which hold it back about as much.
+/// Requests per minute, a limit of about equal effect.
 const REQUESTS_PER_MINUTE: u64 = 6_000;
 
-/// Foresees a run of so many tasks; says what it comes to and what that took.
+/// Simulates a run of `count` tasks ahead; returns its figures and the measured time and memory.
 pub(crate) fn of(count: usize) -> String {
     let began = Instant::now();
     let tasks = sample::tasks(count);
@@ -37,7 +37,7 @@ pub(crate) fn of(count: usize) -> String {
     )
 }
 
-/// The most memory that this process has had, where the system tells.
+/// Peak memory of this process, if the system reports it.
 fn peak_megabytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -1,75 +1,74 @@
-//! What a seed brings.
+//! What a seed decides.
 
 use crate::ask::Ask;
 use crate::chance::Chance;
 
-/// What happens in a simulation, besides its flow.
+/// The circumstances of a simulation, besides its flow.
 ///
-/// Each part can be left out without changing the others, which is how a
-/// failing seed is made simpler.
+/// Each can be removed without changing the others, so that a failing seed can be simplified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
-    /// Makes everything.
+    /// The seed.
     pub seed: u64,
-    /// About how many tasks the flow has.
+    /// Approximate number of tasks in the flow.
     pub tasks: u32,
-    /// Whether they are all asked for at once, and cost more than the cap.
+    /// Whether all are requested at once, and cost more than the cap.
     pub fan_out: bool,
-    /// How often the process is killed, at most.
+    /// Most kills of the process.
     pub kills: u32,
     /// Whether the flow is edited before it is resumed.
     pub edits: bool,
-    /// Whether people park and cancel.
+    /// Whether the user parks and cancels.
     pub people: bool,
     /// Whether requests fail or get lost.
     pub faults: bool,
     /// Whether replies break off before their end.
     pub drops: bool,
-    /// Whether some answers take much longer than most.
+    /// Whether some replies take much longer than most.
     pub slow: bool,
-    /// Whether the vendor has times with too much to do.
+    /// Whether the vendor is overloaded at times.
     pub storms: bool,
     /// Whether the vendor limits requests and tokens.
     pub limited: bool,
-    /// Whether the user has set these limits.
+    /// Whether the user has configured these limits.
     pub limits_set: bool,
-    /// Whether answers tell of them.
+    /// Whether replies report them.
     pub headers: bool,
-    /// Whether requests take longer on their way at one time than at another.
+    /// Whether the time in transit varies between requests.
     pub uneven_paths: bool,
-    /// Whether the vendor remembers how prompts begin.
+    /// Whether the vendor caches prefixes of prompts.
     pub caches: bool,
-    /// Other runs of the process that ask the same vendor.
+    /// Other runs of the process that use the same vendor.
     pub others: u32,
-    /// Whether the models of ladders are often out of order.
+    /// Whether the models of ladders are often unavailable.
     pub outages: bool,
     /// Whether the account's quota is used up at some time.
     pub quota: bool,
-    /// Whether it is told when there is some again.
+    /// Whether the vendor says when it is refilled.
     pub quota_resets: bool,
     /// Whether the key is refused at some time.
     pub refused_keys: bool,
     /// Whether there is a cap.
     pub capped: bool,
-    /// Whether it is warned of before it is reached.
+    /// Whether a warning precedes it.
     pub warned: bool,
     /// Whether tasks are in phases, some of which have caps.
     pub phases: bool,
-    /// Whether tasks have budgets of their own.
+    /// Whether tasks have their own budgets.
     pub own_budgets: bool,
-    /// Whether replies may be given less room than they want.
+    /// Whether replies may get less room than they want.
     pub short_replies: bool,
     /// Whether tasks have ladders and checks that refuse some results.
     pub ladders: bool,
-    /// Whether models have others that stand in for them.
+    /// Whether models have fallbacks.
     pub stand_ins: bool,
-    /// Whether the run may have only a few tasks.
+    /// Whether the run is limited to a few tasks.
     pub cramped: bool,
-    /// Whether a request that takes long is sent a second time.
+    /// Whether slow requests are hedged.
     pub hedges: bool,
-    /// Whether a process stays while there is no quota, to go on by itself.
+    /// Whether a process waits for quota, and resumes by itself.
     pub waits: bool,
-    /// Whether the vendor now and then claims more than a request could cost.
+    /// Whether the vendor sometimes bills more than the bound of a request.
     pub overcharges: bool,
 }
 
@@ -79,7 +78,7 @@ impl Scenario {
         let mut chance = Chance::of(seed, "scenario");
         Self {
             seed,
-            // Mostly small: what goes wrong goes wrong with few, and is easier to read.
+            // Mostly small: few tasks suffice for most errors, and are easier to read.
             tasks: if chance.percent(10) {
                 100
             } else {
@@ -121,8 +120,8 @@ impl Scenario {
         }
     }
 
-    /// A fan-out of so many tasks at once under a cap that they exceed, with
-    /// whatever else of this seed costs money.
+    /// A fan-out of `tasks` tasks at once under a cap that they exceed, with everything else of
+    /// this seed that costs money.
     pub fn fan_out(seed: u64, tasks: u32) -> Self {
         let all = Self::of(seed);
         Self {
@@ -147,7 +146,7 @@ impl Scenario {
         }
     }
 
-    /// The same with one thing less.
+    /// The scenarios with one thing less.
     pub(crate) fn simpler(self) -> impl Iterator<Item = Self> {
         let candidates = [
             Self {
@@ -228,7 +227,7 @@ impl Scenario {
                 refused_keys: false,
                 ..self
             },
-            // Without a cap a fan-out has nothing to show.
+            // Without a cap a fan-out shows nothing.
             Self {
                 capped: self.fan_out,
                 ..self
@@ -279,7 +278,7 @@ impl Scenario {
             .filter(move |simpler| *simpler != self && simpler.tasks > 0)
     }
 
-    /// Takes from a task what this scenario leaves out.
+    /// Removes from a task what this scenario leaves out.
     pub(crate) fn strip(&self, ask: &mut Ask) {
         if !self.phases {
             ask.phase = None;

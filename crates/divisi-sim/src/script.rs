@@ -1,5 +1,4 @@
-//! A flow being executed: deterministic, and executed again from its start
-//! whenever a run goes on.
+//! A flow under execution: deterministic, and executed again from its start at every resume.
 
 use crate::ask::{Ask, PHASES};
 use crate::flow::Flow;
@@ -12,7 +11,7 @@ pub(crate) struct Script<'f> {
     result: Option<Result<u64, ()>>,
 }
 
-/// A part of the flow under way.
+/// A part of the flow under execution.
 struct Frame<'f> {
     part: &'f Flow,
     parent: Option<(usize, usize)>,
@@ -20,23 +19,23 @@ struct Frame<'f> {
     values: Vec<Option<u64>>,
 }
 
-/// What a script says.
+/// A message of a script.
 #[derive(Clone, Debug)]
 pub(crate) enum Said<'f> {
-    /// It asks for a task, and waits for the answer to this call.
+    /// It requests a task, and waits for the answer to this call.
     Call {
         call: usize,
         ask: &'f Ask,
         prompt: String,
     },
-    /// It says where it is.
+    /// It begins a phase.
     Phase(&'static str),
-    /// It says something.
+    /// It logs a message.
     Log(String),
 }
 
 impl<'f> Script<'f> {
-    /// Starts it.
+    /// Starts the flow.
     pub(crate) fn start(flow: &'f Flow) -> Self {
         let mut script = Self {
             frames: vec![],
@@ -47,7 +46,7 @@ impl<'f> Script<'f> {
         script
     }
 
-    /// Answers a call; without a value if it has failed.
+    /// Answers a call; without a value if the task failed.
     pub(crate) fn resolve(&mut self, call: usize, value: Option<u64>) {
         if self.result.is_some() {
             return;
@@ -77,12 +76,12 @@ impl<'f> Script<'f> {
         }
     }
 
-    /// What it has said since it was last listened to.
+    /// Its messages since the last call.
     pub(crate) fn listen(&mut self) -> Vec<Said<'f>> {
         std::mem::take(&mut self.said)
     }
 
-    /// What it has returned, or that it has thrown; `None` while it waits.
+    /// Its result, or that it has thrown; `None` while it waits.
     pub(crate) fn result(&self) -> Option<Result<u64, ()>> {
         self.result
     }
@@ -154,7 +153,7 @@ impl<'f> Script<'f> {
     }
 }
 
-/// What the flow comes to if nothing disturbs it.
+/// The result of the flow in an undisturbed run.
 pub(crate) fn ideal(flow: &Flow) -> Result<u64, ()> {
     let mut script = Script::start(flow);
     loop {
@@ -170,7 +169,7 @@ pub(crate) fn ideal(flow: &Flow) -> Result<u64, ()> {
     }
 }
 
-/// The result of the task with this key: the same whoever makes it.
+/// The result of the task with this key, the same for every model.
 pub(crate) fn value_of(key: &Key) -> u64 {
     key.0
         .as_bytes()

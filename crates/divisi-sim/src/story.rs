@@ -1,4 +1,4 @@
-//! How a simulation is told: a line for whatever happens.
+//! The story of a simulation: one line per event.
 
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, ParkReason};
@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
 
-/// Lines that are shown of a long story, from its beginning and from its end.
+/// Lines shown of a long story, at its beginning and at its end.
 const FIRST_LINES: usize = 1_500;
 const LAST_LINES: usize = 100;
 
-/// A story being told, or one that nobody listens to.
+/// A story being written, or a disabled one.
 #[derive(Clone, Debug)]
 pub(crate) struct Story(Option<Rc<RefCell<String>>>);
 
@@ -24,7 +24,7 @@ impl Story {
         Self(None)
     }
 
-    /// What has been told so far; of a story without end the beginning and the latest.
+    /// The text so far; of an endless story its beginning and its end.
     pub(crate) fn text(&self) -> String {
         let Some(text) = &self.0 else {
             return String::new();
@@ -45,16 +45,16 @@ impl Story {
         format!("{first}\n          … {left_out} lines …\n{last}\n")
     }
 
-    /// Adds a line, which is made only if somebody listens.
+    /// Adds a line, which is formatted only if the story is enabled.
     pub(crate) fn tell(&self, at: Timestamp, line: impl FnOnce() -> String) {
         if let Some(text) = &self.0 {
-            // A string takes everything.
+            // Cannot fail: the target is a string.
             let _ = writeln!(text.borrow_mut(), "{:>7} ms  {}", at.0, line());
         }
     }
 }
 
-/// An event in one line.
+/// An event as one line.
 pub(crate) fn line(event: &Event) -> String {
     match event {
         Event::RunStarted(started) => format!("started   {}", caps(&started.caps)),

@@ -1,49 +1,49 @@
-//! What is counted.
+//! Counters of a simulation.
 
 use crate::{ask, watch};
 use divisi_core::event::ParkReason;
 use divisi_core::{Event, FailureClass};
 
-/// What one simulation has seen.
+/// Counters of one simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Events recorded.
     pub events: u64,
     /// Requests sent.
     pub requests: u64,
-    /// Kills survived.
+    /// Kills.
     pub kills: u64,
     /// Executions of the flow.
     pub executions: u64,
-    /// Replies that found too little room.
+    /// Replies cut for lack of room.
     pub cut: u64,
-    /// Results that a check refused.
+    /// Results refused by a check.
     pub refusals: u64,
-    /// Attempts on a model that stood in for another.
+    /// Attempts on a fallback model.
     pub stand_ins: u64,
     /// Requests that had to wait at a gate.
     pub waited: u64,
-    /// Requests that did not leave because the run parked.
+    /// Requests not sent because the run parked.
     pub withdrawn: u64,
     /// Requests that waited for another one to write their prefix.
     pub held: u64,
-    /// Attempts that took longer than they might.
+    /// Attempts that timed out.
     pub timeouts: u64,
-    /// Answers given while nothing drove the run.
+    /// Answers given while no process drove the run.
     pub answered: u64,
-    /// Requests that came to a closed gate.
+    /// Requests refused by a closed gate.
     pub turned_away: u64,
-    /// Requests that the vendor had too many of.
+    /// Requests refused by a limit of the vendor.
     pub limited: u64,
-    /// Answers that read a prefix from the vendor's cache.
+    /// Replies that read a prefix from the vendor's cache.
     pub warm: u64,
-    /// Times that no budget held anything more.
+    /// Times that the budget was exhausted.
     pub parks: u64,
-    /// Requests that were to be sent a second time.
+    /// Hedges.
     pub hedges: u64,
-    /// Times that a run went on by itself when there might be quota again.
+    /// Times that a run resumed by itself when quota was expected again.
     pub wakes: u64,
-    /// Most attempts under way at once.
+    /// Most attempts in flight at once.
     pub at_once: u64,
 }
 

@@ -1,5 +1,5 @@
-//! What is left when a process is gone: the journal, the vendor, the flow's
-//! file, and the people who resume the run.
+//! What remains when a process is gone: the journal, the vendor, the flow's file, and the user who
+//! resumes the run.
 
 use crate::Tally;
 use crate::ask::{Ask, Fate, PHASES};
@@ -19,30 +19,30 @@ use divisi_core::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Executions before the calm one; more find little that these do not.
+/// Executions before the undisturbed one; more find hardly anything new.
 const EXECUTIONS_MAX: u64 = 6;
 
-/// A run and everything around it.
+/// A run and its surroundings.
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
     pub(crate) story: Story,
     pub(crate) now: Timestamp,
     pub(crate) journal: Vec<Recorded>,
-    /// How much of the journal has been written and read again, as on a disk.
+    /// Number of journal entries that were written and read again, as on a disk.
     on_disk: usize,
     pub(crate) vendor: Vendor,
     pub(crate) tally: Tally,
     pub(crate) flow: Flow,
     pub(crate) limits: Limits,
     pub(crate) caps: Caps,
-    /// Caps that the flow itself gives its phases.
+    /// Caps that the flow gives its phases.
     pub(crate) flow_caps: BTreeMap<&'static str, PicoUsd>,
     people: Chance,
     editor: Chance,
     death: Chance,
-    /// Tasks of the last execution, if the next must ask for them again.
+    /// Tasks of the last execution, if the next must request them again.
     expected: Option<BTreeSet<TaskId>>,
-    /// Whether every execution so far was of the same flow, in the same order.
+    /// Whether every execution so far had the same flow in the same order.
     unchanged: bool,
 }
 
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// Executes the flow until people have had enough, then once more in peace.
+    /// Executes the flow with disturbances, then once more without.
     pub(crate) fn play(mut self) -> Result<Tally, String> {
         let (mut run, mut reopen_failed) = (Run::new(), false);
         loop {
@@ -152,7 +152,7 @@ impl World {
         Ok(self.tally)
     }
 
-    /// One process, from what is durable to what is durable.
+    /// One process, from durable events to durable events.
     pub(crate) fn execute(
         &mut self,
         run: Run,
@@ -209,8 +209,8 @@ impl World {
         Ok(replayed)
     }
 
-    /// People answer some of what a run waits for while nothing drives it, as
-    /// `Engine::answer` does; each answer is taken once.
+    /// The user answers some suspended tasks while no process drives the run, as `Engine::answer`
+    /// does; each answer is accepted once.
     fn answer(&mut self, run: Run, percent: u64) -> Result<Run, String> {
         let waiting: Vec<TaskId> = run.suspended().collect();
         let position = Position(self.journal.len() as u64);
@@ -247,7 +247,7 @@ impl World {
         self.reload()
     }
 
-    /// The run as the journal tells it, read as it would be from a disk.
+    /// The run rebuilt from the journal, read as from a disk.
     fn reload(&mut self) -> Result<Run, String> {
         for recorded in &mut self.journal[self.on_disk..] {
             let written = serde_json::to_vec(recorded).map_err(|error| error.to_string())?;
@@ -277,7 +277,7 @@ impl World {
         }
     }
 
-    /// What people do before they resume.
+    /// What the user does before resuming.
     fn prepare(&mut self, run: &Run, reopen_failed: bool) {
         let edited = self.scenario.edits && self.editor.percent(60);
         if edited {
@@ -309,7 +309,7 @@ impl World {
             .then(|| run.tasks().map(|(id, _)| id).collect());
     }
 
-    /// What people do about a quota that is used up and a key that is refused.
+    /// What the user does about exhausted quota and a refused key.
     fn vendor_again(&mut self, run: &Run) {
         let waits = self.people.percent(50);
         match (run.stage(), self.vendor.quota_resets_at()) {
@@ -324,7 +324,7 @@ impl World {
         }
     }
 
-    /// An undisturbed execution comes to what the flow means.
+    /// Checks that an undisturbed execution has the intended result.
     fn judge(&self, run: &Run) -> Result<(), String> {
         let result = match run.result() {
             Some(Ok(Content::Inline(text))) => text.parse().map_err(|_| ()),

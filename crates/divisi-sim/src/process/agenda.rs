@@ -1,4 +1,4 @@
-//! What will happen to a process, in order.
+//! Future events of a process, in order.
 
 use super::Process;
 use super::gate::Sending;
@@ -8,31 +8,31 @@ use divisi_core::{AttemptId, Input, Millis, TaskId, Timestamp};
 
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
-    /// A request comes to the vendor.
+    /// A request arrives at the vendor.
     Arrives(Sending, Option<PermitId>),
     Reply(Sending, Option<PermitId>, Box<Answered>),
     /// The reply to a request begins.
     Begins(Sending, Option<PermitId>, Box<RateLimits>),
-    /// Tools have results, which are new or recorded.
+    /// Tools have results, new or recorded ones.
     ToolsDone(AttemptId, bool),
-    /// A check has looked at a result.
+    /// A check has judged a result.
     Checked(AttemptId),
-    /// What a task waits for outside of the process is there.
+    /// The answer that a task awaits from outside of the process is there.
     Answered(TaskId),
-    /// Another run wants to send something.
+    /// Another run wants to send a request.
     OtherAsks(u32),
-    /// The same, once it has been parked.
+    /// The same, after it was parked.
     OtherResumes(u32),
-    /// One of another run that waits goes away.
+    /// A waiting request of another run is withdrawn.
     GivesUp(Family, Place<u32>, u32),
     Park,
     Cancel,
-    /// Somebody pays for more quota.
+    /// The user buys more quota.
     Pays,
 }
 
 impl Process<'_, '_> {
-    /// Somebody parks or cancels it at some time.
+    /// Plans that the user parks or cancels the run at some time.
     pub(crate) fn disturb(&mut self) {
         let when = self.chance.within(0..5_000);
         let what = if self.chance.percent(30) {
@@ -43,7 +43,7 @@ impl Process<'_, '_> {
         self.plan(Millis(when), what);
     }
 
-    /// The next thing happens, or a rest ends.
+    /// Advances to the next event or to the end of a wait.
     pub(super) fn time_passes(&mut self) -> Result<(), String> {
         let next = self.agenda.keys().next().map(|(due, _)| *due);
         let wake_at = self.runs.wake_at();
@@ -91,7 +91,7 @@ impl Process<'_, '_> {
         Ok(())
     }
 
-    /// What people do while the run waits for quota.
+    /// Plans what the user does while the run waits for quota.
     pub(super) fn rest(&mut self, until: Timestamp) {
         let pays = Millis(self.chance.within(1..200_000));
         self.plan(pays, Happening::Pays);

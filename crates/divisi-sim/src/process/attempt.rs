@@ -1,5 +1,5 @@
-//! Does what an attempt says is to be done: the core's own attempt, as it ships, with a
-//! seeded vendor, tools that take some time, and a cache of prefixes.
+//! Carries out an attempt's outputs: the core's attempt as shipped, with a seeded vendor, tools
+//! that take some time, and a prefix cache.
 
 use super::gate::{Sending, Who};
 use super::{Happening, Process, text};
@@ -23,37 +23,37 @@ use divisi_core::{
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Longest time a request may be out without a sign of life.
+/// Longest time that a request may be out without a sign of life.
 const IDLE_TIMEOUT: Millis = Millis(10_000);
 
-/// One attempt under way, and what it is made of.
+/// One attempt under way with its state.
 pub(super) struct Carried<'f> {
     attempt: Attempt,
     ask: &'f Ask,
     kept: Vec<KeptTurn>,
-    /// Requests built so far: of its conversation, and to its judge.
+    /// Requests built so far, of the conversation and to the judge.
     turns: usize,
     verdicts: usize,
-    /// The place among them of the one that is asked, and what that may cost.
+    /// Index of the current request among them.
     turn: usize,
-    /// Results of tools that no request has taken along.
+    /// Results of tools that no request has included yet.
     tool_results: Option<Content>,
-    /// What is to be recorded of the last reply, if it is new.
+    /// The record of the last reply, if it is new.
     reply: Option<Box<Turn>>,
-    /// Its part in writing a prefix, and when the request left.
+    /// Its role as writer of a prefix, and when the request left.
     lead: Option<(Lead, Option<Timestamp>)>,
-    /// The request that it waits for, which is to write its prefix.
+    /// The request whose prefix it waits for.
     waits_for: Option<Lead>,
     slots: [At; 2],
-    /// Why each of the two requests has failed.
+    /// Why each of its two requests failed.
     errors: [Option<AttemptEnd>; 2],
-    /// What a program has made.
+    /// The result of a program.
     made: Option<AttemptEnd>,
-    /// How long its requests may take before they are called slow.
+    /// After which time its requests count as slow.
     patience: Millis,
-    /// When it wants to be asked again.
+    /// When it wants its next tick.
     alarm: Option<Timestamp>,
-    /// Whether it has been told that the run parks.
+    /// Whether it was informed that the run parks.
     is_parking: bool,
 }
 
@@ -62,21 +62,21 @@ pub(super) struct Carried<'f> {
 pub(super) enum At {
     Nowhere,
     InLine(Family, Place<u32>),
-    /// It may leave.
+    /// It has a permit.
     Permit(Family, PermitId),
     Out {
         ticket: u64,
         gate: Option<(Family, PermitId)>,
-        /// Since when nothing has been heard of it, where nothing ever will.
+        /// Since when a request that will never be answered has shown no sign of life.
         silent_since: Option<Timestamp>,
     },
 }
 
 impl<'f> Process<'_, 'f> {
-    /// An attempt begins.
+    /// Begins an attempt.
     pub(super) fn begin(&mut self, id: AttemptId, room: Option<u32>) -> Result<(), String> {
         if !self.is_under_way(id) {
-            // Ended again by a later input of the same batch.
+            // It was ended again by a later input of the same batch.
             return Ok(());
         }
         let ask = self.asks[&id.task];
@@ -105,7 +105,7 @@ impl<'f> Process<'_, 'f> {
             room,
             kept: kept.iter().map(known).collect(),
         };
-        // Longer than any request is on its way.
+        // Longer than the time of any request in transit.
         let patience = Millis(self.patience.within(150..3_000));
         self.carried
             .insert(id, Carried::new(Attempt::new(spec), ask, kept, patience));
@@ -113,14 +113,14 @@ impl<'f> Process<'_, 'f> {
         Ok(())
     }
 
-    /// Tells an attempt what has happened, and does what it then wants.
+    /// Passes a step to an attempt, and carries out its outputs.
     pub(super) fn step(&mut self, id: AttemptId, step: Step) -> Result<(), String> {
         let now = self.world.now;
         let Some(carried) = self.carried.get_mut(&id) else {
             return Ok(());
         };
         if self.is_parking && !std::mem::replace(&mut carried.is_parking, true) {
-            // Looked at first, whatever else there is.
+            // As in the engine, parking is handled before any other step.
             carried.attempt.handle(now, Step::Park);
         }
         carried.attempt.handle(now, step);
@@ -140,7 +140,7 @@ impl<'f> Process<'_, 'f> {
         Ok(())
     }
 
-    /// The attempts whose time it is look at their clocks.
+    /// Ticks the attempts that are due.
     pub(super) fn look_at_clocks(&mut self) -> Result<(), String> {
         let now = self.world.now;
         while let Some(&(at, id)) = self.alarms.first().filter(|(at, _)| *at <= now) {
@@ -149,7 +149,7 @@ impl<'f> Process<'_, 'f> {
                 continue;
             };
             carried.alarm = None;
-            // What is out and not silent gives signs of life at every moment.
+            // A request that is out and not silent shows a sign of life at every moment.
             let since = |at: &At| match at {
                 At::Out { silent_since, .. } => Some(silent_since.unwrap_or(now)),
                 _ => None,
@@ -257,7 +257,7 @@ impl<'f> Process<'_, 'f> {
         }
     }
 
-    /// Asks whether the prefix can be read.
+    /// Asks if the prefix can be read.
     fn ask_prefix(&mut self, id: AttemptId, patient: bool) -> Result<(), String> {
         let (now, family) = (self.world.now, self.family(id));
         let Some(carried) = self.carried.get_mut(&id) else {
@@ -303,7 +303,7 @@ impl<'f> Process<'_, 'f> {
             }
             self.prefix_news(family)?;
             let waits = |(id, carried): (&AttemptId, &Carried<'_>)| {
-                // One that has been withdrawn waits for nothing, and is let go soon.
+                // A withdrawn attempt waits for nothing, and is dropped soon.
                 let is_alive = carried.attempt.timeout().is_some();
                 is_alive && carried.waits_for == Some(lead) && self.family(*id) == family
             };
@@ -315,7 +315,7 @@ impl<'f> Process<'_, 'f> {
         self.prefix_news(family)
     }
 
-    /// Those that wait for what is over ask again.
+    /// Attempts whose writer is over ask again.
     fn prefix_news(&mut self, family: Family) -> Result<(), String> {
         let over = self
             .prefixes
@@ -354,7 +354,7 @@ impl<'f> Process<'_, 'f> {
         self.enter(Who::Attempt(id, turn, slot), request, priority)
     }
 
-    /// A request leaves, with so much room for its reply.
+    /// Sends a request with this room for its reply.
     fn send(&mut self, id: AttemptId, slot: Slot, room: Option<u32>) -> Result<(), String> {
         let (now, family) = (self.world.now, self.family(id));
         let request = self.request_of(id, room);
@@ -409,7 +409,7 @@ impl<'f> Process<'_, 'f> {
         }
     }
 
-    /// One of its requests is of no use any more, wherever it is.
+    /// Takes back a request that is not needed any more, wherever it is.
     fn take_back(&mut self, id: AttemptId, slot: Slot) -> Result<(), String> {
         let Some(carried) = self.carried.get_mut(&id) else {
             return Ok(());
@@ -438,7 +438,7 @@ impl<'f> Process<'_, 'f> {
             .is_some_and(|carried| carried.slots[place(slot)] == At::Permit(family, permit))
     }
 
-    /// Whether this request of an attempt is still waited for.
+    /// Whether a reply to this request of an attempt is still awaited.
     pub(super) fn is_out(&self, id: AttemptId, slot: Slot, ticket: u64) -> bool {
         let at = self
             .carried
@@ -447,7 +447,7 @@ impl<'f> Process<'_, 'f> {
         matches!(at, Some(At::Out { ticket: of, .. }) if of == ticket)
     }
 
-    /// Nothing more will be heard of a request.
+    /// Marks a request that will never be answered.
     pub(super) fn falls_silent(&mut self, id: AttemptId, slot: Slot) {
         let now = self.world.now;
         if let Some(Carried { slots, .. }) = self.carried.get_mut(&id)
@@ -457,7 +457,7 @@ impl<'f> Process<'_, 'f> {
         }
     }
 
-    /// What becomes of a request is known.
+    /// Handles the end of a request.
     pub(super) fn hear(&mut self, id: AttemptId, slot: Slot, reply: Reply) -> Result<(), String> {
         self.at(id, slot, At::Nowhere);
         let Some(carried) = self.carried.get(&id) else {
@@ -499,7 +499,7 @@ impl<'f> Process<'_, 'f> {
         }
     }
 
-    /// When the request of an attempt has left, and what it has waited for since the last.
+    /// When the current request of an attempt left, and its waits since the previous one.
     fn times(&mut self, id: AttemptId) -> Times {
         let now = self.world.now;
         let Some(carried) = self.carried.get_mut(&id) else {
@@ -533,7 +533,7 @@ impl<'f> Process<'_, 'f> {
         )
     }
 
-    /// The gate has turned a request away.
+    /// Handles a request refused by its gate.
     pub(super) fn is_turned_away(
         &mut self,
         id: AttemptId,
@@ -547,7 +547,7 @@ impl<'f> Process<'_, 'f> {
         self.step(id, Step::Closed(slot))
     }
 
-    /// A program has ended. Most have said by then what they have cost, bit by bit.
+    /// Handles the end of a program. Most programs have reported their cost before, in parts.
     fn worked(&mut self, id: AttemptId, reply: Reply, most: PicoUsd) -> Result<(), String> {
         let made = match reply {
             Reply::Answer { cost, .. } => {
@@ -625,7 +625,7 @@ impl<'f> Process<'_, 'f> {
         Ok(())
     }
 
-    /// Its tools have results, which are new or recorded.
+    /// The tools of an attempt have results, new or recorded ones.
     pub(super) fn tools_are_done(&mut self, id: AttemptId, are_new: bool) -> Result<(), String> {
         if let Some(carried) = self.carried.get_mut(&id) {
             carried.tool_results = are_new.then(|| text(&format!("results of {}", carried.turn)));
@@ -633,7 +633,7 @@ impl<'f> Process<'_, 'f> {
         self.step(id, Step::ToolsDone)
     }
 
-    /// Its check has looked at the result.
+    /// The check of an attempt has judged the result.
     pub(super) fn is_checked(&mut self, id: AttemptId) -> Result<(), String> {
         let rung = self.rung(id);
         let refuses = self
@@ -643,7 +643,7 @@ impl<'f> Process<'_, 'f> {
         self.step(id, Step::Checked(Some(!refuses)))
     }
 
-    /// From now on it waits for something outside.
+    /// Suspends an attempt until something outside happens.
     fn suspend(&mut self, id: AttemptId) -> Result<(), String> {
         let reserved = PicoUsd(self.asks[&id.task].bound(0, None).most().0 / 2);
         let suspension = Box::new(Suspension {
@@ -658,13 +658,13 @@ impl<'f> Process<'_, 'f> {
         self.let_go(id)
     }
 
-    /// What a task waits for outside comes at some time, if the process is there by then.
+    /// Plans the answer from outside, if the process still exists by then.
     pub(super) fn will_be_answered(&mut self, task: TaskId) {
         let after = Millis(self.chance.within(0..20_000));
         self.plan(after, Happening::Answered(task));
     }
 
-    /// What a task waits for outside is there.
+    /// Gives the answer from outside.
     pub(super) fn is_answered(&mut self, task: TaskId) {
         let Some(state) = self.run().task(task) else {
             return;
@@ -734,10 +734,10 @@ impl<'f> Process<'_, 'f> {
         self.let_go(id)
     }
 
-    /// An attempt is over, and all that it holds is given back.
+    /// Drops an attempt that is over, and returns what it holds.
     pub(super) fn let_go(&mut self, id: AttemptId) -> Result<(), String> {
         if !self.carried.contains_key(&id) {
-            // Ended before it began, or lost with the process before.
+            // It ended before it began, or was lost with the previous process.
             return Ok(());
         }
         for slot in [Slot::First, Slot::Second] {
@@ -750,7 +750,7 @@ impl<'f> Process<'_, 'f> {
         Ok(())
     }
 
-    /// The run parks: what has not left stays.
+    /// The run parks: requests that have not left do not leave.
     pub(super) fn park_all(&mut self) -> Result<(), String> {
         self.is_parking = true;
         for id in self.carried.keys().copied().collect::<Vec<_>>() {
@@ -766,7 +766,7 @@ impl<'f> Process<'_, 'f> {
         }
     }
 
-    /// The attempts of which nothing is out and no reply has to be recorded.
+    /// The attempts without a request in flight and without a reply to record.
     pub(super) fn unsent(&self) -> BTreeSet<AttemptId> {
         let is_out = |at: &At| matches!(at, At::Out { .. });
         let unsent = self
@@ -776,7 +776,7 @@ impl<'f> Process<'_, 'f> {
         unsent.map(|(id, _)| *id).collect()
     }
 
-    /// The run is about to be cancelled: from now on nothing leaves.
+    /// The run is about to be cancelled: from now on no request leaves.
     pub(super) fn withdraw_all(&mut self) -> Vec<UnderWay> {
         let now = self.world.now;
         let withdrawn = |(id, carried): (&AttemptId, &mut Carried<'_>)| UnderWay {
@@ -788,7 +788,7 @@ impl<'f> Process<'_, 'f> {
         self.carried.iter_mut().map(withdrawn).collect()
     }
 
-    /// What the last reply says, or would say: the same whenever it is read.
+    /// What the last reply says: the same whenever it is read.
     fn reading(&self, id: AttemptId) -> Reading {
         let Some(carried) = self.carried.get(&id) else {
             return Reading::Empty;
@@ -817,7 +817,7 @@ impl<'f> Process<'_, 'f> {
         stage == Some(&TaskStage::InFlight(attempt))
     }
 
-    /// The request that is asked, as the vendor sees it.
+    /// The current request, as the vendor sees it.
     fn request_of(&self, id: AttemptId, room: Option<u32>) -> Request {
         let ask = self.asks[&id.task];
         let turn = self.carried.get(&id).map_or(0, |carried| carried.turn);
@@ -846,8 +846,8 @@ impl<'f> Process<'_, 'f> {
         self.run().task(attempt.task).and_then(|task| task.model())
     }
 
-    /// Identity of a request: what is asked of whom, and how far the
-    /// conversation is. How much room there is for the reply is no part of it.
+    /// The identity of a request: its model, its task, and the state of the conversation, but not
+    /// the room for its reply.
     pub(super) fn request(&self, attempt: AttemptId, turn: usize) -> Digest {
         let model = self.model(attempt).map_or("none", |model| model);
         let mut request = self.key(attempt).0.as_bytes().to_vec();
@@ -886,7 +886,7 @@ impl<'f> Carried<'f> {
     }
 }
 
-/// How a suspended attempt ends, once what it waits for is there.
+/// How a suspended attempt ends when its answer is there.
 pub(crate) fn answer(task: &TaskState, fate: Fate) -> AttemptEnd {
     let cost = task.suspension().map_or(PicoUsd::ZERO, |suspension| {
         PicoUsd(suspension.reserved.0 / 2)
@@ -910,8 +910,8 @@ fn checks(ask: &Ask) -> Vec<CheckKind> {
     }
 }
 
-/// A recorded reply. One that was cut answers another request, as in the engine: the
-/// same with less room.
+/// A recorded reply. For a cut one the digest is changed, as in the engine: the same request may be
+/// sent again with more room.
 fn known(kept: &KeptTurn) -> Known {
     let known = Known::from(kept);
     match is_cut(&kept.reply) {
@@ -923,7 +923,7 @@ fn known(kept: &KeptTurn) -> Known {
     }
 }
 
-/// What its prompt begins with, where that is shared.
+/// The shared beginning of its prompt.
 fn prefix(ask: &Ask) -> Vec<Digest> {
     ask.prefix
         .map(|prefix| Digest::of(&[prefix]))

@@ -1,4 +1,4 @@
-//! The gates of a process: the core's queue, one for each family of models.
+//! The gates of a process: one queue of the core per model family.
 
 use super::attempt::{At, failed};
 use super::{Happening, Process};
@@ -14,34 +14,34 @@ use divisi_core::run::{AttemptEnd, Stage};
 use divisi_core::{AttemptId, FailureClass, Timestamp};
 use std::fmt;
 
-/// Whose request it is: the run's, or another one's of the same process.
+/// The sender of a request: the watched run, or another one of the same process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    /// The request of this turn of an attempt, the first or the second time.
+    /// The request of this turn of an attempt, the first or the hedge.
     Attempt(AttemptId, usize, Slot),
     Other(u32),
 }
 
-/// The number of the run that is watched; others count from 1.
+/// The number of the watched run; others count from 1.
 const OURS: u32 = 0;
 
-/// A request that waits, or is under way.
+/// A request that waits or is in flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sending {
     pub(super) who: Who,
     pub(super) request: Request,
-    /// The longer the chain behind it, the sooner it is its turn.
+    /// Length of the chain that waits for its task; longer chains go first.
     pub(super) priority: u32,
-    /// Tells it apart from all others.
+    /// A unique number.
     pub(super) ticket: u64,
 }
 
-/// Through which the requests to one family leave.
+/// The gate of one family.
 pub(super) struct Gate {
     queue: Queue<u32, Sending>,
-    /// When to look again, if that only takes time.
+    /// When to look again, if time alone suffices.
     wake_at: Option<Timestamp>,
-    /// What closed it.
+    /// The failure that closed it.
     closed_by: FailureClass,
     watch: GateWatch,
 }
@@ -114,7 +114,8 @@ impl Process<'_, '_> {
                 }
             }
         }
-        // It wants less than those whom it has overtaken; nobody else's turn has come.
+        // The new request needs less than those it passed, so it may fit now; no other position has
+        // changed.
         if is_next {
             self.let_through(family)
         } else {
@@ -122,7 +123,7 @@ impl Process<'_, '_> {
         }
     }
 
-    /// A request has its permit.
+    /// A request gets its permit.
     fn through(
         &mut self,
         family: Family,
@@ -134,13 +135,13 @@ impl Process<'_, '_> {
                 self.at(attempt, slot, At::Permit(family, permit));
                 self.step(attempt, Step::Permit(slot))
             }
-            // Gone at the very moment.
+            // It was withdrawn at that very moment.
             Who::Other(_) if self.chance.percent(3) => self.give_back(family, permit),
             Who::Other(_) => self.depart(sending, Some(permit)),
         }
     }
 
-    /// Somebody goes on, and hopes that what was refused is granted now.
+    /// Opens the gates: the user resumes, so requests refused before may succeed now.
     pub(super) fn reopen_gates(&mut self) -> Result<(), String> {
         let now = self.world.now;
         for family in Family::ALL {
@@ -158,7 +159,7 @@ impl Process<'_, '_> {
         Ok(())
     }
 
-    /// Somebody who waits goes away.
+    /// Withdraws a waiting request.
     pub(super) fn give_up(&mut self, family: Family, place: Place<u32>) -> Result<(), String> {
         let Some(gate) = self.gates.get_mut(&family) else {
             return Ok(());
@@ -173,7 +174,7 @@ impl Process<'_, '_> {
         self.let_through(family)
     }
 
-    /// Whoever has been waiting for this moment leaves.
+    /// Lets requests leave that waited for this time.
     pub(super) fn look_at_gates(&mut self) -> Result<(), String> {
         for family in Family::ALL {
             let due = |gate: &Gate| gate.wake_at.is_some_and(|due| due <= self.world.now);
@@ -184,12 +185,12 @@ impl Process<'_, '_> {
         Ok(())
     }
 
-    /// When one of the gates wants to be looked at.
+    /// When the next gate is due.
     pub(super) fn gates_wake_at(&self) -> Option<Timestamp> {
         self.gates.values().filter_map(|gate| gate.wake_at).min()
     }
 
-    /// At each gate whoever may leave has left.
+    /// Checks that no request waits that could leave.
     pub(super) fn watch_gates(&self) -> Result<(), String> {
         let now = self.world.now;
         let rests = |gate: &Gate| {
@@ -199,7 +200,7 @@ impl Process<'_, '_> {
         self.gates.values().try_for_each(rests)
     }
 
-    /// A request comes to the vendor, even if nobody waits for its answer.
+    /// A request arrives at the vendor, even if its reply is not awaited any more.
     pub(super) fn arrive(
         &mut self,
         sending: Sending,
@@ -219,7 +220,7 @@ impl Process<'_, '_> {
             Who::Attempt(..) | Who::Other(_) => {}
         }
         match (sending.who, answered.reply) {
-            // Nothing will ever come of it.
+            // It will never be answered.
             (
                 Who::Attempt(attempt, _, slot),
                 Reply::Lost {
@@ -276,7 +277,7 @@ impl Process<'_, '_> {
         Ok(())
     }
 
-    /// What becomes of a request is known.
+    /// Handles the end of a request.
     pub(super) fn reply(
         &mut self,
         sending: Sending,
@@ -287,7 +288,7 @@ impl Process<'_, '_> {
         if let Who::Attempt(attempt, _, slot) = who
             && !self.is_out(attempt, slot, sending.ticket)
         {
-            // It has been given up.
+            // It was abandoned.
             return Ok(());
         }
         if let (Some(permit), Some(family)) = (permit, sending.request.family)
@@ -316,7 +317,7 @@ impl Process<'_, '_> {
             self.let_through(family)?;
         }
         match who {
-            // Those that were let through before may have changed that.
+            // Permits given above may have ended it.
             Who::Attempt(attempt, _, slot) if self.is_out(attempt, slot, sending.ticket) => {
                 self.hear(attempt, slot, answered.reply)
             }
@@ -328,7 +329,7 @@ impl Process<'_, '_> {
         }
     }
 
-    /// A request that is out is given up.
+    /// Abandons a request in flight.
     pub(super) fn abandon(&mut self, family: Family, permit: PermitId) -> Result<(), String> {
         let now = self.world.now;
         if let Some(gate) = self.gates.get_mut(&family) {
@@ -339,7 +340,7 @@ impl Process<'_, '_> {
         self.let_through(family)
     }
 
-    /// A permit is not used.
+    /// Returns an unused permit.
     pub(super) fn give_back(&mut self, family: Family, permit: PermitId) -> Result<(), String> {
         let now = self.world.now;
         if let Some(gate) = self.gates.get_mut(&family) {
@@ -348,7 +349,7 @@ impl Process<'_, '_> {
         self.let_through(family)
     }
 
-    /// Lets all through whose turn has come.
+    /// Lets all requests leave that can.
     pub(super) fn let_through(&mut self, family: Family) -> Result<(), String> {
         let now = self.world.now;
         let Some(gate) = self.gates.get_mut(&family) else {
@@ -368,7 +369,7 @@ impl Process<'_, '_> {
                     .goes_away(run, sending.priority, sending.ticket)?,
             }
         }
-        // They wait no longer, and hold their permits until they are told.
+        // They wait no longer; each holds its permit until its attempt is informed.
         for (sending, answer) in &answered {
             if let Who::Attempt(attempt, _, slot) = sending.who {
                 let permit = |permit: &PermitId| At::Permit(family, *permit);
@@ -382,7 +383,7 @@ impl Process<'_, '_> {
                 {
                     self.step(attempt, Step::Permit(slot))?;
                 }
-                // Given back while another one was told.
+                // Returned while another attempt was informed.
                 (Ok(_), Who::Attempt(..)) => {}
                 (Ok(permit), Who::Other(_)) => self.through(family, sending, permit)?,
                 (Err(until), _) => self.turn_away(sending, until)?,
@@ -391,7 +392,7 @@ impl Process<'_, '_> {
         Ok(())
     }
 
-    /// A request leaves.
+    /// Sends a request.
     pub(super) fn depart(
         &mut self,
         sending: Sending,
@@ -425,7 +426,7 @@ impl Process<'_, '_> {
         Ok(())
     }
 
-    /// A request comes to a closed gate.
+    /// Refuses a request at a closed gate.
     fn turn_away(&mut self, sending: Sending, until: Option<Timestamp>) -> Result<(), String> {
         let (now, who) = (self.world.now, sending.who);
         self.world.tally.turned_away += 1;
@@ -460,7 +461,7 @@ impl Process<'_, '_> {
         Ok(())
     }
 
-    /// What has left comes to the vendor, though the process is gone.
+    /// Requests that have left arrive at the vendor even if the process is gone.
     pub(super) fn all_arrive(&mut self) -> Result<(), String> {
         for ((at, _), happening) in std::mem::take(&mut self.agenda) {
             if let Happening::Arrives(sending, _) = happening {
@@ -490,7 +491,7 @@ impl fmt::Display for Who {
     }
 }
 
-/// What the engine takes a request to have, before it is answered: rather too much.
+/// The engine's estimate of a request before its reply: deliberately high.
 fn estimate(request: Request) -> Estimate {
     Estimate {
         input: request.input * 5 / 4,

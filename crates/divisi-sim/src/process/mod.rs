@@ -1,7 +1,7 @@
-//! One process that drives the run, until it stops or is killed.
+//! One process that drives the run until it stops or is killed.
 //!
-//! What follows from what is the core's [`RunLoop`], as it ships. Here are the queue of
-//! what happens, the journal, and the moments at which a process dies.
+//! The decisions are those of the core's [`RunLoop`], as shipped. This module has the event queue,
+//! the journal, and the kills.
 
 mod agenda;
 mod attempt;
@@ -31,17 +31,17 @@ use divisi_core::{
 use gate::Gate;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Batches after which a process is said never to come to an end.
+/// Batches after which a process counts as endless.
 const BATCHES_MAX: u64 = 200_000;
 
 /// When a process is killed, by its number of appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kill {
-    /// Before the append: what was decided is lost.
+    /// Before the append: the decisions are lost.
     Before(u64),
-    /// After it: nobody has acted on it.
+    /// After the append, before any of its effects.
     After(u64),
-    /// When half of what follows has begun.
+    /// After half of the effects have begun.
     Amid(u64),
     Never,
 }
@@ -59,31 +59,31 @@ pub(crate) struct Process<'w, 'f> {
     world: &'w mut World,
     runs: RunLoop<usize, (AttemptId, Step), Eyes>,
     script: Script<'f>,
-    /// Answers that the script has heard, and after how many it has said that it waits.
+    /// Number of answers given to the script, and the number at which it last reported that it
+    /// waits.
     heard: u64,
     quiet_after: Option<u64>,
-    /// The order number of the last recorded outcome that it was told in a replay of the
-    /// same flow.
+    /// The order of the last recorded outcome given to it in a replay of the same flow.
     told: Option<u32>,
     inbox: VecDeque<Message<'f>>,
     gates: BTreeMap<Family, Gate>,
-    /// What is known of the prefixes in the vendor's cache.
+    /// The known state of the prefixes in the vendor's cache.
     prefixes: BTreeMap<Family, PrefixCache>,
-    /// The attempts under way, and when they want to look at their clocks.
+    /// The attempts under way, and when they want their next tick.
     carried: BTreeMap<AttemptId, Carried<'f>>,
     alarms: BTreeSet<(Timestamp, AttemptId)>,
-    /// Whether the run parks, and has not woken since.
+    /// Whether the run is parking, and has not woken since.
     is_parking: bool,
-    /// Inputs of attempts, given once all that follows from a batch has begun.
+    /// Steps of attempts, given after all effects of a batch have begun.
     steps: Vec<(AttemptId, Step)>,
-    /// What attempts wanted and the run does not let them.
+    /// Steps that the run denied.
     denied: Vec<(AttemptId, Step)>,
-    /// How long an answer may take.
+    /// How long a reply may take.
     patience: Chance,
-    /// How many requests each of the other runs sends yet.
+    /// How many requests each of the other runs has left.
     others: BTreeMap<u32, u32>,
     asks: BTreeMap<TaskId, &'f Ask>,
-    /// What will happen, in order.
+    /// Future events, in order.
     agenda: BTreeMap<(Timestamp, u64), Happening>,
     planned: u64,
     chance: Chance,
@@ -102,17 +102,17 @@ enum Message<'f> {
         ask: &'f Ask,
         prompt: String,
     },
-    /// The script waits, after so many answers.
+    /// The script waits, after this many answers.
     Quiet(u64),
 }
 
-/// Watches every event, and tells the story.
+/// Watches every event, and writes the story.
 pub(super) struct Eyes {
     pub(super) watch: Watch,
     story: Story,
-    /// Whether the run may go on by itself.
+    /// Whether the run may resume by itself.
     may_wake: bool,
-    /// What does not hold.
+    /// The first violated condition.
     broken: Option<String>,
 }
 
@@ -121,7 +121,7 @@ impl Observer for Eyes {
         self.story.tell(now, || line(event));
         let watched = match event {
             Event::RunWoken if !self.may_wake => {
-                Err("it goes on although a person has parked it".into())
+                Err("it resumes although the user has parked it".into())
             }
             _ => self.watch.before(run, now, event),
         };
@@ -141,7 +141,7 @@ impl Eyes {
 }
 
 impl<'w, 'f> Process<'w, 'f> {
-    /// A process that executes `flow` from its start, on top of what is durable.
+    /// A process that executes `flow` from its start, on top of the durable events.
     pub(crate) fn new(
         world: &'w mut World,
         run: Run,
@@ -223,7 +223,7 @@ impl<'w, 'f> Process<'w, 'f> {
                 );
                 return Ok(End::Stopped);
             }
-            // What looks at every task is done less often where there are many.
+            // Checks of every task are made less often when there are many.
             if batches % (1 + u64::from(self.run().counts().total()) / 100) == 0 {
                 self.watch().at_rest(self.run(), self.world.now)?;
             }
@@ -236,7 +236,7 @@ impl<'w, 'f> Process<'w, 'f> {
         Err("it never comes to an end".into())
     }
 
-    /// Takes in some of what has queued up, and lets follow what follows.
+    /// Handles some of the queued inputs and their effects.
     fn decide_batch(&mut self) -> Result<(), String> {
         let most = if self.chance.percent(50) {
             self.inbox.len() as u64
@@ -316,7 +316,7 @@ impl<'w, 'f> Process<'w, 'f> {
         Ok(())
     }
 
-    /// Does something with the run, and fails where a promise does not hold.
+    /// Runs `act` on the run, and fails if a promise is broken.
     fn holds<T>(
         &mut self,
         act: impl FnOnce(
@@ -363,7 +363,7 @@ impl<'w, 'f> Process<'w, 'f> {
         Ok(())
     }
 
-    /// Makes the batch durable, then lets it have its effects, unless it dies.
+    /// Makes the batch durable, then carries out its effects, unless it is killed.
     fn commit(&mut self) -> Result<End, String> {
         let (first, batch) = self.runs.take_batch();
         if batch.is_empty() {
@@ -404,7 +404,7 @@ impl<'w, 'f> Process<'w, 'f> {
         })
     }
 
-    /// Attempts get the answers to what they have asked.
+    /// Passes attempts the answers to their questions.
     fn goes_on(&mut self) -> Result<(), String> {
         let steps = std::mem::take(&mut self.steps);
         for (attempt, step) in steps.into_iter().chain(std::mem::take(&mut self.denied)) {
@@ -432,7 +432,7 @@ impl<'w, 'f> Process<'w, 'f> {
         Ok(())
     }
 
-    /// Gives the script its answers, and takes in what it asks for because of them.
+    /// Gives the script its answers, and takes its new requests.
     fn script_goes_on(&mut self) -> Result<(), String> {
         self.listen();
         let answers = self.runs.answers();
@@ -451,7 +451,7 @@ impl<'w, 'f> Process<'w, 'f> {
                 let failure = Failure::new(FailureClass::Flow, "a required task has failed");
                 self.say(Input::FlowEnded(Err(Box::new(failure))));
             }
-            // Said once after each answer, and in a replay until it has caught up.
+            // Once after each answer, and in a replay until it has caught up.
             None if *self.run().stage() == Stage::Replaying
                 || self.quiet_after != Some(self.heard) =>
             {

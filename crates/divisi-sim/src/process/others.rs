@@ -1,5 +1,5 @@
-//! Other runs of the same process, as far as the gates know them: requests
-//! that come, wait, lose patience and go.
+//! Other runs of the same process, as far as gates know them: requests that arrive, wait, and are
+//! sent or withdrawn.
 
 use super::gate::Who;
 use super::{Happening, Process};
@@ -8,10 +8,10 @@ use divisi_core::budget::TurnBound;
 use divisi_core::{FailureClass, Millis};
 
 impl Process<'_, '_> {
-    /// The other runs begin, each with some requests at once.
+    /// Begins the other runs, each with some requests at once.
     pub(super) fn others_begin(&mut self) {
         for number in 1..=self.world.scenario.others {
-            // Few of them are large.
+            // A few of them are large.
             let left = if self.chance.percent(5) {
                 400
             } else {
@@ -24,7 +24,7 @@ impl Process<'_, '_> {
         }
     }
 
-    /// One of the others wants to send a request.
+    /// Another run wants to send a request.
     pub(super) fn other_asks(&mut self, number: u32) -> Result<(), String> {
         let Some(left) = self.others.get_mut(&number).filter(|left| **left > 0) else {
             return Ok(());
@@ -43,11 +43,11 @@ impl Process<'_, '_> {
         self.enter(Who::Other(number), request, priority)
     }
 
-    /// One of the others has its answer, or has been turned away.
+    /// A request of another run has its reply, or was refused.
     pub(super) fn other_hears(&mut self, number: u32, reply: Reply) {
         let rest = match reply {
             Reply::Answer { .. } | Reply::Lost { .. } => self.chance.within(0..300),
-            // It has parked; somebody resumes it, or begins another one.
+            // It has parked; the user resumes it, or begins another one.
             Reply::Refusal {
                 class: FailureClass::Quota | FailureClass::Auth,
                 ..

@@ -1,5 +1,5 @@
-//! What a vendor takes of one family of models: the truth that a governor
-//! knows only by its settings and by headers.
+//! The actual limits of a vendor for one model family, which a governor knows only from settings
+//! and headers.
 
 use super::weather::{Pace, Storms};
 use crate::chance::Chance;
@@ -8,10 +8,10 @@ use divisi_core::governor::{RateLimits, RateSettings, Window};
 use divisi_core::{Millis, Timestamp};
 use std::collections::BTreeMap;
 
-/// Parts of a request or token: what a limit of one a minute gains in a millisecond.
+/// Units per request or token: a limit of one per minute gains one unit per millisecond.
 const PARTS: i128 = 60_000;
 
-/// Limits, pace and storms of one family.
+/// Limits, latency and overload of one family.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
     pub(super) pace: Pace,
@@ -19,11 +19,11 @@ pub(super) struct Desk {
     requests: Option<Bucket>,
     input: Option<Bucket>,
     output: Option<Bucket>,
-    /// Tokens that are being written, by when they are.
+    /// Tokens of replies being written, by the time they end.
     writing: BTreeMap<Timestamp, u64>,
-    /// Whether the user has set these limits.
+    /// Whether the user has configured these limits.
     known: bool,
-    /// Whether answers tell of them.
+    /// Whether replies report them.
     told: bool,
 }
 
@@ -65,7 +65,7 @@ impl Desk {
         }
     }
 
-    /// The limits, as far as the user knows them.
+    /// The limits that the user has configured.
     pub(super) fn settings(&self) -> RateSettings {
         let per_minute = |bucket: Option<Bucket>| {
             bucket
@@ -82,22 +82,22 @@ impl Desk {
         }
     }
 
-    /// Whether who keeps to the settings from now on never finds it full. Not
-    /// where replies count, whose length nobody knows before.
+    /// Whether a sender that keeps to the settings from now on is never refused. Not with a limit
+    /// of output tokens: the length of a reply is not known before.
     pub(super) fn is_known(&mut self, now: Timestamp) -> bool {
         let full =
             |bucket: &mut Option<Bucket>| bucket.as_mut().is_none_or(|bucket| bucket.is_full(now));
         self.known && self.output.is_none() && full(&mut self.requests) && full(&mut self.input)
     }
 
-    /// Whether requests that come late, and others at once, find room in the burst.
+    /// Whether the burst has room for delayed requests that arrive together with later ones.
     pub(super) fn has_room_for(&self, delay: Millis) -> bool {
         let room =
             |bucket: Bucket| bucket.capacity * 60_000 >= 2 * bucket.per_minute * delay.0 + 60_000;
         self.requests.is_none_or(room)
     }
 
-    /// Nothing goes wrong that the user does not know of.
+    /// Removes all troubles that the user does not know.
     pub(super) fn calm(&mut self) {
         self.storms = None;
         if !self.known {
@@ -105,7 +105,7 @@ impl Desk {
         }
     }
 
-    /// Takes a request with so many tokens in, or says when there may be room.
+    /// Accepts a request with this many input tokens, or says how long to wait.
     pub(super) fn lets_in(&mut self, now: Timestamp, input: u64) -> Result<(), Option<Millis>> {
         self.written(now);
         let wants = [
@@ -118,7 +118,7 @@ impl Desk {
             .filter_map(|(bucket, amount)| bucket.as_mut()?.wait(now, amount))
             .max();
         if let Some(wait) = wait {
-            // Some vendors say so in whole seconds, some not at all.
+            // Some vendors give whole seconds, some nothing.
             return Err(self.told.then_some(Millis(wait.0.div_ceil(1_000) * 1_000)));
         }
         for (bucket, amount) in [(&mut self.requests, 1), (&mut self.input, input)] {
@@ -129,17 +129,17 @@ impl Desk {
         Ok(())
     }
 
-    /// So many tokens will have been written then.
+    /// Plans that this many tokens will have been written at that time.
     pub(super) fn writes(&mut self, at: Timestamp, tokens: u64) {
         *self.writing.entry(at).or_default() += tokens;
     }
 
-    /// Whether it has too much to do.
+    /// Whether it is overloaded now.
     pub(super) fn storms(&self, now: Timestamp, chance: &mut Chance) -> bool {
         self.storms.is_some_and(|storms| storms.refuse(now, chance))
     }
 
-    /// What its answers say of its limits.
+    /// What a reply reports about limits.
     pub(super) fn tells(&mut self, now: Timestamp) -> RateLimits {
         if !self.told {
             return RateLimits::default();
@@ -187,7 +187,7 @@ impl Bucket {
         self.level >= i128::from(self.capacity) * PARTS
     }
 
-    /// How long until it holds this much; `None` if it does.
+    /// How long until it holds this amount; `None` if it does.
     fn wait(&mut self, now: Timestamp, amount: u64) -> Option<Millis> {
         self.fill(now);
         let missing = i128::from(amount) * PARTS - self.level;

@@ -1,4 +1,4 @@
-//! Who answers: slowly, sometimes not, within limits, and for money.
+//! The vendor: it answers after some time, refuses at limits, fails at times, and bills.
 
 mod desk;
 mod weather;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 /// How long a prefix stays in the cache after its last use.
 const CACHE_LIFE: Millis = Millis(300_000);
 
-/// Models that are limited together.
+/// Models that share limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Family {
     Small,
@@ -28,7 +28,7 @@ impl Family {
     /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Small, Self::Large, Self::StandIn];
 
-    /// That of a model of this name.
+    /// The family of a model.
     pub(crate) fn of(model: &str) -> Self {
         match model {
             _ if model.starts_with("stand-in") => Self::StandIn,
@@ -38,32 +38,32 @@ impl Family {
     }
 }
 
-/// A vendor of models, and what it knows of us. It outlives every process.
+/// A vendor of models and its state, which outlives every process.
 #[derive(Clone, Debug)]
 pub(crate) struct Vendor {
     chance: Chance,
     desks: BTreeMap<Family, Desk>,
-    /// Faults in a hundred requests.
+    /// Faults per hundred requests.
     faults: u64,
-    /// Streams that break off, in a hundred.
+    /// Broken streams per hundred requests.
     drops: u64,
-    /// Requests in a hundred that find a model of a ladder out of order.
+    /// Requests per hundred for which a model of a ladder is unavailable.
     outages: u64,
-    /// How long a request is on its way, at the least and at the most.
+    /// Time of a request in transit: the minimum, and the most that may be added.
     path: (u64, u64),
-    /// Requests until the quota is used up.
+    /// Requests left until the quota is used up.
     quota: Option<u64>,
-    /// How long it then takes until there is some again, where that is told.
+    /// How long a refill then takes, if the vendor says so.
     quota_resets_in: Option<Millis>,
     quota_resets_at: Option<Timestamp>,
-    /// Requests until the key is refused.
+    /// Requests left until the key is refused.
     key: Option<u64>,
-    /// Whether it remembers how prompts begin; which ones, and until when.
+    /// Whether it caches prefixes; which ones, and until when.
     caches: bool,
     warm: BTreeMap<(Family, u8), Timestamp>,
-    /// What it will ask of us, from the moment a request arrives.
+    /// The total it will bill, counted when a request arrives.
     pub(crate) billed: PicoUsd,
-    /// Replies in a hundred for which it claims more than they could cost.
+    /// Replies per hundred billed above their bound.
     overcharges: u64,
     claims: Chance,
     /// The part of it for replies that were cut.
@@ -74,44 +74,44 @@ pub(crate) struct Vendor {
 /// A request as the vendor sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
-    /// Whether it is the run's; others pay for theirs.
+    /// Whether it is from the watched run; other runs pay themselves.
     pub(crate) ours: bool,
-    /// The models that its own is limited with; `None` for what other programs send.
+    /// The model family; `None` for requests of other programs.
     pub(crate) family: Option<Family>,
-    /// What it may cost with the longest reply it wants.
+    /// The bound of its cost with the longest reply it wants.
     pub(crate) bound: TurnBound,
     /// Tokens of its prompt.
     pub(crate) input: u64,
-    /// What its prompt begins with, where others begin with it, too.
+    /// The shared beginning of its prompt, if there is one.
     pub(crate) prefix: Option<u8>,
-    /// Longest reply it is given room for.
+    /// Longest permitted reply.
     pub(crate) room: u32,
-    /// How long replies to it mostly are: twice this at the most.
+    /// Usual length of its replies; at most twice this.
     pub(crate) reply_usual: u32,
 }
 
-/// What becomes of a request, and what it says of limits.
+/// The end of a request, and the reported limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
-    /// When that is known.
+    /// When the end is known.
     pub(crate) after: Millis,
     pub(crate) reply: Reply,
     pub(crate) limits: RateLimits,
 }
 
-/// What becomes of a request.
+/// How a request ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reply {
-    /// It is answered, for this much.
+    /// It is answered, at this cost.
     Answer {
         cost: PicoUsd,
         usage: Usage,
-        /// Whether there was too little room for all of it.
+        /// Whether the reply was cut for lack of room.
         cut: bool,
     },
     /// It is refused, and costs nothing.
     Refusal { class: FailureClass, told: Told },
-    /// It is answered and billed, but all of it never arrives.
+    /// It is answered and billed, but the reply never arrives in full.
     Lost { class: FailureClass },
 }
 
@@ -120,7 +120,7 @@ impl Vendor {
         let mut chance = Chance::of(scenario.seed, "vendor");
         let mut desk = |family| (family, Desk::new(&mut chance, scenario));
         let desks = Family::ALL.into_iter().map(&mut desk).collect();
-        // Every draw is made in any case, so that what is left out changes nothing else.
+        // Every number is drawn in any case, so that removing one thing does not change the others.
         let (faults, drops, quota, resets_in, key) = (
             chance.within(1..25),
             chance.within(1..10),
@@ -154,7 +154,7 @@ impl Vendor {
         }
     }
 
-    /// What the user knows of the limits of a family.
+    /// The configured limits of a family.
     pub(crate) fn settings(&self, family: Family) -> RateSettings {
         self.desks
             .get(&family)
@@ -162,7 +162,7 @@ impl Vendor {
             .unwrap_or_default()
     }
 
-    /// How well a governor can know what it allows that begins now, with the settings.
+    /// How well a governor with these settings, beginning now, can know what the vendor permits.
     pub(crate) fn is_known(&mut self, family: Family, now: Timestamp) -> Known {
         let (_, uneven) = self.path;
         let Some(desk) = self
@@ -179,37 +179,37 @@ impl Vendor {
         }
     }
 
-    /// How long the next request is on its way.
+    /// Time of the next request in transit.
     pub(crate) fn path(&mut self) -> Millis {
         let (least, more) = self.path;
         Millis(least + self.chance.within(0..more + 1))
     }
 
-    /// When there is some quota again, where that has been told.
+    /// When the quota is refilled, if the vendor has said so.
     pub(crate) fn quota_resets_at(&self) -> Option<Timestamp> {
         self.quota_resets_at
     }
 
-    /// Somebody pays.
+    /// The user buys quota.
     pub(crate) fn refill(&mut self) {
         self.quota = self.quota.map(|_| self.chance.within(1..40));
         self.quota_resets_at = None;
     }
 
-    /// Somebody gets another key.
+    /// The user gets another key.
     pub(crate) fn renew_key(&mut self) {
         self.key = self.key.map(|_| self.chance.within(1..200));
     }
 
-    /// Nothing goes wrong from now on. Limits that are known remain.
+    /// Nothing fails from now on. Limits that the user knows remain.
     pub(crate) fn calm(&mut self) {
         (self.faults, self.drops, self.outages, self.overcharges) = (0, 0, 0, 0);
         (self.quota, self.key) = (None, None);
         self.desks.values_mut().for_each(Desk::calm);
     }
 
-    /// What it claims for a reply that costs this much, where `most` is all that it
-    /// could cost. What is above that is in none of its own books.
+    /// The bill for a reply that costs `cost`, where `most` is its bound. The excess over the bound
+    /// is not in the vendor's own totals.
     pub(crate) fn claim(&mut self, cost: PicoUsd, most: PicoUsd) -> PicoUsd {
         match self.overcharges > 0 && self.claims.percent(self.overcharges) {
             true => most + PicoUsd(1 + self.claims.within(0..1_000)),
@@ -217,7 +217,7 @@ impl Vendor {
         }
     }
 
-    /// What becomes of a request that arrives now, and when that is known.
+    /// The end of a request that arrives now, and when it is known.
     pub(crate) fn answer(&mut self, now: Timestamp, request: Request) -> Answered {
         self.requests += u64::from(request.ours);
         let quick = Millis(self.chance.within(1..30));
@@ -244,7 +244,7 @@ impl Vendor {
                 desk.writes(now + took, output);
             }
             if self.chance.percent(self.faults + self.drops) && self.chance.percent(40) {
-                // Nobody waits longer than ten seconds for a sign of life.
+                // Ten seconds are the idle timeout of attempts.
                 let (class, after) = match self.chance.percent(50) {
                     true => (FailureClass::Timeout, Millis(10_000)),
                     false => (FailureClass::Network, Millis(took.0 / 2)),
@@ -265,7 +265,7 @@ impl Vendor {
         }
     }
 
-    /// Why it does not even look at a request.
+    /// Why a request is refused at once.
     fn refuses(
         &mut self,
         now: Timestamp,
@@ -285,7 +285,7 @@ impl Vendor {
             }
             self.refill();
         }
-        // What is read from the cache does not count.
+        // Tokens read from the cache do not count.
         let warm = request
             .prefix
             .and_then(|prefix| self.warm.get(&(family, prefix)));
@@ -324,7 +324,7 @@ impl Vendor {
         }
     }
 
-    /// What it asks for a reply, which has so many tokens.
+    /// The bill for a reply, and its tokens.
     fn bill(&mut self, now: Timestamp, request: Request) -> (Reply, u64) {
         let Request {
             bound,
@@ -333,7 +333,7 @@ impl Vendor {
             ..
         } = request;
         self.quota = self.quota.map(|left| left.saturating_sub(1));
-        // A few replies are as long as they may be.
+        // A few replies are as long as permitted.
         let longest = if self.chance.percent(98) {
             reply_usual.saturating_mul(2)
         } else {
@@ -366,7 +366,7 @@ impl Vendor {
         (Reply::Answer { cost, usage, cut }, tokens)
     }
 
-    /// Whether the prompt begins with something it remembers. From now on it does.
+    /// Whether the cache has the prompt's beginning. From now on it does.
     fn is_warm(&mut self, now: Timestamp, request: Request) -> bool {
         let (true, Some(family), Some(prefix)) = (self.caches, request.family, request.prefix)
         else {

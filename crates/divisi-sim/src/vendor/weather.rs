@@ -1,19 +1,19 @@
-//! How long a vendor takes, and when it has too much to do.
+//! Latency and overload of a vendor.
 
 use crate::chance::Chance;
 use divisi_core::{Millis, Timestamp};
 
-/// How quick a vendor is with the models of a family.
+/// Latency of a model family.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// What half of all requests stay below.
+    /// The median latency in milliseconds.
     pub(super) middle: u64,
-    /// Whether some take much longer than most.
+    /// Whether some replies take much longer than most.
     pub(super) uneven: bool,
 }
 
-/// How long one answer takes: a middle, four times halved, kept or doubled, as
-/// near to a logarithmic normal as whole numbers need be.
+/// The latency of one reply: the median, four times halved, kept or doubled, which approximates a
+/// log-normal distribution in whole numbers.
 pub(super) fn latency(chance: &mut Chance, pace: Option<Pace>) -> Millis {
     let Pace { middle, uneven } = pace.unwrap_or(Pace {
         middle: 400,
@@ -23,17 +23,17 @@ pub(super) fn latency(chance: &mut Chance, pace: Option<Pace>) -> Millis {
     let doubled = (0..factors).fold(middle * 1_000, |took, _| {
         took * chance.within(600..1_667) / 1_000
     });
-    // Some have a hard time.
+    // Three in a hundred take twenty times as long.
     let took = doubled / 1_000 * if uneven && chance.percent(3) { 20 } else { 1 };
     Millis(took.max(1))
 }
 
-/// Times at which a vendor refuses many.
+/// Times at which a vendor refuses many requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Storms {
     pub(super) every: u64,
     pub(super) lasts: u64,
-    /// Refused in a hundred.
+    /// Requests refused per hundred.
     pub(super) refused: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The watcher's own books, kept from events alone.
+//! The watcher's own accounts, computed from events alone.
 
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, TaskFacts};
@@ -6,47 +6,46 @@ use divisi_core::{AttemptId, Event, FailureClass, Outcome, PicoUsd, TaskId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Everything that is spent, set aside and allowed.
+/// Everything spent, reserved and permitted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Books {
     pub(super) run: Account,
     pub(super) phases: BTreeMap<Arc<str>, Account>,
     tasks: Vec<TaskBook>,
     pub(super) in_flight: BTreeMap<AttemptId, PicoUsd>,
-    /// What is kept for attempts that wait for something outside.
+    /// Reserved for suspended attempts.
     pub(super) suspended: BTreeMap<AttemptId, PicoUsd>,
-    /// Set aside for requests that were sent a second time.
+    /// Reserved for hedges.
     pub(super) hedged: BTreeMap<AttemptId, PicoUsd>,
     pub(super) warn_percent: Option<u8>,
-    /// Whether it has been said in this execution that most is spent.
+    /// Whether this execution has warned that most is spent.
     pub(super) warned: bool,
 }
 
-/// The money of the run, of a phase or of a task.
+/// The account of the run, of a phase or of a task.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Account {
     pub(super) cap: Option<PicoUsd>,
     pub(super) settled: PicoUsd,
-    /// The part of it for which there is no reply.
+    /// The part of it without a reply.
     pub(super) unconfirmed: PicoUsd,
-    /// What replies cost above what was set aside for them.
+    /// The cost of replies beyond their reservations.
     pub(super) over: PicoUsd,
     pub(super) reserved: PicoUsd,
-    /// Whether its cap was set below what it had in hand, and nothing has been
-    /// set aside since.
+    /// Whether its cap was set below what it held, and nothing was reserved since.
     excused: bool,
 }
 
-/// What is known of one task.
+/// The watcher's knowledge of one task.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TaskBook {
     pub(super) facts: Arc<TaskFacts>,
     pub(super) own: Account,
-    /// How many results a check has refused.
+    /// Results refused by a check.
     pub(super) rung: usize,
-    /// How often its model was out of order since it got that one.
+    /// How often the current model was unavailable.
     pub(super) outages: u32,
-    /// What its next turn may cost, as far as that is known.
+    /// Bound of its next turn, if known.
     next_turn: Option<TurnBound>,
     outcome: Option<Outcome>,
 }
@@ -62,12 +61,12 @@ impl Account {
         })
     }
 
-    /// All that is spent.
+    /// The total spent.
     pub(super) fn spent(&self) -> PicoUsd {
         self.settled + self.over
     }
 
-    /// Whether it keeps its cap, or has an excuse.
+    /// Whether it is within its cap, or excused.
     pub(super) fn keeps(&self) -> bool {
         self.excused || self.cap.is_none_or(|cap| self.held() <= cap)
     }
@@ -95,7 +94,7 @@ impl Account {
     }
 }
 
-/// What one event means for all accounts of a task.
+/// The effect of one event on all accounts of a task.
 #[derive(Clone, Copy, Debug, Default)]
 struct Booking {
     released: PicoUsd,
@@ -272,7 +271,7 @@ impl Books {
             .and_then(|phase| self.phases.get(phase))
     }
 
-    /// What run and phase hold for a task.
+    /// What the run and the phase have left for a task.
     pub(super) fn left(&self, id: TaskId) -> PicoUsd {
         self.run
             .left()
@@ -304,8 +303,8 @@ impl Books {
 }
 
 impl TaskBook {
-    /// What its next attempt may cost: as much as its first request, and as
-    /// much as the one it is known to wait for.
+    /// What its next attempt may cost: the bound of its first request, or that of the request it is
+    /// known to wait for, whichever is more.
     pub(super) fn needs(&self) -> TurnBound {
         let first = self
             .facts
@@ -322,7 +321,7 @@ impl TaskBook {
         }
     }
 
-    /// Which of its models comes next, those that stand in for others last.
+    /// Index of its next model; fallbacks come last.
     pub(super) fn place(&self) -> usize {
         let TaskFacts {
             models, fallbacks, ..
@@ -357,7 +356,7 @@ impl TaskBook {
         self.model_may_change(place);
     }
 
-    /// What one model was to be asked says nothing of another.
+    /// The bound for one model does not apply to another.
     fn model_may_change(&mut self, place: usize) {
         if self.place() != place {
             self.next_turn = None;

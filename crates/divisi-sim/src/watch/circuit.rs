@@ -1,6 +1,6 @@
-//! Whether hopeless tasks are asked about, and others are not.
+//! Checks that the run parks for hopeless tasks, and only for those.
 //!
-//! Keeps its own account of who started first among tasks of one sort.
+//! Keeps its own record of which tasks of each sort started first.
 
 use super::ensure;
 use divisi_core::event::{ParkReason, TaskFacts};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// What tasks of one sort have in common.
 type Sort = (Option<Arc<str>>, Arc<str>, Option<Arc<str>>, Vec<Arc<str>>);
 
-/// Watches those that fail.
+/// Watches failing tasks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Circuit {
     sorts: BTreeMap<TaskId, Sort>,
@@ -21,24 +21,24 @@ pub(super) struct Circuit {
     started: BTreeMap<Sort, Vec<TaskId>>,
     waiting: BTreeSet<TaskId>,
     in_flight: BTreeSet<TaskId>,
-    /// Tasks that wait for something outside, which are under way in every execution.
+    /// Suspended tasks, which are under way in every execution.
     suspended: BTreeSet<TaskId>,
-    /// How tasks ended in this execution that were tried; `None` is a success.
+    /// The ends of tasks that were tried in this execution; `None` is a success.
     ended: BTreeMap<TaskId, Option<FailureClass>>,
     first: usize,
     is_running: bool,
-    /// Why the next event has to park the run.
+    /// Why the next event must park the run.
     due: Option<FailureClass>,
 }
 
 impl Circuit {
-    /// Before an event is applied, and while a journal is read.
+    /// Called before an event is applied, and while a journal is read.
     pub(super) fn book(&mut self, event: &Event) -> Result<(), String> {
         let parks = match event {
             Event::ParkingStarted {
                 reason: ParkReason::Hopeless { class, .. },
             } => Some(*class),
-            // Of two reasons this one is told.
+            // If both reasons apply, this one is recorded.
             Event::ParkingStarted {
                 reason: ParkReason::Overcharged { .. },
             } => self.due,

@@ -1,4 +1,4 @@
-//! How often in a row the process has died before the calls of a reply had results.
+//! Counts how often in a row the process died before the tool calls of a reply had results.
 
 use super::ensure;
 use divisi_core::{Event, FailureClass, Run, TaskId};
@@ -10,9 +10,9 @@ type Model = Option<Arc<str>>;
 /// Counts deaths from events alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deaths {
-    /// The model that the latest attempt of a task asks.
+    /// The model of each task's latest attempt.
     asked: BTreeMap<TaskId, Model>,
-    /// By the reply that waits for results: the last of a task's model.
+    /// Deaths by the reply that waits for results: the last one of a task's model.
     waiting: BTreeMap<(TaskId, Model), u32>,
 }
 
@@ -58,7 +58,7 @@ impl Deaths {
         }
     }
 
-    /// What the run has counted for the task is what has been booked.
+    /// Checks that the run's count for the task equals the watcher's.
     pub(super) fn agree(&self, run: &Run, id: TaskId) -> Result<(), String> {
         let turns = run
             .task(id)

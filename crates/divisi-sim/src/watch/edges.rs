@@ -1,27 +1,26 @@
-//! Whether what is said of a task, and of the time of an attempt, can be true.
+//! Checks the recorded dependencies of tasks and waits of attempts.
 
 use super::ensure;
 use divisi_core::event::{Awaited, Wait};
 use divisi_core::{AttemptId, Event, Millis, Outcome, TaskId, Timestamp};
 use std::collections::BTreeMap;
 
-/// Keeps outcomes and waits, from events alone.
+/// Records outcomes and waits, from events alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Edges {
-    /// How many outcomes had been recorded before that of each task, and whether it has a
-    /// result.
+    /// For each ended task, the number of outcomes before its own, and whether it has a result.
     outcomes: BTreeMap<TaskId, (u32, bool)>,
     recorded: u32,
-    /// Attempts under way: when each began, and what is known of its time.
+    /// Attempts under way: when each began, and its recorded waits.
     under_way: BTreeMap<AttemptId, Known>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
     began_at: Timestamp,
-    /// Up to when its waits have been recorded.
+    /// The end of its last recorded wait.
     up_to: Millis,
-    /// How long all waits were that have been recorded.
+    /// Sum of its recorded waits.
     waited: Millis,
 }
 
@@ -90,7 +89,7 @@ impl Edges {
             } => {
                 self.waited(now, *attempt, waits)?;
                 let known = self.under_way.remove(attempt).map(|known| known.waited);
-                // The run itself may end it, and does not know.
+                // The run itself may end it without knowing its waits.
                 let is_told = *waited > Millis(0);
                 let agrees = !is_told || known.is_none_or(|known| known <= *waited);
                 ensure!(
@@ -104,7 +103,7 @@ impl Edges {
         Ok(())
     }
 
-    /// Waits lie one behind the other within their attempt.
+    /// Waits must follow one another within their attempt.
     fn waited(&mut self, now: Timestamp, attempt: AttemptId, waits: &[Wait]) -> Result<(), String> {
         let Some(known) = self.under_way.get_mut(&attempt) else {
             ensure!(waits.is_empty(), "{attempt} waits, and is not under way");

@@ -1,6 +1,6 @@
-//! What must hold at a gate, whatever those behind it do.
+//! Conditions that must hold at a gate, whatever the requests behind it do.
 //!
-//! The watcher counts on its own and never asks the line who is in it.
+//! The watcher counts by itself and never reads the queue.
 
 use super::ensure;
 use divisi_core::Timestamp;
@@ -13,45 +13,45 @@ use std::collections::BTreeMap;
 pub(crate) struct GateWatch {
     lines: BTreeMap<u32, Line>,
     in_flight: u32,
-    /// Requests that have left, and those of them that were one too many.
+    /// Requests that have left, and those of them refused by a limit.
     left: u64,
     limited: u64,
-    /// The rate that the user has set.
+    /// The rate that the user has configured.
     set: Option<Rate>,
-    /// Until when the vendor wants to be left in peace.
+    /// Until when the vendor wants no request.
     not_before: Timestamp,
-    /// When it reopens, once it has closed.
+    /// When it reopens, if it is closed; the inner `None` is at no known time.
     closed: Option<Option<Timestamp>>,
-    /// Whether one has to find out first if it is open again.
+    /// Whether a single request must try first if it is open again.
     tries: bool,
     known: Known,
 }
 
-/// How well the governor can know what the vendor allows.
+/// How well the governor can know what the vendor permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// Exactly: the vendor has no reason to say that it is asked too often.
+    /// Exactly: the vendor never has to refuse a request because of its limits.
     Exactly,
-    /// But for how long each request is on its way.
+    /// Exactly except for the varying time in transit.
     Mostly,
-    /// Not the limits, or not how much of them is left.
+    /// The limits or their current use are unknown.
     Hardly,
 }
 
-/// Those who wait for one run.
+/// The waiting requests of one run.
 #[derive(Clone, Debug, Default)]
 struct Line {
     waiting: BTreeMap<(Reverse<u32>, u64), Estimate>,
-    /// How many of other runs have left since it was this one's turn.
+    /// Requests of other runs that have left since this one was due.
     passed_by: usize,
 }
 
-/// What may leave by the settings: never more than the burst and what a minute
-/// gives, whatever a vendor says.
+/// The configured rate: never more than the burst plus what a minute gives, whatever the vendor
+/// says.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     per_minute: u64,
-    /// In parts, of which a request has [`Rate::PARTS`].
+    /// In units, of which a request takes [`Rate::PARTS`].
     capacity: u64,
     level: u64,
     filled_at: Timestamp,
@@ -81,13 +81,13 @@ impl GateWatch {
         }
     }
 
-    /// Somebody has to wait.
+    /// A request must wait.
     pub(crate) fn waits(&mut self, run: u32, priority: u32, ticket: u64, estimate: Estimate) {
         let line = self.lines.entry(run).or_default();
         line.waiting.insert((Reverse(priority), ticket), estimate);
     }
 
-    /// Somebody waits no longer, and has not been let through.
+    /// A waiting request is withdrawn.
     pub(crate) fn goes_away(&mut self, run: u32, priority: u32, ticket: u64) -> Result<(), String> {
         let line = self.lines.entry(run).or_default();
         let known = line.waiting.remove(&(Reverse(priority), ticket)).is_some();
@@ -98,7 +98,7 @@ impl GateWatch {
         Ok(())
     }
 
-    /// Somebody is let through.
+    /// A waiting request is let through.
     pub(crate) fn turn_of(&mut self, run: u32, priority: u32, ticket: u64) -> Result<(), String> {
         let first = self
             .lines
@@ -112,7 +112,7 @@ impl GateWatch {
         let others = self.lines.len();
         for (other, line) in self.lines.iter_mut().filter(|(other, _)| **other != run) {
             line.passed_by += 1;
-            // Each of the others once, and those that have gone since.
+            // Each of the other runs once, and those that have left since.
             ensure!(
                 line.passed_by <= others + PASSED_BY_MORE,
                 "run {other} is passed by {} times",
@@ -139,7 +139,7 @@ impl GateWatch {
         (self.in_flight, self.left) = (self.in_flight + 1, self.left + 1);
         ensure!(
             !self.tries || self.in_flight == 1,
-            "nobody knows whether it is open, and more than one tries"
+            "it is not known to be open, and more than one tries"
         );
         ensure!(
             self.in_flight <= IN_FLIGHT_MAX,
@@ -155,7 +155,7 @@ impl GateWatch {
         Ok(())
     }
 
-    /// The reply to one that was to find out whether it is open has begun.
+    /// The reply to the single request has begun: the gate is open.
     pub(crate) fn begins(&mut self) {
         self.tries = false;
     }
@@ -180,13 +180,13 @@ impl GateWatch {
         Ok(())
     }
 
-    /// Somebody wants to know whether it is open again.
+    /// The gate may be tried again.
     pub(crate) fn reopens(&mut self, now: Timestamp) {
         (self.closed, self.tries) = (None, true);
         self.not_before = self.not_before.min(now);
     }
 
-    /// A request is told that the gate is closed.
+    /// A request is refused by a closed gate.
     pub(crate) fn turned_away(&self, now: Timestamp) -> Result<(), String> {
         ensure!(
             self.is_closed(now),
@@ -195,7 +195,7 @@ impl GateWatch {
         Ok(())
     }
 
-    /// Nobody is left who could go, and whoever waits is woken by something.
+    /// Checks that no request waits that could leave, and that something will wake those that wait.
     pub(crate) fn at_rest(
         &self,
         governor: &Governor,
@@ -231,7 +231,8 @@ impl GateWatch {
                 matches!(governor.clone().ask(now, *estimate), Decision::Go(_))
             })
         };
-        // It is the turn of one of those who are first in their lines.
+        // The queue blocks at the first line whose head must wait; if every head could leave, it
+        // has missed one.
         ensure!(
             !self.lines.values().all(may_go),
             "{waiting} wait although the governor would let them go"
@@ -239,10 +240,10 @@ impl GateWatch {
         Ok(())
     }
 
-    /// The process ends: of what left under known limits, little was too much.
+    /// The process ends: of the requests sent under known limits, only a few were refused.
     ///
-    /// Nothing is said where replies count, whose length nobody knows before, and
-    /// where the vendor remembers a process before this one.
+    /// Not checked if the vendor limits output tokens, since the length of a reply is not known
+    /// before, or remembers requests of an earlier process.
     pub(crate) fn over(&self) -> Result<(), String> {
         if self.known == Known::Hardly {
             return Ok(());
@@ -262,14 +263,14 @@ impl GateWatch {
     }
 }
 
-/// Runs that may have had their turn and gone while another one waited.
+/// Runs that may have had their turn and left while another one waited.
 const PASSED_BY_MORE: usize = 4;
 
-/// Share of the requests that a vendor may refuse whose limits are known, where
-/// requests take longer on their way at one time than at another.
+/// One request in this many may be refused even though the limits are known, if the time in transit
+/// varies.
 const LIMITED_ONE_IN: u64 = 5;
 
-/// As many more: where tokens are limited, one that was too much comes again at once.
+/// This many more: with a limit of input tokens, a refused request comes again at once.
 const LIMITED_MORE: u64 = 8;
 
 impl Rate {

@@ -1,6 +1,6 @@
-//! What must hold, whatever happens.
+//! Conditions that must hold in every simulation.
 //!
-//! The watcher keeps books of its own, from events alone, and compares.
+//! The watcher keeps its own accounts, from events alone, and compares.
 
 mod books;
 mod circuit;
@@ -24,7 +24,7 @@ use edges::Edges;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What a reply says that found too little room for all of it.
+/// The text of a reply that was cut.
 pub(crate) const CUT: &str = "a reply that";
 
 /// Fails with the text unless the condition holds.
@@ -44,22 +44,22 @@ pub(crate) struct Watch {
     circuit: Circuit,
     deaths: Deaths,
     edges: Edges,
-    /// Replies that are durable and must not be asked for again.
+    /// Digests of durable replies, which must not be requested again.
     recorded: BTreeMap<TaskId, BTreeSet<Digest>>,
-    /// Requests whose replies were cut, which need all the room they want.
+    /// Requests whose replies were cut; they need all the room they want.
     cut: BTreeMap<TaskId, BTreeSet<Digest>>,
-    /// Tasks of the execution before, which a replay must ask for again.
+    /// Tasks of the previous execution, which a replay must request again.
     expected: Option<BTreeSet<TaskId>>,
-    /// When the parked run has said that it goes on.
+    /// When the parked run has announced to resume.
     wakes_at: Option<Timestamp>,
-    /// Whether the vendor may claim more than a request could cost.
+    /// Whether the vendor may bill more than the bound of a request.
     may_overcharge: bool,
-    /// Whether a reply of this execution has cost more than was set aside for it.
+    /// Whether a reply of this execution cost more than its reservation.
     overcharged: bool,
 }
 
 impl Watch {
-    /// Takes up the books where the journal has left them.
+    /// A watcher with the accounts of a journal.
     pub(crate) fn of(
         journal: &[Recorded],
         expected: Option<BTreeSet<TaskId>>,
@@ -73,25 +73,25 @@ impl Watch {
         for Recorded { at, event, .. } in journal {
             watch.books.book(event);
             watch.deaths.book(event);
-            // What they have against a journal has been said when that was written.
+            // Violations in the journal were reported when it was written.
             let _ = (watch.circuit.book(event), watch.edges.book(*at, event));
         }
         watch.durable(journal);
         watch
     }
 
-    /// Whether the flow is the one of the execution before, which a replay must answer in
-    /// the same order.
+    /// Whether the flow is that of the previous execution, which a replay must answer in the same
+    /// order.
     pub(crate) fn is_same_flow(&self) -> bool {
         self.expected.is_some()
     }
 
-    /// Whether the parked run has said that it goes on by itself.
+    /// Whether the parked run has announced to resume by itself.
     pub(crate) fn goes_on_by_itself(&self) -> bool {
         self.wakes_at.is_some()
     }
 
-    /// Before an event is applied.
+    /// Called before an event is applied.
     pub(crate) fn before(
         &mut self,
         run: &Run,
@@ -233,7 +233,7 @@ impl Watch {
         Ok(())
     }
 
-    /// After an event has been applied.
+    /// Called after an event was applied.
     pub(crate) fn after(&self, run: &Run, event: &Event) -> Result<(), String> {
         agree("the run", &self.books.run, run.budget())?;
         let mut known = 0;
@@ -268,7 +268,7 @@ impl Watch {
         Ok(())
     }
 
-    /// After a batch of events: what is too slow to look at each time.
+    /// Called after a batch of events: checks that are too slow for each event.
     pub(crate) fn at_rest(&self, run: &Run, now: Timestamp) -> Result<(), String> {
         let mut counts = Counts::default();
         let (mut waiting, mut cost) = (0, PicoUsd::ZERO);
@@ -320,11 +320,11 @@ impl Watch {
             && wake_at.is_none();
         ensure!(!stuck, "{waiting} tasks wait, and nothing will ever happen");
         let untold = *run.stage() == Stage::Running && self.is_mostly_spent() && !self.books.warned;
-        ensure!(!untold, "most of the budget is spent, and nobody is told");
+        ensure!(!untold, "most of the budget is spent without a warning");
         Ok(())
     }
 
-    /// A request leaves, with so much room for its reply.
+    /// A request leaves, with this room for its reply.
     pub(crate) fn request(
         &self,
         attempt: AttemptId,
@@ -349,7 +349,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What the vendor will bill is covered, and within the cap.
+    /// The vendor's bill is reserved, and within the cap.
     pub(crate) fn billed(
         &self,
         attempt: AttemptId,
@@ -371,8 +371,7 @@ impl Watch {
         self.covered(all)
     }
 
-    /// The same for a request that was sent a second time. One that has been given
-    /// up by the time it arrives is booked already.
+    /// The same for a hedge. One that was abandoned before it arrives is booked already.
     pub(crate) fn second_billed(
         &self,
         attempt: AttemptId,
@@ -416,7 +415,7 @@ impl Watch {
         }
     }
 
-    /// Conversations that start afresh ask for the same once more.
+    /// Conversations that start afresh may repeat their requests.
     fn forget(&mut self, event: &Event) {
         match event {
             Event::AttemptEnded {
@@ -434,14 +433,14 @@ impl Watch {
                 self.recorded.remove(task);
                 self.cut.remove(task);
             }
-            // The model at the foot of a ladder is asked again.
+            // The lowest model of the ladder is used again.
             Event::RunResumed(_) => self.cut.clear(),
             _ => {}
         }
     }
 
-    /// A reply costs this much of what was set aside: rarely more, and only where
-    /// the vendor does so.
+    /// Checks the cost of a reply against its reservation: it exceeds it only if the vendor
+    /// overcharges.
     fn costs(&mut self, cost: PicoUsd, reserved: PicoUsd) -> Result<(), String> {
         self.overcharged |= cost > reserved;
         ensure!(
@@ -457,7 +456,7 @@ impl Watch {
         let flow_failed = matches!(run.result(), Some(Err(_)));
         ensure!(
             !flow_failed,
-            "{attempt} starts although nobody waits for it"
+            "{attempt} starts although the flow has failed"
         );
         ensure!(
             *run.stage() == Stage::Running,
@@ -496,8 +495,8 @@ impl Watch {
         Ok(())
     }
 
-    /// An attempt runs on the rung its task has climbed to, or on what stands
-    /// in for that once it has proved out of order.
+    /// An attempt runs on the rung that its task has reached, or on a fallback if that model proved
+    /// unavailable.
     fn is_its_turn(&self, attempt: AttemptId, model: Option<&Arc<str>>) -> Result<(), String> {
         let task = self.books.task(attempt.task);
         let mut models = task.facts.models.iter().chain(&task.facts.fallbacks);
@@ -511,7 +510,7 @@ impl Watch {
         Ok(())
     }
 
-    /// No task that waits fits, be its reply as short as it may.
+    /// Checks that no waiting task fits, even with the shortest reply.
     fn holds_nothing(&self, run: &Run) -> Result<(), String> {
         for (id, _) in run.tasks().filter(|(_, task)| waits(task)) {
             let task = self.books.task(id);
@@ -529,7 +528,7 @@ impl Watch {
         Ok(())
     }
 
-    /// A phase that is blamed for a park holds one of its tasks up which the run would not.
+    /// Checks that a phase blamed for a park blocks a task that the run itself would not.
     fn is_to_blame(&self, run: &Run, phase: Option<&Arc<str>>) -> Result<(), String> {
         let Some(phase) = phase else { return Ok(()) };
         let left = self.books.run.left();
@@ -539,7 +538,7 @@ impl Watch {
         });
         ensure!(
             held_up,
-            "it parks because of {phase}, which holds nobody up"
+            "it parks because of {phase}, which holds up no task"
         );
         Ok(())
     }
@@ -579,7 +578,7 @@ impl Watch {
     }
 }
 
-/// Whether this reply found too little room.
+/// Whether this reply was cut for lack of room.
 pub(crate) fn is_cut(reply: &Content) -> bool {
     matches!(reply, Content::Inline(reply) if **reply == *CUT)
 }
@@ -588,7 +587,7 @@ fn waits(task: &TaskState) -> bool {
     matches!(task.stage(), TaskStage::Ready | TaskStage::Resting(_))
 }
 
-/// Whether the run's books are the watcher's, and the cap is kept.
+/// Checks that the run's account equals the watcher's, and that the cap is kept.
 fn agree(whose: &str, account: &Account, budget: &Budget) -> Result<(), String> {
     let Account {
         cap,

@@ -1,30 +1,30 @@
-//! Many runs, put into figures.
+//! Summarises many simulated runs.
 
 use super::{Limit, Played};
 use divisi_core::{Millis, PicoUsd};
 use serde::Serialize;
 
-/// What many runs of a graph came to.
+/// The outcome of many runs of a graph.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// How many runs were drawn.
+    /// Number of runs drawn.
     pub repetitions: usize,
-    /// Time until the last task ended, or the cap held no more.
+    /// Time until the last task ended, or the cap was exhausted.
     pub took: Percentiles<Millis>,
     /// Dollars.
     pub cost: Percentiles<PicoUsd>,
-    /// Runs that the cap stopped.
+    /// Runs stopped by the cap.
     pub parked: usize,
-    /// How many tasks those had done.
+    /// Number of tasks that those had done.
     pub done: Option<Percentiles<u64>>,
-    /// The same runs without the cap, where there is one.
+    /// The same runs without the cap, if there is one.
     pub uncapped: Option<Uncapped>,
     /// What mostly holds the run back.
     pub holds: Holds,
-    /// Middle of the time with no limit at all but who waits for whom.
+    /// Median time without any limit except the dependencies.
     pub unlimited: Millis,
-    /// What each limit costs, the largest gain first.
+    /// The gain of each limit, largest first.
     pub gains: Vec<Gain>,
 }
 
@@ -41,30 +41,30 @@ pub struct Uncapped {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "by", rename_all = "camelCase")]
 pub enum Holds {
-    /// The cap stops more than half of the runs, or lets so few requests be under
-    /// way at once that nothing else holds them back as much.
+    /// The cap stops more than half of the runs, or permits so few requests at once that nothing
+    /// else holds them back as much.
     Cap,
     /// This limit.
     One(Limit),
     /// Several limits: to raise one alone brings nothing.
     Several,
-    /// Tasks that wait for each other: no limit makes it much longer.
+    /// The longest chain of dependent tasks: no limit changes it much.
     CriticalPath,
 }
 
-/// What doubling one limit brings: middles of all runs, without the cap.
+/// The effect of doubling one limit: medians of all runs, without the cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Gain {
     /// Which one.
     #[serde(flatten)]
     pub limit: Limit,
-    /// Time as it is.
+    /// Time with the limit as it is.
     pub from: Millis,
-    /// Time with twice of it.
+    /// Time with twice the limit.
     pub to: Millis,
 }
 
-/// Of a hundred runs ten lie below `p10`, fifty below `p50`, ninety below `p90`.
+/// Of a hundred runs ten are below `p10`, fifty below `p50`, ninety below `p90`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Percentiles<T> {
     /// The low end.
@@ -75,15 +75,15 @@ pub struct Percentiles<T> {
     pub p90: T,
 }
 
-/// A gain of less than one part in so many is none.
+/// A gain of less than one part in this many does not count.
 const GAIN_ONE_IN: u64 = 50;
 
-/// A run that is longer than without limits by less than one part in so many
-/// is held back by none.
+/// A run that is longer than without limits by less than one part in this many is held back by
+/// none.
 const FREE_ONE_IN: u64 = 20;
 
 impl<T: Copy + Ord + Default> Percentiles<T> {
-    /// Those of these values: of few, the nearest that there are.
+    /// Percentiles of these values; of few values the nearest ones.
     pub(super) fn of(values: impl IntoIterator<Item = T>) -> Self {
         let mut values: Vec<T> = values.into_iter().collect();
         values.sort_unstable();
@@ -103,20 +103,20 @@ impl<T: Copy + Ord + Default> Percentiles<T> {
 }
 
 impl Gain {
-    /// Whether it is worth a word.
+    /// Whether it is worth mentioning.
     pub fn is_any(&self) -> bool {
         self.from.0.saturating_sub(self.to.0) * GAIN_ONE_IN > self.from.0
     }
 }
 
-/// All runs that an answer is made of.
+/// The runs behind an answer.
 pub(super) struct Runs {
-    /// Under the limits as they are.
+    /// Under the actual limits.
     pub(super) all: Vec<Played>,
-    /// Without the cap, where there is one.
+    /// Without the cap, if there is one.
     pub(super) uncapped: Option<Vec<Played>>,
     pub(super) unlimited: Vec<Played>,
-    /// With twice of each limit, and no cap.
+    /// With each limit doubled, and without a cap.
     pub(super) doubled: Vec<(Limit, Vec<Played>)>,
 }
 

@@ -1,4 +1,4 @@
-//! How often it is played, and with which limits.
+//! Decides how many runs are simulated, and with which limits.
 
 use super::answer::Runs;
 use super::play::Play;
@@ -8,21 +8,21 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Most runs that are drawn: with more, percentiles hardly move.
+/// Most runs drawn: with more, the percentiles hardly change.
 const REPETITIONS_MAX: usize = 200;
 
-/// Fewest, however many requests one has. Sums of many tasks vary little.
+/// Fewest runs, however many requests each has: sums over many tasks vary little.
 const REPETITIONS_MIN: usize = 3;
 
-/// Requests of all runs together, before runs become fewer: seconds of work, and
-/// as much again for each limit.
+/// Requests of all runs together before fewer runs are drawn: seconds of work, and as much again
+/// for each limit.
 const REQUESTS_MAX: u64 = 6_000_000;
 
-/// Plays `tasks` under `limits` as often as their number allows, and again with
+/// Simulates `tasks` under `limits`, as often as the number of requests permits, and again with
 /// each limit doubled.
 ///
-/// `draw` pushes what all tasks take in the repetition of this number, the same
-/// each time it is asked. The answer is the same on every machine.
+/// `draw` pushes the work of all tasks in the repetition with this number; it must be
+/// deterministic. The answer is the same on every machine.
 pub fn what_if(tasks: &Tasks, limits: &Limits, draw: impl Fn(u64, &mut Works) + Sync) -> Answer {
     let mut first = Works::default();
     draw(0, &mut first);
@@ -32,7 +32,7 @@ pub fn what_if(tasks: &Tasks, limits: &Limits, draw: impl Fn(u64, &mut Works) + 
     let play = |limits: &[Limits]| all(tasks, limits, repetitions, &draw);
 
     let base = play(std::slice::from_ref(limits)).swap_remove(0);
-    // What else holds a run back is seen without a cap, which may stop it before.
+    // Other limits are compared without a cap, which may stop a run before they matter.
     let free = Limits {
         cap: None,
         ..limits.clone()
@@ -52,7 +52,7 @@ pub fn what_if(tasks: &Tasks, limits: &Limits, draw: impl Fn(u64, &mut Works) + 
     })
 }
 
-/// Plays with each of these limits so often, on all processors.
+/// Simulates this often with each of these limits, on all processors.
 fn all(
     tasks: &Tasks,
     wanted: &[Limits],

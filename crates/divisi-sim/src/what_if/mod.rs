@@ -1,16 +1,16 @@
-//! What a run would take and cost under its limits, which of them holds it
-//! back, and what raising that one would bring.
+//! Time and cost of a run under its limits, the limit that holds it back most, and the effect of
+//! raising it.
 //!
-//! The tasks of a graph, as its forecast draws them, go through the real
-//! governor, the real line before it and the real bounds of the budget, in an
-//! event loop without a journal: some hundred nanoseconds a request, so that a
-//! million tasks take a second. Every limit is then doubled by itself, with the
-//! same draws: what that gains is what it had cost.
+//! The tasks of a graph, as its forecast draws them, go through the real governor, its real queue
+//! and the real bounds of the budget, in an event loop without a journal: some hundred nanoseconds
+//! per request, so that a million tasks take a second. Then each limit is doubled separately, with
+//! the same draws; the gain is what the limit costs.
 //!
-//! Left out: failures, which the forecast's costs contain; what a vendor limits
-//! and nobody has set; checks, which cost money here and no time.
+//! Left out: failures, which the forecast's costs contain; limits of the vendor that are not
+//! configured; checks, which cost money here but no time.
 //!
-//! Read in this order: [`tasks`](Tasks) what is to be done, [`work`](Works) what
+//! Read in this order: [`tasks`](Tasks) is the graph, [`work`](Works) the work of one draw, `play`
+//! one run of it, [`answer`](Answer) many of them.
 //! that takes in one draw, `play` one run of it, [`answer`](Answer) many of them.
 
 mod tasks;
@@ -36,7 +36,7 @@ use divisi_core::PicoUsd;
 use divisi_core::governor::RateSettings;
 use serde::Serialize;
 
-/// What holds a run back.
+/// The limits of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Tasks at once.
@@ -45,7 +45,7 @@ pub struct Limits {
     pub cap: Option<PicoUsd>,
     /// The settings of each provider.
     pub rates: Vec<RateSettings>,
-    /// Models that are limited together: the place of their provider's settings.
+    /// For each model family the index of its provider's settings.
     pub families: Vec<usize>,
 }
 
@@ -53,19 +53,19 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "limit", rename_all = "camelCase")]
 pub enum Limit {
-    /// Requests in a minute of a provider.
+    /// Requests per minute to a provider.
     RequestsPerMinute {
-        /// The place of its settings.
+        /// Index of its settings.
         provider: usize,
     },
-    /// Tokens of prompts in a minute.
+    /// Input tokens per minute.
     InputTokensPerMinute {
-        /// The place of its settings.
+        /// Index of its settings.
         provider: usize,
     },
-    /// Tokens of replies in a minute.
+    /// Output tokens per minute.
     OutputTokensPerMinute {
-        /// The place of its settings.
+        /// Index of its settings.
         provider: usize,
     },
     /// Tasks at once.
@@ -73,7 +73,7 @@ pub enum Limit {
 }
 
 impl Limits {
-    /// All that can be raised, but for the cap.
+    /// All limits that can be raised, except the cap.
     fn all(&self) -> Vec<Limit> {
         let mut all = vec![];
         for (provider, rate) in self.rates.iter().enumerate() {
@@ -100,7 +100,7 @@ impl Limits {
         all
     }
 
-    /// The same with one of them twice as high.
+    /// The limits with one of them doubled.
     fn doubled(mut self, limit: Limit) -> Self {
         let double = |set: &mut Option<u64>| *set = set.map(|limit| limit.saturating_mul(2));
         match limit {
@@ -123,7 +123,7 @@ impl Limits {
         self
     }
 
-    /// Without any, and without a vendor: tasks wait for each other and for nothing else.
+    /// No limits and no vendor: only dependencies make tasks wait.
     fn lifted() -> Self {
         Self {
             in_flight_max: u32::MAX,

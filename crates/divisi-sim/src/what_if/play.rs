@@ -10,45 +10,45 @@ use divisi_core::{Millis, PicoUsd, Run, Timestamp, Usage};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What one run came to.
+/// The outcome of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Played {
     /// When the last task ended.
     pub(super) took: Millis,
-    /// What all of it cost.
+    /// Total cost.
     pub(super) cost: PicoUsd,
-    /// Tasks that ended.
+    /// Number of tasks that ended.
     pub(super) done: u64,
-    /// Whether the cap held nothing more while some waited.
+    /// Whether tasks were left that the cap did not permit.
     pub(super) parked: bool,
 }
 
-/// One run under way.
+/// One run in progress.
 pub(super) struct Play<'a> {
     tasks: &'a Tasks,
     works: &'a Works,
     in_flight_max: usize,
     gates: Vec<Gate>,
     budget: Budget,
-    /// The least that any task reserves at once: with less left, none need be looked at.
+    /// The least first reservation of any task: with less left, no task need be tried.
     least: PicoUsd,
     now: Timestamp,
-    /// How many others a task waits for yet.
+    /// Number of unfinished dependencies of each task.
     waits: Vec<u32>,
     at: Vec<At>,
-    /// Those that may start: the longest chain first.
+    /// Tasks that may start, longest chain first.
     ready: BinaryHeap<(u32, Reverse<u32>)>,
-    /// Replies to come.
+    /// Future replies.
     due: BinaryHeap<Reverse<(Timestamp, u32)>>,
     in_flight: usize,
     played: Played,
 }
 
-/// Where a task is.
+/// The progress of a task.
 #[derive(Clone, Copy, Debug, Default)]
 struct At {
     leg: u32,
-    /// Requests of this leg that are done.
+    /// Finished requests of this leg.
     request: u32,
     permit: Option<PermitId>,
     reserved: PicoUsd,
@@ -97,7 +97,7 @@ impl<'a> Play<'a> {
             let reply = self.due.peek().map(|Reverse((at, _))| *at);
             let wake = self.gates.iter().filter_map(|gate| gate.wake_at).min();
             let Some(now) = reply.into_iter().chain(wake).min() else {
-                // Nothing is under way, so no money comes free.
+                // Nothing is in flight, so no reservation will be released.
                 if self.squeeze() {
                     continue;
                 }
@@ -119,7 +119,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Starts what may start.
+    /// Starts the tasks that can start.
     fn start(&mut self) {
         let mut too_dear = vec![];
         while self.in_flight < self.in_flight_max
@@ -136,7 +136,7 @@ impl<'a> Play<'a> {
         self.ready.extend(too_dear);
     }
 
-    /// With nothing under way, starts the first that fits with less room for its reply.
+    /// With nothing in flight, starts the first task that fits with less room for its reply.
     fn squeeze(&mut self) -> bool {
         let left = self.budget.left();
         let mut passed = vec![];
@@ -162,7 +162,7 @@ impl<'a> Play<'a> {
         self.ask(task, reserved);
     }
 
-    /// The next request of a task wants to leave.
+    /// Sends or queues the next request of a task.
     fn ask(&mut self, task: u32, reserved: PicoUsd) {
         self.budget.reserved += reserved;
         self.at[task as usize].reserved = reserved;
@@ -189,7 +189,7 @@ impl<'a> Play<'a> {
             .enter((), self.tasks.priority[task as usize], estimate, task);
         match decision {
             Some(Decision::Wait(until)) => gate.wake_at = Some(until),
-            // No vendor closes here.
+            // Gates do not close here.
             Some(Decision::Go(_) | Decision::Full | Decision::Closed(_)) => {}
             None => self.let_through(family),
         }
@@ -218,7 +218,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// The reply to a request has come.
+    /// Handles the reply to a request.
     fn answered(&mut self, task: u32) {
         let At {
             leg: place,
@@ -270,7 +270,7 @@ impl<'a> Play<'a> {
             }
             Some(bound) => match bound.fit(self.budget.left()) {
                 Some(grant) if grant.reply_tokens.is_none() => self.ask(task, grant.reserved),
-                // It waits until there is money for all of it.
+                // It waits until there is money for its full reservation.
                 Some(_) | None => {
                     self.in_flight -= 1;
                     self.ready
@@ -298,7 +298,7 @@ impl<'a> Play<'a> {
     }
 }
 
-/// What one of the requests of a leg has of all of it: what is left over is the first one's.
+/// The share of one request in a leg's total; the first one takes the remainder.
 fn part(of: u32, leg: &Leg, request: u32) -> u32 {
     of / leg.requests + if request == 0 { of % leg.requests } else { 0 }
 }

@@ -1,5 +1,5 @@
-//! A run of any size to be measured with: fan-outs that a synthesis reads, and
-//! chains, with times and tokens such as agents without tools have.
+//! A sample run of any size for measurements: fan-outs with a synthesis, and chains, with the times
+//! and tokens of agents without tools.
 
 use super::{Leg, Tasks, Works};
 use crate::chance::Chance;
@@ -9,8 +9,8 @@ use divisi_core::budget::TurnBound;
 /// Tasks that one synthesis reads.
 const FAN: usize = 99;
 
-/// So many tasks: groups of a hundred, of which the last waits for the others;
-/// in every tenth group each waits for the one before.
+/// `count` tasks in groups of a hundred, whose last task waits for all others; in every tenth group
+/// each task waits for the previous one.
 pub fn tasks(count: usize) -> Tasks {
     let mut waits: Vec<Vec<usize>> = Vec::with_capacity(count);
     for task in 0..count {
@@ -25,11 +25,11 @@ pub fn tasks(count: usize) -> Tasks {
     Tasks::new(count, |task| &waits[task])
 }
 
-/// What they take: mostly some ten seconds, one request each, or up to four.
+/// Their work: mostly about ten seconds, one to four requests each.
 pub fn draw(count: usize, repetition: u64, works: &mut Works) {
     let mut chance = Chance::of(repetition, "what if");
     for task in 0..count {
-        // Three factors make what is nearly a logarithmic normal.
+        // The product of three factors is nearly log-normal.
         let took = (0..3).fold(8_000, |took, _| took * chance.within(500..2_000) / 1_000);
         let requests = if chance.percent(80) {
             1

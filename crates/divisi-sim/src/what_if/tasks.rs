@@ -1,23 +1,24 @@
-//! What is to be done, and what waits for what.
+//! Tasks and their dependencies.
 
 use divisi_core::plan::priorities;
 
-/// Tasks by their place, and who waits for whom, in arrays.
+/// Tasks by index, with their dependencies in arrays.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
-    /// Those that wait for a task stand together; where they begin, and where the last ones end.
+    /// The followers of a task are adjacent; this is where those of each task begin, and the end of
+    /// the last.
     begin: Vec<u32>,
     followers: Vec<u32>,
-    /// How many others each one waits for.
+    /// Number of dependencies of each task.
     pub(super) waits: Vec<u32>,
-    /// How long the longest chain is that waits for it, in tasks: the order in
-    /// which a run starts those that may start.
+    /// Length of the longest chain that waits for a task, in tasks: the order in which tasks are
+    /// started.
     pub(super) priority: Vec<u32>,
 }
 
 impl Tasks {
-    /// Tasks that wait for those at the places that `waits` says; these are
-    /// smaller than their own. There are no more than `u32` counts.
+    /// `count` tasks, each waiting for those at the indices in `waits`, which must be smaller than
+    /// its own. At most `u32::MAX` tasks.
     pub fn new<'w>(count: usize, waits: impl Fn(usize) -> &'w [usize]) -> Self {
         let mut begin = vec![0_u32; count + 1];
         for task in 0..count {
@@ -44,12 +45,12 @@ impl Tasks {
         }
     }
 
-    /// How many there are.
+    /// Number of tasks.
     pub fn count(&self) -> usize {
         self.waits.len()
     }
 
-    /// Those that wait for this one.
+    /// The tasks that wait for this one.
     pub(super) fn followers(&self, task: usize) -> &[u32] {
         &self.followers[self.begin[task] as usize..self.begin[task + 1] as usize]
     }

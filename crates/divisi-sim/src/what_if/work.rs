@@ -1,37 +1,37 @@
-//! What the tasks take in one draw.
+//! The work of the tasks in one draw.
 
 use divisi_core::PicoUsd;
 use divisi_core::budget::TurnBound;
 
-/// What one task takes on one model.
+/// The work of a task on one model.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Leg {
-    /// The models that its own is limited with; `None` where no vendor is asked.
+    /// The model family; `None` if no vendor is used.
     pub family: Option<u16>,
-    /// How many requests, one after the other.
+    /// Number of requests, in sequence.
     pub requests: u32,
-    /// Milliseconds of all of them.
+    /// Milliseconds of all of them together.
     pub took: u32,
-    /// Tokens of all prompts, as far as they count.
+    /// Tokens of all prompts that count against limits.
     pub input: u32,
     /// Tokens of all replies.
     pub output: u32,
-    /// What all of them cost.
+    /// Cost of all of them together.
     pub cost: PicoUsd,
-    /// What each of them may cost.
+    /// Bound of the cost of each.
     pub bound: TurnBound,
 }
 
-/// What all tasks take in one draw, in their order.
+/// The work of all tasks in one draw, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Works {
     legs: Vec<Leg>,
-    /// Where those of each task begin.
+    /// Where the legs of each task begin.
     begin: Vec<u32>,
 }
 
 impl Works {
-    /// The next leg is one of the task at this place; places do not go back.
+    /// Adds a leg of the task at this index; indices must not decrease.
     pub fn push(&mut self, task: usize, leg: Leg) {
         while self.begin.len() <= task {
             self.begin.push(self.legs.len() as u32);
@@ -42,13 +42,13 @@ impl Works {
         });
     }
 
-    /// How many requests there are.
+    /// Total number of requests.
     pub fn requests(&self) -> u64 {
         self.legs.iter().map(|leg| u64::from(leg.requests)).sum()
     }
 
-    /// The least that one of `count` tasks reserves for a request; nothing where one
-    /// sends none.
+    /// The least reservation for a request of the first `count` tasks; zero if one of them sends
+    /// none.
     pub(super) fn least(&self, count: usize) -> PicoUsd {
         match (0..count).all(|task| self.leg(task, 0).is_some()) {
             true => self
@@ -66,7 +66,7 @@ impl Works {
         self.begin.clear();
     }
 
-    /// One of the legs of a task; `None` behind the last.
+    /// A leg of a task; `None` after the last.
     pub(super) fn leg(&self, task: usize, place: u32) -> Option<&Leg> {
         let begin = *self.begin.get(task)?;
         let end = self

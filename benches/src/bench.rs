@@ -1,4 +1,4 @@
-//! What all groups share: the binary, the folder, the rounds, the table.
+//! Shared by all groups: the binary, the directory, the rounds, the table.
 
 use crate::table::Table;
 use anyhow::{Context, Result, bail};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// What all groups share.
+/// Shared by all groups.
 pub(crate) struct Bench {
-    /// The rows of the group that runs.
+    /// The rows of the current group.
     pub(crate) table: Table,
     /// Rounds per figure.
     pub(crate) rounds: u32,
@@ -17,7 +17,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Finds the binary; the one beside this program where none is named.
+    /// Finds the binary: the named one, or the one next to this program.
     pub(crate) fn new(
         rounds: u32,
         divisi: Option<PathBuf>,
@@ -47,20 +47,20 @@ impl Bench {
         &self.divisi
     }
 
-    /// A folder that is gone when it is dropped, on the disk that is measured.
+    /// A directory on the measured disk, removed when dropped.
     pub(crate) fn scratch(&self) -> Result<TempDir> {
         tempfile::tempdir_in(&self.folder)
             .with_context(|| format!("cannot make a folder in {}", self.folder.display()))
     }
 }
 
-/// This program, which is the mock and the loops as well.
+/// This program, which is also the mock and the loops.
 pub(crate) fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("cannot tell where this program is")
 }
 
-/// The best of each of two that are measured in turns, so that both meet the
-/// same moods of the machine.
+/// The best of two measurements each, made alternately, so that both are affected alike by other
+/// load on the machine.
 pub(crate) fn best_of_both<T: PartialOrd>(
     rounds: u32,
     mut round: impl FnMut() -> Result<(T, T)>,
@@ -86,14 +86,14 @@ fn least<T: PartialOrd>(a: T, b: T) -> T {
     if b < a { b } else { a }
 }
 
-/// How long `work` takes.
+/// The duration of `work`.
 pub(crate) fn time(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
     let start = Instant::now();
     work()?;
     Ok(start.elapsed())
 }
 
-/// Looks every few milliseconds until `is_so`, at most for `most`.
+/// Checks `is_so` every few milliseconds, for at most `most`.
 pub(crate) fn wait_until(
     what: &str,
     most: Duration,

@@ -23,24 +23,24 @@ pub(crate) struct Args {
     /// Tasks of a run
     #[arg(long, default_value_t = 10_000)]
     tasks: usize,
-    /// Runs, one after the other
+    /// Runs, in sequence
     #[arg(long, default_value_t = 1)]
     runs: usize,
     /// Keeps the journal in a file in this folder; in memory without it
     #[arg(long)]
     store: Option<PathBuf>,
-    /// Asks this server; a scripted model without it
+    /// Sends requests to this server; a scripted model without it
     #[arg(long)]
     url: Option<String>,
     /// Submits the tasks by a script
     #[arg(long)]
     script: bool,
-    /// Never gets an answer, and stays
+    /// Never gets an answer, and does not end
     #[arg(long)]
     wait: bool,
 }
 
-/// Runs them, and says what a task took.
+/// Runs them, and prints the time of a task.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     for _ in 0..args.runs {
@@ -86,7 +86,7 @@ pub(crate) async fn by_script(store: Arc<dyn Store>, tasks: usize) -> Result<()>
     ran(store, source, tasks).await
 }
 
-/// Tasks of which each begins when the one before it has ended.
+/// A chain: each task begins when the previous one has ended.
 pub(crate) async fn chain(store: Arc<dyn Store>, tasks: usize) -> Result<()> {
     let job = open(store, scripted()).await?;
     for i in 0..tasks {
@@ -107,7 +107,7 @@ pub(crate) async fn chain_by_script(store: Arc<dyn Store>, tasks: usize) -> Resu
     ran(store, source, tasks).await
 }
 
-/// Runs a script that returns how many of its tasks are done.
+/// Runs a script that returns the number of its finished tasks.
 async fn ran(store: Arc<dyn Store>, source: &str, tasks: usize) -> Result<()> {
     let flow = Flow::script("bench", source).args(tasks.into());
     let run = Engine::new(store)
@@ -121,7 +121,7 @@ async fn ran(store: Arc<dyn Store>, source: &str, tasks: usize) -> Result<()> {
     Ok(())
 }
 
-/// Submits tasks that never end, and stays.
+/// Submits tasks that never end, and waits.
 async fn waiting(store: Arc<dyn Store>, tasks: usize) -> Result<()> {
     let models = Models::one(Arc::new(Silent), &[("sonnet", "claude-sonnet-5-5")], &["*"]);
     let job = open(store, models).await?;
@@ -172,7 +172,7 @@ fn setup(models: Models) -> Setup {
     Setup::new(models, ".").limits(limits)
 }
 
-/// The path of a store that is not there yet.
+/// The path of a new store.
 fn fresh(folder: &Path) -> Result<PathBuf> {
     let runs = std::fs::read_dir(folder)?.count();
     Ok(folder.join(format!("{runs}.db")))

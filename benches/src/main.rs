@@ -1,13 +1,12 @@
-//! Whole-process benchmarks of divisi, side by side with a bare loop.
+//! Whole-process benchmarks of divisi, next to a bare loop.
 //!
-//! Each group prints a Markdown table of what divisi takes, what a bare loop
-//! takes for the same in the same run, and what is aimed at; `docs/benchmarks.md`
-//! holds the latest ones. A missed aim is marked and is no error: the exit code
-//! says only whether every group could run.
+//! Each group prints a Markdown table with the figure of divisi, that of a bare loop doing the same
+//! in the same run, and the aim; `docs/benchmarks.md` has the latest tables. A missed aim is
+//! marked and is no error: the exit code only says if every group could run.
 //!
-//! The binary, the mock and the loops over HTTP are processes of their own, so
-//! that what each of them takes can be told apart. Times are the best of several
-//! rounds, because whatever else the machine does can only make a round slower.
+//! The binary, the mock and the loops over HTTP are separate processes, so that their times and
+//! memory can be told apart. Times are the best of several rounds, because other load on the
+//! machine can only make a round slower.
 
 mod groups;
 
@@ -26,7 +25,7 @@ use groups::Group;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The one that `divisi` has.
+/// The same allocator as in `divisi`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -41,10 +40,10 @@ struct Cli {
     /// Rounds per figure; the best counts
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// The divisi binary; the one beside this program by default
+    /// The divisi binary; by default the one next to this program
     #[arg(long)]
     divisi: Option<PathBuf>,
-    /// Where stores are kept while a group runs; the folder of temporary files by default
+    /// Where stores are kept while a group runs; by default the directory of temporary files
     #[arg(long)]
     folder: Option<PathBuf>,
 }

@@ -1,10 +1,10 @@
-//! Figures beside what a bare loop takes and what they are to be.
+//! Figures, next to those of a bare loop and their aims.
 
 use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
-/// A number that is measured.
+/// A measured number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figure {
     value: f64,
@@ -73,7 +73,7 @@ impl Figure {
         }
     }
 
-    /// How many times `other` it is.
+    /// The ratio to `other`.
     pub(crate) fn over(self, other: Self) -> Self {
         Self {
             value: self.value / other.value,
@@ -98,14 +98,14 @@ impl fmt::Display for Figure {
     }
 }
 
-/// What a figure is to be.
+/// The aim of a figure.
 #[derive(Clone, Copy)]
 pub(crate) enum Aim {
-    /// Shown for whoever asks why.
+    /// None; shown for information.
     Open,
-    /// At most so much, in its own unit.
+    /// At most this much, in its own unit.
     AtMost(f64),
-    /// At most so many times what the bare loop takes.
+    /// At most this many times the figure of the bare loop.
     TimesBare(f64),
 }
 
@@ -117,7 +117,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Adds a figure, what a bare loop takes for the same, and what is aimed at.
+    /// Adds a figure, that of a bare loop, and the aim.
     pub(crate) fn row(&mut self, what: &str, ours: Figure, bare: Option<Figure>, aim: Aim) {
         let ratio = bare
             .map(|bare| ours.over(bare))
@@ -149,12 +149,12 @@ impl Table {
             or_dash(aim),
             mark.to_owned(),
         ];
-        // Progress for whoever waits; the table follows at the end of the group.
+        // Progress; the table follows at the end of the group.
         say(&row.join(" | "));
         self.rows.push(row);
     }
 
-    /// How many aims were missed.
+    /// Number of missed aims.
     pub(crate) fn missed(&self) -> usize {
         self.missed
     }
@@ -163,7 +163,7 @@ impl Table {
     pub(crate) fn print(&self, heading: &str) {
         let mut out = std::io::stdout().lock();
         let mut line = |text: &str| {
-            // A reader that has gone away has seen enough.
+            // A closed stdout is ignored.
             let _ = writeln!(out, "{text}");
         };
         line(&format!("## {heading}\n"));
@@ -176,9 +176,9 @@ impl Table {
     }
 }
 
-/// Talk for whoever waits.
+/// Prints progress.
 pub(crate) fn say(text: &str) {
-    // Nobody to hear it is no reason to stop.
+    // A closed stderr is no reason to stop.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

@@ -1,4 +1,4 @@
-//! What a sync of the disk takes, with and without SQLite around it.
+//! The time of a sync to disk, with and without SQLite.
 
 use anyhow::Result;
 use rusqlite::Connection;
@@ -17,7 +17,7 @@ pub(crate) fn append_and_sync(folder: &Path, bytes: usize, times: usize) -> Resu
     Ok(())
 }
 
-/// Commits a row of `bytes` to SQLite, `times` times, synced as our store is.
+/// Commits a row of `bytes` to SQLite, `times` times, synced like divisi's store.
 pub(crate) fn commit(folder: &Path, bytes: usize, times: usize) -> Result<()> {
     let connection = Connection::open(folder.join("rows.db"))?;
     connection.execute_batch(

@@ -1,4 +1,4 @@
-//! A bare loop of reqwest calls, as a process of its own.
+//! A bare loop of reqwest calls, as a separate process.
 
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// What stands in the body for the number of the request.
+/// Placeholder in the body for the number of the request.
 pub(crate) const NUMBER: &str = "{number}";
 
-/// Stands for the status of an answer that did not come whole.
+/// Used as the status of an incomplete answer.
 pub(crate) const BROKEN: u16 = 0;
 
 /// A bare loop over HTTP.
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// A file with the body of every request
     #[arg(long)]
     body: PathBuf,
-    /// Requests of each stage; a stage begins when the one before it has ended
+    /// Requests of each stage; a stage begins when the previous one has ended
     #[arg(long, value_delimiter = ',')]
     stages: Vec<usize>,
     /// Requests at once
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     at_once: usize,
 }
 
-/// Sends all requests, reads every answer to its end, and prints how many had which status.
+/// Sends all requests, reads every answer to its end, and prints the number of answers by status.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let body = std::fs::read_to_string(&args.body)
         .with_context(|| format!("cannot read {}", args.body.display()))?;

@@ -1,4 +1,4 @@
-//! The same work without an engine: what nobody can be faster than.
+//! The same work without an engine: a lower bound for every figure.
 
 pub(crate) mod disk;
 pub(crate) mod http;

@@ -1,4 +1,4 @@
-//! What a step of a durable chain costs beside a sync of the same disk.
+//! The time of a step in a durable chain, compared with a sync of the same disk.
 
 use crate::bench::{Bench, best, best_of_both, time};
 use crate::floor::disk;
@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 const STEPS: usize = 200;
 
-/// Most a step may be of one sync.
+/// Most syncs that the time of a step may equal.
 const SYNCS: f64 = 1.3;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
@@ -79,7 +79,7 @@ fn open(folder: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(SqliteStore::open(folder.join("divisi.db"))?))
 }
 
-/// The bytes that a step has put into the journal.
+/// Bytes per step in the journal.
 fn bytes_a_step(folder: &Path) -> Result<usize> {
     let store = Connection::open(folder.join("divisi.db"))?;
     let sum = "SELECT (SELECT sum(length(event)) FROM events) + (SELECT coalesce(sum(length(text)), 0) FROM blobs)";

@@ -1,4 +1,4 @@
-//! What a call costs at more and more connections, and how many there ever are.
+//! The cost of a call at growing numbers of connections, and the most connections opened.
 
 use crate::bench::{Bench, best_of_both};
 use crate::groups::FAN_OUT;
@@ -9,7 +9,7 @@ use crate::table::{Aim, Figure};
 use anyhow::Result;
 use divisi_mock::{Config, Latency};
 
-/// Most connections that a process opens to a vendor.
+/// Most connections of a process to a vendor.
 const CONNECTIONS_MAX: f64 = 256.0;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
@@ -44,7 +44,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// The most connections of 2,000 calls, of which the loop makes all at once.
+/// The most connections for 2,000 calls, which the loop makes all at once.
 fn most_open(bench: &mut Bench, body: &Body) -> Result<()> {
     const CALLS: usize = 2_000;
     let latency = Latency {

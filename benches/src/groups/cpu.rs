@@ -1,4 +1,4 @@
-//! The processor time of a call over HTTP: of the whole process, from its start to its end.
+//! Processor time of a call over HTTP, of the whole process from start to end.
 
 use crate::bench::{Bench, best_of_both, this_program};
 use crate::groups::FAN_OUT;
@@ -14,7 +14,7 @@ const CALLS: usize = 4_000;
 
 const AT_ONCE: usize = 64;
 
-/// Most the processor time may be of the loop's.
+/// Largest permitted ratio to the loop's processor time.
 const TIMES: f64 = 1.5;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {

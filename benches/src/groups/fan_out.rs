@@ -1,4 +1,4 @@
-//! What a task costs when the model answers at once.
+//! The cost of a task when the model answers at once.
 
 use crate::bench::{Bench, best_of_both, time};
 use crate::floor;
@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 
-/// Most the figure at 100,000 tasks may be of the figure at 1,000.
+/// Largest permitted ratio of the figure at 100,000 tasks to that at 1,000.
 const FLAT: f64 = 1.3;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
@@ -48,7 +48,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     )
 }
 
-/// One row for each size, and how flat they are.
+/// One row per size, and the ratio of the figure at 100,000 tasks to that at 1,000.
 fn sizes(
     bench: &mut Bench,
     what: &str,
@@ -77,7 +77,7 @@ fn sizes(
     Ok(())
 }
 
-/// Small fan-outs are over so soon that one more or less says nothing.
+/// Small fan-outs are short, so a single one says little.
 fn rounds(rounds: u32, tasks: usize) -> u32 {
     match tasks {
         ..10_000 => rounds * 10,

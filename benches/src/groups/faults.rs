@@ -1,4 +1,4 @@
-//! 1,000 tasks, of whose requests one in twenty is refused and one in a hundred breaks off.
+//! 1,000 tasks; one in twenty requests is refused and one in a hundred breaks off.
 
 use crate::bench::Bench;
 use crate::groups::FAN_OUT;
@@ -70,12 +70,12 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// Requests that got no whole answer.
+/// Requests without a complete answer.
 fn faults_met(stats: &Stats) -> u64 {
     stats.received.values().sum::<u64>() - stats.completed
 }
 
-/// Requests that came although the same one had been answered before.
+/// Requests sent again although an equal one had been answered.
 fn sent_again(stats: &Stats) -> u64 {
     stats.answered.values().map(|times| times - 1).sum()
 }

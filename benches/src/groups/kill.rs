@@ -1,4 +1,4 @@
-//! A process that is killed at half of its work, and goes on.
+//! A process that is killed halfway and resumed.
 
 use crate::bench::{Bench, best, wait_until};
 use crate::groups::FAN_OUT;
@@ -24,7 +24,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
         requests_kept_max: 0,
         ..Config::default()
     })?;
-    // Of what must not happen the worst counts, of what takes time the best.
+    // The worst round counts for errors, the best for times.
     let (mut sent_again, mut unwritten) = (0, 0);
     let first = best(bench.rounds, || {
         mock.reset()?;

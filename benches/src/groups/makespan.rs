@@ -1,4 +1,4 @@
-//! How long 1,000 calls of 200 ms take, from the start of the process to its end.
+//! Duration of 1,000 calls of 200 ms, from the start of the process to its end.
 
 use crate::bench::{Bench, best_of_both};
 use crate::groups::FAN_OUT;
@@ -10,14 +10,14 @@ use divisi_mock::{Config, Latency};
 
 const TASKS: usize = 1_000;
 
-/// Connections of a run that says nothing, where each request takes one.
+/// Connections of a run without settings, if each request takes one.
 const BY_DEFAULT: usize = 250;
 
-/// Most the makespan may be of the loop's: at 64 at once, with all at once, and by default
-/// over HTTP/2 against a loop with all at once.
+/// Largest permitted ratios to the loop's makespan: with 64 at once, with all at once, and by
+/// default over HTTP/2 against a loop with all at once.
 const TIMES: [f64; 3] = [1.15, 1.3, 1.5];
 
-/// How, on which machine, with which arguments, how many at once in the loop, and the aim.
+/// Name, machine, arguments, number at once in the loop, and aim.
 type Row<'a> = (
     &'a str,
     &'a dyn Fn(&Bench) -> Result<Machine>,

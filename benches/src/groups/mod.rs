@@ -21,15 +21,15 @@ use clap::ValueEnum;
 /// A group of figures.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Group {
-    /// What a task costs when the model answers at once
+    /// The cost of a task when the model answers at once
     FanOut,
-    /// What a step of a chain costs beside a sync of the disk
+    /// The time of a step in a chain, compared with a sync of the disk
     Chain,
     /// The processor time of a call over HTTP
     Cpu,
-    /// How long 1,000 calls of 200 ms take
+    /// Duration of 1,000 calls of 200 ms
     Makespan,
-    /// How long a synthesis and a planner with workers take
+    /// Duration of a synthesis, and of a planner with workers
     Patterns,
     /// A vendor that limits requests
     Pace,
@@ -37,13 +37,13 @@ pub(crate) enum Group {
     Faults,
     /// Many tasks over one long prefix
     Prefix,
-    /// A process that is killed, and goes on
+    /// A process that is killed and resumed
     Kill,
     /// From the start of the process to its first request
     Start,
     /// The memory of 100,000 waiting tasks
     Waiting,
-    /// What a call costs at more and more connections
+    /// The cost of a call at growing numbers of connections
     Connections,
 }
 
@@ -72,7 +72,7 @@ impl Group {
     }
 }
 
-/// Runs groups and prints their tables; fails when one of them could not run.
+/// Runs groups and prints their tables; fails if one could not run.
 pub(crate) fn run(bench: &mut Bench, groups: &[Group]) -> Result<()> {
     let groups = if groups.is_empty() {
         Group::value_variants()

@@ -1,4 +1,4 @@
-//! 600 tasks against a vendor that takes 50 requests a second.
+//! 600 tasks against a vendor that accepts 50 requests per second.
 
 use crate::bench::Bench;
 use crate::groups::FAN_OUT;
@@ -13,7 +13,7 @@ const TASKS: usize = 600;
 const PER_SECOND: u32 = 50;
 const BURST: u32 = 50;
 
-/// Most the makespan may be of the ideal one.
+/// Largest permitted ratio to the ideal makespan.
 const TIMES: f64 = 1.02;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
@@ -93,7 +93,7 @@ fn run(machine: &Machine, mock: &MockProcess) -> Result<Run> {
     })
 }
 
-/// The vendor's limit, as someone writes it down who knows it.
+/// Settings with the vendor's actual limit.
 fn settings() -> String {
     format!(
         "[providers.anthropic]\nkind = 'anthropic'\ntiers = {{ sonnet = 'claude-sonnet-5-5' }}\n\

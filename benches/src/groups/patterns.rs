@@ -1,4 +1,4 @@
-//! How long patterns take whose parts wait for each other.
+//! Duration of patterns whose parts depend on one another.
 
 use crate::bench::{Bench, best_of_both};
 use crate::groups::FAN_OUT;
@@ -15,11 +15,11 @@ const PLANNER: &str = include_str!("../../flows/planner.js");
 /// Parts of a synthesis.
 const PARTS: usize = 500;
 
-/// Parts of the plan, each with a planner of its own, and the workers of each of them.
+/// Parts of the plan, each with a separate planner, and workers of each part.
 const AREAS: usize = 50;
 const WORKERS: usize = 20;
 
-/// Most the makespan may be of the loop's.
+/// Largest permitted ratio to the loop's makespan.
 const TIMES: f64 = 1.15;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {

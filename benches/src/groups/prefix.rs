@@ -11,7 +11,7 @@ const SHARED_CONTEXT: &str = include_str!("../../flows/shared_context.js");
 
 const TASKS: usize = 100;
 
-/// The list price of what is asked, in picodollars a token.
+/// The model, and its list prices in picodollars per token.
 const MODEL: &str = "claude-sonnet-5-5";
 const PRICE: Price = Price {
     input: 2_000_000,
@@ -64,8 +64,8 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// What the same tokens cost when what all have in common is written once and
-/// read by the others. In common is all but the own question of each task.
+/// The cost of the same tokens if the common part is written once and read by all other requests.
+/// Only the question of each task is not common.
 fn optimum(stats: &Stats) -> u128 {
     let Tokens {
         input,

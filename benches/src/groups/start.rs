@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     let first_ever = fastest(bench, Machine::new)?;
     let usual = {
-        // A store that is there already: the first run ever makes its tables.
+        // The store exists already: the very first run would create its tables.
         let machine = |bench: &Bench, url: String| {
             let machine = Machine::new(bench, url)?;
             Running::start(&mut machine.divisi(&["runs"]))?.finish()?;
@@ -41,7 +41,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// The shortest time of many, and the most memory of the same start.
+/// The shortest time of many starts, and the most memory of that one.
 fn fastest(
     bench: &Bench,
     machine: impl Fn(&Bench, String) -> Result<Machine>,

@@ -1,4 +1,4 @@
-//! The memory of 100,000 tasks that wait.
+//! The memory of 100,000 waiting tasks.
 
 use crate::bench::{Bench, this_program, wait_until};
 use crate::groups::FAN_OUT;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const TASKS: u64 = 100_000;
 
-/// Most megabytes they may take.
+/// Most megabytes permitted.
 const MOST: f64 = 400.0;
 
 pub(crate) fn measure(bench: &mut Bench) -> Result<()> {

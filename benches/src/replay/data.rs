@@ -6,19 +6,19 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// One real task and what several models did about it. How hard people found
-/// it is in the file as well, and is not read: no run would know it.
+/// One real task and the results of several models. The file also has how hard people found it,
+/// which is not read: no run would know it.
 #[derive(Deserialize)]
 pub(super) struct Case {
-    /// What it belongs to: the label of the task.
+    /// Its repository: the label of the task.
     pub(super) repo: String,
-    /// Its prompt, as far as the history has it.
+    /// Its prompt, as far as the file has it.
     pub(super) title: String,
-    /// By model: whether it was solved, dollars, requests.
+    /// By model: solved or not, dollars, requests.
     pub(super) results: BTreeMap<String, (u8, f64, u32)>,
 }
 
-/// Reads a history; says in words what is wrong with it.
+/// Reads a file of real tasks; an error is a phrase.
 pub(super) fn read(path: &Path) -> Result<Vec<Case>, String> {
     let file =
         File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    /// Reads a history of these lines, as a file of this name.
+    /// Reads a file with these lines under this name.
     fn read_lines(name: &str, lines: &[String]) -> Result<Vec<Case>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);

@@ -1,18 +1,17 @@
-//! Ranges of single tasks, totals of twenty, ceilings.
+//! Checks estimates: ranges of single tasks, totals of twenty, ceilings.
 
 use super::stage::{Stage, flow, rung};
 use super::table::{Need, Table};
 use divisi_core::preflight::{Bounds, Forecaster, Priors};
 use divisi_core::{History, Tier};
 
-/// Tasks of one total.
+/// Tasks per total.
 pub(super) const TOTAL_TASKS: usize = 20;
 
-/// How far a total may be from the middle of its estimate.
+/// Largest permitted distance of a total from the median of its estimate.
 const TOTAL_OFF_MAX: f64 = 0.25;
 
-/// Judges the estimates of one model, learnt from a history that holds all
-/// the given models.
+/// Checks the estimates for one model, learnt from tasks of all the given models.
 pub(super) fn judge(
     stage: &Stage<'_>,
     model: &str,
@@ -114,8 +113,8 @@ pub(super) fn judge(
     );
 }
 
-/// The share of totals that is as close to the middle of all such totals: what
-/// one figure can reach that knows the costs, but not which tasks will come.
+/// The share of totals that is as close to the median of all such totals: the best that one figure
+/// can reach if the costs are known, but not which tasks will come.
 fn close_if_all_was_known(stage: &Stage<'_>, model: &str) -> f64 {
     const DRAWS: usize = 20_000;
     let mut rng = fastrand::Rng::with_seed(stage.seed);

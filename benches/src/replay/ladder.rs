@@ -1,5 +1,5 @@
-//! A weak model first, a check, a strong one after: what that costs and solves,
-//! and whether the plan knew.
+//! Checks ladders: the cost and results of a weak model, a check, then a strong model, and if the
+//! plan predicted them.
 
 use super::estimates::Mean;
 use super::stage::{Stage, flow, rung};
@@ -11,21 +11,21 @@ use divisi_core::preflight::{Forecaster, Priors};
 use divisi_core::{History, PicoUsd, Tier};
 use fastrand::Rng;
 
-/// Share of right results that the check accepts.
+/// Share of correct results that the check accepts.
 const RIGHT_ACCEPTED: f64 = 0.95;
 /// Share of wrong results that it accepts.
 const WRONG_ACCEPTED: f64 = 0.15;
 
-/// What one check costs.
+/// The cost of one check.
 #[derive(Clone, Copy)]
 enum CheckCost {
     /// A command on this machine.
     Nothing,
-    /// As much as the weak model's work on the task.
+    /// As much as the weak model spends on the task.
     WeakRun,
 }
 
-/// What a ladder made of some tasks.
+/// The result of some tasks on a ladder.
 #[derive(Default)]
 struct Played {
     solved: u32,
@@ -33,7 +33,7 @@ struct Played {
     samples: Vec<Sample>,
 }
 
-/// Judges a ladder with a check that is free, and with one that is not.
+/// Checks a ladder with a free check, and with a costly one.
 pub(super) fn judge(stage: &Stage<'_>, weak: &str, strong: &str, table: &mut Table) {
     for (check, words) in [
         (CheckCost::Nothing, "free check"),
@@ -119,7 +119,7 @@ fn judge_with(
     );
 }
 
-/// Plays tasks up the ladder by the policy that runs it.
+/// Plays tasks on a ladder, by the policy that runs use.
 fn play(
     stage: &Stage<'_>,
     cases: &[usize],

@@ -1,9 +1,8 @@
-//! Replays a history of real tasks: is what we say before a run true after it?
+//! Replays real tasks to check statements made before a run.
 //!
-//! Everything that is judged here is what a run uses: the history, the
-//! forecasts, the simulation, the ladder's policy. The file is not part of the
-//! project, and nothing in the project is fitted to it; its form is in
-//! `docs/estimates.md`.
+//! It uses the same code as a run: the history, the forecasts, the simulation, the ladder's policy.
+//! The file is not part of the project, and nothing in the project is fitted to it;
+//! `docs/estimates.md` describes its format.
 
 mod data;
 mod estimates;
@@ -17,13 +16,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use table::Table;
 
-/// Replays a history of real tasks.
+/// Replays real tasks.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The history: JSON lines, plain or `.gz`.
+    /// The file: JSON lines, plain or `.gz`.
     #[arg(long)]
     history: PathBuf,
-    /// Models to estimate, by the beginning of their names in the history.
+    /// Models to estimate, by the beginning of their names in the file.
     #[arg(long = "model", default_values = ["Claude 4.5 Opus", "Claude 4.5 Sonnet", "GPT-5 (", "GPT-5 mini"])]
     models: Vec<String>,
     /// The first model of the ladder.
@@ -32,18 +31,18 @@ pub(crate) struct Args {
     /// The last.
     #[arg(long, default_value = "Claude 4.5 Opus")]
     strong: String,
-    /// Random halves to learn from, each judged on the other half.
+    /// Random halves to learn from; each is checked on the other half.
     #[arg(long, default_value_t = 200)]
     halves: u32,
-    /// Totals of twenty tasks that are drawn from each half.
+    /// Totals of twenty tasks drawn from each half.
     #[arg(long, default_value_t = 10)]
     totals: u32,
-    /// Seed of all that is random.
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-/// Runs the benchmark; the exit code is 1 where a required figure is missed.
+/// Runs the benchmark; the exit code is 1 if a required figure is missed.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let cases = match read(&args.history) {
         Ok(cases) => cases,

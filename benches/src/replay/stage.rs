@@ -1,4 +1,4 @@
-//! Real tasks in the form in which divisi knows tasks: nodes, samples, halves.
+//! Converts real tasks to divisi's types: nodes, samples, halves.
 
 use super::Case;
 use divisi_core::check::{Check, Judge};
@@ -7,19 +7,18 @@ use divisi_core::preflight::{Assigned, AttemptCost, Graph, Node, Rung, Use};
 use divisi_core::price::Rates;
 use divisi_core::{Millis, ModelPrice, PicoUsd, Task, Tier, Timestamp};
 
-/// The tasks, and how they are divided.
+/// The tasks, and the number of halves.
 pub(super) struct Stage<'a> {
     pub(super) cases: &'a [Case],
     pub(super) halves: u32,
     pub(super) seed: u64,
 }
 
-/// Name of the flow that all tasks are taken to be part of.
+/// The flow to which all tasks are assigned.
 const FLOW: &str = "replay";
 
-/// Published list prices: dollars of a million tokens, by the beginning of the
-/// name: input, cache read, output. They make priors and ceilings; what tasks
-/// cost comes from the history.
+/// List prices: dollars per million tokens by the beginning of the model's name: input, cache read,
+/// output. Used for priors and ceilings; the actual costs are those of the file.
 const PRICES: [(&str, f64, f64, f64); 6] = [
     ("Claude 4.5 Opus", 5.0, 0.5, 25.0),
     ("Claude 4.5 Sonnet", 3.0, 0.3, 15.0),
@@ -30,7 +29,7 @@ const PRICES: [(&str, f64, f64, f64); 6] = [
 ];
 
 impl Stage<'_> {
-    /// Random halves: what is learnt from, and what is judged.
+    /// Random halves: the tasks to learn from, and those to check.
     pub(super) fn halves(&self) -> impl Iterator<Item = (Vec<usize>, Vec<usize>, fastrand::Rng)> {
         (0..self.halves).map(|half| {
             let mut rng = fastrand::Rng::with_seed(self.seed ^ (u64::from(half) << 32));
@@ -41,7 +40,7 @@ impl Stage<'_> {
         })
     }
 
-    /// What a model did about a task, as the journal would tell it.
+    /// The result of a model on a task, as a journal would record it.
     pub(super) fn sample(&self, case: usize, model: &str) -> Option<Sample> {
         let &(_, dollars, turns) = self.cases[case].results.get(model)?;
         Some(Sample {
@@ -73,7 +72,7 @@ impl Stage<'_> {
             .is_some_and(|(solved, ..)| *solved > 0)
     }
 
-    /// A task to be planned, on these models.
+    /// The task as a node of a plan, on these models.
     pub(super) fn node(&self, case: usize, rungs: &[Rung]) -> Node {
         let case = &self.cases[case];
         let checked = rungs.len() > 1;
@@ -99,7 +98,7 @@ impl Stage<'_> {
             shared_tokens: 0,
             has_tools: true,
             reply_tokens_max: 16_384,
-            // What the agent that made the history was allowed.
+            // The limit of the agent that produced the file.
             turns_max: 250,
             hedge: false,
             retries_max: 0,
@@ -116,7 +115,7 @@ impl Stage<'_> {
         }
     }
 
-    /// A flow that asks for these tasks at once.
+    /// A flow that requests these tasks at once.
     pub(super) fn graph(&self, cases: &[usize], rungs: &[Rung]) -> Graph {
         let tasks = cases.iter().map(|&case| self.node(case, rungs)).collect();
         Graph {
@@ -132,7 +131,7 @@ pub(super) fn flow() -> &'static str {
     FLOW
 }
 
-/// A model with its list price, where that is known.
+/// A model with its list price, if known.
 pub(super) fn rung(model: &str, tier: Tier) -> Rung {
     let known = PRICES.iter().find(|(name, ..)| model.starts_with(name));
     let price = known.map(|&(_, input, read, output)| {
@@ -157,7 +156,7 @@ pub(super) fn rung(model: &str, tier: Tier) -> Rung {
     }
 }
 
-/// About three characters to a token.
+/// Estimated at three characters per token.
 fn prompt_tokens(case: &Case) -> u64 {
     (case.title.len() as u64).div_ceil(3).max(1)
 }

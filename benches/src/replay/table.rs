@@ -1,14 +1,14 @@
-//! Figures against what they have to be.
+//! Figures and the values they must reach.
 
 use std::io::Write;
 
-/// What a figure has to be.
+/// The value that a figure must reach.
 #[derive(Clone, Copy)]
 pub(super) enum Need {
     AtLeast(f64),
     AtMost(f64),
     Between(f64, f64),
-    /// Shown for whoever asks why.
+    /// None; shown for information.
     Nothing,
 }
 
@@ -52,7 +52,7 @@ impl Table {
     pub(super) fn print(&self) {
         let mut out = std::io::stdout().lock();
         let mut line = |cells: [&str; 5]| {
-            // A reader that has gone away has seen enough.
+            // A closed stdout is ignored.
             let _ = writeln!(out, "| {} |", cells.join(" | "));
         };
         line(["of", "figure", "required", "reached", ""]);
@@ -63,7 +63,7 @@ impl Table {
     }
 }
 
-/// Talk for whoever waits; the table follows at the end.
+/// Prints progress; the table follows at the end.
 pub(super) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! How many connections a server has, as the kernel counts them.
+//! Counts the connections of a server, from the kernel's table.
 
 use anyhow::Result;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Looks at the table of the kernel now and then, and keeps the most it has seen.
+/// Reads the kernel's table repeatedly, and keeps the maximum.
 pub(crate) struct Connections {
     most: Arc<AtomicUsize>,
     done: Arc<AtomicBool>,
@@ -50,13 +50,13 @@ impl Drop for Connections {
     fn drop(&mut self) {
         self.done.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been printed already, and a drop must not panic.
+            // A panic of the thread was printed already, and a drop must not panic.
             let _ = thread.join();
         }
     }
 }
 
-/// Established connections whose other end is `server`.
+/// Established connections to `server`.
 fn open(server: SocketAddr) -> Result<usize> {
     const ESTABLISHED: &str = "01";
     let table = std::fs::read_to_string("/proc/net/tcp")?;

@@ -1,4 +1,4 @@
-//! Says at which moment the first request comes, and passes everything on.
+//! A proxy that records the time of the first request.
 
 use anyhow::Result;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,7 +8,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-/// Stands before a server, or before nobody.
+/// A proxy in front of a server, or without one.
 pub(crate) struct Doorbell {
     address: SocketAddr,
     rings: mpsc::Receiver<Instant>,
@@ -16,7 +16,7 @@ pub(crate) struct Doorbell {
 }
 
 impl Doorbell {
-    /// Without a server behind it, nothing is answered.
+    /// Without a server nothing is answered.
     pub(crate) fn before(server: Option<SocketAddr>) -> Result<Self> {
         let runtime = Runtime::new()?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
@@ -38,7 +38,7 @@ impl Doorbell {
         format!("http://{}", self.address)
     }
 
-    /// The moment at which the first request came.
+    /// The time of the first request.
     pub(crate) fn first(&self) -> Result<Instant> {
         const LONGEST: Duration = Duration::from_secs(30);
         Ok(self.rings.recv_timeout(LONGEST)?)
@@ -48,12 +48,12 @@ impl Doorbell {
 async fn pass(mut client: TcpStream, server: Option<SocketAddr>, ring: mpsc::Sender<Instant>) {
     const REQUEST: &[u8] = b"POST /v1/messages ";
     let mut begin = [0; REQUEST.len()];
-    // Small writes arrive whole on the loopback interface.
+    // On the loopback interface a small write arrives whole.
     let Ok(_) = client.peek(&mut begin).await else {
         return;
     };
     if begin == REQUEST {
-        // Whoever has heard the first ring may be gone.
+        // After the first request the receiver may be dropped.
         let _ = ring.send(Instant::now());
     }
     let Some(server) = server else {
@@ -62,8 +62,8 @@ async fn pass(mut client: TcpStream, server: Option<SocketAddr>, ring: mpsc::Sen
     let Ok(mut server) = TcpStream::connect(server).await else {
         return;
     };
-    // Without it small events wait for each other; failing to set it only makes them late.
+    // Without it small events wait for one another; if it cannot be set, they are only late.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    // An error is the end of the connection, like any other.
+    // An error ends the connection as any other end does.
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }

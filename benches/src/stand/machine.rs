@@ -1,4 +1,4 @@
-//! The built binary with a home of its own.
+//! The built binary with a separate home directory.
 
 use crate::bench::{Bench, this_program};
 use crate::floor::http::NUMBER;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// The built binary with a home of its own.
+/// The built binary with a separate home directory.
 pub(crate) struct Machine {
     divisi: PathBuf,
     home: TempDir,
@@ -21,7 +21,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine that has never run divisi, and the server that it asks.
+    /// A machine without traces of earlier runs, and the server that it uses.
     pub(crate) fn new(bench: &Bench, url: String) -> Result<Self> {
         Ok(Self {
             divisi: bench.divisi().to_owned(),
@@ -31,7 +31,7 @@ impl Machine {
         })
     }
 
-    /// The same that asks a mock over HTTP/2.
+    /// A machine that uses a mock over HTTP/2.
     pub(crate) fn over_http2(bench: &Bench, mock: &MockProcess) -> Result<Self> {
         let mut machine = Self::new(bench, mock.encrypted_url())?;
         machine.certificate = Some(machine.file("mock.pem", mock.certificate())?);
@@ -42,7 +42,7 @@ impl Machine {
         self.home.path()
     }
 
-    /// Asks another server from now on.
+    /// Uses another server from now on.
     pub(crate) fn ask(&mut self, url: String) {
         self.url = url;
     }
@@ -54,7 +54,7 @@ impl Machine {
         Ok(path.display().to_string())
     }
 
-    /// A command of the binary, with the settings that someone has who has set nothing.
+    /// A command of the binary with default settings.
     pub(crate) fn divisi(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.divisi);
         command
@@ -81,7 +81,7 @@ impl Machine {
         )
     }
 
-    /// The same; the script has to return the number, and the run to end well.
+    /// The same; fails unless the script returns the number and the run succeeds.
     pub(crate) fn run(&self, script: &str, number: usize, args: &[&str]) -> Result<Spent> {
         let spent = self.try_run(script, number, args)?.well()?;
         let result = String::from_utf8_lossy(&spent.stdout);
@@ -92,7 +92,7 @@ impl Machine {
         Ok(spent)
     }
 
-    /// A number out of the store; zero while there is no store.
+    /// A number from the store; zero if there is no store.
     pub(crate) fn count(&self, sql: &str) -> u64 {
         let open = || rusqlite::Connection::open(self.store()).ok();
         let number =
@@ -111,13 +111,14 @@ impl Machine {
     }
 }
 
-/// The body of a request as the binary sends it, for a loop that sends the same.
+/// The body of a request as the binary sends it, for a loop that sends an equal one.
 pub(crate) struct Body {
     folder: TempDir,
 }
 
 impl Body {
-    /// Runs a script with one task, whose prompt has `task 0` in it, and keeps what it sends.
+    /// Runs a script with one task, whose prompt contains `task 0`, and keeps the body of its
+    /// request.
     pub(crate) fn of(bench: &Bench, script: &str) -> Result<Self> {
         let mock = MockThread::start(Config {
             requests_kept_max: 1,
@@ -132,8 +133,7 @@ impl Body {
         Ok(Self { folder })
     }
 
-    /// Runs a loop that sends it in stages, `at_once` at a time, to a server that answers all of
-    /// it.
+    /// Runs a loop that sends it in stages, `at_once` at a time; fails unless all are answered.
     pub(crate) fn send(&self, url: &str, stages: &[usize], at_once: usize) -> Result<Spent> {
         let (spent, statuses) = self.try_send(url, stages, at_once)?;
         ensure!(
@@ -143,7 +143,7 @@ impl Body {
         Ok(spent)
     }
 
-    /// The same to a server that may not; returns how many answers had which status.
+    /// The same without that condition; returns the number of answers by status.
     pub(crate) fn try_send(
         &self,
         url: &str,

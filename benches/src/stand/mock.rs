@@ -1,4 +1,4 @@
-//! The mock in a process of its own, so that what it takes is nobody else's.
+//! The mock as a separate process, so that its processor time and memory are not counted.
 
 use crate::bench::this_program;
 use anyhow::{Context, Result, ensure};
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
-/// A mock in a process of its own. Dropping it ends it.
+/// A mock as a separate process. Dropping it ends it.
 pub(crate) struct MockProcess {
     child: Child,
     address: SocketAddr,
@@ -38,12 +38,12 @@ impl MockProcess {
         })
     }
 
-    /// The address under which it speaks HTTP/2, if it does.
+    /// The HTTPS address, for HTTP/2.
     pub(crate) fn encrypted_url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// What a client has to trust for that, in PEM.
+    /// The certificate that clients must trust for that, in PEM.
     pub(crate) fn certificate(&self) -> &str {
         self.certificate.as_deref().unwrap_or_default()
     }
@@ -56,17 +56,17 @@ impl MockProcess {
         format!("http://{}", self.address)
     }
 
-    /// The numbers since the start or the last reset.
+    /// The counters since the start or the last reset.
     pub(crate) fn stats(&self) -> Result<Stats> {
         Ok(serde_json::from_slice(&self.exchange("GET /stats")?)?)
     }
 
-    /// Forgets everything but the configuration.
+    /// Drops everything but the configuration.
     pub(crate) fn reset(&self) -> Result<()> {
         self.exchange("POST /reset").map(drop)
     }
 
-    /// Waits until no request of a dead process is being answered.
+    /// Waits until no request of a killed process is being answered.
     pub(crate) fn wait_until_idle(&self) -> Result<Stats> {
         let mut stats = self.stats()?;
         crate::bench::wait_until("the end of all answers", Duration::from_secs(10), || {
@@ -76,7 +76,7 @@ impl MockProcess {
         Ok(stats)
     }
 
-    /// A request without a body on a connection of its own; returns the body of the response.
+    /// Sends a request without a body on a new connection; returns the body of the response.
     fn exchange(&self, request: &str) -> Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.address)?;
         write!(
@@ -96,13 +96,13 @@ impl MockProcess {
 
 impl Drop for MockProcess {
     fn drop(&mut self) {
-        // It may be gone already, and there is nobody to tell.
+        // It may have ended already; a failure needs no report.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Serves as a mock until stdin closes, so that it does not outlive who started it.
+/// Serves as a mock until stdin closes, so that it does not outlive its parent process.
 pub(crate) fn serve() -> Result<()> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;

@@ -1,5 +1,5 @@
-//! What a group is measured on: the binary with a home of its own, the mock,
-//! and what a process has taken.
+//! The measured processes: the binary with a separate home directory, the mock, and their use of
+//! resources.
 
 pub(crate) mod connections;
 pub(crate) mod doorbell;

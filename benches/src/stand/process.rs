@@ -1,4 +1,4 @@
-//! What a process takes: time, processors, memory.
+//! Time and memory of a process.
 
 use anyhow::{Context, Result, bail};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
@@ -6,19 +6,19 @@ use nix::sys::time::TimeVal;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a process has taken from its start to its end.
+/// The time and output of a process, from its start to its end.
 pub(crate) struct Spent {
     pub(crate) wall: Duration,
     /// User and system time of all its threads.
     pub(crate) cpu: Duration,
     /// What it wrote to stdout.
     pub(crate) stdout: Vec<u8>,
-    /// What it said if it did not end well.
+    /// Its error output, if it failed.
     complaint: Option<String>,
 }
 
 impl Spent {
-    /// The same, if it ended well.
+    /// The same; an error if it failed.
     pub(crate) fn well(self) -> Result<Self> {
         match &self.complaint {
             None => Ok(self),
@@ -27,7 +27,8 @@ impl Spent {
     }
 }
 
-/// Runs a command to its end. No other process may be waited for meanwhile.
+/// Runs a command to its end. Meanwhile no other process may be waited for, since their times would
+/// be added.
 pub(crate) fn spend(command: &mut Command) -> Result<Spent> {
     let before = cpu_of_children()?;
     let start = Instant::now();
@@ -51,7 +52,7 @@ pub(crate) fn spend(command: &mut Command) -> Result<Spent> {
     })
 }
 
-/// User and system time of all processes that have been waited for.
+/// User and system time of all child processes that were waited for.
 fn cpu_of_children() -> Result<Duration> {
     let usage: Usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let span = |time: TimeVal| {
@@ -65,7 +66,7 @@ fn cpu_of_children() -> Result<Duration> {
 pub(crate) struct Running(Child);
 
 impl Running {
-    /// Starts a command that talks to nobody.
+    /// Starts a command without output.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self(
@@ -82,7 +83,7 @@ impl Running {
         Ok(())
     }
 
-    /// Waits for its end, which has to be a good one.
+    /// Waits for its end; fails unless it succeeded.
     pub(crate) fn finish(mut self) -> Result<()> {
         let status = self.0.wait()?;
         if !status.success() {
@@ -91,17 +92,17 @@ impl Running {
         Ok(())
     }
 
-    /// Whether it is still there.
+    /// Whether it is still running.
     pub(crate) fn is_alive(&mut self) -> Result<bool> {
         Ok(self.0.try_wait()?.is_none())
     }
 
-    /// The most memory it has had, in bytes.
+    /// Its peak memory, in bytes.
     pub(crate) fn memory_max(&self) -> Result<u64> {
         self.memory("VmHWM:")
     }
 
-    /// Waits until its memory has stayed the same for a second; returns the most it has had.
+    /// Waits until its memory is constant for a second; returns the peak.
     pub(crate) fn memory_settled(&mut self) -> Result<u64> {
         const STILL: Duration = Duration::from_secs(1);
         const LONGEST: Duration = Duration::from_secs(60);
@@ -135,7 +136,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may be gone already, and there is nobody to tell.
+        // It may have ended already; a failure needs no report.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! What a model answers, before a vendor's dialect words it.
+//! The answer of a model, before it is encoded in a vendor's format.
 
 use crate::ask::{Ask, tokens};
 use crate::digest::Digest;
@@ -37,7 +37,7 @@ pub(crate) enum Stop {
     Refusal,
 }
 
-/// The parts that `rule` answers to `ask`, or the usual ones without a rule.
+/// The parts with which `rule` answers `ask`, or the default ones without a rule.
 pub(crate) fn parts(ask: &Ask<'_>, rule: Option<&Rule>) -> Vec<Part> {
     let Some(rule) = rule else { return usual(ask) };
     let mut parts = Vec::new();
@@ -71,7 +71,7 @@ fn usual(ask: &Ask<'_>) -> Vec<Part> {
     })]
 }
 
-/// The text with which the mock answers `prompt` when no rule says otherwise.
+/// The text with which the mock answers `prompt` without a matching rule.
 pub fn echo(prompt: &str) -> String {
     let digest = Digest::of(prompt.as_bytes());
     let mut dice = digest.dice();
@@ -80,9 +80,9 @@ pub fn echo(prompt: &str) -> String {
 }
 
 impl Answer<'_> {
-    /// Counts the output, cuts it at `output_tokens_max` and sets why it stops.
+    /// Counts the output, cuts it at `output_tokens_max` and sets the stop reason.
     ///
-    /// A tool call that does not fit is left out: half an input is no value.
+    /// A tool call that does not fit is left out, since a part of its input would be invalid.
     pub(crate) fn fit(&mut self, output_tokens_max: Option<u64>) {
         let mut left = output_tokens_max.unwrap_or(u64::MAX);
         let mut stop = natural_stop(&self.parts);
@@ -125,7 +125,7 @@ impl Part {
         }
     }
 
-    /// The first `tokens` tokens, if there is something to show of them.
+    /// The first `tokens` tokens; `None` if nothing of them can be shown.
     fn cut(self, tokens: u64) -> Option<Self> {
         let head = |text: String| text.chars().take(4 * tokens as usize).collect();
         match self {

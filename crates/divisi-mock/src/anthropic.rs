@@ -93,7 +93,7 @@ impl Dialect for Messages {
     }
 }
 
-/// What `POST /v1/messages/count_tokens` answers.
+/// The answer to `POST /v1/messages/count_tokens`.
 pub(crate) fn count_tokens(headers: &HeaderMap, body: &Value) -> Result<Value, Failure> {
     rules::check_prompt(headers, body)?;
     Ok(json!({"input_tokens": prompt_tokens(&checked_blocks(body)?)}))
@@ -229,7 +229,7 @@ fn tool_use_id(answer: &Answer<'_>, index: usize) -> String {
     format!("toolu_{}_{index}", answer.digest)
 }
 
-/// What proves that a block of thinking is the model's own.
+/// The signature that marks a block of thinking as the model's own.
 fn signature(thinking: &str) -> String {
     format!("sig_{}", text_digest(thinking))
 }

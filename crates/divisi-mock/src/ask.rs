@@ -1,45 +1,45 @@
-//! A request as every vendor's dialect is read: what rules, cache and limits look at.
+//! A request in a common form for all vendors: what rules, cache and limits read.
 
 use crate::script::When;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// One question to a model.
+/// One request to a model.
 pub(crate) struct Ask<'a> {
     pub(crate) body: &'a Value,
     pub(crate) model: &'a str,
     pub(crate) stream: bool,
-    /// Whether a stream ends with its usage; only OpenAI's chat has to be asked for it.
+    /// Whether a stream ends with its usage; only OpenAI's chat requires an option for it.
     pub(crate) stream_usage: bool,
     pub(crate) schema: Option<&'a Value>,
     pub(crate) output_tokens_max: Option<u64>,
     pub(crate) conversation: Conversation<'a>,
-    /// The whole prompt in the order in which it is cached.
+    /// The whole prompt in the order of caching.
     pub(crate) blocks: Vec<Block<'a>>,
 }
 
-/// Where a conversation stands.
+/// The state of a conversation.
 #[derive(Default)]
 pub(crate) struct Conversation<'a> {
     /// The text of the last user message that has one.
     pub(crate) prompt: Cow<'a, str>,
-    /// The tool results at the end, if it ends with any.
+    /// The tool results at the end, if it ends with some.
     pub(crate) tool_result: Option<Cow<'a, str>>,
-    /// How many answers it holds.
+    /// Number of earlier answers.
     pub(crate) turn: u32,
 }
 
-/// A piece of the prompt, the smallest that can be cached.
+/// A block of the prompt, the smallest unit that can be cached.
 pub(crate) struct Block<'a> {
-    /// Where it stands: `tools`, `system` or the role of its message.
+    /// Its section: `tools`, `system` or the role of its message.
     pub(crate) place: &'a str,
-    /// What counts as tokens.
+    /// The text that is counted in tokens.
     pub(crate) text: Cow<'a, str>,
-    /// Set where the prefix up to here, this block included, is to be cached.
+    /// Set if the prefix up to and including this block is to be cached.
     pub(crate) breakpoint: Option<Life>,
 }
 
-/// How long a cache entry lives.
+/// The lifetime class of a cache entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
     Short,
@@ -84,7 +84,7 @@ fn mentions(value: &Value, part: &str) -> bool {
     }
 }
 
-/// The number of tokens in `chars` characters, by the mock's own measure.
+/// The number of tokens in `chars` characters, by the mock's own rule.
 pub(crate) fn tokens(chars: usize) -> u64 {
     chars.div_ceil(4) as u64
 }
@@ -94,7 +94,7 @@ pub(crate) fn prompt_tokens(blocks: &[Block<'_>]) -> u64 {
     tokens(blocks.iter().map(|block| block.text.chars().count()).sum())
 }
 
-/// Joins texts line by line, copying only where there is more than one.
+/// Joins texts line by line; copies only if there are several.
 pub(crate) fn join<'a>(texts: impl IntoIterator<Item = Cow<'a, str>>) -> Cow<'a, str> {
     let mut texts = texts.into_iter();
     let Some(mut joined) = texts.next() else {

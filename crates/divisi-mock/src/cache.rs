@@ -1,8 +1,8 @@
-//! The prompt cache: which prefixes can be read back, and from when.
+//! The prompt cache: which prefixes can be read, and from when.
 //!
-//! A request plans its reads and writes when it arrives, and the plan takes
-//! effect when its answer begins. So two that arrive together both write, and
-//! a third that arrives after the first has begun reads.
+//! A request's reads and writes are planned when it arrives; the plan takes effect when its answer
+//! begins. So two requests that arrive together both write, and a third that arrives after the
+//! first answer has begun reads.
 
 use crate::ask::{Block, Life, tokens};
 use crate::config::CacheTimes;
@@ -10,10 +10,10 @@ use crate::stats::Tokens;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How many blocks before a breakpoint an entry is looked for.
+/// How many blocks before a breakpoint are searched for an entry.
 const LOOKBACK_BLOCKS_MAX: usize = 20;
 
-/// Above this all entries are forgotten; a test that holds more tests something else.
+/// Above this all entries are dropped; no test of the cache needs more.
 const ENTRIES_MAX: usize = 1_000_000;
 
 /// The entries by the digest of model and prefix.
@@ -29,10 +29,10 @@ struct Entry {
     ends_at: Instant,
 }
 
-/// What one request reads and writes.
+/// The reads and writes of one request.
 #[derive(Default)]
 pub(crate) struct Plan {
-    /// The input side of its usage.
+    /// The input part of its usage.
     pub(crate) usage: Tokens,
     renewed: Vec<Key>,
     written: Vec<(Key, Life)>,
@@ -46,7 +46,7 @@ impl Cache {
         }
     }
 
-    /// Says what a request that arrives at `now` reads and writes.
+    /// The reads and writes of a request that arrives at `now`.
     pub(crate) fn plan(&self, model: &str, blocks: &[Block<'_>], now: Instant) -> Plan {
         let prefixes = prefixes(model, blocks, self.tokens_min(blocks));
         let readable = |prefix: &&Prefix| {
@@ -81,7 +81,7 @@ impl Cache {
         plan
     }
 
-    /// Makes a plan true, because the answer begins at `now`.
+    /// Applies a plan, because the answer begins at `now`.
     pub(crate) fn commit(&mut self, plan: &Plan, now: Instant) {
         for key in &plan.renewed {
             if let Some(entry) = self.entries.get_mut(key) {
@@ -122,7 +122,7 @@ fn lifetime(times: &CacheTimes, life: Life) -> Duration {
     })
 }
 
-/// A beginning of the prompt that may be in the cache.
+/// A beginning of the prompt that may be cached.
 struct Prefix {
     key: Key,
     tokens: u64,
@@ -199,7 +199,7 @@ mod tests {
         }
     }
 
-    /// Asks and answers at once, and reports read, short and long writes, and fresh input.
+    /// Requests and answers at once; returns read, short and long writes, and fresh input.
     fn ask(cache: &mut Cache, names: &str, now: Instant) -> [u64; 4] {
         let plan = cache.plan("m", &blocks(names), now);
         cache.commit(&plan, now);

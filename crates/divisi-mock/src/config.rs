@@ -1,4 +1,4 @@
-//! What a mock is told before it starts.
+//! The configuration of a mock.
 
 use crate::fault::Fault;
 use crate::refusal::Refusal;
@@ -8,36 +8,36 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How a mock behaves. The default answers every valid request at once.
+/// The behaviour of a mock. The default answers every valid request at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Tried in order; the first that matches answers. See [`Rule`].
     pub rules: Vec<Rule>,
-    /// For every request whose rule does not say otherwise.
+    /// The latency of every request whose rule sets none.
     pub latency: Latency,
-    /// Parts of requests that are not taken.
+    /// Parts of requests that are refused.
     pub refuses: Vec<Refusal>,
-    /// Faults that strike at random, the same ones in every run.
+    /// Random faults, the same ones in every run.
     pub fault_rates: FaultRates,
-    /// Rate limits, kept for each model apart.
+    /// Rate limits, separate for each model.
     pub limits: Limits,
-    /// The wall after which nothing is accepted.
+    /// After which requests money runs out.
     pub quota: Option<Quota>,
     /// When a prompt prefix can be read back.
     pub cache: CacheTimes,
-    /// The keys that are let in; any when empty.
+    /// Accepted keys; any if empty.
     pub keys: Vec<String>,
-    /// The models that exist; any when empty.
+    /// Known models; any if empty.
     pub models: Vec<String>,
-    /// What models cost, by their ids; what has no price costs nothing.
+    /// Prices by model id; a model without a price is free.
     pub prices: BTreeMap<String, Price>,
-    /// When a rate-limit fault says to come back: exact in `retry-after-ms`, whole seconds in
-    /// `retry-after`.
+    /// When a client shall retry after a rate-limit fault: exact in `retry-after-ms`, in whole
+    /// seconds in `retry-after`.
     pub retry_after_ms: u64,
-    /// The size of one delta of a stream, in characters.
+    /// Size of one delta of a stream, in characters.
     pub chunk_chars: usize,
-    /// Whether it speaks TLS as well on its port, and HTTP/2 there.
+    /// Whether its port accepts TLS as well, with HTTP/2.
     pub encrypted: bool,
     /// How many of the last requests `/requests` shows. Zero keeps no bodies: for benchmarks.
     pub requests_kept_max: usize,
@@ -65,7 +65,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Adds a rule after those that are there.
+    /// Adds a rule after the existing ones.
     #[must_use]
     pub fn rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
@@ -73,16 +73,15 @@ impl Config {
     }
 }
 
-/// How long an answer takes. An answer that is not streamed arrives when its stream would have
-/// ended.
+/// The duration of an answer. An unstreamed answer arrives when its stream would have ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Latency {
-    /// Until the status line and the first event.
+    /// Time until the status line and the first event.
     pub first_byte_ms: u64,
-    /// Between two events of a stream.
+    /// Time between two events of a stream.
     pub chunk_ms: u64,
-    /// Until the last event; when given, it decides the time between events.
+    /// Time until the last event; if given, it decides the time between events.
     pub total_ms: Option<u64>,
 }
 
@@ -109,18 +108,18 @@ impl Latency {
     }
 }
 
-/// Faults drawn from a seed, the request and how often it was received, so never from the order of
-/// arrival.
+/// Random faults. They depend on the seed, the request and how often it was received, and never on
+/// the order of arrival.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultRates {
-    /// Another seed strikes other requests.
+    /// Another seed affects other requests.
     pub seed: u64,
     /// The faults and their shares.
     pub faults: Vec<FaultRate>,
 }
 
-/// The share of requests that one fault strikes.
+/// The share of requests affected by one fault.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRate {
@@ -130,17 +129,17 @@ pub struct FaultRate {
     pub rate: f64,
 }
 
-/// Token buckets that fill continuously. Each model has its own.
+/// Token buckets that fill continuously, separate for each model.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// How fast the request bucket fills; headers show sixty times this as the limit.
+    /// The rate at which the request bucket fills; headers report sixty times this as the limit.
     pub requests_per_second: Option<f64>,
-    /// How many requests the full bucket holds.
+    /// The capacity of the request bucket.
     pub requests_burst: u32,
     /// Input tokens; those read from the cache do not count.
     pub input_tokens_per_minute: Option<u64>,
-    /// Output tokens, charged when an answer begins; it may leave the bucket in debt.
+    /// Output tokens, charged when an answer begins; the bucket may become negative.
     pub output_tokens_per_minute: Option<u64>,
 }
 
@@ -156,7 +155,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether there is anything to limit.
+    /// Whether any limit is set.
     pub(crate) fn any(&self) -> bool {
         self.requests_per_second.is_some()
             || self.input_tokens_per_minute.is_some()
@@ -164,24 +163,24 @@ impl Limits {
     }
 }
 
-/// Money runs out after some accepted requests.
+/// Money runs out after a number of accepted requests.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
-    /// How many requests are accepted before the wall stands.
+    /// How many requests are accepted before.
     pub after: u64,
-    /// What the wall answers.
+    /// The answer to further requests.
     #[serde(default)]
     pub answer: QuotaAnswer,
-    /// How long it stands; without it, until `POST /control/quota` opens it.
+    /// For how long; without it, until `POST /control/quota` ends it.
     #[serde(default)]
     pub closed_ms: Option<u64>,
-    /// Whether the answer says how long, in `retry-after`.
+    /// Whether the answer says for how long, in `retry-after`.
     #[serde(default)]
     pub told: bool,
 }
 
-/// The two ways in which vendors say that money has run out.
+/// The two ways in which vendors report that money has run out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuotaAnswer {
@@ -192,13 +191,13 @@ pub enum QuotaAnswer {
     SpendLimit,
 }
 
-/// What a model costs, in picodollars (10⁻¹² USD) for each token.
+/// The price of a model, in picodollars (10⁻¹² USD) per token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Price {
-    /// Input that no cache has to do with.
+    /// Input neither read from nor written to a cache.
     pub input: u64,
-    /// Input written for five minutes, or without being asked.
+    /// Input written for five minutes, or implicitly.
     pub cache_write_short: u64,
     /// Input written for an hour.
     pub cache_write_long: u64,

@@ -1,5 +1,4 @@
-//! Digests, and what is drawn from them: the mock's answers depend on the request and on nothing
-//! else.
+//! Digests, and random numbers drawn from them: the mock's answers depend only on the request.
 
 use serde_json::Value;
 use std::fmt;
@@ -80,7 +79,7 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the length first, so that no two sequences of texts look alike.
+/// Writes the length first, so that different sequences of texts never give the same bytes.
 fn write_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(&text.len().to_le_bytes());

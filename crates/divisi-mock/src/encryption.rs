@@ -1,4 +1,4 @@
-//! TLS with a certificate of the mock's own.
+//! TLS with a self-signed certificate.
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::io;
@@ -10,21 +10,21 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::server::TlsStream;
 
-/// Chooses what encrypts connections in this process, where that has not been chosen: to
-/// be called by those who use `reqwest` themselves.
+/// Chooses the TLS implementation of this process if none is chosen yet; to be called by users of
+/// `reqwest`.
 pub fn choose_encryption() {
-    // It may have been chosen, which is as good.
+    // Fails if one was chosen before, which serves as well.
     let _ = ring::default_provider().install_default();
 }
 
-/// TLS with a certificate of the mock's own.
+/// TLS with a self-signed certificate.
 pub(crate) struct Encryption {
     acceptor: TlsAcceptor,
     certificate: String,
 }
 
 impl Encryption {
-    /// A new certificate for this machine, and HTTP/2 for clients that know it.
+    /// A new certificate for this machine, and HTTP/2 for clients that support it.
     pub(crate) fn new() -> io::Result<Self> {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let CertifiedKey { cert, signing_key } =

@@ -53,7 +53,7 @@ fn too_large() -> Failure {
     )
 }
 
-/// What a request gets, and after what time.
+/// The answer to a request, and its delay.
 struct Decision {
     wait: Duration,
     /// Empty if the request was refused before it was read.
@@ -63,15 +63,15 @@ struct Decision {
 
 enum Deed {
     Refuse(Failure),
-    /// Refuses with the status of success.
+    /// Refuses with a status of success.
     Pretend(Failure),
-    /// In the words of another server, with this status.
+    /// Refuses with the words and status of another server.
     RefuseAs(u16, Value),
     Ignore,
     Answer(Box<Reply>),
 }
 
-/// An answer in bytes, and what is to be recorded when it begins.
+/// An answer in bytes, and what to record when it begins.
 struct Reply {
     stream: bool,
     oddity: Option<Oddity>,
@@ -140,7 +140,7 @@ fn check_model(config: &Config, model: &str) -> Result<(), Failure> {
     Err(Failure::new(ErrorKind::NotFound, format!("model: {model}")))
 }
 
-/// Writes the answer to an accepted request, with the fault that belongs to it.
+/// The answer to an accepted request, with its fault.
 fn answer<D: Dialect>(
     session: &Session,
     ticket: &Ticket,

@@ -1,4 +1,4 @@
-//! What can go wrong, by name.
+//! Faults by name.
 
 use crate::oddity::Oddity;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,9 @@ use std::time::Duration;
 pub enum Fault {
     /// The request gets an error instead of an answer.
     Refuse(ErrorKind),
-    /// The answer begins, or seems to, and is broken.
+    /// The answer begins, or seems to, and is incomplete or wrong.
     Break(Breakage),
-    /// The answer is whole, but said in an odd way.
+    /// The answer is complete, but in an unusual format.
     Bend(Oddity),
 }
 
@@ -42,7 +42,7 @@ impl FromStr for Fault {
     }
 }
 
-/// The errors with an HTTP status. Each vendor words them in its own way.
+/// Errors with an HTTP status. Each vendor words them differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
@@ -72,27 +72,27 @@ pub enum ErrorKind {
     Overloaded,
 }
 
-/// The ways in which an answer that should come does not come whole.
+/// Ways in which an answer is incomplete or wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Breakage {
-    /// Nothing comes, not even a status.
+    /// Nothing is sent, not even a status.
     Hang,
-    /// Half of the answer comes, then nothing, on an open connection.
+    /// Half of the answer is sent, then nothing, on an open connection.
     Stall,
-    /// Half of the answer comes, then the connection is cut.
+    /// Half of the answer is sent, then the connection is cut.
     DropStream,
-    /// Half of the answer comes, then the body ends as if it were whole.
+    /// Half of the answer is sent, then the body ends as if it were complete.
     EndEarly,
-    /// Half of the answer comes, then an event that says *overloaded*.
+    /// Half of the answer is sent, then an event that reports *overloaded*.
     ErrorMidStream,
-    /// In the middle of the answer comes an event that is not JSON.
+    /// An event in the middle of the answer is not JSON.
     MalformedChunk,
-    /// The answer is whole, but names a model that was not asked for.
+    /// The answer is complete, but names a model that was not requested.
     WrongModel,
 }
 
-/// One error as a request meets it.
+/// An error answer to a request.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
@@ -113,7 +113,7 @@ impl Failure {
         Self::new(ErrorKind::BadRequest, message)
     }
 
-    /// An error in its usual words; only a rate limit says when to come back.
+    /// An error in its usual words; only a rate limit says when to retry.
     pub(crate) fn usual(kind: ErrorKind, retry_after: Duration) -> Self {
         let retry_after = (kind == ErrorKind::RateLimit).then_some(retry_after);
         Self {

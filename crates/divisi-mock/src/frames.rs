@@ -1,4 +1,4 @@
-//! The bytes of an answer, and where one can pause or break off between them.
+//! The bytes of an answer, with the positions at which it can pause or break off.
 
 use axum::body::Bytes;
 use serde::Serialize;
@@ -33,7 +33,7 @@ impl Frames {
         self.ends.push(self.bytes.len());
     }
 
-    /// Adds a frame as it is.
+    /// Adds a frame unchanged.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         self.ends.push(self.bytes.len());
@@ -43,13 +43,13 @@ impl Frames {
         self.ends.len()
     }
 
-    /// Keeps the first half, at least one frame of it.
+    /// Keeps the first half, at least one frame.
     pub(crate) fn halve(&mut self) {
         self.ends.truncate((self.ends.len() / 2).max(1));
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
-    /// Puts `bytes` in the middle as a frame of its own.
+    /// Inserts `bytes` in the middle as a separate frame.
     pub(crate) fn insert_in_middle(&mut self, bytes: &[u8]) {
         let middle = (self.ends.len() / 2).max(1);
         let at = self.ends[middle - 1];
@@ -60,7 +60,7 @@ impl Frames {
         self.ends.insert(middle, at + bytes.len());
     }
 
-    /// The frames as `change` makes them; those it makes empty are left out.
+    /// Applies `change` to each frame; frames that become empty are left out.
     pub(crate) fn map(self, mut change: impl FnMut(&str) -> String) -> Self {
         let mut changed = Self::default();
         for frame in self.into_iter() {
@@ -72,7 +72,7 @@ impl Frames {
         changed
     }
 
-    /// The whole as one piece.
+    /// All frames as one piece.
     pub(crate) fn into_bytes(self) -> Bytes {
         self.bytes.into()
     }

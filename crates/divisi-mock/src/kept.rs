@@ -1,4 +1,4 @@
-//! The last requests, for tests that look at what was sent.
+//! The last requests, for tests that inspect what was sent.
 
 use crate::digest::Digest;
 use axum::body::Bytes;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 
-/// One request as `/requests` shows it.
+/// One request as reported by `/requests`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Received {
     /// The path.

@@ -1,10 +1,9 @@
 //! A mock of the Anthropic and OpenAI APIs over real HTTP, for tests and benchmarks.
 //!
-//! It answers the Messages, Chat Completions and Responses APIs, streamed or
-//! not, in the shapes of the vendors. What it answers is a pure function of
-//! the request, unless a [`Rule`] with a limited number of uses says otherwise.
-//! It keeps rate limits, a quota and a prompt cache, breaks answers on demand or
-//! says them in the odd ways of real servers, and counts what it did.
+//! It answers the Messages, Chat Completions and Responses APIs, streamed or not, in the formats of
+//! the vendors. An answer is a pure function of the request, unless a [`Rule`] with a limited
+//! number of uses applies. The mock enforces rate limits, a quota and a prompt cache, breaks
+//! answers on demand or formats them in the unusual ways of real servers, and counts its requests.
 //!
 //! ```no_run
 //! use divisi_mock::{Config, ErrorKind, Mock, Reply, Rule, When};
@@ -24,11 +23,10 @@
 //! # }
 //! ```
 //!
-//! A mock that is `encrypted` speaks TLS as well, by a certificate of its own, and then
-//! HTTP/2 like the vendors.
+//! An `encrypted` mock accepts TLS as well, with a self-signed certificate, and then HTTP/2 like
+//! the vendors.
 //!
-//! Left out on purpose: batches, files, images, server-side tools, and any judgement
-//! about the quality of an answer.
+//! Out of scope: batches, files, images, server-side tools, and the quality of answers.
 
 mod config;
 mod fault;

@@ -1,16 +1,16 @@
-//! Rate limits: buckets that fill continuously, for each model its own.
+//! Rate limits: buckets that fill continuously, separate for each model.
 
 use crate::config::Limits;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The buckets of all models. Models are as many as a test names.
+/// The buckets of all models. Their number is bounded by the models that a test names.
 pub(crate) struct RateLimits {
     limits: Limits,
     models: HashMap<String, Buckets>,
 }
 
-/// What the headers of one answer say.
+/// The rate-limit headers of one answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Meters {
     pub(crate) requests: Option<Meter>,
@@ -24,12 +24,12 @@ pub(crate) struct Meter {
     /// Per minute.
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
-    /// Until the bucket is full.
+    /// Time until the bucket is full.
     pub(crate) reset: Duration,
 }
 
 impl Meters {
-    /// Of the two token limits the one that is nearer to its end.
+    /// The token limit of which the smaller share is left.
     pub(crate) fn tokens(&self) -> Option<Meter> {
         let left = |meter: &Meter| meter.remaining as f64 / meter.limit.max(1) as f64;
         [self.input, self.output]
@@ -38,7 +38,7 @@ impl Meters {
             .min_by(|a, b| left(a).total_cmp(&left(b)))
     }
 
-    /// What to show with an ordered 429 when no limits are set.
+    /// The headers of a 429 on demand when no limits are set.
     pub(crate) fn exhausted(reset: Duration) -> Self {
         Self {
             requests: Some(Meter {
@@ -61,7 +61,7 @@ impl RateLimits {
 
     /// Takes one request and its input from the buckets of `model`.
     ///
-    /// Takes nothing if one of them is too empty; then says how long it needs to fill up.
+    /// Takes nothing if one of them has too little, and returns how long to wait.
     pub(crate) fn admit(
         &mut self,
         model: &str,
@@ -170,13 +170,13 @@ impl Bucket {
         self.filled_at = now;
     }
 
-    /// How long until `amount` is there, if it is not.
+    /// How long until `amount` is available; `None` if it is.
     fn wait(&self, amount: f64) -> Option<Duration> {
         (self.level < amount).then(|| self.time_to_gain(amount - self.level))
     }
 
     fn time_to_gain(&self, amount: f64) -> Duration {
-        /// Also what a bucket that never fills answers.
+        /// Also the answer for a bucket that never fills.
         const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
         Duration::try_from_secs_f64(amount / self.per_second)
             .unwrap_or(WAIT_MAX)

@@ -1,4 +1,4 @@
-//! The mock as a program, for benchmarks and for trying things out by hand.
+//! The mock as a program, for benchmarks and for experiments by hand.
 
 use clap::Parser;
 use divisi_mock::{Config, Fault, FaultRate, Mock, Quota, QuotaAnswer};

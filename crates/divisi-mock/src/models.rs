@@ -1,4 +1,4 @@
-//! The list of models, in the words of the vendor whose headers the request has.
+//! The list of models, in the format of the vendor whose headers the request has.
 
 use crate::anthropic::Anthropic;
 use crate::config::Config;
@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// What is listed when the configuration names no models.
+/// The list if the configuration names no models.
 const MODELS: [&str; 7] = [
     "claude-fable-5-2",
     "claude-opus-5-5",

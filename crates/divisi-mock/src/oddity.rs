@@ -1,4 +1,4 @@
-//! Habits of servers: the answer is whole, but said in a way of their own.
+//! Oddities of servers: the answer is complete, but in an unusual format.
 
 use crate::answer::{Answer, Part, Stop};
 use crate::dialect::Dialect;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::Write;
 
-/// A habit of some server, written in snake case like a fault.
+/// An oddity of some server, written in snake case like a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Oddity {
@@ -18,52 +18,52 @@ pub enum Oddity {
     CarriageReturns,
     /// A byte order mark comes first.
     ByteOrderMark,
-    /// No blank line stands between events.
+    /// There are no blank lines between events.
     NoBlankLines,
     /// Comments keep the connection alive.
     Comments,
-    /// Half of the answer comes, then comments for ever.
+    /// Half of the answer is sent, then comments for ever.
     CommentsForEver,
-    /// Events come one a line, without being marked as data.
+    /// Events are sent one per line, without being marked as data.
     JsonLines,
-    /// The body calls itself plain text.
+    /// The content type of the body is plain text.
     PlainLabel,
-    /// The answer comes as a whole, though a stream was asked for.
+    /// The answer is sent as a whole, though a stream was requested.
     NotStreamed,
-    /// The body is compressed, though nobody asked for it.
+    /// The body is compressed, though the client did not permit it.
     Compressed,
     /// The connection stays open after the answer.
     KeptOpen,
-    /// The mark after the last event is left out, where there is one.
+    /// The mark after the last event is left out, if the API has one.
     NoEndMark,
-    /// Fields and events that nobody knows, and null where fields may be left out.
+    /// Unknown fields and events, and null for fields that may be left out.
     UnknownFields,
     /// All counts are zero.
     ZeroUsage,
-    /// Nothing is said.
+    /// The answer has no text.
     Empty,
-    /// Only white space is said.
+    /// The answer is white space.
     Blank,
-    /// The answer stops to call a tool, and calls none.
+    /// The stop reason is a tool call, but there is none.
     ToolStopWithoutCall,
-    /// The answer calls a tool, and says that it is done.
+    /// The answer calls a tool, but its stop reason is a normal end.
     ProperStopWithCall,
-    /// Why the answer ends is not said.
+    /// There is no stop reason.
     NoStopReason,
-    /// The answer ends because of an error.
+    /// The stop reason is an error.
     OddStopReason,
-    /// Calls of tools have no ids.
+    /// Tool calls have no ids.
     NoIds,
-    /// Calls of tools have one id together.
+    /// All tool calls have the same id.
     SameIds,
-    /// The arguments of tools are JSON within a text of JSON.
+    /// The arguments of tools are a JSON string that contains JSON.
     EncodedArguments,
-    /// An error comes with the status of success.
+    /// An error is sent with a status of success.
     ErrorUnderOk,
 }
 
 impl Oddity {
-    /// Changes what is answered.
+    /// Changes the content of an answer.
     pub(crate) fn bend(self, answer: &mut Answer<'_>) {
         let is_call = |part: &Part| matches!(part, Part::ToolCall { .. });
         match self {
@@ -88,7 +88,7 @@ impl Oddity {
         }
     }
 
-    /// Changes how it is said.
+    /// Changes the format of an answer.
     pub(crate) fn twist<D: Dialect>(self, frames: Frames) -> Frames {
         match self {
             Self::CarriageReturns => frames.map(|frame| frame.replace('\n', "\r\n")),
@@ -134,7 +134,7 @@ impl Oddity {
         }
     }
 
-    /// Whether a stream is answered in one piece.
+    /// Whether a stream is sent in one piece.
     pub(crate) fn is_whole(self) -> bool {
         matches!(self, Self::NotStreamed)
     }
@@ -155,8 +155,8 @@ fn data(frame: &str) -> Option<Value> {
     serde_json::from_str(line).ok()
 }
 
-/// A frame whose objects have all been edited, the innermost first: what an edit adds
-/// is not edited again.
+/// A frame with `edit` applied to all its objects, innermost first, so that added objects are not
+/// edited.
 fn edited(frame: &str, edit: &mut dyn FnMut(&mut serde_json::Map<String, Value>)) -> String {
     let Some(mut event) = data(frame) else {
         return frame.to_owned();
@@ -180,8 +180,7 @@ fn walk(value: &mut Value, edit: &mut dyn FnMut(&mut serde_json::Map<String, Val
     }
 }
 
-/// A frame that gives another reason for the end: `reason`, or `status` where a
-/// status says it.
+/// A frame with another stop reason: `reason`, or `status` if the API has a status.
 fn ended(frame: &str, reason: Value, status: &str) -> String {
     edited(frame, &mut |object| {
         for name in ["finish_reason", "stop_reason"] {
@@ -195,7 +194,7 @@ fn ended(frame: &str, reason: Value, status: &str) -> String {
     })
 }
 
-/// A frame whose calls of tools all have this id.
+/// A frame in which all tool calls have this id.
 fn named(frame: &str, id: &str) -> String {
     edited(frame, &mut |object| {
         let is_call =

@@ -1,4 +1,4 @@
-//! What OpenAI's two APIs share: errors, headers, usage and the pieces of a prompt.
+//! Common parts of OpenAI's two APIs: errors, headers, usage and the blocks of a prompt.
 
 use crate::ask::{Block, Life, join};
 use crate::dialect::{Vendor, set};
@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// Answers carry this date, so that they depend on the request alone.
+/// The date of all answers, so that they depend only on the request.
 pub(crate) const CREATED: u64 = 1_795_000_000;
 
 /// The vendor of GPT.
@@ -78,7 +78,7 @@ fn error_words(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// The body of the error that breaks a stream.
+/// The body of the error in the middle of a stream.
 pub(crate) fn overloaded_error() -> Value {
     OpenAi::error(&Failure::new(ErrorKind::Overloaded, "Overloaded"), "")
 }
@@ -101,7 +101,7 @@ pub(crate) fn model(body: &Value) -> Result<&str, Failure> {
         .ok_or_else(|| Failure::bad_request("you must provide a model parameter"))
 }
 
-/// A piece of a prompt. OpenAI caches without being asked, up to any piece.
+/// A block of a prompt. OpenAI caches implicitly, up to any block.
 pub(crate) fn block<'a>(place: &'a str, text: Cow<'a, str>) -> Block<'a> {
     Block {
         place,

@@ -1,4 +1,4 @@
-//! OpenAI's Chat Completions API. Thinking is counted and not shown.
+//! OpenAI's Chat Completions API. Thinking is counted but not included.
 
 use crate::answer::{Answer, Part, Stop};
 use crate::ask::{Ask, Block, Conversation, join};
@@ -201,7 +201,7 @@ fn with_index(mut call: Value, index: usize) -> Value {
     call
 }
 
-/// One chunk of a stream; `usage` is only there if the request asked for it.
+/// One chunk of a stream; `usage` is included only if the request asks for it.
 fn chunk(answer: &Answer<'_>, choices: Vec<Value>, usage: Value) -> Value {
     let mut chunk = json!({
         "id": completion_id(answer),

@@ -87,7 +87,7 @@ fn conversation(items: &[Value]) -> Conversation<'_> {
         .take_while(|item| item["type"] == "function_call_output")
         .map(|item| text(&item["output"]).unwrap_or_default())
         .collect();
-    // The items of one answer follow each other.
+    // The items of one answer follow one another.
     let answer_ends = items
         .iter()
         .zip(items.iter().skip(1))
@@ -174,7 +174,7 @@ fn item_id(answer: &Answer<'_>, index: usize, part: &Part) -> String {
     format!("{kind}_{}_{index}", answer.digest)
 }
 
-/// The whole item of a part.
+/// The complete item of a part.
 fn item(answer: &Answer<'_>, index: usize, part: &Part) -> Value {
     let id = item_id(answer, index, part);
     match part {
@@ -187,7 +187,7 @@ fn item(answer: &Answer<'_>, index: usize, part: &Part) -> Value {
     }
 }
 
-/// The item as it is announced, before its content.
+/// The item as first announced, without content.
 fn empty_item(answer: &Answer<'_>, index: usize, part: &Part) -> Value {
     let id = item_id(answer, index, part);
     match part {

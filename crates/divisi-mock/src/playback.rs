@@ -10,18 +10,18 @@ use std::fmt;
 use std::future::pending;
 use std::time::Duration;
 
-/// What comes after the last frame.
+/// What follows the last frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// The answer was whole.
+    /// The answer was complete.
     Whole,
-    /// The body ends, though the answer was not what it should be.
+    /// The body ends, but the answer was broken.
     Broken,
     /// The connection is cut.
     Cut,
     /// Nothing, on an open connection.
     Silence,
-    /// The answer was whole, but the connection stays open.
+    /// The answer was complete, but the connection stays open.
     Open,
     /// Comments that keep the connection alive, for ever.
     Comments,
@@ -30,7 +30,7 @@ pub(crate) enum Ending {
 /// Time between two comments.
 const COMMENT_EVERY: Duration = Duration::from_millis(50);
 
-/// Breaks `frames` and says how they end.
+/// Breaks `frames`; returns how they end.
 pub(crate) fn break_off<D: Dialect>(frames: &mut Frames, breakage: Breakage) -> Ending {
     match breakage {
         Breakage::Hang | Breakage::Stall => {
@@ -76,7 +76,7 @@ pub(crate) fn play(frames: Frames, gap: Duration, ending: Ending, ticket: Ticket
 
 struct Player {
     frames: std::iter::Peekable<Box<dyn Iterator<Item = Bytes> + Send>>,
-    /// Before the next frame.
+    /// The time before the next frame.
     wait: Duration,
     gap: Duration,
     ending: Ending,
@@ -94,7 +94,7 @@ impl Player {
         self.wait = self.gap;
         let is_last = self.frames.peek().is_none();
         if is_last && matches!(self.ending, Ending::Whole | Ending::Open) {
-            // Counted before it is sent: a client that has the answer finds it in the numbers.
+            // Counted before it is sent, so that a client that has the answer finds it counted.
             self.ticket.take().into_iter().for_each(Ticket::complete);
         }
         Some((Ok(frame), self))
@@ -104,7 +104,7 @@ impl Player {
         match self.ending {
             Ending::Whole | Ending::Broken => None,
             Ending::Cut => {
-                // Lets the server write what it has before the error closes the connection.
+                // Lets the server flush its output before the error closes the connection.
                 tokio::task::yield_now().await;
                 Some((Err(ConnectionCut), self))
             }

@@ -1,16 +1,16 @@
-//! The wall after which money has run out.
+//! The quota, after which money has run out.
 
 use crate::config::{Quota, QuotaAnswer};
 use crate::fault::ErrorKind;
 use std::time::{Duration, Instant};
 
-/// Where the wall stands.
+/// The state of the quota.
 pub(crate) enum Wall {
-    /// There is none, or it was opened for good.
+    /// There is no quota, or it was opened for good.
     Open,
-    /// It will stand when no more are `left`.
+    /// `left` more requests are accepted.
     Ahead { left: u64, quota: Quota },
-    /// It stands.
+    /// No request is accepted.
     Closed {
         answer: QuotaAnswer,
         opens_at: Option<Instant>,
@@ -34,8 +34,8 @@ impl Wall {
         }
     }
 
-    /// Counts one accepted request, or says why none is accepted, and for how
-    /// long where clients are told.
+    /// Counts one accepted request, or returns why none is accepted and, if clients are told, for
+    /// how long.
     pub(crate) fn pass(&mut self, now: Instant) -> Result<(), (ErrorKind, Option<Duration>)> {
         if let Self::Ahead { left: 0, quota } = self {
             let opens_at = quota

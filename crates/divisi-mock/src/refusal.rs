@@ -1,4 +1,4 @@
-//! Parts of requests that servers do not take, each with the words of one that does not.
+//! Parts of requests that some servers refuse, each with the words of such a server.
 //!
 //! A mock with `"refuses": ["schema_with_tools"]` answers such requests as that server does, and
 //! all others as usual.
@@ -10,33 +10,33 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    /// A schema for the answer, as DeepSeek does.
+    /// A schema for the answer, like DeepSeek.
     Schema,
-    /// A schema together with tools, as Groq does.
+    /// A schema together with tools, like Groq.
     SchemaWithTools,
-    /// Any schema for its size, as Anthropic does.
+    /// Any schema because of its size, like Anthropic.
     LargeGrammar,
-    /// Tools, as Ollama does.
+    /// Tools, like Ollama.
     Tools,
-    /// Options of a stream, as Mistral does.
+    /// Options of a stream, like Mistral.
     StreamOptions,
-    /// `max_tokens`, as OpenAI does.
+    /// `max_tokens`, like OpenAI.
     MaxTokens,
-    /// `output_config`, as servers do that speak an older Anthropic.
+    /// `output_config`, like servers with an older version of Anthropic's API.
     OutputConfig,
-    /// More than 4,096 tokens of a reply, as older models do.
+    /// More than 4,096 tokens of a reply, like older models.
     LongReply,
-    /// Messages of the system, as Gemma's template does.
+    /// System messages, like Gemma's template.
     SystemRole,
-    /// Texts without anything but blanks, as Anthropic does.
+    /// Blank texts, like Anthropic.
     BlankText,
 }
 
-/// The longest reply that [`Refusal::LongReply`] lets pass.
+/// The longest reply that [`Refusal::LongReply`] accepts.
 const REPLY_TOKENS_MAX: u64 = 4_096;
 
 impl Refusal {
-    /// The status and the body that `request` gets, if it has the part.
+    /// The status and the body of the refusal, if `request` has the part.
     pub(crate) fn of(self, request: &Value) -> Option<(u16, Value)> {
         let has = |pointer: &str| request.pointer(pointer).is_some_and(|part| !part.is_null());
         let has_schema =
@@ -126,7 +126,7 @@ impl Refusal {
     }
 }
 
-/// Whether some text in the messages or the system prompt says nothing.
+/// Whether a text in the messages or the system prompt is blank.
 fn has_blank_text(request: &Value) -> bool {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let of_messages = list(&request["messages"])

@@ -1,7 +1,7 @@
 //! A value that fits a schema, the same one for the same prompt.
 //!
-//! Knows what models are asked for: objects, arrays, enumerations, unions,
-//! references and bounds. Leaves out `pattern`, `not` and conditions.
+//! Supports what schemas for models contain: objects, arrays, enumerations, unions, references and
+//! bounds. Not supported are `pattern`, `not` and conditions.
 
 use crate::digest::Dice;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// Deeper than this only what a schema requires is filled in, so that recursive schemas end.
 const OPTIONAL_DEPTH_MAX: usize = 6;
 
-/// Deeper than this everything is null: the schema requires its own recursion.
+/// Deeper than this everything is null: the schema requires infinite recursion.
 const DEPTH_MAX: usize = 32;
 
 /// Draws a value that fits `schema`.
@@ -59,7 +59,7 @@ impl<'a> Sampler<'a> {
         self.root.pointer(target.strip_prefix('#')?)
     }
 
-    /// Only objects can be put together; of anything else the first part is taken.
+    /// Only objects can be merged; of anything else the first part is used.
     fn all_of(&mut self, schema: &'a Value, parts: &'a [Value], depth: usize) -> Value {
         let mut merged = self.object(schema, depth);
         for part in parts {
@@ -111,7 +111,7 @@ impl<'a> Sampler<'a> {
         (first + self.dice.below(choices) as i64) * step as i64
     }
 
-    /// Numbers in steps of a half between their bounds look like measures and compare exactly.
+    /// Steps of a half between the bounds look like measurements and compare exactly.
     fn number(&mut self, schema: &Value) -> Value {
         let step = bound(schema, "multipleOf").unwrap_or(0.5);
         let (min, max) = bounds(schema, step);
@@ -169,7 +169,7 @@ fn list<'a>(schema: &'a Value, name: &str) -> Option<&'a [Value]> {
         .filter(|list| !list.is_empty())
 }
 
-/// The type to sample: the first that is not null, or what the other keywords tell.
+/// The type to sample: the first that is not null, or the one implied by other keywords.
 fn kind(schema: &Value) -> &str {
     match schema.get("type") {
         Some(Value::String(kind)) => kind,

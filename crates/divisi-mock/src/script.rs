@@ -1,4 +1,4 @@
-//! What the mock answers to whom.
+//! The answers of a mock, by rules.
 //!
 //! A rule in JSON, here the second turn of an agent:
 //!
@@ -13,23 +13,23 @@ use crate::fault::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One rule of the script. It answers what nothing before it answered.
+/// One rule of the script. It applies to requests that no earlier rule has answered.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {
-    /// The requests it is for.
+    /// The requests to which it applies.
     pub when: When,
-    /// How many requests it answers before it steps aside; all of them when absent.
+    /// How many requests it answers; all of them if absent.
     pub times: Option<u32>,
-    /// What it answers.
+    /// The answer.
     pub reply: Reply,
     /// A block of thinking before the answer. Its tokens are output tokens.
     pub thinking: Option<String>,
     /// A text before tool calls, in the same message.
     pub preface: Option<String>,
-    /// What goes wrong with the answer.
+    /// The fault of the answer.
     pub fault: Option<Fault>,
-    /// Instead of the latency of the configuration.
+    /// Replaces the latency of the configuration.
     pub latency: Option<Latency>,
 }
 
@@ -43,7 +43,7 @@ impl Rule {
         }
     }
 
-    /// A rule that lets the usual answer to the requests of `when` go wrong.
+    /// A rule that breaks the usual answer to the requests of `when`.
     pub fn fault(when: When, fault: impl Into<Fault>) -> Self {
         Self {
             when,
@@ -67,7 +67,7 @@ impl Rule {
     }
 }
 
-/// Conditions on a request; all that are given must hold.
+/// Conditions on a request; all given ones must hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct When {
@@ -81,13 +81,13 @@ pub struct When {
     pub model_contains: Option<String>,
     /// Whether the request ends with tool results.
     pub tool_result: Option<bool>,
-    /// A part of the tool results the request ends with.
+    /// A part of the tool results at the end of the request.
     pub tool_result_contains: Option<String>,
-    /// Whether the answer has to fit a schema.
+    /// Whether the answer must fit a schema.
     pub schema: Option<bool>,
-    /// The least number of answers the conversation holds already; zero in its first request.
+    /// The least number of earlier answers in the conversation; its first request has zero.
     pub turn_min: Option<u32>,
-    /// The greatest number of answers the conversation holds already.
+    /// The greatest number of earlier answers in the conversation.
     pub turn_max: Option<u32>,
 }
 
@@ -105,14 +105,14 @@ impl When {
         }
     }
 
-    /// Of these, those for a model whose name contains `part`.
+    /// Restricts it to models whose name contains `part`.
     #[must_use]
     pub fn model(mut self, part: impl Into<String>) -> Self {
         self.model_contains = Some(part.into());
         self
     }
 
-    /// Of these, those that do, or do not, end with tool results.
+    /// Restricts it to requests that do, or do not, end with tool results.
     #[must_use]
     pub fn tool_result(mut self, present: bool) -> Self {
         self.tool_result = Some(present);
@@ -122,17 +122,16 @@ impl When {
 
 /// The content of an answer.
 ///
-/// In strings, also within JSON and the inputs of tools, these are replaced:
-/// `{prompt}`, `{prompt_digest}`, `{tool_result}`, `{tool_result_digest}` and
-/// `{turn}`, the number of answers before this one. Digests are those of
-/// [`text_digest`](crate::text_digest).
+/// In strings, also within JSON and the inputs of tools, these placeholders are replaced:
+/// `{prompt}`, `{prompt_digest}`, `{tool_result}`, `{tool_result_digest}` and `{turn}`, the number
+/// of earlier answers. Digests are those of [`text_digest`](crate::text_digest).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// A sample of the schema if the request has one, an echo otherwise.
     #[default]
     Auto,
-    /// A text drawn from the digest of the prompt, schema or not.
+    /// A text drawn from the digest of the prompt, also if there is a schema.
     Echo,
     /// This text.
     Text(String),

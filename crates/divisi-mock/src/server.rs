@@ -29,7 +29,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A running mock. Dropping it closes its port and cuts its connections.
+/// A running mock. Dropping it closes its port and its connections.
 pub struct Mock {
     address: SocketAddr,
     memory: Arc<Memory>,
@@ -72,14 +72,14 @@ impl Mock {
         })
     }
 
-    /// The address under which it is encrypted; `None` where it is not.
+    /// The HTTPS address; `None` if it is not encrypted.
     pub fn encrypted_url(&self) -> Option<String> {
         self.encryption
             .as_ref()
             .map(|_| format!("https://{}", self.address))
     }
 
-    /// The certificate that a client has to trust for that, in PEM.
+    /// The certificate that clients must trust, in PEM.
     pub fn certificate(&self) -> Option<&str> {
         self.encryption
             .as_ref()
@@ -91,7 +91,7 @@ impl Mock {
         format!("http://{}", self.address)
     }
 
-    /// The numbers since the start or the last reset.
+    /// The counters since the start or the last reset.
     pub fn stats(&self) -> Stats {
         self.memory.session().stats()
     }
@@ -101,19 +101,19 @@ impl Mock {
         self.memory.session().requests()
     }
 
-    /// Forgets everything but the configuration. Requests in flight no longer count.
+    /// Drops everything but the configuration. Requests in flight no longer count.
     pub fn reset(&self) {
         self.memory.reset();
     }
 
-    /// Opens the quota wall for good, or closes it at once.
+    /// Opens the quota for good, or closes it at once.
     pub fn set_quota(&self, open: bool) {
         self.memory.session().set_quota(open);
     }
 
     /// Keeps serving; the returned future ends only with its runtime.
     pub async fn serve(mut self) {
-        // The task does not end by itself, and a panic of it has been printed.
+        // The task does not end by itself; if it panics, that was printed.
         (&mut self.task).await.ok();
     }
 }
@@ -124,7 +124,7 @@ impl Drop for Mock {
     }
 }
 
-/// What the handlers share.
+/// The state shared by the handlers.
 pub(crate) struct Memory {
     config: Arc<Config>,
     session: RwLock<Arc<Session>>,
@@ -139,7 +139,7 @@ impl Memory {
         }
     }
 
-    /// The session of now. A request keeps the one in which it arrived.
+    /// The current session. A request keeps the one in which it arrived.
     pub(crate) fn session(&self) -> Arc<Session> {
         Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -165,13 +165,13 @@ fn router(memory: Arc<Memory>) -> Router {
         .with_state(memory)
 }
 
-/// Serves every connection in a task of a set, so that ending this ends them all.
+/// Serves every connection in a task of one set, so that dropping the set ends them all.
 async fn accept(listener: TcpListener, router: Router, encryption: Option<Arc<Encryption>>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             Ok((stream, _)) = listener.accept() => {
-                // Without it small events wait for each other; failing to set it only makes them
+                // Without it small events wait for one another; if it cannot be set, they are only
                 // late.
                 stream.set_nodelay(true).ok();
                 connections.spawn(serve(stream, router.clone(), encryption.clone()));
@@ -182,9 +182,9 @@ async fn accept(listener: TcpListener, router: Router, encryption: Option<Arc<En
     }
 }
 
-/// Serves one connection, which ends where the client does something wrong with it.
+/// Serves one connection; an error of the client ends it.
 async fn serve(stream: TcpStream, router: Router, encryption: Option<Arc<Encryption>>) {
-    /// With it a client begins that wants encryption.
+    /// The first byte of a client that wants TLS.
     const HANDSHAKE: u8 = 0x16;
     let service = TowerToHyperService::new(router);
     let mut first = [0];

@@ -1,4 +1,4 @@
-//! Everything a mock remembers between two resets.
+//! The state of a mock between two resets.
 
 use crate::ask::Ask;
 use crate::cache::{Cache, Plan};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The memory of a mock. Every lock is held for a few lines and never across an await.
+/// The state of a mock. Every lock is held for a few lines and never across an await.
 pub(crate) struct Session {
     pub(crate) config: Arc<Config>,
     rule_uses: Vec<AtomicU32>,
@@ -40,7 +40,7 @@ impl Session {
         }
     }
 
-    /// Counts an arrival. The ticket counts how it ends.
+    /// Counts an arrival. The ticket counts its end.
     pub(crate) fn arrive(
         self: &Arc<Self>,
         endpoint: &'static str,
@@ -92,7 +92,7 @@ impl Session {
             .map(|(rule, _)| rule)
     }
 
-    /// What the limits' headers say, if there are limits and a model to which they belong.
+    /// The rate-limit headers, if there are limits and the model is known.
     pub(crate) fn meters(&self, model: &str) -> Option<Meters> {
         (self.config.limits.any() && !model.is_empty())
             .then(|| hold(&self.limits).meters(model, Instant::now()))
@@ -113,7 +113,7 @@ impl Session {
         hold(&self.counters).begin(200, usage, cost_pico);
     }
 
-    /// Opens the wall for good, or closes it at once.
+    /// Opens the quota for good, or closes it at once.
     pub(crate) fn set_quota(&self, open: bool) {
         *hold(&self.wall) = if open { Wall::Open } else { Wall::closed() };
     }
@@ -135,12 +135,12 @@ fn take(uses: &AtomicU32, times: Option<u32>) -> bool {
         .is_ok()
 }
 
-/// Locks even after a panic: the numbers of a failed test may still be read.
+/// Ignores a poisoned lock: the counters of a failed test may still be read.
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One request that is being answered. Dropped without an end, it counts as dropped.
+/// One request that is being answered. If dropped without an end, it counts as dropped.
 pub(crate) struct Ticket {
     session: Arc<Session>,
     pub(crate) digest: Digest,
@@ -155,7 +155,7 @@ impl Ticket {
         format!("req_{}_{}", self.digest, self.attempt)
     }
 
-    /// The fault that strikes this request at random, if one does.
+    /// The random fault of this request, if there is one.
     pub(crate) fn random_fault(&self) -> Option<Fault> {
         let FaultRates { seed, faults } = &self.session.config.fault_rates;
         if faults.is_empty() {
@@ -172,7 +172,7 @@ impl Ticket {
             .map(|share| share.fault)
     }
 
-    /// Counts an answer that is sent whole.
+    /// Counts an answer that was sent completely.
     pub(crate) fn complete(mut self) {
         self.leave(End::Completed);
     }

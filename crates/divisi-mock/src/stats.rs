@@ -1,30 +1,30 @@
-//! What happened, in numbers.
+//! Counters.
 
 use crate::ask::Life;
 use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
-/// What `/stats` shows: everything since the start or the last reset.
+/// The content of `/stats`: everything since the start or the last reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Requests by path.
     pub requests: BTreeMap<String, u64>,
-    /// Requests by the model they asked for.
+    /// Requests by model.
     pub models: BTreeMap<String, u64>,
-    /// Answers that were sent to their end and are as they should be.
+    /// Answers sent to their end without a fault.
     pub completed: u64,
-    /// Answers by HTTP status, when they began.
+    /// Answers by HTTP status, counted when they begin.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests that have come and are not answered yet.
+    /// Requests that have arrived and are not answered yet.
     pub in_flight: u64,
-    /// The most there ever were at once.
+    /// The most requests in flight at once.
     pub in_flight_max: u64,
-    /// Requests that ended without a whole answer: the client left, or a fault broke it.
+    /// Requests that ended without a complete answer: the client left, or a fault broke it.
     pub dropped: u64,
-    /// What the vendor would bill. An answer is billed when it begins, arrived or not.
+    /// Tokens that the vendor would bill. An answer is billed when it begins, arrived or not.
     pub tokens: Tokens,
-    /// The bill for them in picodollars, by the prices of the configuration.
+    /// The bill for them in picodollars, by the configured prices.
     pub cost_pico: u128,
     /// How often each body was received, by its [digest](crate::body_digest).
     pub received: BTreeMap<String, u64>,
@@ -41,7 +41,7 @@ pub struct Tokens {
     pub cache_write_short: u64,
     /// Written for an hour.
     pub cache_write_long: u64,
-    /// Written without being asked, as OpenAI does.
+    /// Written implicitly, as OpenAI does.
     pub cache_write_implicit: u64,
     /// Read from the cache.
     pub cache_read: u64,
@@ -57,7 +57,7 @@ impl Tokens {
         self.fresh() + self.cache_read
     }
 
-    /// The part of the prompt that rate limits count.
+    /// The part of the prompt that counts against rate limits.
     pub(crate) fn fresh(&self) -> u64 {
         self.input + self.cache_write_short + self.cache_write_long + self.cache_write_implicit
     }
@@ -81,7 +81,7 @@ impl Tokens {
     }
 }
 
-/// The numbers while they are counted.
+/// The counters in use.
 #[derive(Default)]
 pub(crate) struct Counters {
     requests: BTreeMap<&'static str, u64>,
@@ -103,7 +103,7 @@ struct Tally {
 }
 
 impl Counters {
-    /// Counts an arrival and says how often this body has arrived by now.
+    /// Counts an arrival; returns how often this body has arrived by now.
     pub(crate) fn arrive(&mut self, endpoint: &'static str, digest: Digest) -> u64 {
         self.request(endpoint);
         self.in_flight += 1;
@@ -124,14 +124,14 @@ impl Counters {
         }
     }
 
-    /// Counts the begin of an answer that costs so much.
+    /// Counts the beginning of an answer with this cost.
     pub(crate) fn begin(&mut self, status: u16, tokens: &Tokens, cost_pico: u128) {
         *self.statuses.entry(status).or_default() += 1;
         self.tokens.add(tokens);
         self.cost_pico += cost_pico;
     }
 
-    /// Counts the end of a request, whatever it was.
+    /// Counts the end of a request.
     pub(crate) fn leave(&mut self, digest: Digest, end: End) {
         self.in_flight -= 1;
         match end {

@@ -1,12 +1,11 @@
-//! Replaces the names in braces that a reply may use.
+//! Replaces the placeholders of a reply.
 
 use crate::ask::Conversation;
 use crate::digest::text_digest;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// Fills in `text`. Braces around anything else stay, and what was filled in is not looked at
-/// again.
+/// Fills in `text`. Other text in braces stays, and inserted text is not searched for placeholders.
 pub(crate) fn fill(text: &str, conversation: &Conversation<'_>) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;

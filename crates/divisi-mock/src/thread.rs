@@ -1,4 +1,4 @@
-//! A mock for tests that are not async themselves.
+//! A mock for tests that are not async.
 
 use crate::config::Config;
 use crate::server::Mock;
@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// A [`Mock`] with a thread and a runtime of its own. Dropping it ends both.
+/// A [`Mock`] with its own thread and runtime. Dropping it ends both.
 pub struct MockThread {
     mock: Option<Mock>,
     stop: Option<oneshot::Sender<()>>,
@@ -19,7 +19,7 @@ impl MockThread {
     ///
     /// # Panics
     ///
-    /// If there is no thread or no port to be had.
+    /// If no thread can be started or no port is free.
     pub fn start(config: Config) -> Self {
         let (started, mock) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -31,7 +31,7 @@ impl MockThread {
                 started
                     .send(Mock::start(config).await)
                     .expect("the starter waits for the mock");
-                // An error means that the sender is gone, which is the same wish.
+                // An error means that the sender was dropped, which stops it as well.
                 stopped.await.ok();
             });
         });
@@ -58,7 +58,7 @@ impl Drop for MockThread {
         drop(self.mock.take());
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been printed already, and a drop must not panic.
+            // A panic of the thread was printed already, and a drop must not panic.
             thread.join().ok();
         }
     }

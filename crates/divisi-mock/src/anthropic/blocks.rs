@@ -55,7 +55,7 @@ fn push_content<'a>(
     Ok(())
 }
 
-/// The JSON of `value` without its breakpoint, which is no part of the prompt.
+/// The JSON of `value` without its breakpoint, which is not part of the prompt.
 fn without_marker(value: &Value) -> Cow<'_, str> {
     match value.get("cache_control") {
         None => value.to_string().into(),
@@ -83,7 +83,7 @@ fn life(value: &Value) -> Result<Option<Life>, Failure> {
     }
 }
 
-/// The items of an array, none of anything else.
+/// The items of an array; empty for anything else.
 pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
@@ -101,7 +101,7 @@ pub(super) fn text(content: &Value) -> Option<Cow<'_, str>> {
     (!texts.is_empty()).then(|| join(texts))
 }
 
-/// The text of a tool result; empty if it holds none.
+/// The text of a tool result; empty if it has none.
 pub(super) fn content_text(content: &Value) -> Cow<'_, str> {
     text(content).unwrap_or_default()
 }

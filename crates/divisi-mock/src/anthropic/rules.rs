@@ -1,4 +1,4 @@
-//! What the Messages API does not accept.
+//! Validation of the Messages API.
 
 use super::blocks::list;
 use super::signature;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 const BREAKPOINTS_MAX: usize = 4;
 
-/// Checks what counting tokens needs as well, and returns the model.
+/// Checks the fields that counting tokens needs as well, and returns the model.
 pub(super) fn check_prompt<'a>(headers: &HeaderMap, body: &'a Value) -> Result<&'a str, Failure> {
     require(headers.contains_key("anthropic-version"), || {
         "anthropic-version: header is required".into()
@@ -79,7 +79,7 @@ fn is_generation_5(model: &str) -> bool {
         == Some("5")
 }
 
-/// Every tool call is answered in the message after it, and nothing else is.
+/// Every tool call must be answered in the next message, and nothing else may be.
 fn check_tool_pairs(messages: &[Value]) -> Result<(), Failure> {
     let mut open: Vec<&str> = Vec::new();
     for (index, message) in messages
@@ -115,7 +115,7 @@ fn ids<'a>(message: &'a Value, kind: &str, name: &str) -> Vec<&'a str> {
     blocks.filter_map(|block| block[name].as_str()).collect()
 }
 
-/// Thinking has to come back as it was.
+/// Blocks of thinking must come back unchanged.
 fn check_signatures(messages: &[Value]) -> Result<(), Failure> {
     let blocks = messages
         .iter()

@@ -115,7 +115,7 @@ fn show(
     );
 }
 
-/// Rounds up, so that nobody comes back too early.
+/// Rounds up, so that no client returns too early.
 fn whole_seconds(time: Timestamp) -> Timestamp {
     let seconds = time.as_second() + i64::from(time.subsec_nanosecond() > 0);
     Timestamp::from_second(seconds).unwrap_or(time)

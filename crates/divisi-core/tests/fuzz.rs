@@ -1,5 +1,5 @@
-//! Whatever happens to a run, in whatever order: what is decided follows, the
-//! journal tells the same, the money adds up, and every count is right.
+//! Random inputs in random order: every decision is consistent, the journal rebuilds the same run,
+//! the money adds up, and every count is right.
 
 use divisi_core::budget::{Budget, Spent, TurnBound};
 use divisi_core::event::{
@@ -318,7 +318,7 @@ struct Live {
     run: Run,
     now: Timestamp,
     journal: Vec<Recorded>,
-    /// Attempts in flight and what is reserved for them, as the events tell.
+    /// Attempts in flight and their reservations, computed from events.
     under_way: BTreeMap<AttemptId, PicoUsd>,
     /// The same for requests that were sent a second time.
     hedges: BTreeMap<AttemptId, PicoUsd>,
@@ -331,7 +331,7 @@ struct Live {
     in_hand: PicoUsd,
     /// The same of phases.
     in_hand_of_phase: BTreeMap<Arc<str>, PicoUsd>,
-    /// The same of tasks whose own budget was set anew.
+    /// The same of tasks whose own budget was changed.
     in_hand_of_task: BTreeMap<TaskId, PicoUsd>,
 }
 
@@ -517,7 +517,7 @@ impl Live {
         self.settle_down();
     }
 
-    /// One that was scheduled at some time.
+    /// An attempt that was scheduled at some time.
     fn attempt(&self, number: usize) -> AttemptId {
         let none = AttemptId {
             task: TaskId(0),
@@ -581,7 +581,7 @@ impl Live {
         }
     }
 
-    /// Keeps books of its own.
+    /// Checks an event against separately kept accounts.
     fn check(&mut self, event: &Event) {
         match event {
             Event::AttemptScheduled {
@@ -794,7 +794,7 @@ impl Live {
                     let held = self.held(task.facts().phase.as_ref()).min(own);
                     let least = match task.facts().first_turns.first() {
                         Some(first) => first.least(),
-                        // All of its own budget, or nothing.
+                        // A task without a known bound reserves all of its own budget, or nothing.
                         None => {
                             if own == PicoUsd::MAX {
                                 PicoUsd::ZERO

@@ -12,8 +12,8 @@ use divisi_core::{
     PicoUsd, Position, RetryPolicy, Run, TaskId, Timestamp, Usage,
 };
 
-/// Never edit a fixture: it stands for journals that are out there. When the
-/// vocabulary grows, add one.
+/// Never edit a fixture: it represents journals that users have. When the vocabulary grows, add
+/// one.
 const V1: &str = include_str!("fixtures/journal-v1.jsonl");
 const V2: &str = include_str!("fixtures/journal-v2.jsonl");
 const V3: &str = include_str!("fixtures/journal-v3.jsonl");

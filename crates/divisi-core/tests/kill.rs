@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One task of the flow.
 #[derive(Clone, Debug)]
 struct Job {
-    /// Jobs before it whose outcomes are in its prompt.
+    /// Earlier jobs whose outcomes are part of its prompt.
     needs: Vec<usize>,
     turns: usize,
-    /// How often its last turn fails before it is answered.
+    /// How often its last turn fails before it succeeds.
     flaky: u32,
     declined: bool,
 }
@@ -73,13 +73,13 @@ struct World<'a> {
     now: Timestamp,
     journal: Vec<(Timestamp, Event)>,
     inbox: Vec<Input>,
-    /// What the flow has asked for, and been told: how each job ended.
+    /// The flow's requests, and the outcomes given to it.
     asked: BTreeMap<Key, usize>,
     told: BTreeMap<usize, String>,
     outcomes: BTreeMap<u32, TaskId>,
-    /// Requests that are out: which turn of which attempt.
+    /// Requests in flight: attempt and turn.
     out: Vec<(AttemptId, usize)>,
-    /// Replies that stand in the journal.
+    /// Replies in the journal.
     recorded: BTreeSet<(TaskId, Digest)>,
     failures: BTreeMap<Key, u32>,
     chance: u64,
@@ -263,7 +263,7 @@ impl<'a> World<'a> {
         self.run.task(attempt.task).expect("a task").key()
     }
 
-    /// The flow asks for what it can, and hears one outcome at a time.
+    /// The flow requests every task that it can, and gets one outcome at a time.
     fn flow_goes_on(&mut self) {
         if matches!(self.run.stage(), Stage::Ended(_)) {
             return;

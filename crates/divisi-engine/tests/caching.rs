@@ -47,8 +47,8 @@ impl Provider for Silent {
 /// How long an attempt may take.
 const TIMEOUT: Millis = Millis::from_secs(2);
 
-/// Asks about something that others are asked about, too, and fails: after how
-/// long, and what that may have cost.
+/// Sends a request with a context that others share, which fails; returns after how long, and its
+/// possible cost.
 async fn ask(setup: &Setup, context: &str) -> (FailureClass, Duration, PicoUsd) {
     let engine = Engine::new(Arc::new(MemoryStore::new()));
     let job = engine

@@ -1,4 +1,4 @@
-//! Checks, ladders, stand-ins and what budgets do to replies, through the library's door.
+//! Checks, ladders, fallbacks and the effect of budgets on replies, through the public API.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use async_trait::async_trait;
@@ -25,12 +25,12 @@ struct Seen {
 
 type Answer = Box<dyn Fn(&Seen) -> Result<&'static str, FailureClass> + Send + Sync>;
 
-/// Answers as it is told and keeps what it has seen. Every reply is 1,000
-/// tokens long, or as long as it may be.
+/// Answers with a given function and records its requests. Every reply has 1,000 tokens, or as many
+/// as permitted.
 struct Vendor {
     answer: Answer,
     seen: Mutex<Vec<Seen>>,
-    /// The model that replies name, where it is not the one asked.
+    /// The model named in replies, if it is not the requested one.
     answers_as: Option<&'static str>,
 }
 
@@ -341,7 +341,7 @@ async fn a_judge_sends_it_up_and_is_asked_only_where_that_decides_something() {
         Some("claude-opus-5-5"),
         "the judge's model is not the task's"
     );
-    // Nobody is asked for an opinion on what the strongest has made.
+    // The strongest model's result is not judged.
     assert_eq!(vendor.models(), ["sonnet-5-5", "haiku-5-5", "opus-5-5"]);
     assert!(
         vendor.seen.lock().unwrap()[2]

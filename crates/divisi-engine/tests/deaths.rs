@@ -1,4 +1,4 @@
-//! Calls of tools under which the process dies.
+//! Tool calls during which the process is killed.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use divisi_engine::core::RunId;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// A model that runs a command which never ends, and then says what it was told.
+/// A model that runs a command without end, and then repeats what it was told.
 const RULES: &str = r#"[
     {"when": {"contains": "work", "turn": 1},
      "tools": [{"name": "run_command", "input": {"command": "echo x >> started; sleep 1000", "timeout_s": 900}},
@@ -37,7 +37,7 @@ fn started(workspace: &Path) -> usize {
     std::fs::read_to_string(workspace.join("started")).map_or(0, |text| text.lines().count())
 }
 
-/// Drives the run until the command has been started so often, and dies.
+/// Drives the run until the command has been started so often, then kills the process.
 fn die_at(times: usize, engine: &Engine, run: Option<&RunId>, workspace: &Path) -> RunId {
     let process = Runtime::new().unwrap();
     let id = process.block_on(async {
@@ -60,7 +60,7 @@ fn die_at(times: usize, engine: &Engine, run: Option<&RunId>, workspace: &Path) 
         handle.id().clone()
     });
     process.shutdown_background();
-    // What it was at is dropped in its own time.
+    // Its work is dropped later, in the background.
     Runtime::new().unwrap().block_on(async {
         while engine.is_driven(&id).await.unwrap() {
             tokio::time::sleep(Duration::from_millis(5)).await;

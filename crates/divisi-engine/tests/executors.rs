@@ -1,5 +1,5 @@
-//! Executors of others: what they say of themselves decides about keys, ladders, money and
-//! what an attempt is given.
+//! External executors: what they declare decides about keys, ladders, money and the input of an
+//! attempt.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "../examples/own_executor.rs"]
@@ -41,7 +41,7 @@ enum Does {
     /// Leaves a handle, then hangs; with a handle it ends.
     Sessions,
     Asks,
-    /// Waits for this long in a queue of its own, then works for as long.
+    /// Waits for this long in its own queue, then works for as long.
     Queues(Duration, Duration),
     FailsOnce(FailureClass),
     Makes(&'static str),
@@ -323,7 +323,7 @@ async fn one_that_reports_without_a_bound_runs_where_there_is_no_cap_or_a_budget
     assert_eq!(money(&ended.run), (cents(40), cents(0), cents(20)));
 }
 
-/// A run whose process dies as soon as its attempt has left a handle, and is resumed.
+/// A run whose process is killed as soon as its attempt has reported a handle, and that is resumed.
 async fn killed_and_resumed(spec: ExecutorSpec) -> (Engine, RunHandle) {
     let engine = engine();
     let fake = Fake::new(spec, Does::Sessions);

@@ -32,8 +32,7 @@ struct Vendor {
     fails: bool,
     /// Whether the second request for it is refused.
     refuses: bool,
-    /// How many requests a minute may leave after the first of each task; without
-    /// a number, as many as want to.
+    /// Most requests per minute after the first of each task; `None` is no limit.
     per_minute: Option<u64>,
     seen: Mutex<BTreeMap<String, u32>>,
     given_up: AtomicU32,

@@ -129,7 +129,7 @@ impl Store for RemoteStore {
     }
 }
 
-/// Two machines with one store, and what its server knows of leases.
+/// Two machines with one store, and the leases on its server.
 fn machines() -> ([Engine; 2], Table) {
     let (journals, table) = (Arc::new(MemoryStore::new()), Table::default());
     let engines = ["one", "two"].map(|machine| {

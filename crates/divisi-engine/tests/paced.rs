@@ -125,7 +125,7 @@ async fn a_limit_that_only_the_vendor_tells_of_is_learnt_from_its_answers() {
     let finished = fan_out(models(&mock, RateSettings::default()), tasks, usual()).await;
     tell(&mock, tasks, begun);
     assert!(all_ok(&finished, tasks));
-    // Those that left before the first answer, and the usual share of the rest.
+    // The requests sent before the first answer, and one in a hundred of the rest.
     let before = u64::from(usual());
     assert!(
         answered(&mock, 429) <= before + u64::from(tasks) / 100,

@@ -15,14 +15,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Answers every prompt with `<prompt>!`, except as it is told, and counts.
+/// Answers every prompt with `<prompt>!`, with configured exceptions, and counts.
 #[derive(Default)]
 struct Echo {
     asked: Mutex<BTreeMap<String, u32>>,
     /// Prompts that contain this never get an answer.
     mute: Option<&'static str>,
     muted: Notify,
-    /// Whether its answers have a price that nobody knows.
+    /// Whether its models have no known price.
     sends_bills: bool,
     /// Prompts that contain this fail, so often.
     failing: Mutex<Option<(&'static str, u32)>>,
@@ -215,7 +215,8 @@ async fn an_outcome_and_the_task_it_leads_to_are_written_together() {
         .unwrap()
         .query_row(appends, [], |row| row.get(0))
         .unwrap();
-    // Two for each, if the script were heard afterwards. On a busy machine it may be late at times.
+    // With a separate append for the script's events there would be two per step. On a busy machine
+    // a few may be late.
     assert!(appends < STEPS * 3 / 2, "{appends} appends");
 }
 
@@ -238,7 +239,7 @@ async fn a_killed_run_goes_on_where_it_was() {
         .unwrap();
     let id = run.id().clone();
     mute.muted.notified().await;
-    // The others end by themselves; the one that is mute never would.
+    // The other tasks end by themselves; the mute one never would.
     while engine
         .store()
         .run(&id)
@@ -403,7 +404,7 @@ async fn structured_results_are_repaired() {
         Arc::new(Echo::default()),
         Engine::new(Arc::new(MemoryStore::new())),
     );
-    // An echo is never an object, so all tries are used up and the script is told.
+    // An echo is never an object, so all attempts are used up and the script gets the failure.
     let source = "return agent('p', {schema: {type: 'object', properties: {n: {type: 'integer'}}, required: ['n']}})";
     let finished = start(&engine, &echo, source).await;
     assert_eq!(finished.status(), Some(RunStatus::Failed));
@@ -503,7 +504,7 @@ async fn tasks_say_what_the_flow_waited_for_and_what_they_read() {
     assert_eq!(told[0], (0, None, vec![], true, 1));
     assert_eq!(told[1], (0, None, vec![], true, 1));
     assert_eq!(told[2], (2, Some(Awaited::Group(0)), vec![0, 1], false, 2));
-    // The echo repeats what it was asked, so the first results stand in the third, too.
+    // The echo repeats its prompt, so the first results are part of the third one, too.
     assert_eq!(
         told[3],
         (3, Some(Awaited::Task(TaskId(2))), vec![0, 1, 2], false, 3)
@@ -521,7 +522,7 @@ async fn tasks_say_what_the_flow_waited_for_and_what_they_read() {
         ),
         (1, Some(3))
     );
-    // What is new says so behind what is known.
+    // A new task is recorded with its dependencies, after the known ones.
     let edited = source.replace("return agent(", "await agent('a new one'); return agent(");
     resume(&engine, &echo, &finished.id, &edited, false).await;
     let edited = engine.view(&finished.id).await.unwrap().0;

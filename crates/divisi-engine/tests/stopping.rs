@@ -114,7 +114,7 @@ async fn events(engine: &Engine, finished: &Finished) -> Vec<Event> {
         .collect()
 }
 
-/// What was booked for each attempt that ended without a reply of its own.
+/// The amount booked for each attempt that ended without its own reply.
 fn unanswered(events: &[Event]) -> Vec<PicoUsd> {
     let cost = |event: &Event| match event {
         Event::AttemptEnded {

@@ -43,7 +43,7 @@ impl Provider for Seen {
     }
 }
 
-/// One slot, and somebody who watches.
+/// A setup with one slot, and a provider that records its prompts.
 fn one_slot() -> (Arc<Seen>, Setup) {
     let seen = Arc::new(Seen {
         scripted: Scripted::new(),
@@ -71,7 +71,7 @@ fn plan() -> Plan {
     Plan::new(None, tasks).unwrap()
 }
 
-/// All eight have been asked, the head of the chain first.
+/// All eight tasks have been requested, the head of the chain first.
 fn assert_chain_first(seen: &Seen) {
     let prompts = seen.prompts.lock().unwrap();
     assert_eq!(

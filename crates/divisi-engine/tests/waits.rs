@@ -1,4 +1,4 @@
-//! Attempts that wait for their turn to send a request, in virtual time.
+//! Attempts that wait to send a request, in virtual time.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use async_trait::async_trait;

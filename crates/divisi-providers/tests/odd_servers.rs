@@ -66,8 +66,8 @@ async fn a_connection_that_closes_without_an_answer_may_have_been_billed() {
     );
 }
 
-/// A kept connection that is closed just when it is used again: nothing has read
-/// the request, so nobody charges for it.
+/// A kept connection that is closed just when it is used again: the server has not read the
+/// request, so it is not billed.
 #[tokio::test]
 async fn a_kept_connection_that_is_dead_costs_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

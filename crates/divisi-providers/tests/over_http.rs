@@ -1,4 +1,4 @@
-//! The three wire formats against a vendor that behaves as told, over real HTTP.
+//! The three wire formats against a configured vendor, over real HTTP.
 
 #![allow(clippy::unwrap_used)]
 
@@ -322,7 +322,7 @@ async fn broken_replies_may_have_been_billed() {
     }
 }
 
-/// A mock whose first answer, a text or two calls, is said in an odd way.
+/// A mock whose first answer, a text or two calls, has an oddity.
 async fn odd(oddity: Oddity, answer: Answer) -> Mock {
     let rule = Rule {
         fault: Some(oddity.into()),
@@ -581,7 +581,7 @@ async fn models_are_listed() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_costs_nothing() {
-    // Nobody listens at a port that was free a moment ago.
+    // No server listens on a port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -1,4 +1,4 @@
-//! Servers that do not take a part of a request are asked again without it, over real HTTP.
+//! Requests that a server refuses for one part are sent again without it, over real HTTP.
 
 #![allow(clippy::unwrap_used)]
 

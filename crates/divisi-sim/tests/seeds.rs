@@ -2,8 +2,8 @@
 
 use divisi_sim::{Spending, Tally, simulate, spend};
 
-/// Enough to find within seconds what a day of use would; a seed that
-/// breaks something gets a test of its own.
+/// Enough to find within seconds what a day of use would; each seed that breaks a promise gets a
+/// separate test.
 const SEEDS: u64 = 2_000;
 
 /// Runs of a thousand tasks at once under a cap that holds a part of them.
@@ -18,7 +18,7 @@ fn every_seed_keeps_the_promises() {
             Err(broken) => panic!("{broken}"),
         }
     }
-    // Whatever is never seen is not tested.
+    // Every kind of event must have occurred, or it is not tested.
     let Tally {
         kills,
         cut,
@@ -70,7 +70,7 @@ fn a_thousand_tasks_at_once_use_up_their_budget_and_no_more() {
         }
     }
     assert_eq!(at_once, 1_000);
-    // Where replies turn out short, a cap may hold all of them.
+    // If replies turn out short, a cap may suffice for all of them.
     assert!(
         exhausted * 10 >= FAN_OUTS * 9,
         "only {exhausted} caps are used up"

@@ -12,7 +12,7 @@ use support::Machine;
 
 const TASKS: u64 = 20;
 
-/// Replies begin late enough for all tasks to be asked before the first does.
+/// Replies begin late enough for all tasks to be requested before the first does.
 fn vendor() -> Config {
     let answer = Rule::new(When::any(), Reply::text("At dawn."));
     let latency = Latency {
@@ -59,7 +59,7 @@ fn shared_tokens(stats: &Stats) -> u64 {
     (prompts - (0..TASKS).map(question).sum::<u64>()) / TASKS
 }
 
-/// What the tasks cost if `writes` of them write what they share and the others read it.
+/// The cost of the tasks if `writes` of them write the shared prefix and the others read it.
 fn cost(stats: &Stats, price: &Price, writes: u64) -> u128 {
     let shared = shared_tokens(stats);
     let tokens = &stats.tokens;

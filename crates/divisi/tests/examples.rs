@@ -24,7 +24,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
 }
 
-/// Runs all of them, which must go as smoothly as for a reader who tries them.
+/// Runs all examples; each must succeed and print a result.
 fn run_all(flags: &[&str]) {
     let machine = Machine::new(Config::default());
     for (example, ended) in EXAMPLES {

@@ -20,7 +20,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
 }
 
-/// A vendor whose wall stands after some requests, for `closed_ms`, as it says.
+/// A vendor whose quota ends after some requests, for `closed_ms`, as it reports.
 fn walled(closed_ms: Option<u64>) -> Machine {
     let answer = QuotaAnswer::SpendLimit;
     let quota = Quota {
@@ -135,7 +135,7 @@ fn a_quota_wall_parks_the_run_and_says_until_when() {
         "{line}"
     );
 
-    // Whoever resumes too early sends one request to find out.
+    // A resume that is too early sends one request to find out.
     let refused = answered(&machine, 429);
     assert_eq!(machine.run(&["resume", "last"]).status.code(), Some(4));
     assert_eq!(answered(&machine, 429), refused + 1);
@@ -175,7 +175,7 @@ fn a_run_that_waits_goes_on_by_itself_after_the_reset() {
     assert!(!told.contains("run_resumed"), "it is the same execution");
 }
 
-/// A run that waits for quota that nobody knows the return of.
+/// A run that waits for quota whose return is not known.
 struct Waiting {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
@@ -257,7 +257,7 @@ fn what_is_hopeless_is_asked_about_and_not_burnt() {
     });
     let output = run(&machine, &map(200, &["--jobs", "8"]));
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
-    // Five are looked at, or those that failed outnumber those under way by as many.
+    // The run parks after five failures, or when the failed outnumber those in flight by five.
     let first = answered(&machine, 400);
     assert!((5..5 + 8 + 8).contains(&first), "{first} were sent");
     let waiting = 200 - first;
@@ -277,7 +277,7 @@ fn what_is_hopeless_is_asked_about_and_not_burnt() {
     let second = answered(&machine, 400) - first;
     assert!((5..5 + 8 + 8).contains(&second), "{second} were sent");
 
-    // Whoever keeps going tries them all, those that have failed only where that is asked for.
+    // With `--keep-going` all are tried; failed ones only if that is requested.
     assert_eq!(
         machine
             .run(&["resume", "last", "--keep-going"])
@@ -300,8 +300,8 @@ fn what_is_hopeless_is_asked_about_and_not_burnt() {
 #[test]
 fn a_request_that_hangs_is_sent_again_where_that_is_allowed() {
     let hangs = Rule::fault(When::prompt("part-17"), Breakage::Hang).times(1);
-    // Three times this is waited for before a request is sent again: longer than
-    // any of the others stands still on a busy machine.
+    // A request is sent again after three times this latency: longer than any of the others stalls
+    // on a busy machine.
     let latency = Latency {
         first_byte_ms: 500,
         ..Latency::default()

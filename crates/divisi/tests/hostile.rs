@@ -1,7 +1,7 @@
-//! Whatever others write, nothing of it acts on a terminal or hides on it: labels,
-//! prompts, answers, errors, names of files and models, sources of flows and plans.
+//! Text from outside neither acts on a terminal nor hides on it: labels, prompts, answers, errors,
+//! names of files and models, sources of flows and plans.
 //!
-//! Every command is looked at on a terminal and in a pipe, byte by byte.
+//! The output of every command is checked on a terminal and in a pipe, byte by byte.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[allow(dead_code, reason = "other tests use the rest")]
@@ -24,7 +24,7 @@ use support::Machine;
 const HOSTILE: &str = "p\u{1b}]0;T\u{7}\u{1b}]52;c;eA==\u{1b}\\\u{1b}[31337m\u{1b}[8m\u{9b}8m\u{8}\r\u{202e}\u{61c}\
     \u{2066}\u{e0041}\u{e007f}\u{200b}\u{ad}\u{2028}\u{feff}\u{fe01}a\u{200d}b\u{3164}\u{1b}Pq";
 
-/// What is in no page of ours.
+/// Characters that no page of divisi contains.
 fn is_hostile(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
@@ -130,7 +130,7 @@ fn on_a_terminal(mut command: Command, what: &str) {
     let mut terminal = File::from(terminal);
     let reader = thread::spawn(move || {
         let mut shown = vec![];
-        // When nobody holds the other end any more, reading fails.
+        // Reading fails once the other end is closed everywhere.
         let _ = terminal.read_to_end(&mut shown);
         shown
     });

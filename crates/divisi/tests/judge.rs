@@ -1,5 +1,5 @@
-//! A public judge as the vendor: `llmock` breaks its answers in every way that it
-//! knows, over all wire formats, and its verdict on the client has to stay clean.
+//! A public judge as the vendor: `llmock` breaks its answers in every way that it knows, over all
+//! wire formats, and its verdict on the client must stay clean.
 //!
 //! `scripts/llmock` installs it; `./test` runs this afterwards.
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -77,7 +77,7 @@ impl Judge {
             .then(|| body.to_owned())
     }
 
-    /// Forgets everything, and then behaves as told.
+    /// Resets the server, and then sets its behaviour.
     fn behave(&self, behaviors: &Value) {
         self.ask("POST", "/_llmock/reset", "").unwrap();
         let scenario = json!({"behaviors": behaviors}).to_string();
@@ -92,7 +92,7 @@ impl Judge {
 
 impl Drop for Judge {
     fn drop(&mut self) {
-        // One that has ended already is just as gone.
+        // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

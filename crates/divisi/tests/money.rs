@@ -180,7 +180,7 @@ fn a_model_without_a_price_is_refused_until_the_user_gives_one() {
     assert_eq!(pico(&bill(&machine)["total"]["cost"]), cost);
 }
 
-/// What a dry run finds before the start: a task's own model, a stand-in's, a judge's.
+/// What a dry run finds before the start: a task's own model, a fallback, a judge.
 #[test]
 fn a_task_on_a_model_without_a_price_is_refused_before_anything_is_sent() {
     let machine = Machine::new(Config {
@@ -283,7 +283,7 @@ fn a_run_is_estimated_beside_it_and_held_against_what_it_cost() {
         "{}",
         said(&machine.run(&["cost"]))
     );
-    // What was under way may be billed, and every command says so at once.
+    // Requests in flight may be billed, and every command reports that at once.
     let lost = pico(&dead["total"]["unconfirmed"]);
     assert!(lost > 0);
     let json = |args: &[&str]| serde_json::from_slice::<Value>(&machine.run(args).stdout).unwrap();

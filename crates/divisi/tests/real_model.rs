@@ -98,7 +98,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // One that has ended already is just as gone.
+        // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -140,9 +140,8 @@ fn a_flow_runs_on_real_inference_over_both_protocols() {
                 "{kind}: {result}"
             );
         } else {
-            // This version of the server does not hold a model to a schema over
-            // the Messages API, and this model does not keep to it by itself.
-            // Then the miss has to be told.
+            // This version of the server does not enforce a schema over the Messages API, and this
+            // model does not follow it by itself. Then the failure must be reported.
             assert_eq!(kind, "anthropic", "{result}: {said}");
             assert!(
                 result["rated"]["reason"]

@@ -1,5 +1,5 @@
-//! Keys are planted everywhere a key may stand, and every byte that comes out is
-//! searched for them: the screen, the log, the journal, what models are sent.
+//! Keys are placed everywhere a key may be, and all output is searched for them: the screen, the
+//! log, the journal, and requests to models.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// The key in use, under the usual name.
 const KEY: &str = "sk-ant-PLANTED-0a1b2c3d4e5f6g7h8i9j";
-/// The key of a provider that is not asked, in a variable whose name says nothing.
+/// The key of a provider that is not used, in a variable with a neutral name.
 const OTHER: &str = "corp-PLANTED-1k2l3m4n5o6p";
 /// A password in an address of the environment.
 const PASSWORD: &str = "pass-PLANTED+2q3r/4s5t";
@@ -49,7 +49,7 @@ fn forms(secret: &str) -> Vec<String> {
     .collect()
 }
 
-/// Fails where one of the secrets is in `bytes`, whatever blanks and breaks are in between.
+/// Fails if one of the secrets is in `bytes`, regardless of blanks and line breaks within.
 fn assert_clean(what: &str, bytes: &[u8]) {
     let squeezed = String::from_utf8_lossy(bytes)
         .split_ascii_whitespace()
@@ -64,7 +64,7 @@ fn assert_clean(what: &str, bytes: &[u8]) {
     }
 }
 
-/// A vendor that answers with what it is told to, and keeps the bodies it gets.
+/// A vendor that gives configured answers, and keeps the bodies of requests.
 struct Vendor {
     url: String,
     bodies: Arc<Mutex<Vec<String>>>,
@@ -196,7 +196,7 @@ struct Planted {
     folder: TempDir,
 }
 
-/// What stands in the workspace because a person has put it there.
+/// Files in the workspace that the user has put there.
 const OWN: [&str; 4] = [".env", "divisi.toml", "leak.js", "plan.js"];
 
 impl Planted {
@@ -274,7 +274,7 @@ impl Planted {
         output
     }
 
-    /// Looks at every file but those that a person has written, and at its mode.
+    /// Checks every file except the user's own, and its mode.
     fn assert_clean(&self) {
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
@@ -502,12 +502,12 @@ fn another_key_after_a_crash_pays_for_nothing_twice() {
         1 => reply(&[call("run_command", json!({"command": "cat .env"}))]),
         _ if *first.lock().unwrap() => {
             reached.lock().unwrap().send(()).unwrap();
-            // Answered by nobody: the process is killed first.
+            // Never answered: the process is killed first.
             loop {
                 std::thread::park();
             }
         }
-        // The key of before is nobody's any more, and no longer known.
+        // The earlier key is not in use any more, and not known.
         _ => reply(&[json!("done")]).replace(KEY, &"x".repeat(KEY.len())),
     });
     let prompt = format!("use {KEY} for {{}}");
@@ -537,7 +537,7 @@ fn another_key_after_a_crash_pays_for_nothing_twice() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text_of(&output));
-    // Only the one that was never answered.
+    // Only the unanswered request is sent again.
     assert_eq!(vendor.requests(), before + 1);
     planted.assert_clean();
     vendor.assert_clean();
@@ -557,7 +557,7 @@ fn programs_cannot_read_the_process_that_starts_them() {
     let is_root = is_root();
     let mut command = planted.divisi("http://127.0.0.1:1", &args);
     if is_root {
-        // Root may read everything; so somebody else is taken, where that can be done.
+        // Root may read everything, so another user is used if possible.
         let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
         let can = Command::new("setpriv")
             .args(nobody)

@@ -96,7 +96,7 @@ fn two_processes_with_one_key_are_within_the_limit_together() {
 
 #[test]
 fn a_limit_that_one_process_was_told_of_is_known_to_the_next() {
-    // So slow that all leave before the first answer tells of the limit.
+    // So slow that all leave before the first answer reports the limit.
     let latency = Latency {
         first_byte_ms: 200,
         ..Latency::default()
@@ -156,7 +156,7 @@ fn a_wall_that_one_process_has_hit_costs_the_next_one_request() {
     assert_ne!(second.status.code(), Some(0), "{}", said(&second));
     assert_eq!(machine.requests() - before, 1, "{}", said(&second));
 
-    // Whoever has paid goes on at once.
+    // After a payment the run goes on at once.
     machine.mock.set_quota(true);
     let third = fan_out(&machine, "third", 36, 36, "")
         .wait_with_output()

@@ -1,5 +1,5 @@
-//! Nothing is silent: what is refused, thrown, lost, overcharged or only set aside
-//! is said, and stands in the exit code.
+//! Nothing is silent: whatever is refused, thrown, lost, overcharged or only reserved is reported,
+//! and affects the exit code.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[allow(dead_code, reason = "other tests use the rest")]

@@ -75,8 +75,8 @@ fn a_flow_of_all_four_patterns_runs_and_is_told_of() {
     );
 }
 
-/// Kills the run at 20 points and resumes it. No reply that was written is
-/// asked for again, and the result is the same bytes.
+/// Kills the run at 20 points and resumes it. No recorded reply is requested again, and the result
+/// is equal byte for byte.
 #[test]
 fn a_killed_run_is_resumed_without_asking_again() {
     let machine = Machine::new(whole_flow(0));

@@ -1,4 +1,4 @@
-//! What a plan file may say, and how it is told what is wrong with it.
+//! The contents of plan files, and the errors for wrong ones.
 
 use super::{PlanFile, is_plan};
 use insta::assert_snapshot;

@@ -30,7 +30,7 @@ fn digest(n: u64) -> Digest {
     Digest::of(&n.to_le_bytes())
 }
 
-/// An attempt, and what it wants.
+/// An attempt and its outputs.
 struct Rig {
     attempt: Attempt,
     now: u64,
@@ -366,7 +366,7 @@ fn time_is_up_without_the_time_that_was_waited() {
     assert_eq!(tools.at(60_000, None), ends(End::Timeout, false, false));
 }
 
-/// An attempt whose request is out, and was sent again after three seconds.
+/// An attempt whose request is in flight, with a hedge sent after three seconds.
 fn hedged() -> Rig {
     let mut rig = Rig::new(Spec {
         hedges: true,
@@ -528,9 +528,9 @@ fn any_input() -> impl Strategy<Value = Input> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
-    /// Whatever happens and in whatever order: each request that leaves has been
-    /// ordered and has a permit of its own, at most two are out for one order, a second
-    /// one is accounted for once, nothing leaves once the run parks, and the end is last.
+    /// For any inputs in any order: each request that leaves was ordered and has its own permit, at
+    /// most two are in flight per order, a hedge is accounted for once, nothing leaves once the run
+    /// parks, and the end is the last output.
     #[test]
     fn nothing_leaves_unordered_and_each_end_is_told_once(
         inputs in prop::collection::vec((any_input(), 0..500_u64), 0..80),

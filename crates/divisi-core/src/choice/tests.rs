@@ -41,7 +41,7 @@ fn corpus() -> Vec<Labelled> {
         .collect()
 }
 
-/// Right tiers, right kinds, and how many there are; tells which tiers are wrong.
+/// Numbers of right tiers, right kinds and all prompts, and the wrong tiers.
 fn right<'a>(corpus: impl Iterator<Item = &'a Labelled>) -> ((usize, usize, usize), String) {
     corpus.fold(
         ((0, 0, 0), String::new()),
@@ -171,7 +171,7 @@ fn surroundings_count() {
         .tier,
         Tier::Haiku
     );
-    // Nobody asks for the greatest effort without a reason, but that alone makes nothing hard.
+    // The greatest effort is evidence for a harder task, but alone makes none hard.
     let effort = choose(Evidence {
         effort: Some(Effort::Max),
         ..easy

@@ -128,7 +128,7 @@ fn those_who_overtake_each_other_on_the_way_are_taken_off_once() {
     for _ in 0..39 {
         go(&mut governor, 0);
     }
-    // It left first and arrived last: the others are in what it tells.
+    // It left first and arrived last, so its headers count all others.
     done(
         &mut governor,
         5,
@@ -389,7 +389,7 @@ proptest! {
         }
     }
 
-    /// A vendor with a bucket of its own, that it tells of in every answer.
+    /// A vendor with its own bucket, reported with every answer.
     #[test]
     fn a_vendor_that_tells_its_limits_refuses_nobody(
         per_second in 1..200_u64,
@@ -397,7 +397,7 @@ proptest! {
         delay in 0..2_000_u64,
         tasks in 1..300_usize,
     ) {
-        // The first goes alone: nobody can know the limit before it is told.
+        // The first request goes alone: the limit is not known before its answer.
         let (mut level, mut filled_at) = (burst * 1_000, 0);
         let mut governor = Governor::new(&RateSettings::default());
         let (mut now, mut sent, mut refused) = (0, 0, 0);

@@ -68,7 +68,7 @@ fn judged(attempt: AttemptId, model: &str, cost: u64) -> Event {
     }
 }
 
-/// The end of an attempt whose check was satisfied, or was not.
+/// The end of an attempt whose check accepted or refused the result.
 fn checked(attempt: AttemptId, accepted: bool) -> Event {
     let refused = || Failure::new(FailureClass::Check, "too short");
     Event::attempt_ended(
@@ -110,7 +110,7 @@ fn recorded(events: impl IntoIterator<Item = Event>) -> Vec<Recorded> {
         .collect()
 }
 
-/// So many picodollars for a token that goes in, and five times as many for one that comes out.
+/// Picodollars per input token; output tokens cost five times as much.
 fn price(unit: u64) -> ModelPrice {
     let base = Rates {
         input: PicoUsd(unit),

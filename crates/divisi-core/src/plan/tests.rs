@@ -167,8 +167,8 @@ fn a_task_is_known_by_its_label_or_its_id() {
 }
 
 proptest! {
-    /// Needs that only point back make a plan; one that points ahead along a
-    /// chain makes a cycle.
+    /// Dependencies on earlier tasks only make a valid plan; one on a later task of a chain makes a
+    /// cycle.
     #[test]
     fn acyclic_graphs_are_plans_and_cyclic_ones_are_not(
         edges in prop::collection::vec((1usize..40, 0.0f64..1.0), 1..120),

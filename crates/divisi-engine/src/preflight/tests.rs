@@ -28,7 +28,7 @@ fn graph_of(flow: &Flow, limits: &TraceLimits) -> Graph {
     trace(flow, setup(folder.path()), limits).unwrap()
 }
 
-/// One line for each task: what it waits for, what it reads, where it stands.
+/// One line per task: its dependencies, what it reads, its line in the flow.
 fn shown(graph: &Graph) -> String {
     let mut text = String::new();
     let list = |places: &[usize]| {
@@ -156,7 +156,7 @@ fn a_pipeline_may_skip_stages_of_an_item() {
 
 #[test]
 fn promises_of_the_scripts_own_are_seen_through() {
-    // A barrier by hand, chains by hand, and one that nobody waits for.
+    // A hand-written barrier, hand-written chains, and a promise that is not awaited.
     insta::assert_snapshot!(traced("const [a, b] = await Promise.all([agent('a'), agent('b')])\nreturn agent(`join ${a} ${b}`)"), @r"
     t0 a
     t1 b
@@ -402,7 +402,7 @@ fn a_synthesis_that_is_not_told_what_is_missing_is_found() {
         uninformed("agent(`join ${r.filter(Boolean).length} of 3: ${r.filter(Boolean)}`)"),
         [0; 0]
     );
-    // Nobody is asked when something is missing.
+    // No task is requested when something is missing.
     assert_eq!(
         uninformed("r.every(Boolean) ? agent('join ' + r.join(' ')) : 'no'"),
         [0; 0]

@@ -1,4 +1,4 @@
-// They watch `/proc` to see who is still there.
+// These tests look for remaining processes in `/proc`.
 #![cfg(target_os = "linux")]
 
 use super::*;

@@ -1,4 +1,4 @@
-//! Anthropic: tiers by prompt length, two lives of the cache, batch, fast, region.
+//! Anthropic: tiers by prompt length, two cache lifetimes, batch, fast mode, region.
 
 use super::{Case, case, thinking, tokens, usd};
 use divisi_core::price::Service::{Batch, Fast};

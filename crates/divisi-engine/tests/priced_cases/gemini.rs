@@ -10,8 +10,8 @@ const FLASH: &str = "gemini-3.8-flash";
 const PRO: &str = "gemini-3.1-pro-preview";
 const ARGON: &str = "gemini-4-argon";
 
-/// Usage out of Gemini's counts: the prompt includes what was cached, and
-/// thoughts stand beside the candidates.
+/// Usage from Gemini's counts: the prompt count includes cached tokens, and thoughts are counted
+/// separately from candidates.
 fn counted(prompt: u64, cached: u64, candidates: u64, thoughts: u64) -> Usage {
     let usage = tokens(prompt - cached, 0, 0, cached, candidates + thoughts);
     Usage {

@@ -1,5 +1,5 @@
-//! Requests whose price is worked out by hand from the published prices of
-//! three vendors, equal to the last picodollar.
+//! Prices of requests, computed by hand from the published prices of three vendors, must be equal
+//! to the last picodollar.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod anthropic;

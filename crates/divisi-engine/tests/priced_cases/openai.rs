@@ -1,4 +1,4 @@
-//! OpenAI: a threshold that raises output by half, writes of two lives, service tiers.
+//! OpenAI: a threshold that raises output by half, cache writes of two lifetimes, service tiers.
 
 use super::{Case, case, thinking, tokens, usd};
 use divisi_core::price::Service::{Batch, Fast, Flex, Priority};

@@ -17,7 +17,7 @@ enum Format {
     Chat,
 }
 
-/// What one reply costs whose usage is written like this.
+/// The cost of one reply with this usage.
 async fn cost(format: Format, model: &str, usage: Value, more: Value) -> u128 {
     let provider = provider(format, serve(stream(format, model, usage, more)));
     let model = Model {
@@ -47,7 +47,7 @@ fn provider(format: Format, url: String) -> Arc<dyn Provider> {
     }
 }
 
-/// The events of a reply. `more` stands beside the usage where the service is named there.
+/// The events of a reply. `more` is added next to the usage, where the service tier is named.
 fn stream(format: Format, model: &str, usage: Value, more: Value) -> String {
     let events = match format {
         Format::Messages => vec![

@@ -147,7 +147,7 @@ fn a_rejection_that_nobody_awaits_ends_nothing_and_is_told() {
         })
         .run();
     assert_eq!(played.result(), "\"late\"");
-    // Tasks that have failed are told by the run, whoever looks at them.
+    // Failed tasks are reported by the run, even if the script ignores them.
     insta::assert_snapshot!(played.uncaught(), @"uncaught flow.js:1 Error: never awaited, 1 in all");
 }
 

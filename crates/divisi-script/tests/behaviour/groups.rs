@@ -1,4 +1,4 @@
-//! What a host tells of tasks that are asked for together.
+//! The notifications of a host about groups.
 
 use crate::play::{failed, ok, play};
 use divisi_core::FailureClass;
@@ -140,7 +140,7 @@ fn gather_says_that_it_tells_what_is_missing() {
         informed("await agent('a')\nawait gather('b', ['x'])\nawait agent('c')"),
         [false, true, false]
     );
-    // A gather that is refused says it of nobody else.
+    // A refused gather does not mark the next task.
     assert_eq!(
         informed("await gather('b', ['x'], { effort: 'none' }).catch(() => 0)\nawait agent('c')"),
         [false]

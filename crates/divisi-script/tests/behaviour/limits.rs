@@ -47,8 +47,8 @@ fn an_endless_loop_cannot_be_caught() {
     );
 }
 
-/// What is asked of values that a script throws, returns, logs or passes on runs code of the
-/// script, and counts as its computing.
+/// Converting values that a script throws, returns, logs or passes on may run code of the script,
+/// which counts as its computing time.
 #[test]
 fn endless_answers_to_our_own_questions_are_stopped() {
     let error = |name: &str| {

@@ -67,7 +67,7 @@ impl Play {
         self
     }
 
-    /// The agent is told which task this is, from 0 in the order of answers.
+    /// The agent function gets the number of the task, from 0 in the order of answers.
     pub(crate) fn agent(mut self, agent: impl FnMut(usize, &Task) -> TaskAnswer + 'static) -> Self {
         self.agent = Box::new(agent);
         self
@@ -244,7 +244,7 @@ impl Played {
             .join("\n")
     }
 
-    /// Warnings with their lines, but not the one that `meta` is missing.
+    /// Warnings with their lines, except the one about a missing `meta`.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let warning = |call: &&Call| matches!(call, Call::Warning { .. });
         let warnings = self.calls.iter().filter(warning).map(call_line);

@@ -10,11 +10,11 @@ const MOODS: [Mood; 3] = [Mood::Obliging, Mood::Flaky, Mood::Wordy];
 /// How agents answer.
 #[derive(Clone, Copy, Debug)]
 enum Mood {
-    /// Everything as the schema wants it.
+    /// Every result fits its schema.
     Obliging,
     /// Every third task fails.
     Flaky,
-    /// A text, whatever the schema wants.
+    /// A text, even if there is a schema.
     Wordy,
 }
 

@@ -1,4 +1,4 @@
-//! Runs whose time and money are known by arithmetic.
+//! Runs whose time and cost are known by arithmetic.
 
 use super::*;
 use divisi_core::Millis;
@@ -117,7 +117,7 @@ fn a_chain_takes_the_sum() {
 
 #[test]
 fn the_longest_chain_goes_first() {
-    // Two that nobody waits for, and a chain of three behind them in the list.
+    // Two tasks without followers, and after them in the list a chain of three.
     let before = [vec![], vec![], vec![], vec![2], vec![3]];
     let tasks = Tasks::new(5, |task| &before[task]);
     assert_eq!(seconds(&equal(&tasks, 100, &free(1))), 0.5);

@@ -1,4 +1,4 @@
-//! In a run: the run is told as failed, and so is its exit code.
+//! Bad input during a run: the run is reported as failed, also by its exit code.
 
 use crate::tools::{divisi, file, flow, machine, runs, told};
 use insta::assert_snapshot;
@@ -39,7 +39,7 @@ fn an_endless_loop() {
 #[test]
 fn a_memory_hog() {
     let machine = machine();
-    // Memory that is asked for and never used costs the test no time.
+    // Memory that is allocated and never used costs the test no time.
     flow(
         &machine,
         "hog",

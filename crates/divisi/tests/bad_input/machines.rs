@@ -58,7 +58,7 @@ fn a_reader_that_has_gone() {
         "exit 0\n"
     );
 
-    // Nobody to talk to either.
+    // With stderr closed as well.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     assert_snapshot!(tell(&machine, divisi(&machine, &["run", "ok.js"]).stderr(writer)), @"
@@ -137,7 +137,7 @@ fn a_secret_is_shown_nowhere() {
         "leak",
         "const {stdout} = await shell('env')\nreturn stdout.includes('PATH=')",
     );
-    // Every text of a command is searched by `tell`.
+    // `tell` searches all output of a command for secrets.
     assert_snapshot!(told(&machine, &["run", "leak.js", "--allow", "run"]), @"
     exit 0
     [m:ss] leak [run-id] started

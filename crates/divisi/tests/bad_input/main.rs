@@ -1,5 +1,5 @@
-//! Bad input and bad luck, against the built binary: what a person is told,
-//! what the process ends with, and what is left behind.
+//! Bad input and failures, against the built binary: the messages to the user, the exit code, and
+//! what is left behind.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod before;

@@ -31,7 +31,7 @@ fn a_tool_loop_that_never_ends() {
       divisi rerun [run-id] --failed  try the failed tasks again, keep the others
     ");
     assert_eq!(machine.requests(), 3);
-    // Without a limit of its own it has the usual one.
+    // Without its own limit it has the default one.
     told(&machine, &["map", "look at {}", "a"]);
     assert_eq!(machine.requests(), 3 + 50);
     assert_eq!(

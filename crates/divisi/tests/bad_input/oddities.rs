@@ -5,7 +5,7 @@ use crate::tools::{runs, told};
 use divisi_mock::{Config, Oddity, Reply, Rule, When};
 use insta::assert_snapshot;
 
-/// A machine whose vendor answers so, `times` times.
+/// A machine whose vendor answers with this oddity, `times` times.
 fn odd(oddity: Oddity, times: Option<u32>) -> Machine {
     let rule = Rule {
         times,

@@ -46,7 +46,7 @@ pub(crate) fn tell(machine: &Machine, command: &mut Command) -> String {
 
 /// The exit code, stderr and stdout, without what differs from run to run.
 ///
-/// Whatever is said is searched for secrets and signs of a panic.
+/// Fails if the output contains secrets or signs of a panic.
 pub(crate) fn tell_of(machine: &Machine, output: &Output) -> String {
     let [out, err] = [&output.stdout, &output.stderr].map(|bytes| {
         assert!(!shows_secret(bytes), "{}", String::from_utf8_lossy(bytes));
@@ -185,7 +185,7 @@ pub(crate) fn files(machine: &Machine) -> Vec<String> {
     files
 }
 
-/// A small disk of its own.
+/// A small separate disk.
 #[cfg(target_os = "linux")]
 pub(crate) struct Disk {
     pub(crate) path: PathBuf,

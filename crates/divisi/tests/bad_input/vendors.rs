@@ -74,8 +74,8 @@ fn a_spend_limit_parks_the_run() {
     ");
 }
 
-/// What is told when money runs out after the first of three tasks. The run
-/// goes on once there is some again.
+/// The output when money runs out after the first of three tasks. The run continues once there is
+/// money again.
 fn parked_by(answer: QuotaAnswer) -> String {
     let quota = Quota {
         after: 1,
@@ -96,7 +96,7 @@ fn parked_by(answer: QuotaAnswer) -> String {
     let resumed = told(&machine, &["resume", "last"]);
     assert!(resumed.starts_with("exit 0\n"), "{resumed}");
     assert_eq!(runs(&machine), ["map ok, 3 ok"]);
-    // What had its answer is not asked again; what was refused is.
+    // Answered requests are not sent again; refused ones are.
     assert_eq!(machine.requests(), 4);
     parked
 }

@@ -64,7 +64,7 @@ fn a_flow_that_changed_while_agents_could_write_needs_a_word() {
     }
     let said = home.ends(0, &["resume", "last", "--edited"]).stderr;
     assert!(said.contains("warning: ~/work/f.js differs"), "{said}");
-    // It is what the run knows now.
+    // The run's copy of the flow is the changed one now.
     assert!(!home.ends(0, &["resume", "last"]).stderr.contains("differs"));
 }
 

@@ -18,10 +18,10 @@ fn with(executor: &str) -> Home {
     home
 }
 
-/// One that says what it has run by leaving a file.
+/// An executor that leaves a file when it has run.
 const LEAVES_A_MARK: &str = "command = ['sh', '-c', 'cat; touch ran']";
 
-/// One that says what it has cost.
+/// An executor that reports its cost.
 const REPORTS: &str = r#"command = ['sh', '-c', '''cat > /dev/null; echo '{"cost": 0.02}'; echo '{"cost": 0.05, "tokens": 7, "said": "done"}' ''']
 reports = { cost = "cost", output_tokens = "tokens", result = "said" }"#;
 

@@ -1,4 +1,4 @@
-//! A home of its own for each test: nothing of the machine is seen but the binary.
+//! A separate home directory for each test: only the binary is shared with the machine.
 
 use assert_cmd::Command;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ phase('Report');
 return gather('Write a report', parts, { tools: [] });
 ";
 
-/// One task that succeeds, and one whose executor is not there.
+/// One task that succeeds, and one whose executor does not exist.
 pub(crate) const HALF: &str = "\
 export const meta = { name: 'half', description: 'Half of it fails' };
 const good = await agent('Say something', { label: 'good', tools: [] });

@@ -1,5 +1,4 @@
-//! Which run is meant, by the folder in which a command is typed; and what a run
-//! that has been done is asked for again.
+//! Which run is meant, by the current folder; and repeated commands for a finished run.
 
 use crate::home::{FLOW, HALF, Home, Said};
 use std::fs;

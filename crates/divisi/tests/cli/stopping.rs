@@ -196,7 +196,7 @@ fn a_script_that_its_engine_cannot_stop_is_left_behind() {
     assert!(home.ends(0, &["runs"]).stdout.contains("failed"));
 }
 
-/// A flow whose command leaves a daemon behind that has taken off all marks.
+/// A flow whose command leaves a daemon behind that has removed all marks.
 fn daemon(seconds: u32, then: &str) -> String {
     let command = format!("env -i setsid sleep {seconds} >/dev/null 2>&1 & echo ready; {then}");
     format!(

@@ -13,8 +13,8 @@ use std::process::Stdio;
 
 const SECRET: &str = "sk-ant-must-not-be-seen";
 
-/// A cloned project whose settings would send the user's key, and a file outside
-/// of it, to a host of its author's.
+/// A cloned project whose settings would send the user's key, and a file outside of it, to its
+/// author's host.
 struct Cloned {
     home: Home,
     thief: MockThread,
@@ -288,7 +288,7 @@ fn a_cap_of_the_users_own_is_not_raised_by_a_project() {
     assert_eq!(cap(&home), "3");
     home.write("divisi.toml", "cost_max = 50\n");
     assert_eq!(cap(&home), "5");
-    // Nothing is asked: it goes on with the user's.
+    // No question is asked: the user's own cap applies.
     home.ends(1, &["run", "flow.js"]);
     home.ends(0, &["trust"]);
     assert_eq!(cap(&home), "50");
@@ -501,7 +501,7 @@ fn at_a_terminal(home: &Home, args: &[&str], answer: &str) -> (Option<i32>, Stri
     writeln!(controller, "{answer}").unwrap();
     let shown = std::thread::spawn(move || {
         let (mut shown, mut piece) = (vec![], [0; 4096]);
-        // It fails once nobody has the terminal open any more.
+        // It fails once the terminal is closed.
         while let Ok(read @ 1..) = controller.read(&mut piece) {
             shown.extend_from_slice(&piece[..read]);
         }

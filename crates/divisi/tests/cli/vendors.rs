@@ -1,4 +1,4 @@
-//! A run stays with those who answer it, whatever the environment says later.
+//! A run keeps its vendors, whatever the environment says later.
 
 use crate::home::Home;
 use divisi_mock::{Config, MockThread};
@@ -134,7 +134,7 @@ fn a_provider_that_is_gone_is_an_error_and_the_run_stays_as_it_is() {
         .replace("provider = 'lab'\n", "")
         .replace("[providers.lab]", "[providers.new]");
     scene.write(&text);
-    // Finished and unchanged: nobody is needed.
+    // Finished and unchanged: no vendor is needed.
     assert!(scene.resumes(0, &[]).contains("nothing to run"));
     insta::assert_snapshot!(scene.resumes(1, &["--again"]), @"
     error: run ID is answered by `lab` at LAB/v1, and only by it

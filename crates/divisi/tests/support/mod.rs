@@ -9,7 +9,7 @@ use tempfile::TempDir;
 /// Files of this repository that agents read in the whole flow.
 pub(crate) const FILES: usize = 40;
 
-/// The built binary with a home of its own, and the mock it talks to.
+/// The built binary with a separate home directory, and its mock.
 pub(crate) struct Machine {
     pub(crate) mock: MockThread,
     home: TempDir,
@@ -94,7 +94,7 @@ impl Machine {
     }
 }
 
-/// The key that must not turn up anywhere.
+/// The key that must never appear.
 pub(crate) const SECRET: &str = "sk-ant-must-not-be-seen";
 
 /// The root of this repository.

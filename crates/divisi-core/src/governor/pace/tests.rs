@@ -1,7 +1,7 @@
 use super::super::*;
 use proptest::prelude::*;
 
-/// Two who use one credential, and what lies between them.
+/// Two governors that share a credential, and their shared state.
 struct Two {
     governors: [Governor; 2],
     between: Pace,
@@ -123,20 +123,20 @@ fn each_keeps_the_limits_of_its_own_settings() {
     two.go(0, 0);
     two.go(1, 0);
     two.go(1, 0);
-    // Three have left, and one a second may, for the one who wants it so.
+    // Three have left; one per second may, by the settings of the first.
     assert_eq!(two.ask(0, 0), Decision::Wait(Timestamp(3_125)));
     assert!(matches!(two.ask(1, 0), Decision::Go(_)));
 }
 
-/// What `who` sends now uses so many tokens of its prompt.
+/// A request of `who` with this many input tokens.
 fn takes(two: &mut Two, who: usize, at: u64, input: u64) -> Decision {
     two.step(who, |governor| {
         governor.ask(Timestamp(at), Estimate { input, output: 0 })
     })
 }
 
-/// One that takes a prompt every 100 ms for ten minutes, which makes 500,000
-/// tokens a minute, beside another whose user allows 30,000.
+/// A governor that sends a prompt every 100 ms for ten minutes, 500,000 tokens per minute, next to
+/// another one that is limited to 30,000.
 fn beside_one_that_nothing_limits(shares: bool) -> Two {
     let mut two = Two::new([
         RateSettings {
@@ -384,8 +384,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// However two take turns at one state: together they are never over the
-    /// limit, and where the vendor tells nothing they are as one.
+    /// For any interleaving of two governors over one state: together they never exceed the limit,
+    /// and if the vendor reports nothing they act like a single governor.
     #[test]
     fn two_over_one_state_are_as_one(
         tells in any::<bool>(),

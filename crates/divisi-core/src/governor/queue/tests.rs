@@ -17,7 +17,7 @@ fn queue(per_minute: Option<u64>) -> Queue<u8, &'static str> {
     Queue::new(Governor::new(&settings))
 }
 
-/// Everybody who is let through now, in order.
+/// All requests let through now, in order.
 fn through<R: Copy + Ord, T>(queue: &mut Queue<R, T>, at: u64) -> Vec<(T, PermitId)> {
     std::iter::from_fn(|| match queue.next_through(Timestamp(at)) {
         Next::Through(waiter, permit) => Some((waiter, permit)),
@@ -122,7 +122,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Somebody who waits, as whoever watches the queue from outside knows them.
+/// A waiting request, as known outside of the queue.
 #[derive(Clone, Copy, Debug)]
 struct Waiter {
     number: usize,
@@ -132,8 +132,8 @@ struct Waiter {
 }
 
 proptest! {
-    /// Nobody is passed by in their own run; nobody is let through twice while
-    /// another run waits; nobody waits while there is a permit; all leave.
+    /// Within a run requests leave in order; no run gets two permits while another one waits; none
+    /// waits while there is a permit; all leave.
     #[test]
     fn everybody_leaves_in_turn_as_soon_as_they_may(
         per_minute in proptest::option::of(600..60_000_u64),
@@ -148,7 +148,7 @@ proptest! {
         let mut queue: Queue<u8, usize> = Queue::new(Governor::new(&settings));
         let (mut now, mut number, mut under_way) = (0, 0, vec![]);
         let mut waiting: Vec<Waiter> = vec![];
-        // Whose turns have been since each run's own.
+        // The runs that had a turn since each run's last one.
         let mut passed_by: [Vec<u8>; RUNS as usize] = Default::default();
         let first_of = |waiting: &[Waiter], run: u8| {
             let of_run = waiting.iter().filter(|waiter| waiter.run == run);

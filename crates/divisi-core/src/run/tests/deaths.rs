@@ -11,9 +11,9 @@ use proptest::prelude::*;
 /// What can happen to an attempt that carries out the calls of its last reply.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
-    /// The process dies.
+    /// The process is killed.
     Dies,
-    /// It is ended by its own process.
+    /// The attempt is ended by its own process.
     Ends,
     /// The calls have results, and the next reply calls again.
     GoesOn,

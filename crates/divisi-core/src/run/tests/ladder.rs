@@ -1,4 +1,4 @@
-//! Checks, ladders and models that stand in for others.
+//! Checks, ladders and fallbacks.
 
 use super::{ended, facts, flow_source, key, resumed, started, step, text, trace, traced, turn};
 use crate::budget::TurnBound;

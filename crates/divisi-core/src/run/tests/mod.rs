@@ -1,4 +1,4 @@
-//! What a run does, told in stories.
+//! Tests of a run, written as stories.
 
 mod attempts;
 mod deaths;

@@ -327,9 +327,8 @@ fn an_attempt_is_billed_for_all_it_did() {
     assert_eq!(run.wake_at(), None::<Timestamp>);
 }
 
-/// A conversation whose next request wants more of its own budget than its first
-/// would: as long as others hold what it lacks it waits, and does not begin again
-/// and again.
+/// A conversation whose next request needs more of the task's budget than its first: while others
+/// have reserved that amount, it waits, and does not begin again and again.
 #[test]
 fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
     let mut run = Run::new();

@@ -1,4 +1,4 @@
-//! Rest, at someone's wish or for want of quota, and cancelling.
+//! Parking, by request or for want of quota, and cancelling.
 
 use super::{trace, traced};
 use insta::assert_snapshot;

@@ -283,7 +283,7 @@ fn an_answer_that_is_for_the_executor_comes_with_another_attempt() {
         (task.stage(), task.session()),
         (&TaskStage::InFlight(attempt(2)), &session)
     );
-    // If this process dies before it is passed on, it is there for the next.
+    // If this process dies before it passes the session on, the next one has it.
     let mut run = resumed(run);
     submit(&mut run, bounded());
     assert_eq!(run.task(TASK).unwrap().session(), &session);

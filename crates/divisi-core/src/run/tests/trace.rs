@@ -1,6 +1,6 @@
-//! Stories of a run in a few lines, told back as the events they lead to.
+//! Stories of a run in a few lines, played and printed as the resulting events.
 //!
-//! A story is a flow together with the world it meets:
+//! A story is a flow together with its circumstances:
 //!
 //! ```text
 //! cap $1.00                        what may be spent
@@ -18,15 +18,13 @@
 //!                                  resume reopening failed, edit a, cap $2.00, log x
 //! ```
 //!
-//! `($0.40)` is the most that one turn may cost; `($0.10 + 3000 at $0.0001)` has
-//! a reply of up to 3000 tokens in it. `own $0.50`, `in Audit`, `on haiku opus`,
-//! `else sonnet` and `overloaded 5 s` are a task's own budget, phase, ladder,
-//! fallbacks and patience with overloads. A task's attempts are told
-//! apart by `, then`; the last is repeated. The turns of an attempt are told
-//! apart by `;`, and those whose reply is kept are not asked for again.
-//! A failure is a failure class, `for 2 s` its vendor's wish, `silence` a
-//! request without a reply, `cut` a reply that found too little room, `done` a
-//! result of a program that says nothing of its turns.
+//! `($0.40)` is the bound of one turn's cost; `($0.10 + 3000 at $0.0001)` contains a reply of up to
+//! 3000 tokens. `own $0.50`, `in Audit`, `on haiku opus`, `else sonnet` and `overloaded 5 s` are a
+//! task's own budget, phase, ladder, fallbacks and longest wait for an overloaded vendor. A task's
+//! attempts are separated by `, then`; the last is repeated. The turns of an attempt are separated
+//! by `;`, and those with a kept reply are not requested again. A failure is a failure class, `for
+//! 2 s` the vendor's retry-after, `silence` a request without a reply, `cut` a reply cut for lack
+//! of room, `done` the result of a program that does not report its turns.
 
 use super::{facts, flow_source, key, text, turn};
 use crate::budget::TurnBound;
@@ -40,7 +38,7 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// Lets the story happen and tells what was recorded, with times.
+/// Plays the story and prints the recorded events, with times.
 pub(super) fn trace(story: &str) -> String {
     let mut stand = Stand::new(Story::read(story));
     stand.play();
@@ -64,7 +62,7 @@ struct Story {
     asides: Vec<(u64, String)>,
 }
 
-/// A task as the story tells it.
+/// A task of the story.
 #[derive(Clone, Debug, Default)]
 struct Part {
     name: String,
@@ -191,7 +189,7 @@ struct Stand {
     agenda: BTreeMap<(Timestamp, usize), Happening>,
     planned: usize,
     inbox: Vec<Input>,
-    /// The flow: what it has asked for, and what it has been told.
+    /// The flow: its requested tasks, and the outcomes given to it.
     asked: BTreeSet<String>,
     answered: BTreeSet<String>,
     /// Outcomes on their way to the flow, in order.
@@ -333,7 +331,7 @@ impl Stand {
         }
     }
 
-    /// The flow asks for what it can, then hears one outcome, and so on.
+    /// The flow requests every task that it can, then gets one outcome, and so on.
     fn flow_goes_on(&mut self) {
         if matches!(
             self.run.stage(),
@@ -392,7 +390,7 @@ impl Stand {
         }
     }
 
-    /// Replies that are kept are not asked for again.
+    /// Kept replies are not requested again.
     fn begin(&mut self, attempt: AttemptId) {
         let part = self.part(attempt.task);
         let kept = self
@@ -497,7 +495,7 @@ impl Stand {
         }
     }
 
-    /// All that is left is the journal, and it tells the same.
+    /// The run must be equal to one rebuilt from its journal alone.
     fn kill(&mut self) {
         let mut run = Run::new();
         for (at, event) in &self.journal {
@@ -559,7 +557,7 @@ impl Stand {
     fn tell(&mut self, event: &Event) {
         let of = |attempt: &AttemptId| format!("{}#{}", self.name(attempt.task), attempt.number);
         let line = match event {
-            // A story begins with what it tells.
+            // These events are in the story itself.
             Event::RunStarted(_) => return,
             Event::TaskSubmitted(_) if self.run.execution() == 1 => return,
             Event::FlowEnded { result: Ok(_) } => return,

@@ -11,7 +11,7 @@ async fn enter(gate: &Arc<Gate>, run: RunNumber) -> Result<Permit, Closed> {
     Ok(permit)
 }
 
-/// Lets those who have been spawned come as far as they can.
+/// Lets spawned tasks run until they wait.
 async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -229,7 +229,7 @@ fn a_gate_outlives_the_runtime_of_its_doorkeeper() {
     assert!(runtime().block_on(enters));
 }
 
-/// A gate in step with others, and the file by which it is.
+/// A gate that shares its state with other processes, and the file of that state.
 fn shared(folder: &std::path::Path, settings: RateSettings) -> (Arc<Gate>, std::fs::File) {
     let path = folder.join("pace.json");
     let file = std::fs::OpenOptions::new()

@@ -31,7 +31,7 @@ fn price(input: u64) -> ModelPrice {
     }
 }
 
-/// A reply by another model than the one asked.
+/// A reply from a model other than the requested one.
 fn substituted(attempt: AttemptId) -> Event {
     let turn = Box::new(Turn {
         request: Digest::of(b""),
@@ -176,7 +176,7 @@ fn estimated(is_over: bool, ceiling: Option<PicoUsd>) -> Bill {
     estimated_and_lost(is_over, ceiling, PicoUsd::ZERO)
 }
 
-/// The same, where so much was set aside for a request whose reply never came.
+/// The same, with this much reserved for a request whose reply never came.
 fn estimated_and_lost(is_over: bool, ceiling: Option<PicoUsd>, lost: PicoUsd) -> Bill {
     let mut story = Story::begin(4);
     let find = story.task("find it", "look", "claude-haiku-5-5");

@@ -1,4 +1,4 @@
-//! Whatever a model writes, it does not act on the terminal.
+//! No text of a model acts on the terminal.
 
 use super::{look, progress, summed_up, told_plainly};
 use crate::display::frame::frame;

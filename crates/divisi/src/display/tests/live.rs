@@ -243,7 +243,7 @@ fn spent_and_reused_are_told_after_a_resume() {
     ");
 }
 
-/// Every line fits: not one of them may wrap, whatever the width.
+/// Every line fits: none may wrap at any width.
 #[test]
 fn no_line_is_wider_than_the_terminal() {
     for width in 1..200 {

@@ -29,7 +29,7 @@ fn a_hundred_thousand_events_are_digested() {
         live.event(&progress, event);
         lines += plain.event(&progress, event).len();
     }
-    // The first 200 are told one by one, then each twentieth of the rest.
+    // The first 200 are shown one by one, then each twentieth part of the rest.
     assert!(lines < 300, "{lines} lines");
     live.tick(&progress, story.now() + divisi_core::Millis(1_000));
     assert!(

@@ -10,7 +10,7 @@ use crate::{Failure, FailureClass, Millis, PicoUsd};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-/// The item, as it is told.
+/// The item as text.
 fn only(list: &Checklist, question: Question) -> String {
     let all = told(list);
     let lines: Vec<&str> = all.lines().collect();
@@ -336,8 +336,7 @@ fn a_flow_that_is_no_graph_has_one_answer() {
 }
 
 proptest! {
-    /// Whatever a flow looks like, the list has an answer, and no advice makes
-    /// it slower.
+    /// For any flow: the checklist has an answer, and no advice makes the flow slower.
     #[test]
     fn every_graph_has_a_list(
         tasks in prop::collection::vec((any::<u16>(), any::<u16>(), 0..8u8, 0..4u8), 1..40),

@@ -6,7 +6,7 @@ default:
 test:
     ./test
 
-# Writes the pages that are made from the code: docs/settings.md and the schema of divisi.toml.
+# Writes the pages that are generated from the code: docs/settings.md and the schema of divisi.toml.
 docs:
     DIVISI_WRITE_DOCS=1 cargo test -p divisi-app --lib the_files_of_the_repository
 
@@ -32,7 +32,7 @@ sim N="10000":
 sim-budget N="10000":
     cargo run --release -p divisi-sim -- --budget --seeds {{N}}
 
-# Fuzzes the readers of replies, each of the three for SECONDS, and says how often.
+# Fuzzes the three readers of replies for SECONDS each, and prints the number of executions.
 fuzz-replies SECONDS="900":
     DIVISI_FUZZ_SECONDS={{SECONDS}} cargo test --release -p divisi-providers --lib -- --nocapture fuzz
 

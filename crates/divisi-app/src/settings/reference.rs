@@ -84,24 +84,24 @@ pub fn markdown() -> String {
 const INTRODUCTION: &str = "\
 # Settings
 
-`divisi settings` prints this page; it is made from the code. `divisi doctor` shows which values hold
-here, and where each comes from. The nearer layer wins: defaults, your file
+`divisi settings` prints this page; it is generated from the code. `divisi doctor` shows the values in
+effect here, and where each comes from. Later layers override earlier ones: defaults, your file
 (`~/.config/divisi/config.toml`), the project's `divisi.toml`, [variables and flags](#flags-and-variables).
 
-Editors that know TOML check a file and complete its names by the schema that its first line names, as
+Editors with TOML support check a file and complete its names by the schema named in its first line, as
 in the file that `divisi init` writes:
 
 ```toml
 #:schema https://github.com/divisi-dev/divisi/raw/main/docs/divisi.schema.json
 ```
 
-`divisi settings --schema -o FILE` writes that schema; the line may name the file as well.
+`divisi settings --schema -o FILE` writes that schema; the line may also name that file.
 
-Settings marked with (trust) decide what runs, where prompts and keys go and what money is counted by.
-In a project's file they count for each user after `divisi trust`, and after each change again.
+Settings marked with (trust) decide what is executed, where prompts and keys go and how money is counted.
+In a project's file they apply for each user only after `divisi trust`, and after each change again.
 
 Spans of time are written with their unit: `\"90s\"`, `\"10m\"`, `\"1h30m\"`. Dollars are numbers or texts:
-`0.35`, `\"0.35\"`. Paths are meant from where the file is.
+`0.35`, `\"0.35\"`. Paths are relative to the file's directory.
 ";
 
 struct Page(String);

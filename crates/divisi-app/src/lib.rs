@@ -6,7 +6,6 @@
 //! a [`FlowInput`] and a [`RunRequest`] say what to run and how; [`preflight::look`] examines it
 //! without spending anything, and [`launch::prepare`] prepares the start. An error is a
 //! [`Problem`], with advice.
-//! [`Problem`], with what to do about it.
 
 mod app;
 mod input;

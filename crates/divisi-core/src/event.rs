@@ -769,7 +769,6 @@ pub enum Refusal {
 impl Refusal {
     /// Whether the flow got less than it requested. A refused tool is reported to the agent, whose
     /// task has its own outcome; a log line is not work.
-    /// log is no work.
     pub fn is_of_work(&self) -> bool {
         match self {
             Self::Task { .. } | Self::Call { .. } | Self::Tokens { .. } | Self::Phase { .. } => {

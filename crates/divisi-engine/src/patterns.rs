@@ -284,6 +284,7 @@ fn part_of(part: &PlanTask, prompt: &str, worker: &Task) -> Task {
 }
 
 /// Scatter-gather: runs parts at the same time, then one task over all of them.
+///
 /// The prompt of the synthesis lists missing parts with the reason. It does not run if fewer than
 /// `parts_min` parts succeeded.
 ///

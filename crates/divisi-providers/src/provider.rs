@@ -49,7 +49,6 @@ pub trait Provider: Send + Sync {
     /// does not count.
     ///
     /// Counting is free, but counts towards the vendor's rate limits.
-    /// Nobody charges for it, but it is a request: vendors limit their rate.
     async fn count_tokens(&self, _request: &Request) -> Result<Option<u64>, ProviderError> {
         Ok(None)
     }

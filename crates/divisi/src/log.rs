@@ -11,7 +11,6 @@ use tracing_subscriber::EnvFilter;
 ///
 /// `-v` covers only divisi's own crates: the internals of a library may hold a key. Known keys are
 /// redacted in every line.
-/// known to be one is taken out of every line.
 pub(crate) fn start(context: &Context) {
     let ours = match context.global.verbose {
         0 => "warn",

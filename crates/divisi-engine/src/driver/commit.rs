@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 impl Driver {
     /// Makes the batch durable, then performs its effects.
     pub(super) async fn commit(&mut self) -> Result<(), DriveError> {
+        // First, because its log lines belong to the same batch.
         self.tell_of_substitutions()?;
         let blobs = std::mem::take(&mut self.blobs);
         if self.runs.batch().is_empty() {
@@ -33,6 +34,8 @@ impl Driver {
             blobs,
             summary,
         });
+        // Effects come only after this line: after a failed append no attempt has started, and no
+        // request was sent.
         self.store.append(batch.clone()).await?;
         for effect in self.runs.committed(&batch.events) {
             self.perform(effect);

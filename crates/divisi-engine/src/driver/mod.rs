@@ -176,10 +176,13 @@ impl Driver {
     ) -> Result<Run, DriveError> {
         self.blobs = blobs;
         let ended = tokio::select! {
+            // Biased: a lost lease must win over progress, because another driver may own the run
+            // by now.
             biased;
             lost = lease::renewed(&*lease) => Err(lost.into()),
             ended = self.drive_on(first) => ended,
         };
+        // However the loop ended, no attempt may act for a run that this driver no longer drives.
         for line in self.lines.values() {
             line.stop().cancel();
         }
@@ -215,6 +218,7 @@ impl Driver {
 
     /// Collects messages that are about to be sent, so that they share the next append.
     async fn gather(&mut self, messages: &mut Vec<Message>) {
+        // Attempts that are ready to run send their messages during this one turn of the runtime.
         tokio::task::yield_now().await;
         while messages.len() < BATCH_MESSAGES_MAX
             && let Ok(message) = self.inbox.try_recv()

@@ -41,11 +41,13 @@ impl Control {
 
     /// Sends the estimate of the run for its journal. Only the first one of an execution is kept.
     pub fn estimate(&self, estimate: Estimate) {
+        // Fails if the run has ended, which needs no estimate.
         let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
     }
 
     /// Ends the run at once. Attempts in flight are lost; requests that were sent may be billed.
     pub fn cancel(&self) {
+        // Fails if the run has ended already.
         let _ = self.inbox.send(Message::Cancel);
     }
 }

@@ -61,6 +61,8 @@ impl Job {
 
     /// Resolves and submits a task, one at a time. `None` if the runtime ends first.
     async fn hand_over(&self, task: Task, waiting: u32) -> Option<oneshot::Receiver<TaskReport>> {
+        // Held until the message is sent, so that tasks reach the driver in the order of the calls
+        // although some are resolved on other threads.
         let _turn = self.turn.lock().await;
         let reads = self.reads().of(texts_of(&task));
         let send = |mut resolved: Resolved| {
@@ -89,6 +91,7 @@ impl Job {
     pub(crate) async fn skip(&self, task: Task, reason: String) -> TaskReport {
         let turn = self.turn.lock().await;
         let report = self.send(self.resolver.settled(task, Outcome::Skipped { reason }));
+        // Released before the wait for the outcome, during which other tasks are submitted.
         drop(turn);
         reported(report).await
     }

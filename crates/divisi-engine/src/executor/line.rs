@@ -275,6 +275,7 @@ impl Line {
 
     /// Notes progress without showing anything.
     pub(crate) fn sign_of_life(&self) {
+        // Relaxed: these times are only compared with a timeout, and guard no other data.
         self.0.alive_at.store(self.now().0, Ordering::Relaxed);
     }
 

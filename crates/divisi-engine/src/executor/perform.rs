@@ -152,6 +152,7 @@ impl Performer {
         let mut parking = pin!(line.parking().cancelled());
         let mut alarm = pin!(sleep_until(Instant::now() + ALARM_MAX));
         loop {
+            // Checked before each round, because the biased select below prefers finished steps.
             if line.stop().is_cancelled() {
                 return self.stopped();
             }

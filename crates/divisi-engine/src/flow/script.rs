@@ -104,6 +104,7 @@ pub(crate) fn start(
             begun: RefCell::default(),
         };
         end_of.tell(feed.run(&script, args, options, answers));
+        // Ends the watch over this thread, after the flow's end was reported.
         drop(goes_on);
     })?;
     Ok(end)

@@ -172,6 +172,7 @@ impl Gate {
                 break answer;
             }
         };
+        // Kept until here: dropping it before the answer would leave the queue.
         drop(waiting);
         // Cannot happen: every entry of the queue is answered when it is removed.
         answer.unwrap_or_else(|_| Err(Closed::gone()))
@@ -307,6 +308,7 @@ impl Gate {
         change: impl FnOnce(&Arc<Self>, &mut State) -> T + Send + 'static,
     ) -> Changed<T> {
         let mut state = self.lock();
+        // A step must not overtake earlier ones that wait for the file, hence `steps_ahead`.
         let waits = state.steps_ahead > 0 || is_news || state.queue.governor().is_paced();
         let Some(shared) = self.shared.as_ref().filter(|_| waits) else {
             return Changed::Now(change(self, &mut state));
@@ -314,7 +316,9 @@ impl Gate {
         let (step, changed) = Step::new(self.clone(), is_news, change);
         state.steps_ahead += 1;
         if let Err(step) = shared.send(step) {
+            // The thread has panicked: rate limits are no longer shared, but requests go on.
             let answer = step.take_alone(&mut state);
+            // Unlocked first: an undelivered permit locks the state when it is dropped.
             drop(state);
             answer();
         }

@@ -80,6 +80,8 @@ impl Governors {
     /// Reopens closed gates with one test request each. The same holds for gates made later, if
     /// shared state blocks them for long or the run has `found_closed` one.
     pub(crate) fn reopen(&self, found_closed: bool) {
+        // Set before the gates are locked: a gate made by `of` meanwhile either sees the flags or
+        // is in the map already.
         self.cautious.fetch_or(found_closed, Ordering::Relaxed);
         self.hopeful.store(true, Ordering::Relaxed);
         let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);

@@ -248,6 +248,7 @@ fn write(file: &mut File, pace: &Pace) -> io::Result<()> {
     })?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&text)?;
+    // Cut last: after a crash in between the text cannot be parsed, and counts as no state.
     file.set_len(text.len() as u64)
 }
 

@@ -248,7 +248,6 @@ impl Tracer<'_> {
     ///
     /// A loop over a list of the script has a fixed number of rounds. A loop with fewer rounds when
     /// results say that nothing is left is ended by results.
-    /// repeats less often when results say that it is enough is ended by them.
     fn first(&self) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
         let limits = self.stage.limits;
         let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {

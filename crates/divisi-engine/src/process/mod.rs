@@ -357,6 +357,8 @@ async fn end<T>(child: &mut Child, talk: impl Future<Output = T>) -> io::Result<
     let mut talk = std::pin::pin!(talk);
     tokio::select! {
         status = child.wait() => {
+            // A surviving child may hold the pipe open for ever, so the wait for its end is
+            // bounded.
             let _ = tokio::time::timeout(DRAIN, talk).await;
             return status;
         }

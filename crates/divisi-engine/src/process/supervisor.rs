@@ -121,6 +121,7 @@ fn watch_over(
     args: impl Iterator<Item = OsString>,
 ) -> io::Result<WaitStatus> {
     set_child_subreaper(Some(getpid()))?;
+    // Sent by the system even if divisi is ended by `kill -9`.
     set_parent_process_death_signal(Some(DEATH))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -135,6 +136,7 @@ fn watch_over(
     // The program inherits none of the signal handlers, because exec resets them.
     let child = Command::new(program).args(args).process_group(0).spawn()?;
     let program = Pid::from_child(&child);
+    // On another thread, because `wait` below blocks this one.
     std::thread::spawn(move || {
         runtime.block_on(async {
             loop {

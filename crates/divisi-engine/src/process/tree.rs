@@ -155,6 +155,8 @@ pub(super) mod linux {
         pub(super) fn look(&mut self) -> bool {
             let running = running();
             let before = self.started.len();
+            // Older processes cannot be descendants; skipping them also saves most reads of
+            // environments.
             let oldest = self.started.get(&self.leader).copied().unwrap_or(0);
             for (&id, stat) in running.iter().filter(|(_, stat)| stat.started >= oldest) {
                 if stat.group == self.leader || self.is_marked(id) {
@@ -188,6 +190,8 @@ pub(super) mod linux {
             let mut killed = BTreeSet::new();
             for _ in 0..ROUNDS_MAX {
                 for (&id, &started) in self.started.iter().filter(|(id, _)| is_meant(self, **id)) {
+                    // A process with the same id but another start time is a stranger, to which the
+                    // id was given again.
                     let same = stat(id).is_some_and(|stat| stat.started == started);
                     if let Some(pid) = Pid::from_raw(id).filter(|_| same && killed.insert(id)) {
                         let _ = kill_process(pid, Signal::KILL);

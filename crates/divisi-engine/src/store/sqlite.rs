@@ -127,6 +127,8 @@ fn write_all(
             continue;
         }
         let result = write_patiently(&mut connection, path, &queued);
+        // Checked again: the file may have been replaced during the commit, and then the events are
+        // lost.
         let gone = place.check().err();
         for (index, (batch, answer)) in queued.drain(..).enumerate() {
             let answered = match (&result, &gone) {
@@ -169,6 +171,8 @@ fn write(
 ) -> rusqlite::Result<Vec<usize>> {
     let mut moved = vec![];
     let known = redact::known();
+    // Immediate: the write lock is taken before positions are read, so no other process can append
+    // in between.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut position = transaction.prepare_cached("SELECT position FROM runs WHERE id = ?1")?;

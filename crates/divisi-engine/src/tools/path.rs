@@ -194,6 +194,7 @@ impl Root {
                 Ok(stat) => (Mode::from_raw_mode(stat.st_mode & MODE_MAX), true),
                 Err(_) => (Mode::from_raw_mode(0o666 & MODE_MAX), false),
             };
+        // Written to a draft and renamed, so that no reader ever sees half of the content.
         let draft = draft_name();
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -208,6 +209,7 @@ impl Root {
             Ok(())
         })();
         if written.is_err() {
+            // A draft that stays does no harm; the first failure is the one to report.
             let _ = rustix::fs::unlinkat(&folder, &draft, rustix::fs::AtFlags::empty());
         }
         written

@@ -291,7 +291,6 @@ fn failed_at(path: &Path) -> impl FnOnce(io::Error) -> WorkspaceError {
 /// Makes the folder at `path` a worktree of `base`. A separate command writes the files, which
 /// several worktrees can run at the same time, and only after git accepts the folder as that
 /// worktree.
-/// once git takes the folder for that worktree.
 async fn check_out(
     root: &Path,
     path: &Path,
@@ -320,6 +319,7 @@ async fn remove(root: &Path, path: &Path) {
         OsStr::new("--force"),
         path.as_os_str(),
     ];
+    // Not cancelled with the attempt: a half-made worktree would stay registered.
     let _ = change_worktrees(root, &args, &CancellationToken::new()).await;
     let _ = fs::remove_dir_all(path);
 }

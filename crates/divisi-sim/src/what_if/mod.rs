@@ -11,7 +11,6 @@
 //!
 //! Read in this order: [`tasks`](Tasks) is the graph, [`work`](Works) the work of one draw, `play`
 //! one run of it, [`answer`](Answer) many of them.
-//! that takes in one draw, `play` one run of it, [`answer`](Answer) many of them.
 
 mod tasks;
 mod work;

@@ -109,6 +109,8 @@ impl Step {
         // This cannot change before the step below, because `steps_ahead` sends all other steps
         // here.
         let is_shared = is_news || gate.lock().queue.governor().is_paced();
+        // The file is locked before the state: waiting for another process must not block the users
+        // of the state.
         let turn = if is_shared { pace.begin() } else { None };
         let mut state = gate.lock();
         if let Some(found) = turn.as_ref().and_then(|turn| turn.found()) {
@@ -119,6 +121,7 @@ impl Step {
         let left = turn
             .is_some()
             .then(|| state.queue.governor_mut().share().clone());
+        // Unlocked before the file is written, which may take a while.
         drop(state);
         if let (Some(turn), Some(left)) = (turn, left) {
             pace.end(turn, &left);

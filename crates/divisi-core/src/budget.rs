@@ -106,6 +106,7 @@ impl Budget {
     /// What may still be reserved. Without a cap, the largest amount there is.
     pub fn left(&self) -> PicoUsd {
         self.cap.map_or(PicoUsd::MAX, |cap| {
+            // Saturates: an overcharge or a lowered cap may leave less than nothing.
             cap.saturating_sub(self.spent().total() + self.reserved)
         })
     }

@@ -67,6 +67,8 @@ impl QuotaWait {
             now + Millis(
                 self.rest_first
                     .0
+                    // Bounded, because a large shift would overflow; `rest_max` applies long
+                    // before.
                     .saturating_mul(1 << doublings.min(20))
                     .min(self.rest_max.0),
             )
@@ -170,6 +172,7 @@ impl RetryPolicy {
             let rest = self
                 .rest_first
                 .0
+                // Bounded, because a large shift would overflow; `rest_max` applies long before.
                 .saturating_mul(1 << doublings.min(20))
                 .min(self.rest_max.0);
             let spread = u128::from(rest / 4) * u128::from(jitter(attempt)) / u128::from(u16::MAX);
@@ -185,6 +188,7 @@ impl RetryPolicy {
             Remedy::GiveUp => Verdict::GiveUp,
             Remedy::Park => Verdict::Park,
             Remedy::Retry if tries.failed > self.retries_max => Verdict::GiveUp,
+            // Cannot underflow: one of the two counts includes this attempt.
             Remedy::Retry => Verdict::Retry(rest(tries.failed.max(tries.overloads) - 1)),
             Remedy::Wait | Remedy::Repeat if tries.waited > self.waits_max => Verdict::GiveUp,
             Remedy::Wait => Verdict::Retry(rest(tries.waited - 1)),

@@ -101,6 +101,7 @@ impl Frames {
         {
             return rest;
         }
+        // No field of an event begins with a bracket, so this is a value without `data:`.
         if self.line.is_empty() && matches!(bytes[0], b'{' | b'[') {
             self.dispatch();
             self.json = Some(Json::default());
@@ -134,6 +135,7 @@ impl Frames {
         match name.trim_end() {
             "data" => self.add(unlabelled(value)),
             "event" => {
+                // The blank line before this event is missing.
                 if self.data.is_some() {
                     self.dispatch();
                 }

@@ -297,6 +297,7 @@ struct InFlight(Arc<AtomicUsize>);
 
 impl SharedClient {
     fn is_free(&self) -> bool {
+        // Relaxed: an outdated count leads at most to one more client.
         self.in_flight.load(Ordering::Relaxed) < STREAMS_MAX
     }
 

@@ -153,6 +153,7 @@ async fn read<E: Error>(
                 break;
             }
         };
+        // Only content extends the wait: comments could keep a finished stream open for ever.
         if reading.assembler.has_ended() && (has_added || tail.is_none()) {
             tail = Some(Instant::now() + TAIL);
         }
@@ -274,6 +275,7 @@ impl<'a, A: Assembler> Reading<'a, A> {
                 let what = self.endpoint.quoted(&what);
                 let message =
                     format!("provider `{name}` sent an event that cannot be read: {what}");
+                // The model may have written the rest of the reply.
                 ProviderError::new(FailureClass::Server, message).maybe_billed()
             }
         }

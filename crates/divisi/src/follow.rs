@@ -108,6 +108,7 @@ pub(crate) async fn watch(
     let mut reporter = Reporter::new(mode, Look::of_stderr(telling.demo), id.clone(), before);
     reporter.say(so_far);
     let mut ticks = interval(TICK);
+    // After a pause, such as Ctrl-Z, one frame is enough.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let told = loop {
         let step = tokio::select! {
@@ -173,6 +174,7 @@ impl Follower {
         let mut signals = handle.signals();
         let mut is_lost = false;
         let mut ticks = interval(TICK);
+        // After a pause, such as Ctrl-Z, one frame is enough.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Ok(());
         loop {

@@ -96,6 +96,8 @@ fn say(error: &clap::Error) {
 }
 
 fn run(cli: Cli) -> Result<Exit, Problem> {
+    // Signals first, so that none ends the process by default; supervision before the first child
+    // process.
     stop::listen().context("cannot listen for signals")?;
     limits::raise_open_files();
     process::supervise();

@@ -627,6 +627,7 @@ impl Attempt {
             (Slot::First, First::Waiting, _) if must_stay => self.withdraw_first(),
             (Slot::First, First::Waiting, _) => {
                 self.exchange.first = First::Out;
+                // Kept from the first time, also if the request is sent again in another form.
                 self.exchange.sent_at.get_or_insert(now);
                 if self.spec.hedges
                     && self.purpose == Purpose::Turn
@@ -712,6 +713,7 @@ impl Attempt {
             first: true,
             second: false,
         };
+        // Owed until `handed_over`: before that the journal may never get the reply.
         self.unrecorded = true;
         self.clock.work(now);
         self.read(now, reading);

@@ -133,6 +133,8 @@ impl Governor {
         if not_before <= now && self.in_flight() >= allowed {
             return Decision::Full;
         }
+        // The estimate is an upper bound that few replies reach; recent replies predict the usage
+        // better.
         let output = estimate.output.min(self.reply_tokens);
         let amounts = [
             1,
@@ -262,6 +264,7 @@ impl Governor {
                 .refused(permit, self.flight.last(), in_flight),
             Ending::RateLimited { retry_after } => {
                 let [_, tokens @ ..] = grant.amounts;
+                // A refused request counts as a request at the vendor, but its tokens do not.
                 self.give_back(&[0, tokens[0], tokens[1], tokens[2]], now);
                 self.hold(now, retry_after.unwrap_or_default());
             }
@@ -351,6 +354,7 @@ impl Governor {
                 _ => self.take(kind, used.saturating_sub(foreseen), now),
             }
         }
+        // A moving average over about eight replies.
         self.reply_tokens = (self
             .reply_tokens
             .saturating_mul(7)

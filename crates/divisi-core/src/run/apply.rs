@@ -256,6 +256,7 @@ impl Run {
         self.limits = resumed.limits.clone();
         self.apply_caps(&resumed.caps);
         self.execution += 1;
+        // Occurrences are counted anew: the flow requests all of its tasks again.
         self.keys.begin();
         self.counts = super::Counts::default();
         self.siblings = Siblings::default();
@@ -263,6 +264,7 @@ impl Run {
         self.saved = PicoUsd::ZERO;
         self.refused.clear();
         self.uncaught = None;
+        // Overcharges of earlier executions do not park this one.
         self.over_before = self.budgets.run.over;
         self.flow_ended = None;
         self.wakes_at = None;
@@ -654,6 +656,7 @@ impl Run {
             order: self.outcomes,
         };
         task.ended_at = Some(at);
+        // Kept replies of other tasks are used when a later execution tries them again.
         let replies_are_done_with = match outcome {
             Outcome::Ok { .. } => true,
             Outcome::Failed(failure) => failure.class.would_repeat(),

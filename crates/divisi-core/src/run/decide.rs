@@ -41,6 +41,8 @@ impl Run {
                 caps,
                 reopen_failed,
             } => {
+                // Attempts of the dead process end first, so that an execution begins with none in
+                // flight.
                 let mut events = self.lost();
                 events.push(Event::RunResumed(Box::new(RunResumed {
                     flow,
@@ -481,6 +483,8 @@ impl Run {
             Some(turn) => {
                 let reserved = std::mem::take(&mut left);
                 overcharge = self.overcharge(attempt, reserved, turn.cost, Some(&turn.model));
+                // In the same decision as the end: no crash can separate the last reply from the
+                // outcome.
                 events.push(Event::TurnEnded { attempt, turn });
                 PicoUsd::ZERO
             }
@@ -573,6 +577,7 @@ impl Run {
 
     fn log(&self, message: Arc<str>) -> Vec<Event> {
         let message = self.cut(message);
+        // A replay repeats the lines of earlier executions; each is recorded once.
         let logs_max = self.limits.logs_max;
         let known =
             self.stage == Stage::Replaying && self.logged.contains(&Digest::of(message.as_bytes()));

@@ -13,6 +13,8 @@ impl Run {
     pub const BUDGET_SCAN_MAX: usize = 1_024;
 
     pub(super) fn tick(&self, now: Timestamp) -> Vec<Event> {
+        // The order matters: nothing starts in a run that ends, and the warning precedes further
+        // spending.
         if let Some(events) = self.ending() {
             return events;
         }
@@ -108,6 +110,8 @@ impl Run {
             return vec![];
         }
         let mut events = vec![];
+        // A copy for the reservations of this decision, whose events are not applied yet. Only
+        // budgets with a cap matter, so there is little to copy.
         let mut budgets = self.budgets.capped();
         let (mut started, mut too_dear) = (0, 0);
         let mut slots_of_programs = self.slots_of_programs_free();

@@ -317,6 +317,8 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
 
     /// Starts all tasks that may start, until no further event follows.
     pub fn settle(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
+        // Each tick sees the state after the previous one, so it is repeated until it decides
+        // nothing.
         while self.decide(now, Input::Tick)? < self.batch.len() {}
         if self
             .flow_waits_after

@@ -38,6 +38,7 @@ impl RunView {
     /// process has died.
     pub fn assume_dead(&mut self) {
         let at = self.span.latest();
+        // Cloned, because the end of an attempt removes it.
         for (
             task,
             UnderWay {
@@ -113,6 +114,8 @@ impl RunView {
             } => {
                 self.called(*attempt, tools);
                 if let Some(under_way) = self.under_way.get_mut(&attempt.task) {
+                    // The reservation of the next request replaces what is left of the previous
+                    // one.
                     let released = std::mem::replace(&mut under_way.reserved, *reserved);
                     self.settle(attempt.task, released, Spent::default());
                     self.reserve(attempt.task, *reserved);
@@ -196,6 +199,7 @@ impl RunView {
         self.flow = Some(flow.clone());
         (self.in_flight_max, self.programs_max) = (limits.in_flight_max, limits.programs_max);
         self.spent_before = self.money.spent();
+        // Counts are those of one execution; money and history are those of all.
         self.counts = Counts::default();
         (self.reused, self.saved) = (0, PicoUsd::ZERO);
         self.refused.clear();
@@ -236,12 +240,14 @@ impl RunView {
                 }
                 task.is_reopened = task.status == Status::Failed;
                 (task.status, task.ended_at, task.why) = (Status::Unclaimed, None, None);
+                // Its next outcome gets a new number.
                 task.order = None;
             }
         }
     }
 
     fn submitted(&mut self, at: Timestamp, submitted: &TaskSubmitted) {
+        // A view cannot refuse an event, so one that does not fit is skipped.
         if submitted.task.index() != self.tasks.len() {
             return;
         }

@@ -35,6 +35,7 @@ impl Search {
             .iter()
             .map(|word| word.len())
             .min()?
+            // Steps are stored in one byte each.
             .min(usize::from(u8::MAX));
         let last = window - BLOCK_BYTES;
         let mut steps = vec![(last + 1) as u8; STEPS].into_boxed_slice();

@@ -281,6 +281,7 @@ impl Shared {
             chunk.clear();
             let mut ended = state.backlog.take(&mut chunk, CHUNK_BYTES);
             state.is_writing = true;
+            // Unlocked while writing, which takes as long as the reader likes.
             drop(state);
             let mut left = &chunk[..];
             while ended.is_ok() && !left.is_empty() {

@@ -328,6 +328,7 @@ impl Resolver {
     /// Resolves `word`; `auto` becomes the tier that suffices.
     fn model(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
         let now = wall_clock();
+        // Prices change with the date, so a resolved model is kept for a day.
         let today = now.0 / DAY_MILLIS;
         let is_it = |known: &Known| {
             known.word.as_deref() == word && known.tier == tier && known.day == today
@@ -461,6 +462,8 @@ impl Resolver {
             ..key_parts(&task, &carried_out_by)
         });
         let is_open = program.is_none() && self.leaves_model_open(&task, agent.as_deref());
+        // After the key, which is that of the original text: a changed secret must not look like
+        // another task.
         let (task, is_cut) = redacted(task);
         let retry = self.retry(&task);
         let brief = Brief {

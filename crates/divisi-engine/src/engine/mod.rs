@@ -282,6 +282,7 @@ impl Engine {
         let Opened {
             run,
             position,
+            // Held until the answer is recorded.
             lease: _lease,
             ..
         } = self.reopen(id).await?;
@@ -354,6 +355,7 @@ impl Engine {
     }
 
     async fn reopen(&self, id: &RunId) -> Result<Opened, StartError> {
+        // The lease comes first, or another process could append while the journal is read.
         let lease = Some(self.store.leases().take(id).await?);
         let mut view = RunView::default();
         let (run, position) =
@@ -443,6 +445,7 @@ impl Engine {
             None => self.store.leases().take(&id).await?,
         };
         let setup = resolver.setup();
+        // Before any agent of the run can start.
         self.protect(setup, &source);
         let mut blobs = vec![];
         let known = redact::known();
@@ -451,6 +454,7 @@ impl Engine {
             blobs.extend(blob);
             content
         };
+        // A run keeps the folder in which it was started, wherever it is resumed.
         let belongs_to = match run.flow() {
             Some(flow) => flow.folder.clone(),
             None => options.folder,

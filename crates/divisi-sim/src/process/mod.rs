@@ -238,6 +238,7 @@ impl<'w, 'f> Process<'w, 'f> {
 
     /// Handles some of the queued inputs and their effects.
     fn decide_batch(&mut self) -> Result<(), String> {
+        // As in the engine, a batch may contain any number of the queued inputs.
         let most = if self.chance.percent(50) {
             self.inbox.len() as u64
         } else {
@@ -283,6 +284,8 @@ impl<'w, 'f> Process<'w, 'f> {
                 return self.holds(|runs, now| runs.park(now));
             }
             Input::Cancel => {
+                // Taken before the withdrawal: nothing may be booked for requests that were not
+                // sent.
                 let (unsent, from) = (self.unsent(), self.runs.batch().len());
                 let under_way = self.withdraw_all();
                 self.holds(|runs, now| runs.cancel(now, under_way))?;
@@ -390,6 +393,8 @@ impl<'w, 'f> Process<'w, 'f> {
         let effects = self.runs.committed(&batch);
         let half = effects.len() / 2;
         for (place, effect) in effects.into_iter().enumerate() {
+            // Some of the effects have happened: requests may be in flight that a resume must count
+            // as sent.
             if self.kill == Kill::Amid(self.appends) && place > half {
                 self.goes_on()?;
                 return Ok(End::Killed);

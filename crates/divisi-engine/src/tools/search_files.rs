@@ -119,6 +119,7 @@ pub(super) fn run(root: &Root, limits: &ToolLimits, input: Value, watch: &Watch)
             Ok(hits) => report.add_lines(&path, hits),
             Err(_) => {
                 watch.look()?;
+                // A search that was stopped has returned above; this is a file that cannot be read.
                 report.unreadable += 1;
             }
         }
@@ -174,6 +175,7 @@ impl<'a> Hits<'a> {
             .heap_limit(Some(LINE_MEMORY_BYTES))
             .build()
             .search_reader(matcher, file, &mut hits)?;
+        // Matches before the first zero byte do not count either.
         Ok(if hits.is_binary {
             Self::default()
         } else {
@@ -182,6 +184,7 @@ impl<'a> Hits<'a> {
     }
 
     fn push(&mut self, number: Option<u64>, mark: char, bytes: &[u8]) {
+        // Redacted before it is cut, so that no part of a secret remains.
         let mut line = redact(&String::from_utf8_lossy(bytes))
             .trim_end()
             .to_owned();

@@ -66,6 +66,7 @@ impl Assembler for Events {
             "message_delta" => {
                 let delta = event.delta.unwrap_or_default();
                 let bills = [event.usage, delta.usage].into_iter().flatten();
+                // Counted, because `any` would stop at the first, and every one must be applied.
                 let has_bill = bills.filter(|bill| self.bill.raise(bill)).count() > 0;
                 self.stop(&delta.stop_reason) || has_bill
             }

@@ -43,6 +43,7 @@ impl<K: Ord + Clone> Effects<K> {
         }
         let count: f64 = groups.values().map(|values| values.len() as f64).sum();
         let free = count - groups.len() as f64;
+        // With one group, or with single values only, effects cannot be distinguished from noise.
         if groups.len() < 2 || free < 1.0 {
             return Self::default();
         }
@@ -63,6 +64,7 @@ impl<K: Ord + Clone> Effects<K> {
             .map(|values| (values.len() as f64).powi(2))
             .sum();
         let degrees = groups.len() as f64 - 1.0;
+        // The moment estimate for groups of unequal sizes; it may be negative by chance.
         let between = ((apart - degrees * within) / (count - sizes / count)).max(0.0);
         let mut used = 0.0;
         let mut effect = |values: Vec<f64>| {

@@ -130,6 +130,8 @@ impl Fit {
             .into_iter()
             .filter_map(|sample| fit.row(sample))
             .collect();
+        // Each step explains only what the earlier ones have left; the coarser ones, which rest on
+        // more tasks, come first.
         fit.regress(&mut rows);
         let flow = |row: &Row<'_>| Some(row.sample.flow.clone());
         let phase = |row: &Row<'_>| Some((row.sample.flow.clone(), row.sample.phase.clone()?));
@@ -138,6 +140,7 @@ impl Fit {
         fit.phases = explain(&mut rows, phase);
         fit.labels = explain(&mut rows, label);
         let means: usize = fit.cells.values().map(BTreeMap::len).sum();
+        // Fitted parameters per task: by so much the rests are smaller than those of future tasks.
         let used = means as f64 + fit.flows.used + fit.phases.used + fit.labels.used;
         fit.fitted = (used / rows.len().max(1) as f64).min(FITTED_MAX);
         let mut by_model: BTreeMap<Arc<str>, Vec<Row<'_>>> = BTreeMap::new();
@@ -273,6 +276,7 @@ impl Cell {
     fn add(&mut self, sample: &Sample) {
         if let Some(cost) = log(sample.cost.0) {
             self.priced += 1;
+            // A running mean, which needs no sum of many logarithms.
             self.log_cost += (cost - self.log_cost) / self.priced as f64;
             self.cost += sample.cost.0 as f64;
             self.lost += sample.lost.0 as f64;

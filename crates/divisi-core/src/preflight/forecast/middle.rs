@@ -27,6 +27,7 @@ impl Belief {
     /// that is far off gets less weight.
     fn of(off: f64, tasks: f64, noise: f64) -> Self {
         let prior = PRIOR_DEVIATION * PRIOR_DEVIATION + off * off;
+        // Tasks and prior are weighed by the inverse of their variances.
         let variance = 1.0 / (tasks / (noise * noise) + 1.0 / prior);
         Self {
             mean: off * (1.0 - variance / prior),

@@ -104,6 +104,7 @@ impl Shape {
             ((squares / (1.0 - fitted) + worth * assumed * assumed) / (n + worth)).sqrt();
         let own = (POINTS as f64 * n / (n + TAILS)).round() as usize;
         let bell = Normal::standard();
+        // Midpoints of even steps: at 0 and 1 the normal distribution is infinite.
         let share = |i: usize, of: usize| (i as f64 + 0.5) / of as f64;
         let seen = (0..own).map(|i| quantile(sorted, share(i, own)));
         let rest = POINTS - own;

@@ -273,6 +273,7 @@ impl Forecaster {
     }
 
     fn lost(&self, cell: &Cell) -> f64 {
+        // The prior is a share of successful attempts, this one a share of all.
         let assumed = self.priors.failures.share / (1.0 + self.priors.failures.share);
         let n = cell.priced as f64;
         let seen = if cell.cost > 0.0 {
@@ -287,6 +288,7 @@ impl Forecaster {
 impl Accepts {
     /// Uncertainty of the accepted share.
     pub(super) fn deviation(&self) -> f64 {
+        // That of a beta distribution after so many results, real and assumed.
         (self.share * (1.0 - self.share) / (self.tried as f64 + Priors::WORTH + 1.0)).sqrt()
     }
 }

@@ -77,6 +77,10 @@ pub enum Use {
 pub struct Assigned {
     /// What carries it out.
     pub executor: Arc<str>,
+    /// Whether that is a program on this machine, which takes one of the slots that programs
+    /// have (`limits.programs_max`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_program: bool,
     /// Whether that may change files by itself, without tools of ours.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub writes: bool,
@@ -275,5 +279,10 @@ impl Node {
     /// What people call it: its label, or the beginning of its prompt.
     pub fn label(&self) -> String {
         self.task.title()
+    }
+
+    /// Whether a program on this machine carries it out.
+    pub fn is_program(&self) -> bool {
+        self.assigned.as_ref().is_ok_and(|task| task.is_program)
     }
 }

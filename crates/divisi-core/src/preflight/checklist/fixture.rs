@@ -52,6 +52,7 @@ impl Builder {
             used: Use::Read,
             assigned: Ok(Assigned {
                 executor: "api".into(),
+                is_program: false,
                 writes: false,
                 attempt_cost: AttemptCost::Free,
                 kind: kind.into(),

@@ -206,6 +206,7 @@ impl Foreseen {
         });
         let bounds = Bounds {
             in_flight_max: setup.limits.in_flight_max,
+            programs_max: setup.limits.programs_max,
             draws,
             ..Bounds::default()
         };

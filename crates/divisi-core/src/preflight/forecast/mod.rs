@@ -45,6 +45,8 @@ use std::sync::Arc;
 pub struct Bounds {
     /// Tasks in flight at once.
     pub in_flight_max: u32,
+    /// Those of them that programs on this machine carry out.
+    pub programs_max: u32,
     /// Requests that may be sent in a minute, where that is known.
     pub requests_per_minute: Option<u32>,
     /// Tokens in and out in a minute, where that is known.
@@ -57,8 +59,14 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
+        let Limits {
+            in_flight_max,
+            programs_max,
+            ..
+        } = Limits::default();
         Self {
-            in_flight_max: Limits::default().in_flight_max,
+            in_flight_max,
+            programs_max,
             requests_per_minute: None,
             tokens_per_minute: None,
             context_tokens_max: 1_000_000,

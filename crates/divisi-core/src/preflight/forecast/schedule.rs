@@ -1,8 +1,8 @@
 //! When tasks start and end under limits: the order a run would follow.
 
 use super::Bounds;
-use crate::plan::priorities;
-use crate::preflight::Graph;
+use crate::plan::{Startable, priorities};
+use crate::preflight::{Graph, Node};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -14,11 +14,14 @@ pub(super) struct Schedule {
     waits: Vec<usize>,
     /// In which order those that may start do so: largest first.
     priority: Vec<u32>,
+    /// Which of them are programs.
+    is_program: Vec<bool>,
     /// Of the longest chain of tasks behind one another.
     pub(super) critical_path: Vec<usize>,
     /// How many tasks have as many others before them: none, one, two, …
     pub(super) waves: Vec<usize>,
     in_flight_max: usize,
+    programs_max: usize,
     requests_per_second: Option<f64>,
     tokens_per_second: Option<f64>,
 }
@@ -93,9 +96,11 @@ impl Schedule {
             waits: graph.tasks.iter().map(|node| node.waits.len()).collect(),
             followers,
             priority: priorities(count, |task| &graph.tasks[task].waits),
+            is_program: graph.tasks.iter().map(Node::is_program).collect(),
             critical_path,
             waves: waves.into_values().collect(),
             in_flight_max: bounds.in_flight_max.max(1) as usize,
+            programs_max: bounds.programs_max.max(1) as usize,
             requests_per_second: bounds
                 .requests_per_minute
                 .map(|n| f64::from(n.max(1)) / 60.0),
@@ -106,21 +111,26 @@ impl Schedule {
     /// Seconds until the last task ends, when each takes what `demands` says.
     ///
     /// Those that may start do so as soon as one of the allowed number is free, in
-    /// the order of a run. A rate limit is a pipe that all requests go
-    /// through: a task ends no earlier than its own are through it.
+    /// the order of a run. Programs need one of their own slots as well; where all of
+    /// those are taken, what stands behind them starts. A rate limit is a pipe that all
+    /// requests go through: a task ends no earlier than its own are through it.
     pub(super) fn makespan(&self, demands: &[Demand]) -> f64 {
         let mut waits = self.waits.clone();
-        let ready = |task: usize| (self.priority[task], Reverse(task));
-        let mut startable: BinaryHeap<(u32, Reverse<usize>)> = (0..waits.len())
+        let mut startable = Startable::default();
+        let ready = |startable: &mut Startable<usize>, task: usize| {
+            startable.push(task, self.priority[task], self.is_program[task]);
+        };
+        (0..waits.len())
             .filter(|&task| waits[task] == 0)
-            .map(ready)
-            .collect();
+            .for_each(|task| ready(&mut startable, task));
         let mut running: BinaryHeap<Reverse<(Moment, usize)>> = BinaryHeap::new();
+        let mut programs = 0;
         let (mut now, mut requests_through, mut tokens_through) = (0.0f64, 0.0f64, 0.0f64);
         loop {
             while running.len() < self.in_flight_max
-                && let Some((_, Reverse(task))) = startable.pop()
+                && let Some(task) = startable.pop(programs < self.programs_max)
             {
+                programs += usize::from(self.is_program[task]);
                 let demand = demands[task];
                 let mut end = now + demand.seconds;
                 if let Some(rate) = self.requests_per_second {
@@ -137,10 +147,11 @@ impl Schedule {
                 return now;
             };
             now = end.0;
+            programs -= usize::from(self.is_program[task]);
             for &next in &self.followers[task] {
                 waits[next] -= 1;
                 if waits[next] == 0 {
-                    startable.push(ready(next));
+                    ready(&mut startable, next);
                 }
             }
         }
@@ -181,6 +192,60 @@ mod tests {
             "1+3 and 2+4: by chains, then as asked for"
         );
         assert_eq!(makespan(&four, &[1.0, 2.0, 3.0, 4.0], &at_once(1)), 10.0);
+    }
+
+    /// The same graph with these tasks carried out by programs.
+    fn with_programs(mut graph: Graph, are_programs: impl Fn(usize) -> bool) -> Graph {
+        for (task, node) in graph.tasks.iter_mut().enumerate() {
+            node.assigned.as_mut().unwrap().is_program = are_programs(task);
+        }
+        graph
+    }
+
+    #[test]
+    fn programs_have_slots_of_their_own() {
+        let wide = || sample::graph(&[&[] as &[usize]; 130]);
+        let fan_out = |are_programs: fn(usize) -> bool| {
+            let graph = with_programs(wide(), are_programs);
+            makespan(&graph, &[1.0; 130], &Bounds::default())
+        };
+        assert_eq!(fan_out(|_| false), 1.0, "requests all at once");
+        assert_eq!(fan_out(|_| true), 3.0, "64, 64 and 2");
+        assert_eq!(fan_out(|task| task % 2 == 0), 2.0, "64 of 65, and the last");
+        let programs = with_programs(wide(), |_| true);
+        assert_eq!(
+            makespan(&programs, &[1.0; 130], &at_once(50)),
+            3.0,
+            "no more of them than of all tasks"
+        );
+    }
+
+    #[test]
+    fn a_program_without_a_slot_is_passed_by() {
+        let bounds = Bounds {
+            programs_max: 1,
+            ..at_once(2)
+        };
+        let mixed = with_programs(sample::graph(&[&[], &[], &[], &[]]), |task| task < 2);
+        assert_eq!(
+            makespan(&mixed, &[2.0, 2.0, 1.0, 1.0], &bounds),
+            4.0,
+            "the requests beside the first program, then the second"
+        );
+        assert_eq!(
+            makespan(&mixed, &[1.0, 1.0, 2.0, 2.0], &bounds),
+            4.0,
+            "the second program before the last request: it stands first, and its slot is free"
+        );
+        let none = Bounds {
+            programs_max: 0,
+            ..at_once(2)
+        };
+        assert_eq!(
+            makespan(&mixed, &[1.0; 4], &none),
+            2.0,
+            "there is always one"
+        );
     }
 
     #[test]

@@ -356,6 +356,25 @@ fn a_simulation_says_what_holds_a_run_back() {
     insta::assert_snapshot!(json["simulation"]["under"], @r#"{"tasksAtOnce":1000,"cap":null,"rates":[{"provider":"anthropic","requestsPerMinute":60,"inputTokensPerMinute":100000,"outputTokensPerMinute":null}]}"#);
 }
 
+/// A fan-out of commands: more than there are slots for programs.
+const COMMANDS: &str = "\
+const items = Array.from({ length: 200 }, (_, i) => i);
+return parallel(items.map((i) => () => agent(`wc -l ${i}.txt`, { executor: 'shell', label: `count ${i}` })));
+";
+
+#[test]
+fn a_check_says_how_many_programs_run_at_the_same_time() {
+    let home = Home::with("count.js", COMMANDS);
+    let check = |more: &[&str]| {
+        let typed = ["check", "count.js", "--allow", "run"];
+        let said = home.ends(0, &[&typed, more].concat()).stdout;
+        let line = said.lines().find(|line| line.contains("parallelisation"));
+        line.unwrap_or(&said).to_owned()
+    };
+    insta::assert_snapshot!(check(&[]), @"✓ parallelisation opportunities?  up to 64 tasks at the same time, without `limits.programs_max` up to 200");
+    insta::assert_snapshot!(check(&["--jobs", "8"]), @"✓ parallelisation opportunities?  up to 8 tasks at the same time, without `limits.in_flight_max` up to 200");
+}
+
 #[test]
 fn a_simulation_asks_each_provider_for_its_own_models() {
     let many = MANY.replace("tools: []", "tools: [], model: 'gateway:claude-haiku-5-5'");

@@ -35,6 +35,8 @@ pub use priors::{KindPrior, Priors, TierPrior};
 pub use spread::Spread;
 pub use task::{Accepts, Forecaster, TaskForecast};
 
+pub(super) use schedule::{Demand, Schedule};
+
 use crate::{Digest, Limits, Millis, PicoUsd, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,13 +1,14 @@
 //! When tasks start and end under limits: the order a run would follow.
 
 use super::Bounds;
+use crate::Millis;
 use crate::plan::{Startable, priorities};
 use crate::preflight::{Graph, Node};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 /// The waits of a graph in the form in which they are scheduled again and again.
-pub(super) struct Schedule {
+pub(in crate::preflight) struct Schedule {
     /// The tasks that wait for each one.
     followers: Vec<Vec<usize>>,
     /// How many tasks each one waits for.
@@ -16,10 +17,6 @@ pub(super) struct Schedule {
     priority: Vec<u32>,
     /// Which of them are programs.
     is_program: Vec<bool>,
-    /// Of the longest chain of tasks behind one another.
-    pub(super) critical_path: Vec<usize>,
-    /// How many tasks have as many others before them: none, one, two, …
-    pub(super) waves: Vec<usize>,
     in_flight_max: usize,
     programs_max: usize,
     requests_per_second: Option<f64>,
@@ -28,13 +25,21 @@ pub(super) struct Schedule {
 
 /// What one task takes in one draw.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Demand {
+pub(in crate::preflight) struct Demand {
     pub(super) seconds: f64,
     pub(super) requests: f64,
     pub(super) tokens: f64,
 }
 
 impl Demand {
+    /// This long, whatever limits requests.
+    pub(in crate::preflight) fn of(took: Millis) -> Self {
+        Self {
+            seconds: took.0 as f64 / 1_000.0,
+            ..Self::default()
+        }
+    }
+
     /// The same on another model as well.
     pub(super) fn add(&mut self, more: Self) {
         self.seconds += more.seconds;
@@ -62,43 +67,30 @@ impl Ord for Moment {
 }
 
 impl Schedule {
-    /// Prepares a graph whose tasks typically take so many seconds.
-    pub(super) fn of(graph: &Graph, typical: &[f64], bounds: &Bounds) -> Self {
+    /// Prepares a graph.
+    pub(super) fn of(graph: &Graph, bounds: &Bounds) -> Self {
+        Self::new(graph, |task| &graph.tasks[task].waits, bounds)
+    }
+
+    /// The same for tasks of a graph that wait for those at the places that `waits` says,
+    /// which are smaller than their own.
+    pub(in crate::preflight) fn new<'w>(
+        graph: &Graph,
+        waits: impl Fn(usize) -> &'w [usize],
+        bounds: &Bounds,
+    ) -> Self {
         let count = graph.tasks.len();
         let mut followers = vec![Vec::new(); count];
-        let mut waves: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut wave = vec![0; count];
-        for (i, node) in graph.tasks.iter().enumerate() {
-            for &before in &node.waits {
-                followers[before].push(i);
-                wave[i] = wave[i].max(wave[before] + 1);
+        for task in 0..count {
+            for &before in waits(task) {
+                followers[before].push(task);
             }
-            *waves.entry(wave[i]).or_default() += 1;
-        }
-        // Whatever waits for a task stands behind it, so the way back meets it first.
-        let mut chain = vec![0.0; count];
-        for i in (0..count).rev() {
-            let behind = followers[i]
-                .iter()
-                .map(|&next| chain[next])
-                .fold(0.0, f64::max);
-            chain[i] = typical[i] + behind;
-        }
-        let longer = |a: &usize, b: &usize| chain[*b].total_cmp(&chain[*a]).then(a.cmp(b));
-        let longest = |tasks: &mut dyn Iterator<Item = usize>| tasks.min_by(longer);
-        let mut critical_path = Vec::new();
-        let mut next = longest(&mut (0..count).filter(|&i| graph.tasks[i].waits.is_empty()));
-        while let Some(task) = next {
-            critical_path.push(task);
-            next = longest(&mut followers[task].iter().copied());
         }
         Self {
-            waits: graph.tasks.iter().map(|node| node.waits.len()).collect(),
+            waits: (0..count).map(|task| waits(task).len()).collect(),
             followers,
-            priority: priorities(count, |task| &graph.tasks[task].waits),
+            priority: priorities(count, &waits),
             is_program: graph.tasks.iter().map(Node::is_program).collect(),
-            critical_path,
-            waves: waves.into_values().collect(),
             in_flight_max: bounds.in_flight_max.max(1) as usize,
             programs_max: bounds.programs_max.max(1) as usize,
             requests_per_second: bounds
@@ -108,13 +100,51 @@ impl Schedule {
         }
     }
 
+    /// How many tasks have as many others before them: none, one, two, …
+    pub(super) fn waves(&self) -> Vec<usize> {
+        let mut wave = vec![0; self.waits.len()];
+        let mut waves = vec![];
+        for task in 0..wave.len() {
+            waves.resize(waves.len().max(wave[task] + 1), 0);
+            waves[wave[task]] += 1;
+            for &next in &self.followers[task] {
+                wave[next] = wave[next].max(wave[task] + 1);
+            }
+        }
+        waves
+    }
+
+    /// The chain of tasks behind one another that takes longest, when they typically take so
+    /// many seconds.
+    pub(super) fn critical_path(&self, typical: &[f64]) -> Vec<usize> {
+        let count = self.waits.len();
+        // Whatever waits for a task stands behind it, so the way back meets it first.
+        let mut chain = vec![0.0; count];
+        for i in (0..count).rev() {
+            let behind = self.followers[i]
+                .iter()
+                .map(|&next| chain[next])
+                .fold(0.0, f64::max);
+            chain[i] = typical[i] + behind;
+        }
+        let longer = |a: &usize, b: &usize| chain[*b].total_cmp(&chain[*a]).then(a.cmp(b));
+        let longest = |tasks: &mut dyn Iterator<Item = usize>| tasks.min_by(longer);
+        let mut critical_path = Vec::new();
+        let mut next = longest(&mut (0..count).filter(|&task| self.waits[task] == 0));
+        while let Some(task) = next {
+            critical_path.push(task);
+            next = longest(&mut self.followers[task].iter().copied());
+        }
+        critical_path
+    }
+
     /// Seconds until the last task ends, when each takes what `demands` says.
     ///
     /// Those that may start do so as soon as one of the allowed number is free, in
     /// the order of a run. Programs need one of their own slots as well; where all of
     /// those are taken, what stands behind them starts. A rate limit is a pipe that all
     /// requests go through: a task ends no earlier than its own are through it.
-    pub(super) fn makespan(&self, demands: &[Demand]) -> f64 {
+    pub(in crate::preflight) fn makespan(&self, demands: &[Demand]) -> f64 {
         let mut waits = self.waits.clone();
         let mut startable = Startable::default();
         let ready = |startable: &mut Startable<usize>, task: usize| {
@@ -172,7 +202,7 @@ mod tests {
                 tokens: 1_000.0,
             })
             .collect();
-        Schedule::of(graph, seconds, bounds).makespan(&demands)
+        Schedule::of(graph, bounds).makespan(&demands)
     }
 
     fn at_once(in_flight_max: u32) -> Bounds {
@@ -253,9 +283,9 @@ mod tests {
         let graph = sample::graph(&[&[], &[], &[1], &[0, 2]]);
         let seconds = [1.0, 2.0, 3.0, 4.0];
         assert_eq!(makespan(&graph, &seconds, &at_once(64)), 9.0);
-        let schedule = Schedule::of(&graph, &seconds, &at_once(64));
-        assert_eq!(schedule.critical_path, [1, 2, 3]);
-        assert_eq!(schedule.waves, [2, 1, 1]);
+        let schedule = Schedule::of(&graph, &at_once(64));
+        assert_eq!(schedule.critical_path(&seconds), [1, 2, 3]);
+        assert_eq!(schedule.waves(), [2, 1, 1]);
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Stage<'_> {
             label: self.cases[case].repo.as_str().into(),
             kind: Some("bug".into()),
             executor: "api".into(),
+            is_program: false,
             model: model.into(),
             turns,
             prompt_tokens: prompt_tokens(&self.cases[case]),

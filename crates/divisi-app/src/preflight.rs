@@ -204,9 +204,8 @@ impl Foreseen {
             kind.map_or(0, |tokens| tokens.output / u64::from(tokens.turns).max(1))
         });
         let bounds = Bounds {
-            in_flight_max: setup.limits.in_flight_max,
             draws,
-            ..Bounds::default()
+            ..bounds(setup)
         };
         let priors = Priors::of(&setup.kinds);
         let forecaster = Forecaster::new(&learnt.history, priors)
@@ -269,7 +268,16 @@ async fn count(graph: &mut Graph, resolver: &Resolver) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The settings for the checklist.
+/// What holds a run back.
+fn bounds(setup: &Setup) -> Bounds {
+    Bounds {
+        in_flight_max: setup.limits.in_flight_max,
+        programs_max: setup.limits.programs_max,
+        ..Bounds::default()
+    }
+}
+
+/// What the checklist has to know of the settings.
 fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
     let provider = Some(setup.models.provider.as_str());
     let rule = |kind: &Kind| KindRule {
@@ -285,6 +293,7 @@ fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
             .map(|kind| (kind.name.clone(), rule(kind)))
             .collect(),
         agents_write: setup.permissions.write || setup.permissions.run,
+        bounds: bounds(setup),
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Simulation {
     pub providers: Vec<String>,
     /// Number of tasks.
     pub tasks: usize,
+    /// Whether any of them is a program, which needs a slot of those as well.
+    pub has_programs: bool,
 }
 
 /// Simulates the flow. Blocks for seconds if it is large.
@@ -29,10 +31,12 @@ pub fn simulate(looked: &Looked) -> Simulation {
         .collect();
     let limits = Limits {
         in_flight_max: looked.setup.limits.in_flight_max,
+        programs_max: looked.setup.limits.programs_max,
         cap: looked.settings.cap,
         ..desks.limits
     };
-    let tasks = Tasks::new(graph.tasks.len(), |task| &graph.tasks[task].waits);
+    let tasks = Tasks::new(graph.tasks.len(), |task| &graph.tasks[task].waits)
+        .programs(|task| graph.tasks[task].is_program());
     let answer = what_if(&tasks, &limits, |repetition, works| {
         draws.draw(repetition, |task, drawn| {
             works.push(task, leg(&drawn, places[drawn.asked]));
@@ -43,6 +47,7 @@ pub fn simulate(looked: &Looked) -> Simulation {
         limits,
         providers: desks.providers,
         tasks: graph.tasks.len(),
+        has_programs: tasks.has_programs(),
     }
 }
 

@@ -74,6 +74,7 @@ fn flow(tasks: usize) -> Graph {
         used: Use::Read,
         assigned: Ok(Assigned {
             executor: "api".into(),
+            is_program: false,
             writes: false,
             attempt_cost: AttemptCost::Free,
             kind: "review".into(),

@@ -8,11 +8,13 @@ mod error;
 mod order;
 mod reference;
 mod shape;
+mod startable;
 mod written;
 
 pub use error::PlanError;
 pub use order::priorities;
 pub use reference::{references, render};
+pub use startable::Startable;
 
 use crate::check::{Check, Ladder};
 use crate::{Effort, Isolation, Millis, PicoUsd, Task};

@@ -426,6 +426,7 @@ impl Resolver {
                 .map(|model| model.id.clone())
                 .collect::<Vec<_>>()
         };
+        let is_program = executor.is_program();
         let Registered {
             spec: declared,
             program,
@@ -486,7 +487,7 @@ impl Resolver {
                 .filter(|_| is_open)
                 .map(|choice| choice.why().into()),
             kind: choice.map(|choice| choice.kind),
-            is_program: program.is_some() && declared.runs_here,
+            is_program,
             executor: executor_name,
             models,
             fallbacks: stand_ins,
@@ -768,6 +769,27 @@ mod tests {
         ] {
             assert!(reserved(larger) > plain);
         }
+    }
+
+    #[test]
+    fn whoever_looks_ahead_counts_the_same_programs_as_the_run() {
+        let models = crate::setup::Models::one(Arc::new(Scripted::demo()), &[("sonnet", "m")], &[]);
+        let mut setup = Setup::new(models, std::env::temp_dir());
+        setup.permissions.run = true;
+        let resolver = Resolver::new(Arc::new(setup));
+        let is_program = |executor: &str| {
+            let task = Task {
+                executor: Some(executor.into()),
+                ..Task::new("date")
+            };
+            let ahead = resolver.assigned(&task).unwrap().is_program;
+            let run = resolver.resolve(task, 0).submission.facts.is_program;
+            assert_eq!(ahead, run, "{executor}");
+            run
+        };
+        assert!(is_program(Task::SHELL));
+        assert!(!is_program(Executors::USUAL), "it waits on the network");
+        assert!(!is_program("person"), "nothing of this machine is taken");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) fn of(count: usize) -> String {
     };
     let limits = Limits {
         in_flight_max: AT_ONCE,
+        programs_max: AT_ONCE,
         cap: None,
         rates: vec![rate],
         families: vec![0],

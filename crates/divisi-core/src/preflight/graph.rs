@@ -75,7 +75,11 @@ pub enum Use {
 pub struct Assigned {
     /// Name of the executor.
     pub executor: Arc<str>,
-    /// Whether the executor may change files by itself, without divisi's tools.
+    /// Whether that is a program on this machine, which takes one of the slots that programs
+    /// have (`limits.programs_max`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_program: bool,
+    /// Whether that may change files by itself, without tools of ours.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub writes: bool,
     /// Cost of one attempt besides divisi's own requests to models.
@@ -273,5 +277,10 @@ impl Node {
     /// Its label, or the beginning of its prompt.
     pub fn label(&self) -> String {
         self.task.title()
+    }
+
+    /// Whether a program on this machine carries it out.
+    pub fn is_program(&self) -> bool {
+        self.assigned.as_ref().is_ok_and(|task| task.is_program)
     }
 }

@@ -24,6 +24,14 @@ pub(crate) struct Registered {
 #[error("there is an executor `{0}` already")]
 pub struct NameTaken(pub Arc<str>);
 
+impl Registered {
+    /// Whether its tasks take one of the slots that programs have. Agents of ours take none:
+    /// they wait on the network.
+    pub(crate) fn is_program(&self) -> bool {
+        self.program.is_some() && self.spec.runs_here
+    }
+}
+
 impl Executors {
     /// The default executor: built-in agents.
     pub const USUAL: &'static str = "api";

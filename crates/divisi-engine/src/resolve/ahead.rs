@@ -23,6 +23,7 @@ impl Resolver {
         let shared = task.context.as_deref().map(|context| count(first, context));
         Ok(Assigned {
             executor: parts.executor_name.clone(),
+            is_program: parts.executor.is_program(),
             writes: parts.executor.spec.writes,
             attempt_cost: self.attempt_cost(task, &parts.executor),
             kind: choice.kind.clone(),

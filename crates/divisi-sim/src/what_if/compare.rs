@@ -37,7 +37,7 @@ pub fn what_if(tasks: &Tasks, limits: &Limits, draw: impl Fn(u64, &mut Works) + 
         cap: None,
         ..limits.clone()
     };
-    let doubles = free.all();
+    let doubles = free.all(tasks.has_programs());
     let mut variants = vec![Limits::lifted()];
     variants.extend(doubles.iter().map(|limit| free.clone().doubled(*limit)));
     variants.extend(limits.cap.map(|_| free));

@@ -40,6 +40,9 @@ use serde::Serialize;
 pub struct Limits {
     /// Tasks at once.
     pub in_flight_max: u32,
+    /// Those of them that programs on this machine carry out. Where it is the same as
+    /// `in_flight_max`, as with `--jobs`, both are one limit and are raised together.
+    pub programs_max: u32,
     /// Most that may be spent.
     pub cap: Option<PicoUsd>,
     /// The settings of each provider.
@@ -69,11 +72,13 @@ pub enum Limit {
     },
     /// Tasks at once.
     TasksAtOnce,
+    /// Tasks at once that programs on this machine carry out.
+    ProgramsAtOnce,
 }
 
 impl Limits {
-    /// All limits that can be raised, except the cap.
-    fn all(&self) -> Vec<Limit> {
+    /// All that can be raised, but for the cap. `has_programs` says whether any task is one.
+    fn all(&self, has_programs: bool) -> Vec<Limit> {
         let mut all = vec![];
         for (provider, rate) in self.rates.iter().enumerate() {
             let set = [
@@ -96,10 +101,18 @@ impl Limits {
             );
         }
         all.push(Limit::TasksAtOnce);
+        if has_programs && self.holds_programs() {
+            all.push(Limit::ProgramsAtOnce);
+        }
         all
     }
 
-    /// The limits with one of them doubled.
+    /// Whether fewer programs may be at work at once than tasks.
+    pub fn holds_programs(&self) -> bool {
+        self.programs_max < self.in_flight_max
+    }
+
+    /// The same with one of them twice as high.
     fn doubled(mut self, limit: Limit) -> Self {
         let double = |set: &mut Option<u64>| *set = set.map(|limit| limit.saturating_mul(2));
         match limit {
@@ -113,11 +126,15 @@ impl Limits {
                 double(&mut self.rates[provider].output_tokens_per_minute);
             }
             Limit::TasksAtOnce => {
+                if self.programs_max == self.in_flight_max {
+                    self = self.doubled(Limit::ProgramsAtOnce);
+                }
                 self.in_flight_max = self.in_flight_max.saturating_mul(2);
                 for rate in &mut self.rates {
                     rate.in_flight = rate.in_flight.map(|at_once| at_once.saturating_mul(2));
                 }
             }
+            Limit::ProgramsAtOnce => self.programs_max = self.programs_max.saturating_mul(2),
         }
         self
     }
@@ -126,6 +143,7 @@ impl Limits {
     fn lifted() -> Self {
         Self {
             in_flight_max: u32::MAX,
+            programs_max: u32::MAX,
             ..Self::default()
         }
     }

@@ -6,6 +6,7 @@ use divisi_core::budget::Budget;
 use divisi_core::governor::{
     Decision, Ending, Estimate, Governor, Next, PermitId, Queue, RateLimits,
 };
+use divisi_core::plan::Startable;
 use divisi_core::{Millis, PicoUsd, Run, Timestamp, Usage};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -28,6 +29,7 @@ pub(super) struct Play<'a> {
     tasks: &'a Tasks,
     works: &'a Works,
     in_flight_max: usize,
+    programs_max: usize,
     gates: Vec<Gate>,
     budget: Budget,
     /// The least first reservation of any task: with less left, no task need be tried.
@@ -36,11 +38,13 @@ pub(super) struct Play<'a> {
     /// Number of unfinished dependencies of each task.
     waits: Vec<u32>,
     at: Vec<At>,
-    /// Tasks that may start, longest chain first.
-    ready: BinaryHeap<(u32, Reverse<u32>)>,
-    /// Future replies.
+    /// Those that may start.
+    ready: Startable<u32>,
+    /// Replies to come.
     due: BinaryHeap<Reverse<(Timestamp, u32)>>,
     in_flight: usize,
+    /// How many of them are programs.
+    programs: usize,
     played: Played,
 }
 
@@ -68,26 +72,29 @@ impl<'a> Play<'a> {
                 wake_at: None,
             }
         };
-        let waits = tasks.waits.clone();
-        let ready = (0..tasks.count()).filter(|&task| waits[task] == 0);
-        let ready = ready
-            .map(|task| (tasks.priority[task], Reverse(task as u32)))
-            .collect();
-        Self {
+        let mut play = Self {
             gates: limits.families.iter().map(gate).collect(),
             in_flight_max: limits.in_flight_max.max(1) as usize,
+            programs_max: limits.programs_max.max(1) as usize,
             budget: Budget::new(limits.cap),
             least: works.least(tasks.count()),
             now: Timestamp(0),
+            waits: tasks.waits.clone(),
             at: vec![At::default(); tasks.count()],
-            ready,
+            ready: Startable::default(),
             due: BinaryHeap::new(),
             in_flight: 0,
+            programs: 0,
             played: Played::default(),
-            waits,
             tasks,
             works,
+        };
+        for task in 0..tasks.count() as u32 {
+            if play.waits[task as usize] == 0 {
+                play.may_start(task);
+            }
         }
+        play
     }
 
     /// Plays it to its end.
@@ -119,21 +126,27 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Starts the tasks that can start.
+    fn may_start(&mut self, task: u32) {
+        let place = task as usize;
+        let (priority, is_program) = (self.tasks.priority[place], self.tasks.is_program(place));
+        self.ready.push(task, priority, is_program);
+    }
+
+    /// Starts what may start; programs without a slot are passed by.
     fn start(&mut self) {
         let mut too_dear = vec![];
         while self.in_flight < self.in_flight_max
             && too_dear.len() < Run::BUDGET_SCAN_MAX
             && self.least <= self.budget.left()
-            && let Some((priority, Reverse(task))) = self.ready.pop()
+            && let Some(task) = self.ready.pop(self.programs < self.programs_max)
         {
             match self.leg(task).map(|leg| leg.bound.most()) {
                 None => self.end(task),
-                Some(most) if most > self.budget.left() => too_dear.push((priority, Reverse(task))),
+                Some(most) if most > self.budget.left() => too_dear.push(task),
                 Some(most) => self.begin(task, most),
             }
         }
-        self.ready.extend(too_dear);
+        too_dear.into_iter().for_each(|task| self.may_start(task));
     }
 
     /// With nothing in flight, starts the first task that fits with less room for its reply.
@@ -141,16 +154,16 @@ impl<'a> Play<'a> {
         let left = self.budget.left();
         let mut passed = vec![];
         let mut found = None;
-        while let Some((priority, Reverse(task))) = self.ready.pop() {
+        while let Some(task) = self.ready.pop(true) {
             match self.leg(task).and_then(|leg| leg.bound.fit(left)) {
                 Some(grant) => {
                     found = Some((task, grant.reserved));
                     break;
                 }
-                None => passed.push((priority, Reverse(task))),
+                None => passed.push(task),
             }
         }
-        self.ready.extend(passed);
+        passed.into_iter().for_each(|task| self.may_start(task));
         if let Some((task, reserved)) = found {
             self.begin(task, reserved);
         }
@@ -159,10 +172,17 @@ impl<'a> Play<'a> {
 
     fn begin(&mut self, task: u32, reserved: PicoUsd) {
         self.in_flight += 1;
+        self.programs += usize::from(self.tasks.is_program(task as usize));
         self.ask(task, reserved);
     }
 
-    /// Sends or queues the next request of a task.
+    /// A task lets go of its slots.
+    fn rest(&mut self, task: u32) {
+        self.in_flight -= 1;
+        self.programs -= usize::from(self.tasks.is_program(task as usize));
+    }
+
+    /// The next request of a task wants to leave.
     fn ask(&mut self, task: u32, reserved: PicoUsd) {
         self.budget.reserved += reserved;
         self.at[task as usize].reserved = reserved;
@@ -265,16 +285,15 @@ impl<'a> Play<'a> {
         }
         match self.leg(task).map(|leg| leg.bound) {
             None => {
-                self.in_flight -= 1;
+                self.rest(task);
                 self.end(task);
             }
             Some(bound) => match bound.fit(self.budget.left()) {
                 Some(grant) if grant.reply_tokens.is_none() => self.ask(task, grant.reserved),
                 // It waits until there is money for its full reservation.
                 Some(_) | None => {
-                    self.in_flight -= 1;
-                    self.ready
-                        .push((self.tasks.priority[task as usize], Reverse(task)));
+                    self.rest(task);
+                    self.may_start(task);
                 }
             },
         }
@@ -287,8 +306,7 @@ impl<'a> Play<'a> {
             let waits = &mut self.waits[next as usize];
             *waits -= 1;
             if *waits == 0 {
-                self.ready
-                    .push((self.tasks.priority[next as usize], Reverse(next)));
+                self.may_start(next);
             }
         }
     }

@@ -14,6 +14,8 @@ pub struct Tasks {
     /// Length of the longest chain that waits for a task, in tasks: the order in which tasks are
     /// started.
     pub(super) priority: Vec<u32>,
+    /// Which ones are programs; empty where none is.
+    is_program: Vec<bool>,
 }
 
 impl Tasks {
@@ -42,15 +44,34 @@ impl Tasks {
             followers,
             waits,
             priority,
+            is_program: vec![],
         }
     }
 
-    /// Number of tasks.
+    /// The same where programs on this machine carry out some of them.
+    pub fn programs(mut self, is_program: impl Fn(usize) -> bool) -> Self {
+        self.is_program = (0..self.count()).map(is_program).collect();
+        if !self.is_program.contains(&true) {
+            self.is_program.clear();
+        }
+        self
+    }
+
+    /// Whether any of them is a program.
+    pub fn has_programs(&self) -> bool {
+        !self.is_program.is_empty()
+    }
+
+    /// How many there are.
     pub fn count(&self) -> usize {
         self.waits.len()
     }
 
-    /// The tasks that wait for this one.
+    pub(super) fn is_program(&self, task: usize) -> bool {
+        self.is_program.get(task).is_some_and(|is| *is)
+    }
+
+    /// Those that wait for this one.
     pub(super) fn followers(&self, task: usize) -> &[u32] {
         &self.followers[self.begin[task] as usize..self.begin[task + 1] as usize]
     }

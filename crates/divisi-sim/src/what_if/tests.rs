@@ -27,6 +27,7 @@ fn wide(count: usize) -> Tasks {
 fn limits(in_flight_max: u32, rate: RateSettings) -> Limits {
     Limits {
         in_flight_max,
+        programs_max: in_flight_max,
         cap: None,
         rates: vec![rate],
         families: vec![0],
@@ -56,6 +57,115 @@ fn tasks_at_once_are_as_many_as_they_may_be() {
     let gain = answer.gains[0];
     assert_eq!((gain.from, gain.to), (Millis(3_200), Millis(1_600)));
     assert_eq!(answer.cost.p50, PicoUsd(1_000_000));
+}
+
+/// A second each, without a provider or a bill.
+fn seconds_of_programs(tasks: &Tasks, limits: &Limits) -> Answer {
+    let leg = Leg {
+        requests: 1,
+        took: 1_000,
+        ..Leg::default()
+    };
+    what_if(tasks, limits, |_, works| {
+        (0..tasks.count()).for_each(|task| works.push(task, leg));
+    })
+}
+
+#[test]
+fn programs_have_slots_of_their_own() {
+    let limits = Limits {
+        programs_max: 64,
+        ..free(1_000)
+    };
+    let requests = seconds_of_programs(&wide(130), &limits);
+    assert_eq!(
+        (seconds(&requests), requests.holds),
+        (1.0, Holds::CriticalPath)
+    );
+    let at_once = |answer: &Answer| {
+        answer
+            .gains
+            .iter()
+            .map(|gain| gain.limit)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        at_once(&requests),
+        [Limit::TasksAtOnce],
+        "without programs nothing is to be gained from more of them"
+    );
+    let programs = seconds_of_programs(&wide(130).programs(|_| true), &limits);
+    assert_eq!(seconds(&programs), 3.0, "64, 64 and 2");
+    assert_eq!(programs.holds, Holds::One(Limit::ProgramsAtOnce));
+    assert_eq!(
+        at_once(&programs),
+        [Limit::ProgramsAtOnce, Limit::TasksAtOnce]
+    );
+    let [gain, other] = programs.gains[..] else {
+        panic!("{:?}", programs.gains)
+    };
+    assert_eq!((gain.from, gain.to), (Millis(3_000), Millis(2_000)));
+    assert!(!other.is_any());
+    assert_eq!(programs.unlimited, Millis(1_000));
+}
+
+#[test]
+fn programs_without_a_slot_are_passed_by() {
+    let limits = Limits {
+        programs_max: 1,
+        ..free(2)
+    };
+    // Two programs, and two requests behind them: one of each at once.
+    let mixed = wide(4).programs(|task| task < 2);
+    assert_eq!(seconds(&seconds_of_programs(&mixed, &limits)), 2.0);
+    // Beside three programs there is nothing else to do in the end.
+    let mixed = wide(4).programs(|task| task < 3);
+    assert_eq!(seconds(&seconds_of_programs(&mixed, &limits)), 3.0);
+    let none = Limits {
+        programs_max: 0,
+        ..limits
+    };
+    assert_eq!(
+        seconds(&seconds_of_programs(&mixed, &none)),
+        3.0,
+        "there is always one"
+    );
+}
+
+#[test]
+fn as_many_programs_as_tasks_are_one_limit() {
+    let answer = seconds_of_programs(&wide(8).programs(|_| true), &free(2));
+    assert_eq!(seconds(&answer), 4.0);
+    assert_eq!(answer.holds, Holds::One(Limit::TasksAtOnce));
+    assert_eq!(answer.gains.len(), 1);
+    assert_eq!(answer.gains[0].to, Millis(2_000), "four of both");
+}
+
+#[test]
+fn a_program_that_waits_for_money_lets_go_of_its_slot() {
+    let leg = |reserved| Leg {
+        requests: 1,
+        took: 100,
+        cost: PicoUsd(1_000),
+        bound: TurnBound::fixed(PicoUsd(reserved)),
+        ..Leg::default()
+    };
+    let limits = Limits {
+        programs_max: 2,
+        cap: Some(PicoUsd(13_000)),
+        ..free(8)
+    };
+    // The second leg of the second one does not fit beside that of another until the end, and
+    // the others go past it: first legs at 0, 0, 100 and 200 ms, second ones at 100, 200, 300
+    // and 400.
+    let answer = what_if(&wide(4).programs(|_| true), &limits, |_, works| {
+        for task in 0..4 {
+            works.push(task, leg(1_000));
+            works.push(task, leg(6_000));
+        }
+    });
+    assert_eq!((answer.parked, answer.cost.p50), (0, PicoUsd(8_000)));
+    assert_eq!(seconds(&answer), 0.5);
 }
 
 #[test]

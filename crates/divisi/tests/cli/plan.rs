@@ -353,7 +353,73 @@ fn a_simulation_says_what_holds_a_run_back() {
     ");
     let json: serde_json::Value = serde_json::from_str(&plan(&["--json"]).stdout).unwrap();
     insta::assert_snapshot!(json["simulation"]["holds"], @r#"{"by":"one","limit":"requestsPerMinute","provider":"anthropic"}"#);
-    insta::assert_snapshot!(json["simulation"]["under"], @r#"{"tasksAtOnce":1000,"cap":null,"rates":[{"provider":"anthropic","requestsPerMinute":60,"inputTokensPerMinute":100000,"outputTokensPerMinute":null}]}"#);
+    insta::assert_snapshot!(json["simulation"]["under"], @r#"{"tasksAtOnce":1000,"programsAtOnce":64,"cap":null,"rates":[{"provider":"anthropic","requestsPerMinute":60,"inputTokensPerMinute":100000,"outputTokensPerMinute":null}]}"#);
+}
+
+/// A fan-out of commands: more than there are slots for programs.
+const COMMANDS: &str = "\
+const items = Array.from({ length: 200 }, (_, i) => i);
+return parallel(items.map((i) => () => agent(`wc -l ${i}.txt`, { executor: 'shell', label: `count ${i}` })));
+";
+
+#[test]
+fn a_fan_out_of_programs_takes_as_many_rounds_as_their_slots_allow() {
+    let home = Home::with("count.js", COMMANDS);
+    let plan = |more: &[&str]| {
+        let typed = ["plan", "count.js", "--allow", "run", "--simulate"];
+        home.ends(0, &[&typed, more].concat()).stdout
+    };
+    let time = |said: &str| {
+        let line = said.lines().find(|line| line.contains("  time  "));
+        line.unwrap_or(said).to_owned()
+    };
+    let part = |said: &str| said.split("  simulated").nth(1).unwrap_or(said).to_owned();
+    let said = plan(&[]);
+    insta::assert_snapshot!(time(&said), @"  time       about 3:38, 10:29 in one of ten · 1 wave, the longest chain has 1 task");
+    insta::assert_snapshot!(part(&said), @"
+    200 runs · 1,000 tasks at once, at most 64 of them programs
+    run time   about 3:22 · 1:15 to 9:33 in eight runs of ten
+    held up by programs at once (limits.programs_max): with twice as many 2:59 instead of 3:22
+    doubled    tasks at once no gain
+    no limits  2:55 if nothing but tasks had to be waited for
+    ");
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--json"])).unwrap();
+    assert_eq!(json["tasks"][0]["assigned"]["is_program"], true);
+    insta::assert_snapshot!(json["simulation"]["holds"], @r#"{"by":"one","limit":"programsAtOnce"}"#);
+    insta::assert_snapshot!(json["simulation"]["gains"], @r#"[{"limit":"programsAtOnce","from":202877,"to":179432},{"limit":"tasksAtOnce","from":202877,"to":202877}]"#);
+    insta::assert_snapshot!(json["simulation"]["under"], @r#"{"tasksAtOnce":1000,"programsAtOnce":64,"cap":null,"rates":[]}"#);
+    // What is said of all tasks holds for programs, too.
+    let few = plan(&["--jobs", "16"]);
+    insta::assert_snapshot!(time(&few), @"  time       about 7:23, 19:50 in one of ten · 1 wave, the longest chain has 1 task");
+    insta::assert_snapshot!(part(&few), @"
+    200 runs · 16 tasks at once
+    run time   about 7:03 · 2:24 to 17:42 in eight runs of ten
+    held up by tasks at once: with twice as many 4:25 instead of 7:03
+    no limits  2:55 if nothing but tasks had to be waited for
+    ");
+    home.write("divisi.toml", "[limits]\nprograms_max = 200\n");
+    let all = plan(&[]);
+    insta::assert_snapshot!(time(&all), @"  time       about 3:06, 9:17 in one of ten · 1 wave, the longest chain has 1 task");
+    insta::assert_snapshot!(part(&all), @"
+    200 runs · 1,000 tasks at once, at most 200 of them programs
+    run time   about 2:55 · 1:05 to 8:23 in eight runs of ten
+    held up by the longest chain of tasks: no limit makes it longer
+    doubled    tasks at once no gain, programs at once (limits.programs_max) no gain
+    no limits  2:55 if nothing but tasks had to be waited for
+    ");
+}
+
+#[test]
+fn a_check_says_how_many_programs_run_at_the_same_time() {
+    let home = Home::with("count.js", COMMANDS);
+    let check = |more: &[&str]| {
+        let typed = ["check", "count.js", "--allow", "run"];
+        let said = home.ends(0, &[&typed, more].concat()).stdout;
+        let line = said.lines().find(|line| line.contains("parallelisation"));
+        line.unwrap_or(&said).to_owned()
+    };
+    insta::assert_snapshot!(check(&[]), @"✓ parallelisation opportunities?  up to 64 tasks at the same time, without `limits.programs_max` up to 200");
+    insta::assert_snapshot!(check(&["--jobs", "8"]), @"✓ parallelisation opportunities?  up to 8 tasks at the same time, without `limits.in_flight_max` up to 200");
 }
 
 #[test]

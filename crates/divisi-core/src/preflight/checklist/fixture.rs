@@ -1,7 +1,9 @@
 //! Graphs built by hand.
 
 use super::{Checklist, KindRule, Money, Settings, Total, Verdict, checklist};
-use crate::preflight::{Assigned, AttemptCost, Graph, Group, GroupKind, Node, Rung, Site, Use};
+use crate::preflight::{
+    Assigned, AttemptCost, Bounds, Graph, Group, GroupKind, Node, Rung, Site, Use,
+};
 use crate::{Millis, PicoUsd, Task, Tier};
 use std::fmt::Write;
 
@@ -51,6 +53,7 @@ impl Builder {
             used: Use::Read,
             assigned: Ok(Assigned {
                 executor: "api".into(),
+                is_program: false,
                 writes: false,
                 attempt_cost: AttemptCost::Free,
                 kind: kind.into(),
@@ -89,6 +92,10 @@ impl Builder {
     }
 
     pub(super) fn checked_with(&self, cap: Option<PicoUsd>) -> Checklist {
+        self.checked_within(cap, Bounds::default())
+    }
+
+    pub(super) fn checked_within(&self, cap: Option<PicoUsd>, bounds: Bounds) -> Checklist {
         let kinds = [
             ("search", Tier::Haiku, false),
             ("read", Tier::Haiku, false),
@@ -104,6 +111,7 @@ impl Builder {
         let settings = Settings {
             cap,
             kinds,
+            bounds,
             ..Settings::default()
         };
         let money = Flat { graph: &self.graph };

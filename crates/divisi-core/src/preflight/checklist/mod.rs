@@ -12,7 +12,7 @@ mod models;
 mod pattern;
 mod waits;
 
-use super::{Graph, Node, Site};
+use super::{Bounds, Graph, Node, Site};
 use crate::{Millis, PicoUsd, Tier};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -256,6 +256,8 @@ pub struct Settings {
     pub kinds: BTreeMap<Arc<str>, KindRule>,
     /// Whether agents without tools of their own may change files.
     pub agents_write: bool,
+    /// What holds it back.
+    pub bounds: Bounds,
 }
 
 impl Settings {

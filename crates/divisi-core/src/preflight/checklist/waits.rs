@@ -1,25 +1,23 @@
 //! Question: does a task wait for another one without need?
 //!
-//! A wait is justified if the prompt contains the result, directly or through a task in between; if
-//! the result may have decided whether the task is requested at all; or if it came from a task that
-//! may change files. Every other wait is a finding, with the time by which the flow would end
-//! earlier without it.
+//! A wait has a reason when the result that is waited for stands in the prompt,
+//! went through a task in between, may have decided whether the task is asked
+//! at all, or came from a task that may change files. Every other wait is
+//! pointed at, with the time by which the flow would end earlier without it,
+//! under the limits of the run.
 
 use super::{Finding, Flow, Item, Question, spoken, verb};
 use crate::Millis;
-use crate::preflight::{Site, Use};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::preflight::forecast::{Demand, Schedule};
+use crate::preflight::{Node, Site, Use};
+use std::collections::BTreeSet;
 
 pub(super) fn item(flow: &Flow<'_>) -> Item {
     let waits = Waits::of(flow);
     let idle: Vec<usize> = (0..flow.graph.tasks.len())
         .filter(|&place| waits.is_idle(place))
         .collect();
-    let together = match waits.wave_max() {
-        0 | 1 => "nothing runs at the same time".to_owned(),
-        most => format!("up to {most} tasks at the same time"),
-    };
-    let mut evidence = vec![together];
+    let mut evidence = vec![waits.together()];
     evidence.extend(waits.gain(&idle));
     evidence.extend(waits.behind_writers());
     let lines = flow.by_site(idle).into_iter().enumerate();
@@ -44,6 +42,17 @@ struct Waits<'a> {
     told_of: Vec<BTreeSet<usize>>,
     /// Lines at which the flow loops an unknown number of times.
     loops: BTreeSet<&'a Site>,
+    /// How long each task takes; `None` while nobody knows.
+    demands: Option<Vec<Demand>>,
+    /// When the last task ends as the flow is.
+    end: Option<Millis>,
+}
+
+/// Tasks that stand at the same depth.
+#[derive(Clone, Copy, Default)]
+struct Wave {
+    programs: usize,
+    others: usize,
 }
 
 impl<'a> Waits<'a> {
@@ -67,11 +76,16 @@ impl<'a> Waits<'a> {
             .iter()
             .filter_map(|open| open.site.as_ref())
             .collect();
-        Self {
+        let demand = |(place, _)| flow.time(place).map(Demand::of);
+        let mut waits = Self {
             flow,
             told_of,
             loops,
-        }
+            demands: flow.tasks().map(demand).collect(),
+            end: None,
+        };
+        waits.end = waits.end_without(&BTreeSet::new());
+        waits
     }
 
     /// Whether waiting for `before` is justified.
@@ -136,34 +150,40 @@ impl<'a> Waits<'a> {
         kept
     }
 
-    /// When the last task ends if the `freed` tasks start as early as they can; `None` if a
-    /// duration is unknown.
-    fn end(&self, freed: &BTreeSet<usize>) -> Option<Millis> {
-        let mut ends: Vec<u64> = vec![];
-        for (place, node) in self.flow.tasks() {
-            let latest =
-                |waits: &mut dyn Iterator<Item = usize>| waits.map(|before| ends[before]).max();
-            let start = match freed.contains(&place) {
-                true => latest(&mut self.kept(place).into_iter()),
-                // A task it reads may come before one of its waits, and that wait may be freed.
-                false => latest(&mut node.waits.iter().chain(&self.told_of[place]).copied()),
-            };
-            ends.push(start.unwrap_or(0) + self.flow.time(place)?.0);
-        }
-        ends.into_iter().max().map(Millis)
+    /// When the last task ends where these start without their needless waits, as soon as
+    /// there is a slot; `None` while nobody knows how long tasks take.
+    fn end_without(&self, freed: &BTreeSet<usize>) -> Option<Millis> {
+        let demands = self.demands.as_ref()?;
+        let waits = |(place, node): (usize, &Node)| -> Vec<usize> {
+            match freed.contains(&place) {
+                true => self.kept(place).into_iter().collect(),
+                // What it reads may stand behind one of its waits, which may be freed.
+                false => node
+                    .waits
+                    .iter()
+                    .chain(&self.told_of[place])
+                    .copied()
+                    .collect(),
+            }
+        };
+        let waits: Vec<Vec<usize>> = self.flow.tasks().map(waits).collect();
+        let bounds = &self.flow.settings.bounds;
+        let schedule = Schedule::new(self.flow.graph, |place| &waits[place], bounds);
+        let seconds = schedule.makespan(demands);
+        Some(Millis((seconds * 1_000.0).round() as u64))
     }
 
     /// By how much earlier the flow would end.
     fn saved(&self, freed: &[usize]) -> Option<Millis> {
-        let now = self.end(&BTreeSet::new())?;
-        let then = self.end(&freed.iter().copied().collect())?;
-        Some(Millis(now.0 - then.0))
+        let then = self.end_without(&freed.iter().copied().collect())?;
+        // Another order under the same limits may even take longer.
+        Some(Millis(self.end?.0.saturating_sub(then.0)))
     }
 
     /// The time that all needless waits cost together.
     fn gain(&self, idle: &[usize]) -> Option<String> {
         let saved = self.saved(idle).filter(|saved| saved.0 > 0)?;
-        let now = self.end(&BTreeSet::new())?;
+        let now = self.end?;
         let then = Millis(now.0 - saved.0);
         Some(format!(
             "about {} instead of {} without the waits below",
@@ -222,20 +242,52 @@ impl<'a> Waits<'a> {
         })
     }
 
-    /// Most tasks at the same depth.
-    fn wave_max(&self) -> usize {
+    /// How many tasks run at the same time, and how many would but for a limit.
+    fn together(&self) -> String {
+        let waves = self.waves();
+        let most = |in_flight_max: usize, programs_max: usize| {
+            let at_once = |wave: &Wave| wave.others + wave.programs.min(programs_max);
+            let widest = waves.iter().map(at_once).max();
+            widest.unwrap_or(0).min(in_flight_max)
+        };
+        let bounds = &self.flow.settings.bounds;
+        let in_flight_max = bounds.in_flight_max.max(1) as usize;
+        let programs_max = match bounds.programs_max {
+            // As many as tasks: no limit of its own.
+            programs if programs >= bounds.in_flight_max => usize::MAX,
+            programs => programs.max(1) as usize,
+        };
+        let (few, all) = (
+            most(in_flight_max, programs_max),
+            most(usize::MAX, usize::MAX),
+        );
+        let said = match few {
+            0 | 1 => "nothing runs at the same time".to_owned(),
+            most => format!("up to {most} tasks at the same time"),
+        };
+        let limit = match all {
+            _ if few == all => return said,
+            _ if most(in_flight_max, usize::MAX) == all => "`limits.programs_max`",
+            _ if most(usize::MAX, programs_max) == all => "`limits.in_flight_max`",
+            _ => "`limits.in_flight_max` and `limits.programs_max`",
+        };
+        format!("{said}, without {limit} up to {all}")
+    }
+
+    /// Tasks by how many others they stand behind.
+    fn waves(&self) -> Vec<Wave> {
         let mut depths: Vec<usize> = vec![];
-        let mut widths: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut waves: Vec<Wave> = vec![];
         for (_, node) in self.flow.tasks() {
-            let depth = node
-                .waits
-                .iter()
-                .map(|&before| depths[before] + 1)
-                .max()
-                .unwrap_or(0);
+            let before = node.waits.iter().map(|&before| depths[before] + 1);
+            let depth = before.max().unwrap_or(0);
             depths.push(depth);
-            *widths.entry(depth).or_default() += 1;
+            waves.resize(waves.len().max(depth + 1), Wave::default());
+            match node.is_program() {
+                true => waves[depth].programs += 1,
+                false => waves[depth].others += 1,
+            }
         }
-        widths.into_values().max().unwrap_or(0)
+        waves
     }
 }

@@ -33,6 +33,8 @@ pub use priors::{KindPrior, Priors, TierPrior};
 pub use spread::Spread;
 pub use task::{Accepts, Forecaster, TaskForecast};
 
+pub(super) use schedule::{Demand, Schedule};
+
 use crate::{Digest, Limits, Millis, PicoUsd, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -43,7 +45,9 @@ use std::sync::Arc;
 pub struct Bounds {
     /// Tasks in flight at once.
     pub in_flight_max: u32,
-    /// Requests per minute, if known.
+    /// Those of them that programs on this machine carry out.
+    pub programs_max: u32,
+    /// Requests that may be sent in a minute, where that is known.
     pub requests_per_minute: Option<u32>,
     /// Tokens in and out per minute, if known.
     pub tokens_per_minute: Option<u64>,
@@ -55,8 +59,14 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
+        let Limits {
+            in_flight_max,
+            programs_max,
+            ..
+        } = Limits::default();
         Self {
-            in_flight_max: Limits::default().in_flight_max,
+            in_flight_max,
+            programs_max,
             requests_per_minute: None,
             tokens_per_minute: None,
             context_tokens_max: 1_000_000,

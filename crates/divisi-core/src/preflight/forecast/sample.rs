@@ -30,6 +30,7 @@ pub(super) fn rung(model: &str, tier: Tier, input_dollars: u64) -> Rung {
 pub(super) fn node(label: &str, has_tools: bool) -> Node {
     let assigned = Assigned {
         executor: "api".into(),
+        is_program: false,
         writes: false,
         attempt_cost: AttemptCost::Free,
         kind: "bug".into(),

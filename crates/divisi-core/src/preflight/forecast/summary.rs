@@ -30,7 +30,7 @@ impl Forecaster {
                     .map_or(0.0, |first| first.outlook.seconds)
             })
             .collect();
-        let schedule = Schedule::of(graph, &typical, &self.bounds);
+        let schedule = Schedule::of(graph, &self.bounds);
         let count = draws(graph.tasks.len(), self.bounds.draws);
         let mut drawn = cast.draw(Some(&schedule), count, seed);
 
@@ -59,8 +59,8 @@ impl Forecaster {
             baseline: self.baseline(graph, tiers, mean, count, seed),
             budget: cost.p90.enough(),
             ladders: LadderAdvice::all(self, graph, tiers),
-            waves: schedule.waves,
-            critical_path: schedule.critical_path,
+            waves: schedule.waves(),
+            critical_path: schedule.critical_path(&typical),
             draws: count as u32,
         }
     }

@@ -76,6 +76,7 @@ pub(crate) fn value(simulation: &Simulation) -> Value {
     };
     value["under"] = json!({
         "tasksAtOnce": limits.in_flight_max,
+        "programsAtOnce": limits.programs_max,
         "cap": limits.cap,
         "rates": providers.iter().zip(&limits.rates).map(rate).collect::<Vec<_>>(),
     });
@@ -90,10 +91,12 @@ fn head(simulation: &Simulation, look: &Look) -> Line {
         providers,
         ..
     } = simulation;
-    let mut said = vec![format!(
-        "{} tasks at once",
-        count(limits.in_flight_max.into())
-    )];
+    let mut at_once = format!("{} tasks at once", count(limits.in_flight_max.into()));
+    if simulation.has_programs && limits.holds_programs() {
+        let programs = count(limits.programs_max.into());
+        at_once += &format!(", at most {programs} of them programs");
+    }
+    let mut said = vec![at_once];
     for (name, rate) in providers.iter().zip(&limits.rates) {
         let set = [
             (rate.requests_per_minute, "requests"),
@@ -199,5 +202,6 @@ fn name(limit: Limit, simulation: &Simulation) -> String {
             format!("output tokens a minute from {}", of(provider))
         }
         Limit::TasksAtOnce => "tasks at once".into(),
+        Limit::ProgramsAtOnce => "programs at once (limits.programs_max)".into(),
     }
 }

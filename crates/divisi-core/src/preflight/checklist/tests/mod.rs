@@ -5,7 +5,7 @@ mod patterns;
 use super::fixture::{Builder, rung, told};
 use super::{Checklist, Finding, Question, Verdict};
 use crate::Tier::{Fable, Haiku, Opus, Sonnet};
-use crate::preflight::{GroupKind, NullRead, Remark, Site, Use};
+use crate::preflight::{Bounds, GroupKind, NullRead, Remark, Site, Use};
 use crate::{Failure, FailureClass, Millis, PicoUsd};
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -175,6 +175,40 @@ fn a_wait_needs_a_reason() {
 }
 
 #[test]
+fn what_runs_at_the_same_time_is_bounded() {
+    let mut flow = Builder::new();
+    for _ in 0..130 {
+        let node = flow.task("count", "other", Haiku, &[]);
+        node.assigned.as_mut().unwrap().is_program = true;
+    }
+    flow.task("read", "read", Haiku, &[]);
+    let told = |flow: &Builder, (in_flight_max, programs_max)| {
+        let bounds = Bounds {
+            in_flight_max,
+            programs_max,
+            ..Bounds::default()
+        };
+        only(&flow.checked_within(None, bounds), Question::Parallel)
+    };
+    assert_snapshot!(told(&flow, (1_000, 64)), @"✓ parallelisation opportunities?  up to 65 tasks at the same time, without `limits.programs_max` up to 131");
+    assert_snapshot!(told(&flow, (1_000, 1_000)), @"✓ parallelisation opportunities?  up to 131 tasks at the same time");
+    assert_snapshot!(told(&flow, (100, 64)), @"✓ parallelisation opportunities?  up to 65 tasks at the same time, without `limits.in_flight_max` and `limits.programs_max` up to 131");
+    assert_snapshot!(told(&flow, (16, 16)), @"✓ parallelisation opportunities?  up to 16 tasks at the same time, without `limits.in_flight_max` up to 131");
+    assert_snapshot!(told(&flow, (1, 64)), @"✓ parallelisation opportunities?  nothing runs at the same time, without `limits.in_flight_max` up to 131");
+
+    // The same one behind the other: without their waits they go 64 at a time.
+    for place in 1..130 {
+        let node = &mut flow.graph.tasks[place];
+        (node.waits, node.site) = (vec![place - 1], None);
+    }
+    let said = told(&flow, (1_000, 64));
+    assert!(
+        said.contains("; about 3 min instead of 2 h without the waits below"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_wait_for_all_where_each_reads_its_own_is_a_barrier() {
     let mut flow = Builder::new();
     let first = flow.group(GroupKind::Parallel, 3, None);
@@ -341,6 +375,7 @@ proptest! {
     fn every_graph_has_a_list(
         tasks in prop::collection::vec((any::<u16>(), any::<u16>(), 0..8u8, 0..4u8), 1..40),
         groups in prop::collection::vec((0..3u8, any::<bool>(), any::<u8>()), 0..6),
+        (in_flight_max, programs_max) in (0..6u32, 0..4u32),
     ) {
         let mut flow = Builder::new();
         for (place, &(kind, guessed, parent)) in groups.iter().enumerate() {
@@ -356,8 +391,10 @@ proptest! {
             node.reads = of(reads);
             node.group = (usize::from(group) < groups.len()).then_some(usize::from(group));
             node.used = [Use::Read, Use::Unread, Use::Unknown][usize::from(group) % 3];
+            node.assigned.as_mut().unwrap().is_program = reads % 2 == 0;
         }
-        let list = flow.checked();
+        let bounds = Bounds { in_flight_max, programs_max, ..Bounds::default() };
+        let list = flow.checked_within(Some(PicoUsd::DOLLAR), bounds);
         prop_assert!(list.items.iter().all(|item| item.verdict != Verdict::Unknown));
         for finding in &list.items[2].findings {
             prop_assert!(finding.time.is_none_or(|time| time.0 <= 60_000 * tasks.len() as u64));

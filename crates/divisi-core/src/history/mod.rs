@@ -6,8 +6,10 @@
 //! is still under way says nothing yet about what it costs.
 
 mod learn;
+mod shape;
 
 pub use learn::Reader;
+pub use shape::{Line, RunShape};
 
 use crate::{Millis, PicoUsd, Timestamp, Usage};
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,8 @@ pub struct Sample {
     pub turns: u32,
     /// Tokens of the first prompt; 0 where the executor does not say.
     pub prompt_tokens: u64,
+    /// Tokens of the last reply, which gives the result; 0 where that is not known.
+    pub answer_tokens: u64,
     /// What all of it cost, without checks.
     pub cost: PicoUsd,
     /// The part of `cost` that failed attempts took, and requests that were given
@@ -65,6 +69,9 @@ pub struct Sample {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     samples: Vec<Sample>,
+    /// How the runs were shaped whose flows came to their end.
+    #[serde(default)]
+    shapes: Vec<RunShape>,
 }
 
 impl History {

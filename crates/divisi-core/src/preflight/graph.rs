@@ -21,6 +21,9 @@ pub struct Graph {
     pub groups: Vec<Group>,
     /// Where its shape depends on results nobody has yet.
     pub open: Vec<Remark>,
+    /// Tasks of which results decide how many there are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guesses: Vec<Guess>,
     /// The tasks whose results are in what the flow returns.
     pub returned: Vec<usize>,
     /// Prompts that a task without a result would spoil.
@@ -162,6 +165,20 @@ pub struct Group {
     pub by_result: bool,
 }
 
+/// Tasks of which results decide how many there are: those of a list, or of the rounds of a
+/// loop.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Guess {
+    /// Their places.
+    pub tasks: Vec<usize>,
+    /// Elements or rounds that the graph has of them.
+    pub counted: usize,
+    /// Elements or rounds of past runs.
+    pub seen: Vec<u32>,
+    /// Whether they are rounds.
+    pub repeats: bool,
+}
+
 /// What asks for tasks together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -253,21 +270,6 @@ impl Graph {
                 .unwrap_or_default()
                 .as_bytes(),
         )
-    }
-
-    /// Counts the results that prompts hold, which stand in them as `{{t3}}`:
-    /// `result_tokens` says about how long the result of a task is.
-    pub fn count_results(&mut self, result_tokens: impl Fn(&Assigned) -> u64) {
-        let results: Vec<u64> = self
-            .tasks
-            .iter()
-            .map(|node| node.assigned.as_ref().map_or(0, &result_tokens))
-            .collect();
-        for node in &mut self.tasks {
-            if let Ok(assigned) = &mut node.assigned {
-                assigned.prompt_tokens += node.reads.iter().map(|read| results[*read]).sum::<u64>();
-            }
-        }
     }
 }
 

@@ -244,6 +244,8 @@ pub struct Total {
     pub p90: PicoUsd,
     /// No run costs more, cap aside.
     pub ceiling: PicoUsd,
+    /// A cap that holds nine of ten, and as many tasks at once as there are without.
+    pub budget: PicoUsd,
 }
 
 /// What the run would be started with.

@@ -85,9 +85,6 @@ pub(super) struct Shape {
     pub(super) points: Vec<f64>,
     /// Its standard deviation, the assumption weighed in.
     pub(super) deviation: f64,
-    /// How far one such task's cost is from the mean, as a share of it. Above
-    /// the deviation of the logarithm, because the dear ones are further away.
-    pub(super) noise: f64,
 }
 
 impl Shape {
@@ -115,17 +112,7 @@ impl Shape {
         let smooth = (0..rest).map(|i| mean + deviation * bell.inverse_cdf(share(i, rest)));
         let mut points: Vec<f64> = seen.chain(smooth).collect();
         points.sort_by(f64::total_cmp);
-        let factors = || points.iter().map(|point| point.exp());
-        let mean = factors().sum::<f64>() / POINTS as f64;
-        let variance = factors()
-            .map(|factor| (factor / mean - 1.0).powi(2))
-            .sum::<f64>()
-            / POINTS as f64;
-        Self {
-            noise: variance.sqrt(),
-            points,
-            deviation,
-        }
+        Self { points, deviation }
     }
 }
 

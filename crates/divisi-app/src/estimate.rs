@@ -1,6 +1,7 @@
 //! The estimate of a run that has just begun, made beside it.
 //!
-//! It is what `divisi plan` would have said, kept with the run so that what the
+//! It is what `divisi plan` would have said, to the digit: made of the same history, by as
+//! many dry and simulated runs. It is kept with the run so that what the
 //! run costs can be held against it. Nothing waits for it: the first request
 //! does not, and a run that ends before the estimate is there goes without.
 
@@ -16,21 +17,6 @@ use divisi_script::HostLimits;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-
-/// How far back is learnt from. Less far than a plan looks, because the run is
-/// already at work beside it and shares the disk.
-const REACH: Reach = Reach {
-    runs_max: 20,
-    events_max: 20_000,
-};
-
-/// Simulated runs. A tenth of what a plan draws: the run is at work beside it,
-/// and what it costs is told against a range that is far wider than the error.
-const DRAWS: u32 = 100;
-
-/// Tasks that are answered to see what waits for what. A large flow is taken to
-/// wait for what has ended before, which its first dry run shows.
-const AGAIN_MAX: usize = 1_000;
 
 /// Most memory of the dry run. Whatever needs more asks for more tasks than an
 /// estimate is made of.
@@ -94,7 +80,6 @@ fn estimate(
     };
     let limits = TraceLimits {
         host,
-        again_max: AGAIN_MAX,
         ..TraceLimits::default()
     };
     let asked_for = runtime.block_on(store.run(run))?.map_or(0, |so_far| {
@@ -112,8 +97,8 @@ fn estimate(
         return Ok(None);
     }
     let setup = Arc::new(setup);
-    let learnt = runtime.block_on(Learnt::of(store, &setup, REACH, Some(run)))?;
-    let forecast = foresee(input, &setup, &learnt, (&limits, DRAWS))?;
+    let learnt = runtime.block_on(Learnt::of(store, &setup, Reach::default(), Some(run)))?;
+    let forecast = foresee(input, &setup, &learnt, &limits)?;
     Ok(forecast
         .map(|forecast| forecast.estimate())
         .filter(|estimate| estimate.cost.p90 > PicoUsd::ZERO))

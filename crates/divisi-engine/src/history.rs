@@ -92,7 +92,8 @@ async fn learn(
         for mut recorded in page {
             if let Event::RunStarted(started) = &recorded.event
                 && let Some(options) = &started.flow.options
-                && !counts(&driver::read(store, options).await?)
+                && let Ok(options) = driver::read(store, options).await
+                && !counts(&options)
             {
                 return Ok(read);
             }

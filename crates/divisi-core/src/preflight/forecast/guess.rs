@@ -6,8 +6,9 @@ use crate::preflight::Guess;
 /// middle. A dry run shows fewer, so that lists in lists stay small.
 const LIST: f64 = 4.5;
 
-/// Rounds of a loop that results end.
-const ROUNDS: f64 = 3.0;
+/// Rounds of a loop that results end: three that bring something, and the one that says that
+/// nothing is left.
+const ROUNDS: f64 = 4.0;
 
 /// How far such a list of one place usually is from that, as a logarithm.
 const PLACE_DEVIATION: f64 = 0.55;

@@ -17,6 +17,7 @@ mod stand;
 mod bench;
 mod table;
 
+mod estimates;
 mod replay;
 
 use bench::Bench;
@@ -52,6 +53,8 @@ struct Cli {
 enum Command {
     /// Replays a history of real tasks: estimates and ladders against the truth
     Replay(replay::Args),
+    /// Plays flows of agents: what is planned for them before and after they have run
+    Estimates(estimates::Args),
     /// Runs tasks through the Rust API in this process, to be profiled
     Tasks(inside::Args),
     /// A bare loop over HTTP
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Replay(args)) => return replay::run(&args),
+        Some(Command::Estimates(args)) => return estimates::run(&args),
         Some(Command::Tasks(args)) => inside::run(&args),
         Some(Command::Loop(args)) => floor::http::run(&args),
         Some(Command::Mock) => stand::mock::serve(),

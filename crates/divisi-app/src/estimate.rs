@@ -1,8 +1,9 @@
 //! The estimate of a run, computed while the run starts.
 //!
-//! It equals the forecast of `divisi plan`, and is recorded with the run so that the cost can be
-//! compared with it. Nothing waits for it: neither the first request, nor a run that ends before
-//! the estimate is ready.
+//! It is what `divisi plan` would have said, to the digit: made of the same history, by as
+//! many dry and simulated runs. It is kept with the run so that what the
+//! run costs can be held against it. Nothing waits for it: the first request
+//! does not, and a run that ends before the estimate is there goes without.
 
 use crate::preflight::{Learnt, foresee};
 use crate::{FlowInput, Problem};
@@ -17,21 +18,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// How much history is read. Less than for a plan, because the run shares the disk.
-const REACH: Reach = Reach {
-    runs_max: 20,
-    events_max: 20_000,
-};
-
-/// Number of simulated runs. A tenth of a plan's, because the run shares the processors, and the
-/// range of the estimate is much wider than the error.
-const DRAWS: u32 = 100;
-
-/// Most tasks answered in further dry runs, which show dependencies. In a larger flow a task is
-/// assumed to wait for all that ended before it in the first dry run.
-const AGAIN_MAX: usize = 1_000;
-
-/// Most memory of the dry run. A flow that needs more has more tasks than an estimate covers.
+/// Most memory of the dry run. Whatever needs more asks for more tasks than an
+/// estimate is made of.
 const MEMORY_BYTES_MAX: usize = 64 << 20;
 
 /// Delay of the estimate. The first requests have been sent by then, and no one reads an estimate
@@ -92,7 +80,6 @@ fn estimate(
     };
     let limits = TraceLimits {
         host,
-        again_max: AGAIN_MAX,
         ..TraceLimits::default()
     };
     let asked_for = runtime.block_on(store.run(run))?.map_or(0, |so_far| {
@@ -110,8 +97,8 @@ fn estimate(
         return Ok(None);
     }
     let setup = Arc::new(setup);
-    let learnt = runtime.block_on(Learnt::of(store, &setup, REACH, Some(run)))?;
-    let forecast = foresee(input, &setup, &learnt, (&limits, DRAWS))?;
+    let learnt = runtime.block_on(Learnt::of(store, &setup, Reach::default(), Some(run)))?;
+    let forecast = foresee(input, &setup, &learnt, &limits)?;
     Ok(forecast
         .map(|forecast| forecast.estimate())
         .filter(|estimate| estimate.cost.p90 > PicoUsd::ZERO))

@@ -14,7 +14,7 @@ use divisi_core::price::is_same_model;
 use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
 use divisi_engine::Setup;
 use divisi_engine::history::{Reach, history};
-use divisi_engine::preflight::{TraceLimits, Unpriced, trace, unpriced, unpriced_of_plan};
+use divisi_engine::preflight::{TraceLimits, Unpriced, trace_after, unpriced, unpriced_of_plan};
 use divisi_engine::resolve::Resolver;
 use divisi_engine::store::{Store, StoreError};
 use divisi_engine::tokens::{Correction, corrections};
@@ -137,13 +137,12 @@ pub async fn look(
     if exact {
         count(&mut graph, &Resolver::new(setup.clone())).await?;
     }
-    let draws = Bounds::default().draws;
     let Foreseen {
         graph,
         forecast,
         forecaster,
         tiers,
-    } = Foreseen::of(graph, &setup, &learnt, draws);
+    } = Foreseen::of(graph, &setup, &learnt);
     Ok(Looked {
         settings: questions(&settings, &setup),
         setup,
@@ -171,9 +170,17 @@ impl Learnt {
     ) -> Result<Self, StoreError> {
         Ok(Self {
             corrections: corrections(store, &Resolver::new(setup.clone())).await?,
-            history: history(store, &setup.kinds, reach, besides).await?,
+            history: history(store, &setup.kinds, reach, besides, was_billed).await?,
         })
     }
+}
+
+/// Whether a run with these options asked models that send a bill. What cannot be read was
+/// kept by another version, whose run did.
+fn was_billed(options: &str) -> bool {
+    serde_json::from_str(options).map_or(true, |request: RunRequest| {
+        !request.demo && request.replay.is_none()
+    })
 }
 
 /// The graph of a flow, with its forecast.
@@ -185,32 +192,25 @@ struct Foreseen {
 }
 
 /// The forecast of a flow with this setup; `None` if its dry run does not reach the end. Blocks
-/// while its script computes. `draws` is the largest number of simulated runs.
+/// while its script computes.
 pub(crate) fn foresee(
     input: &FlowInput,
     setup: &Arc<Setup>,
     learnt: &Learnt,
-    (limits, draws): (&TraceLimits, u32),
+    limits: &TraceLimits,
 ) -> Result<Option<Forecast>, Problem> {
     let graph = graph_of(input, setup, learnt, limits)?;
-    Ok((!graph.ends_early).then(|| Foreseen::of(graph, setup, learnt, draws).forecast))
+    Ok((!graph.ends_early).then(|| Foreseen::of(graph, setup, learnt).forecast))
 }
 
 impl Foreseen {
-    fn of(mut graph: Graph, setup: &Setup, learnt: &Learnt, draws: u32) -> Self {
-        graph.count_results(|assigned| {
-            let kind = setup.kinds.get(&assigned.kind).map(|kind| kind.tokens);
-            // Only the last turn gives the result.
-            kind.map_or(0, |tokens| tokens.output / u64::from(tokens.turns).max(1))
-        });
-        let bounds = Bounds {
-            draws,
-            ..bounds(setup)
-        };
+    fn of(mut graph: Graph, setup: &Setup, learnt: &Learnt) -> Self {
+        let bounds = bounds(setup);
         let priors = Priors::of(&setup.kinds);
         let forecaster = Forecaster::new(&learnt.history, priors)
             .of_flow(graph.name.clone())
             .within(bounds);
+        forecaster.count_results(&mut graph);
         let tiers = tiers(setup);
         let forecast = forecaster.graph(&graph, &|tier| tiers.get(&tier).cloned(), SEED);
         Self {
@@ -342,6 +342,7 @@ impl Money for Looked {
             p50,
             p90,
             ceiling: self.forecast.ceiling,
+            budget: self.forecast.budget,
         })
     }
 }
@@ -395,7 +396,12 @@ fn graph_of(
                 |place| file.site(place),
             )
         }
-        FlowInput::Script(flow) => trace(flow, setup.clone(), limits)?,
+        FlowInput::Script(flow) => trace_after(
+            flow,
+            setup.clone(),
+            limits,
+            &learnt.history.shapes_of(&name),
+        )?,
     };
     let mut graph = Graph { name, ..graph };
     correct(&mut graph, &learnt.corrections);

@@ -17,11 +17,12 @@ pub struct Reach {
 }
 
 impl Default for Reach {
-    /// About a second's work. Older runs say little about today's models and prices.
+    /// Less than half a second's work, which a run that has just begun does beside itself.
+    /// Older runs say little about today's models and prices.
     fn default() -> Self {
         Self {
-            runs_max: 200,
-            events_max: 500_000,
+            runs_max: 100,
+            events_max: 200_000,
         }
     }
 }
@@ -32,7 +33,11 @@ impl Default for Reach {
 /// count, too. An unreadable journal is skipped and logged, because an estimate is not worth a
 /// failure.
 ///
-/// Tasks without a declared kind get the one that `kinds` finds in their prompts.
+/// Tasks that say no kind are given the one that `kinds` finds in their prompts. Of a run
+/// that was started with options (see [`FlowSource`]) `counts` says whether to learn from it:
+/// where answers are scripted or replayed, nobody was billed.
+///
+/// [`FlowSource`]: divisi_core::event::FlowSource
 pub async fn history(
     store: &dyn Store,
     kinds: &Kinds,
@@ -41,6 +46,7 @@ pub async fn history(
         events_max,
     }: Reach,
     besides: Option<&RunId>,
+    counts: fn(&str) -> bool,
 ) -> Result<History, StoreError> {
     let mut history = History::default();
     let mut events_left = events_max;
@@ -52,7 +58,7 @@ pub async fn history(
         .filter(|run| besides != Some(&run.id))
         .take(runs_max)
     {
-        match learn(store, kinds, &run.id, events_left, &mut history).await {
+        match learn(store, (kinds, counts), &run.id, events_left, &mut history).await {
             Ok(read) => events_left = events_left.saturating_sub(read),
             Err(problem @ StoreError::Unreadable { .. }) => {
                 tracing::warn!(run = %run.id, %problem, "left out of estimates");
@@ -69,7 +75,7 @@ pub async fn history(
 /// Learns from one run, page by page; returns its number of events.
 async fn learn(
     store: &dyn Store,
-    kinds: &Kinds,
+    (kinds, counts): (&Kinds, fn(&str) -> bool),
     run: &RunId,
     events_max: usize,
     history: &mut History,
@@ -83,6 +89,13 @@ async fn learn(
         }
         read += page.len();
         for mut recorded in page {
+            if let Event::RunStarted(started) = &recorded.event
+                && let Some(options) = &started.flow.options
+                && let Ok(options) = driver::read(store, options).await
+                && !counts(&options)
+            {
+                return Ok(read);
+            }
             if let Event::TaskSubmitted(submitted) = &mut recorded.event
                 && submitted.facts.kind.is_none()
             {
@@ -183,7 +196,7 @@ mod tests {
         let long = PAGE_EVENTS_MAX as u32 / 4 + 10;
         write(&store, "old", 1, 3).await;
         write(&store, "new", 2, long).await;
-        let history = history(&store, Kinds::built_in(), Reach::default(), None)
+        let history = history(&store, Kinds::built_in(), Reach::default(), None, |_| true)
             .await
             .unwrap();
         let labels: Vec<&str> = history
@@ -210,6 +223,7 @@ mod tests {
                 ..Reach::default()
             },
             Some(&own),
+            |_| true,
         )
         .await
         .unwrap();
@@ -228,7 +242,8 @@ mod tests {
                 &MemoryStore::new(),
                 Kinds::built_in(),
                 Reach::default(),
-                None
+                None,
+                |_| true
             )
             .await
             .unwrap()

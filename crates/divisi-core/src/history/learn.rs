@@ -1,5 +1,6 @@
 //! Extracts samples from a journal.
 
+use super::shape::Shaping;
 use super::{History, Sample};
 use crate::event::{TaskFacts, TaskSubmitted};
 use crate::{AttemptId, Event, Failure, FailureClass, Millis, Outcome, PicoUsd, Recorded, TaskId};
@@ -25,6 +26,7 @@ pub struct Reader {
     started: Timestamp,
     /// The submitted tasks.
     tasks: BTreeMap<TaskId, Open>,
+    shape: Shaping,
 }
 
 /// A task under way.
@@ -50,6 +52,7 @@ impl Reader {
                 self.started = at;
             }
             Event::TaskSubmitted(submitted) => {
+                self.shape.add(&submitted.edges);
                 self.tasks
                     .insert(submitted.task, Open::new(submitted, self.started));
             }
@@ -108,6 +111,9 @@ impl Reader {
                     history.extend(open.finish(outcome));
                 }
             }
+            Event::FlowEnded { result: Ok(_) } => {
+                history.add_shape(self.shape.done(self.flow.clone(), self.started));
+            }
             Event::RunResumed(_)
             | Event::CaughtUp { .. }
             | Event::PhaseStarted { .. }
@@ -127,7 +133,7 @@ impl Reader {
             | Event::RunParked { .. }
             | Event::WaitStarted { .. }
             | Event::RunWoken
-            | Event::FlowEnded { .. }
+            | Event::FlowEnded { result: Err(_) }
             | Event::RunEnded { .. } => {}
         }
     }
@@ -202,6 +208,7 @@ impl Open {
                 part.prompt_tokens = usage.prompt();
             }
             part.turns += 1;
+            part.answer_tokens = usage.output;
         }
         part.usage += *usage;
         part.cost += cost;
@@ -245,14 +252,14 @@ impl Open {
         }
     }
 
-    /// The task has ended. Work without a result counts as well, unless the task was stopped: then
-    /// its cost is incomplete.
+    /// The task has ended. A part that is still open has brought no result that a check
+    /// could look at: that says nothing about what such a task costs.
     fn finish(&mut self, outcome: &Outcome) -> Option<Sample> {
         self.attempt = None;
         let part = self.part.take()?;
         match outcome {
-            Outcome::Ok { .. } | Outcome::Failed(_) => Some(part),
-            Outcome::Skipped { .. } | Outcome::Cancelled => None,
+            Outcome::Ok { .. } => Some(part),
+            Outcome::Failed(_) | Outcome::Skipped { .. } | Outcome::Cancelled => None,
         }
     }
 }

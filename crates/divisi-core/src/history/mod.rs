@@ -5,8 +5,10 @@
 //! check, or given up. Work in progress is no evidence of its cost.
 
 mod learn;
+mod shape;
 
 pub use learn::Reader;
+pub use shape::{Line, RunShape};
 
 use crate::{Millis, PicoUsd, Timestamp, Usage};
 use serde::{Deserialize, Serialize};
@@ -43,7 +45,9 @@ pub struct Sample {
     pub turns: u32,
     /// Tokens of the first prompt; 0 where the executor does not report it.
     pub prompt_tokens: u64,
-    /// Cost of its requests, without checks.
+    /// Tokens of the last reply, which gives the result; 0 where that is not known.
+    pub answer_tokens: u64,
+    /// What all of it cost, without checks.
     pub cost: PicoUsd,
     /// The part of `cost` of failed attempts and of hedges whose reply was not used.
     pub lost: PicoUsd,
@@ -61,6 +65,9 @@ pub struct Sample {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     samples: Vec<Sample>,
+    /// How the runs were shaped whose flows came to their end.
+    #[serde(default)]
+    shapes: Vec<RunShape>,
 }
 
 impl History {

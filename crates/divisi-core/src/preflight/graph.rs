@@ -21,7 +21,10 @@ pub struct Graph {
     pub groups: Vec<Group>,
     /// Places at which its shape depends on results.
     pub open: Vec<Remark>,
-    /// The tasks whose results the flow returns.
+    /// Tasks of which results decide how many there are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guesses: Vec<Guess>,
+    /// The tasks whose results are in what the flow returns.
     pub returned: Vec<usize>,
     /// Prompts that a missing result would spoil.
     pub nulls: Vec<NullRead>,
@@ -255,21 +258,6 @@ impl Graph {
                 .unwrap_or_default()
                 .as_bytes(),
         )
-    }
-
-    /// Adds the lengths of results in prompts, which are marks such as `{{t3}}`: `result_tokens`
-    /// gives the approximate length of a task's result.
-    pub fn count_results(&mut self, result_tokens: impl Fn(&Assigned) -> u64) {
-        let results: Vec<u64> = self
-            .tasks
-            .iter()
-            .map(|node| node.assigned.as_ref().map_or(0, &result_tokens))
-            .collect();
-        for node in &mut self.tasks {
-            if let Ok(assigned) = &mut node.assigned {
-                assigned.prompt_tokens += node.reads.iter().map(|read| results[*read]).sum::<u64>();
-            }
-        }
     }
 }
 

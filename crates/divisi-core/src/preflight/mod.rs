@@ -13,6 +13,6 @@ pub use forecast::{
     Bounds, Estimate, EstimateError, Forecast, Forecaster, Priors, Spread, TaskForecast,
 };
 pub use graph::{
-    Assigned, AttemptCost, Graph, Group, GroupKind, Node, NullRead, Remark, Rung, Site, Use,
+    Assigned, AttemptCost, Graph, Group, GroupKind, Guess, Node, NullRead, Remark, Rung, Site, Use,
 };
 pub use planned::of_plan;

@@ -57,6 +57,7 @@ pub(super) fn assemble(
         tasks: main.tasks.iter().zip(waits).enumerate().map(node).collect(),
         groups: groups.collect(),
         open: unknown.notes,
+        guesses: vec![],
         returned: uses.returned.iter().copied().collect(),
         nulls: spoiled.nulls,
         uninformed: spoiled.uninformed,

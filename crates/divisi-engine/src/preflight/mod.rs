@@ -8,6 +8,7 @@
 //! Nothing is sent or written, and nothing of it is part of a run.
 
 mod graph;
+mod learnt;
 mod mark;
 mod open;
 mod order;
@@ -23,10 +24,11 @@ use crate::resolve::Resolver;
 use crate::setup::Setup;
 use divisi_core::event::Caps;
 use divisi_core::preflight::{Graph, Site};
-use divisi_core::{Failure, Plan, Task};
+use divisi_core::{Failure, History, Plan, Task};
 use divisi_script::{HostLimits, HostOptions, ScriptError};
+use learnt::Learnt;
 use play::{Asked, End, Order, Played, Stage, Way};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Rounds with new results, in loops that a result ends.
@@ -66,8 +68,21 @@ impl Default for TraceLimits {
 /// while the script computes, on a thread of its own. Fails if the script cannot be parsed or
 /// stopped, or if there is no script engine or thread for it.
 pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Graph, StartError> {
-    let name = flow.name.clone();
-    on_stage(flow, setup, limits, move |tracer| tracer.graph(&name))
+    trace_after(flow, setup, limits, &History::default())
+}
+
+/// The same, with lists as long and loops as often as past runs of it have shown; `history`
+/// holds the shapes of these runs and of no others.
+pub fn trace_after(
+    flow: &Flow,
+    setup: Arc<Setup>,
+    limits: &TraceLimits,
+    history: &History,
+) -> Result<Graph, StartError> {
+    let (name, history) = (flow.name.clone(), history.clone());
+    on_stage(flow, setup, limits, move |tracer| {
+        tracer.graph(&name, &history)
+    })
 }
 
 /// A task whose cost cannot be bounded before it runs: it would ask a model without a price, or an
@@ -106,9 +121,10 @@ pub fn unpriced(
 ) -> Result<Option<Unpriced>, StartError> {
     let (rounds_max, caps) = (limits.rounds_max, caps.clone());
     on_stage(flow, setup, limits, move |tracer| {
-        let played = tracer
-            .stage
-            .play(&tracer.usual(&BTreeSet::new(), rounds_max))?;
+        let played =
+            tracer
+                .stage
+                .play(&tracer.usual(&BTreeSet::new(), &Learnt::default(), rounds_max))?;
         let unpriced = |asked: Asked| Unpriced::of(tracer.resolver, &caps, &asked.task, asked.site);
         Ok(played.tasks.into_iter().find_map(unpriced))
     })
@@ -195,17 +211,29 @@ fn never(_: &Asked) -> bool {
 }
 
 impl Tracer<'_> {
-    fn graph(mut self, name: &Arc<str>) -> Result<Graph, ScriptError> {
-        let (main, ending) = self.first()?;
+    fn graph(mut self, name: &Arc<str>, history: &History) -> Result<Graph, ScriptError> {
+        let (mut main, mut ending) = self.first(&Learnt::default())?;
         self.tasks = main.tasks.len();
-        let usual = self.usual(&ending, usize::MAX);
+        let learnt = match history.is_shapeless() {
+            true => Learnt::default(),
+            false => self.learnt(history, &main, &ending)?,
+        };
+        if !learnt.is_empty() {
+            (main, ending) = self.first(&learnt)?;
+            self.tasks = main.tasks.len();
+        }
+        let usual = self.usual(&ending, &learnt, usize::MAX);
         let mut orders = vec![];
         for order in [Order::FirstToEnd, Order::LastToEnd] {
             orders.extend(self.again(&Way { order, ..usual })?);
         }
         let mut widths = vec![];
         for width in OTHER_WIDTHS {
-            widths.extend(self.again(&Way { width, ..usual })?);
+            widths.extend(self.again(&Way {
+                width,
+                widths: &BTreeMap::new(),
+                ..usual
+            })?);
         }
         let mut unexpected = vec![];
         for width in OTHER_WIDTHS
@@ -214,28 +242,59 @@ impl Tracer<'_> {
         {
             unexpected.extend(self.again(&Way {
                 width,
+                widths: &BTreeMap::new(),
                 heeds_expect: false,
                 ..usual
             })?);
         }
         let waits = order::waits(&main, &orders);
-        let open = open::look(self.stage.script, &main, &ending, &widths, &unexpected);
-        let spoiled = spoiled::look(&mut self, &main, &usual)?;
-        Ok(graph::assemble(
-            name.clone(),
+        let open = open::look(
+            self.stage.script,
             &main,
-            waits,
-            open,
-            spoiled,
-            self.resolver,
+            (&ending, &learnt),
+            &widths,
+            &unexpected,
+        );
+        let guesses = learnt::guesses(&main, (&ending, &open.guessed), &learnt);
+        let spoiled = spoiled::look(&mut self, &main, &usual)?;
+        let graph = graph::assemble(name.clone(), &main, waits, open, spoiled, self.resolver);
+        Ok(Graph { guesses, ..graph })
+    }
+
+    /// What past runs tell of the lists and loops that this flow leaves open.
+    fn learnt(
+        &mut self,
+        history: &History,
+        main: &Played,
+        ending: &BTreeSet<Arc<str>>,
+    ) -> Result<Learnt, ScriptError> {
+        let nothing = Learnt::default();
+        let usual = self.usual(ending, &nothing, usize::MAX);
+        let mut widths = vec![];
+        for width in OTHER_WIDTHS {
+            widths.extend(self.again(&Way { width, ..usual })?);
+        }
+        let guessed = open::uneven_groups(main, &widths);
+        Ok(Learnt::of(
+            history,
+            self.stage.script,
+            main,
+            (ending, &guessed),
         ))
     }
 
-    /// The options of a run without anything unusual.
-    fn usual<'w>(&self, ending: &'w BTreeSet<Arc<str>>, rounds_max: usize) -> Way<'w> {
+    /// The way of a run in which nothing is unusual.
+    fn usual<'w>(
+        &self,
+        ending: &'w BTreeSet<Arc<str>>,
+        learnt: &'w Learnt,
+        rounds_max: usize,
+    ) -> Way<'w> {
         Way {
             order: Order::Oldest,
             width: WIDTH,
+            widths: &learnt.widths,
+            rounds: &learnt.rounds,
             heeds_expect: true,
             ending,
             rounds_max,
@@ -246,12 +305,12 @@ impl Tracer<'_> {
 
     /// The run from which the graph is made, and the loops that end in it after some rounds.
     ///
-    /// A loop over a list of the script has a fixed number of rounds. A loop with fewer rounds when
-    /// results say that nothing is left is ended by results.
-    fn first(&self) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
+    /// A loop over a list of the script repeats as often as it repeats. One that
+    /// repeats less often when results say that it is enough is ended by them.
+    fn first(&self, learnt: &Learnt) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
         let limits = self.stage.limits;
         let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {
-            self.stage.play(&self.usual(ending, rounds_max))
+            self.stage.play(&self.usual(ending, learnt, rounds_max))
         };
         let without = play(&BTreeSet::new(), limits.rounds_max)?;
         let mut ending = open::repeated(&without);

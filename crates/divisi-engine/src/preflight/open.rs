@@ -1,6 +1,7 @@
 //! Finds where the shape of a flow depends on results.
 
 use super::ROUNDS;
+use super::learnt::Learnt;
 use super::play::{End, Played, Together};
 use super::spoiled::stray;
 use divisi_core::Site;
@@ -52,7 +53,7 @@ pub(super) fn ended(
 pub(super) fn look(
     script: &Script,
     main: &Played,
-    ending: &BTreeSet<Arc<str>>,
+    (ending, learnt): (&BTreeSet<Arc<str>>, &Learnt),
     others: &[Played],
     unexpected: &[Played],
 ) -> Unknown {
@@ -69,17 +70,21 @@ pub(super) fn look(
         .zip(&guessed)
         .filter(|(_, guessed)| **guessed)
     {
+        let from = match learnt.knows(group.site.as_ref()) {
+            true => "as in past runs",
+            false => "assumed",
+        };
         match group.kind {
             GroupKind::Decompose => {
                 notes.add(
-                    format!("an agent plans the tasks: {} assumed", group.width),
+                    format!("an agent plans the tasks: {} {from}", group.width),
                     &group.site,
                 );
             }
             GroupKind::Parallel | GroupKind::Pipeline => {
                 notes.add(
                     format!(
-                        "how many there are depends on results: {} assumed",
+                        "how many there are depends on results: {} {from}",
                         group.width
                     ),
                     &group.site,
@@ -87,13 +92,19 @@ pub(super) fn look(
             }
         }
     }
-    let rounds = format!("how often it repeats depends on results: {ROUNDS} rounds assumed");
+    let rounds = |same: &str| match learnt.rounds.get(same) {
+        Some(rounds) => format!(
+            "how often it repeats depends on results: {} as in past runs",
+            rounds + 1
+        ),
+        None => format!("how often it repeats depends on results: {ROUNDS} rounds assumed"),
+    };
     for asked in main
         .tasks
         .iter()
         .filter(|asked| ending.contains(&asked.same))
     {
-        notes.add(rounds.clone(), &asked.site);
+        notes.add(rounds(&asked.same), &asked.site);
     }
     for site in uneven(main, &guessed, ending, others) {
         notes.add(
@@ -161,8 +172,8 @@ impl Notes {
     }
 }
 
-/// Whether the width of each group differs between runs.
-fn uneven_groups(main: &Played, others: &[Played]) -> Vec<bool> {
+/// Whether the width of each group is not the same in every run.
+pub(super) fn uneven_groups(main: &Played, others: &[Played]) -> Vec<bool> {
     let shape = |group: &Together| (group.kind as u8, group.site.clone(), group.width);
     let widths = |played: &Played| -> BTreeSet<_> { played.groups.iter().map(shape).collect() };
     let seen: Vec<_> = others

@@ -6,7 +6,7 @@ use super::{TraceLimits, WIDTH, never};
 use crate::flow::Library;
 use divisi_script::HostOptions;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A flow with a known order.
 #[derive(Clone, Debug)]
@@ -98,6 +98,8 @@ fn traced(source: &str) -> (Vec<String>, Vec<Vec<usize>>) {
         let way = Way {
             order,
             width: WIDTH,
+            widths: &BTreeMap::new(),
+            rounds: &BTreeMap::new(),
             heeds_expect: true,
             ending,
             rounds_max: usize::MAX,

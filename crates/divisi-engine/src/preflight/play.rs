@@ -27,7 +27,11 @@ pub(super) struct Way<'a> {
     pub(super) order: Order,
     /// Length of lists without an expectation.
     pub(super) width: usize,
-    /// Whether lists have the length that the flow expects.
+    /// Elements of the lists that tasks of a line give, as past runs have shown.
+    pub(super) widths: &'a BTreeMap<Site, usize>,
+    /// Rounds of what ends after some, where past runs have shown how many.
+    pub(super) rounds: &'a BTreeMap<Arc<str>, usize>,
+    /// Whether lists are as long as the flow says.
     pub(super) heeds_expect: bool,
     /// Requests whose repetition ends after some rounds.
     pub(super) ending: &'a BTreeSet<Arc<str>>,
@@ -39,7 +43,14 @@ pub(super) struct Way<'a> {
     pub(super) fails: &'a dyn Fn(&Asked) -> bool,
 }
 
-/// Which waiting task is answered next.
+impl Way<'_> {
+    /// After how many rounds results say that nothing is left to do.
+    fn rounds_of(&self, same: &str) -> usize {
+        self.rounds.get(same).copied().unwrap_or(super::ROUNDS)
+    }
+}
+
+/// Which of the waiting tasks is answered next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// The one that has waited longest, as if all took equally long.
@@ -201,9 +212,14 @@ impl Player<'_> {
             } else {
                 &own
             },
-            width: self.way.width,
+            width: asked
+                .site
+                .as_ref()
+                .and_then(|site| self.way.widths.get(site).copied())
+                .unwrap_or(self.way.width),
             round: asked.round,
-            is_last: asked.round >= super::ROUNDS && self.way.ending.contains(&asked.same),
+            is_last: asked.round >= self.way.rounds_of(&asked.same)
+                && self.way.ending.contains(&asked.same),
         };
         let placeholder = match asked.is_command() {
             true => placeholder::of_command(&looks),

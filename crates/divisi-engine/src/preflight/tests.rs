@@ -215,6 +215,88 @@ fn lists_of_results_are_guesses() {
     ");
 }
 
+/// Learns from a run whose group at one line was so wide, and that asked for so many tasks
+/// at another.
+fn learn(history: &mut History, group: (u32, u32), tasks: (u32, u32)) {
+    use divisi_core::event::{CallSite, Edges, GroupBegan, TaskFacts, TaskSubmitted};
+    use divisi_core::{Content, Digest, Event, Key, Position, Recorded, TaskId, Timestamp};
+    let text = || Content::Inline("1".into());
+    let site = |line| {
+        Some(CallSite {
+            script: None,
+            line,
+            column: 1,
+        })
+    };
+    let began = GroupBegan {
+        group: 0,
+        kind: divisi_core::preflight::GroupKind::Parallel,
+        parent: None,
+        width: group.1,
+        site: site(group.0),
+    };
+    let submitted = |number: u32| {
+        Event::TaskSubmitted(Box::new(TaskSubmitted {
+            task: TaskId(number),
+            key: Key(Digest::of(&number.to_le_bytes())),
+            occurrence: 0,
+            facts: TaskFacts::default().into(),
+            spec: text(),
+            edges: Edges {
+                site: site(tasks.0),
+                groups: (number == 0).then(|| began.clone()).into_iter().collect(),
+                ..Edges::default()
+            },
+        }))
+    };
+    let ended = Event::FlowEnded { result: Ok(text()) };
+    let events = (0..tasks.1).map(submitted).chain([ended]);
+    let recorded = events.enumerate().map(|(at, event)| Recorded {
+        position: Position(at as u64),
+        at: Timestamp(at as u64),
+        event,
+    });
+    history.learn(&recorded.collect::<Vec<_>>());
+}
+
+#[test]
+fn lists_are_as_long_and_loops_as_often_as_in_past_runs() {
+    let flow = "const found = await agent('find', { schema: list('files') })\nawait parallel(found.files.map(f => () => agent('read ' + f)))\nconst seen = new Set()\nwhile (true) {\n  const { names } = await agent('look for more', { schema: list('names'), required: true })\n  if (names.length === 0) break\n}";
+    let folder = tempfile::tempdir().unwrap();
+    let flow = Flow::script("flow.js", format!("{SCHEMAS}\n{flow}"));
+    let mut history = History::default();
+    (0..13).for_each(|_| learn(&mut history, (3, 7), (6, 9)));
+    let limits = TraceLimits::default();
+    let graph = trace_after(&flow, setup(folder.path()), &limits, &history).unwrap();
+    let count = |what: &str| {
+        graph
+            .tasks
+            .iter()
+            .filter(|node| node.task.prompt.starts_with(what))
+            .count()
+    };
+    assert_eq!((count("read"), count("look")), (7, 9), "{}", shown(&graph));
+    let guesses: Vec<_> = graph
+        .guesses
+        .iter()
+        .map(|guess| {
+            (
+                guess.tasks.len(),
+                guess.counted,
+                guess.seen.len(),
+                guess.repeats,
+            )
+        })
+        .collect();
+    assert_eq!(guesses, [(7, 7, 13, false), (9, 9, 13, true)]);
+    assert!(
+        graph
+            .open
+            .iter()
+            .all(|open| open.what.ends_with("as in past runs"))
+    );
+}
+
 #[test]
 fn what_the_author_expects_is_no_guess() {
     let flow = "const found = await agent('find', { schema: list('files'), expect: { files: 2 } })\nreturn parallel(found.files.map(f => () => agent('read ' + f)))";

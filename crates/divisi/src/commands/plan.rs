@@ -86,7 +86,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         }
         (false, true) => dot::render(graph),
         (false, false) => {
-            let mut money = money::lines(graph, forecast, &looked.settings, &look);
+            let mut money = money::lines(
+                graph,
+                forecast,
+                &looked.settings,
+                (&look, context.global.verbose > 0),
+            );
             if let (Some(lines), Some(simulation)) = (&mut money, &simulation) {
                 lines.extend(simulated::lines(simulation, &look));
             }

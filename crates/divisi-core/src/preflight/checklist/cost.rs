@@ -35,8 +35,6 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
                 "about {}, mostly {} to {}",
                 total.p50, total.p10, total.p90
             ));
-            let capped = flow.settings.cap.is_some_and(|cap| cap < total.ceiling);
-            evidence.extend((!capped).then(|| format!("{} at the very most", total.ceiling)));
         }
         None if flow.graph.ends_early => {}
         None => {
@@ -153,7 +151,7 @@ fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
     match (cap, total) {
         (None, Some(total)) if total.ceiling == PicoUsd::ZERO => None,
         (None, Some(total)) => {
-            let dollars = total.p90.enough().typed();
+            let dollars = total.budget.typed();
             let change =
                 format!("run it with `--max-cost {dollars}`, or set `cost_max` in the settings");
             Some(Finding::warning(None, "no cap", change))
@@ -172,7 +170,7 @@ fn cap(cap: Option<PicoUsd>, total: Option<Total>) -> Option<Finding> {
             let what = format!("the run {often} at its cap of {cap}");
             let change = format!(
                 "`--max-cost {}` holds nine runs of ten",
-                total.p90.enough().typed()
+                total.budget.typed()
             );
             Some(Finding::warning(None, what, change).money(Some(total.p90)))
         }

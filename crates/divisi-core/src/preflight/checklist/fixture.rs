@@ -152,6 +152,7 @@ impl Money for Flat<'_> {
             p50,
             p90: times(4),
             ceiling: times(20),
+            budget: times(4).enough(),
         })
     }
 }

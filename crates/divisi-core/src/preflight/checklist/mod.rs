@@ -243,6 +243,8 @@ pub struct Total {
     pub p90: PicoUsd,
     /// No run costs more, apart from the cap.
     pub ceiling: PicoUsd,
+    /// A cap that holds nine of ten, and as many tasks at once as there are without.
+    pub budget: PicoUsd,
 }
 
 /// Settings of the intended run.

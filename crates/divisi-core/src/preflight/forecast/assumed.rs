@@ -11,6 +11,8 @@ pub(super) struct Assumed<'a> {
     pub(super) priors: &'a Priors,
     pub(super) task: &'a Assigned,
     pub(super) rung: &'a Rung,
+    /// Whether it takes more than one turn: tasks at its place have, or it may.
+    pub(super) uses_tools: bool,
     pub(super) primed: bool,
 }
 
@@ -19,7 +21,7 @@ impl Assumed<'_> {
         self.task.rungs.is_empty()
     }
 
-    pub(super) fn conversation(&self, kind: &str, prompt: u64) -> (Usage, PicoUsd) {
+    pub(super) fn conversation(&self) -> (Usage, PicoUsd) {
         if self.is_command() {
             // Only the bound of its cost is known.
             let cost = match self.task.attempt_cost {
@@ -28,14 +30,19 @@ impl Assumed<'_> {
             };
             return (Usage::default(), cost);
         }
-        let talk = Conversation::of(self.task, self.priors.kind(kind), prompt, self.primed);
-        talk.total(self.rung.price.as_ref())
+        self.talk().total(self.rung.price.as_ref())
     }
 
-    /// Logarithm of the median cost, failed attempts included.
-    pub(super) fn log_cost(&self, kind: &str, log_prompt: f64) -> Option<f64> {
-        let (_, cost) = self.conversation(kind, log_prompt.exp().round() as u64);
-        (cost.0 > 0).then(|| (cost.0 as f64 * (1.0 + self.priors.failures.share)).ln())
+    fn talk(&self) -> Conversation {
+        let prior = self.priors.kind(&self.task.kind);
+        let prompt = self.task.prompt_tokens.max(1);
+        Conversation::of(self.task, prior, prompt, self.uses_tools, self.primed)
+    }
+
+    /// How much work would be assumed of it, were it past.
+    pub(super) fn past_work(&self) -> f64 {
+        let prior = self.priors.kind(&self.task.kind);
+        Conversation::past(prior, self.task.prompt_tokens.max(1), self.uses_tools).work()
     }
 
     pub(super) fn deviation(&self, prior: &KindPrior) -> f64 {
@@ -48,18 +55,18 @@ impl Assumed<'_> {
         })
     }
 
-    pub(super) fn turns(&self, prior: &KindPrior) -> f64 {
+    pub(super) fn turns(&self) -> f64 {
         if self.is_command() {
             return 0.0;
         }
-        f64::from(Conversation::of(self.task, prior, 1, false).turns)
+        f64::from(self.talk().turns)
     }
 
     pub(super) fn seconds(&self) -> f64 {
         if self.is_command() {
             return self.priors.command.seconds;
         }
-        let turns = self.turns(self.priors.kind(&self.task.kind));
+        let turns = self.turns();
         turns * self.priors.tier(self.rung.tier).turn_seconds
     }
 }

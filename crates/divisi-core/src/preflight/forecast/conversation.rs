@@ -29,20 +29,21 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// The assumed conversation of a task, within the task's limits. With `primed` a sibling has
-    /// written the shared prefix before.
-    pub(super) fn of(task: &Assigned, prior: &KindPrior, prompt: u64, primed: bool) -> Self {
-        let turns = if task.has_tools {
+    /// What such a task is taken to say, within its own limits. `primed` says
+    /// that a sibling has written the shared prefix before.
+    pub(super) fn of(
+        task: &Assigned,
+        prior: &KindPrior,
+        prompt: u64,
+        uses_tools: bool,
+        primed: bool,
+    ) -> Self {
+        let turns = if uses_tools {
             (prior.turns.round() as u32).clamp(1, task.turns_max.max(1))
         } else {
             1
         };
-        // Without tools one turn does all the work.
-        let reply = if task.has_tools {
-            prior.reply
-        } else {
-            prior.reply * 2.0
-        };
+        let reply = Self::reply(prior, uses_tools);
         let shared = task.shared_tokens.min(prompt);
         Self {
             prompt,
@@ -54,7 +55,39 @@ impl Conversation {
         }
     }
 
-    /// Usage of one turn, counted from 0.
+    /// What a past task of this kind is taken to have said, of which nothing is known but
+    /// its prompt and whether it used tools.
+    pub(super) fn past(prior: &KindPrior, prompt: u64, has_tools: bool) -> Self {
+        Self {
+            prompt,
+            cached: 0,
+            shared: 0,
+            turns: if has_tools {
+                prior.turns.round().max(1.0) as u32
+            } else {
+                1
+            },
+            reply: Self::reply(prior, has_tools) as u64,
+            growth: prior.growth as u64,
+        }
+    }
+
+    /// Output tokens of one turn. Without tools one turn does all the work.
+    pub(super) fn reply(prior: &KindPrior, has_tools: bool) -> f64 {
+        match has_tools {
+            true => prior.reply,
+            false => prior.reply * prior.turns.clamp(1.0, 2.0),
+        }
+    }
+
+    /// How much work that is at a price that has nothing to do with any vendor: in fresh
+    /// prompt tokens, by the proportions that most prices have.
+    pub(super) fn work(&self) -> f64 {
+        let turns = 0..self.turns.min(TURNS_PRICED_MAX);
+        turns.map(|turn| work(&self.turn(turn))).sum()
+    }
+
+    /// What one turn uses, from 0.
     fn turn(&self, turn: u32) -> Usage {
         let goes_on = turn + 1 < self.turns;
         let (read, fresh) = if turn == 0 {
@@ -90,7 +123,13 @@ impl Conversation {
     }
 }
 
-/// Output tokens of a judge: a mark, and some sentences of findings.
+/// The same of what was used.
+pub(super) fn work(usage: &Usage) -> f64 {
+    let written = (usage.cache_write_5m + usage.cache_write_1h) as f64;
+    usage.input as f64 + 1.25 * written + 0.1 * usage.cache_read as f64 + 5.0 * usage.output as f64
+}
+
+/// Output tokens of a judge: marks, and what is wrong in some sentences.
 const VERDICT_TOKENS: u64 = 300;
 
 /// Cost of one verdict on a typical result: the judge reads the prompt, the rubric and the result.

@@ -28,6 +28,7 @@ impl World {
             flow: "flow".into(),
             label: format!("t{label}").into(),
             kind: Some("bug".into()),
+            executor: "api".into(),
             model: "middle".into(),
             prompt_tokens: 3_000,
             cost: PicoUsd((log.exp() * 1e10) as u64),

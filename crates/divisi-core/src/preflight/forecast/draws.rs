@@ -2,14 +2,16 @@
 
 use super::ceiling::judge_max;
 use super::conversation::judge_cost;
+use super::guess::More;
 use super::legs;
 use super::schedule::{Demand, Schedule};
 use super::spread::POINTS;
 use super::task::{Around, Forecaster, Outlook, Shapes};
+use super::tree;
 use crate::budget::TurnBound;
 use crate::check::{Check, Judge};
 use crate::climb::{Climb, climb, last_is_kept, needs_check};
-use crate::preflight::{Assigned, Graph, Node, Rung};
+use crate::preflight::{Assigned, Graph, Guess, Node, Rung};
 use crate::{PicoUsd, Tier};
 use fastrand::Rng;
 use statrs::distribution::{ContinuousCDF, Normal};
@@ -23,7 +25,10 @@ const COSTS_MAX: usize = 4_000_000;
 /// Fewest draws, however large a graph is.
 const DRAWS_MIN: usize = 100;
 
-/// Finds the model of a tier at the run's provider.
+/// How far all tasks of a run are off together: no two runs have the same work to do.
+const RUN_DEVIATION: f64 = 0.1;
+
+/// The model that a tier stands for at the provider of the run.
 pub(super) type Tiers<'a> = &'a dyn Fn(Tier) -> Option<Rung>;
 
 /// A task prepared for drawing.
@@ -31,6 +36,8 @@ pub(super) struct Prepared {
     pub(super) rungs: Vec<Step>,
     /// Index of its phase.
     pub(super) phase: usize,
+    /// The guesses that it is part of.
+    guesses: Vec<usize>,
     last_is_kept: bool,
     checked: bool,
     cost_max: f64,
@@ -45,13 +52,22 @@ pub(super) struct Step {
     pub(super) model: usize,
     /// Index among the pairs of provider and model.
     pub(super) asked: usize,
-    /// The draw shared by all tasks of its label.
-    group: usize,
+    /// Its place among what tasks have in common.
+    knot: usize,
     middle: f64,
 }
 
-/// A provider's name and a model id of it. Without a model, the name is empty and the id is the
-/// executor's.
+/// How far a group of tasks is off, in one draw: as far as the group that it is part of, by
+/// the share by which it follows that one, and then some.
+#[derive(Clone, Copy)]
+struct Knot {
+    above: Option<usize>,
+    follows: f64,
+    own: f64,
+}
+
+/// Who is asked: a provider by its name, and a model of it by its id. Where no
+/// model is asked, the name is empty and the id is the executor's.
 pub(super) type Asked = (Arc<str>, Arc<str>);
 
 /// All tasks of a graph, prepared for drawing.
@@ -60,7 +76,10 @@ pub(super) struct Cast {
     pub(super) phases: Vec<Arc<str>>,
     pub(super) models: Vec<Arc<str>>,
     pub(super) asked: Vec<Asked>,
-    groups: usize,
+    /// What tasks have in common, each behind what it is part of.
+    knots: Vec<Knot>,
+    /// By how much there will be more tasks than the graph has.
+    guesses: Vec<More>,
 }
 
 /// The results of all draws.
@@ -100,9 +119,18 @@ impl Cast {
         let mut shapes = Shapes::default();
         let mut written: BTreeSet<(Arc<str>, Arc<str>)> = BTreeSet::new();
         let (mut phases, mut models) = (Places::default(), Places::default());
-        let mut groups = Places::<Arc<str>>::default();
+        let mut knots: Vec<Knot> = vec![];
+        let mut known: BTreeMap<(Option<usize>, tree::Step), usize> = BTreeMap::new();
         let mut asked = Places::default();
-        let mut prepare = |node: &Node| {
+        let guesses_of = |place: usize| {
+            let holds = |guess: &&(usize, &Guess)| guess.1.tasks.binary_search(&place).is_ok();
+            let guesses = graph.guesses.iter().enumerate();
+            guesses
+                .filter(|guess| holds(&guess))
+                .map(|(guess, _)| guess)
+                .collect()
+        };
+        let mut prepare = |(place, node): (usize, &Node)| {
             let task = node.assigned.as_ref().ok()?;
             let executor = task.executor.clone();
             let command = [Rung {
@@ -116,24 +144,32 @@ impl Cast {
                 (_, Some(rung)) => std::slice::from_ref(rung),
                 (rungs, None) => rungs,
             };
-            let label = format!(
-                "{}\u{1f}{}",
-                node.task.phase.as_deref().unwrap_or_default(),
-                node.label()
-            );
             let mut steps = Vec::new();
             for rung in rungs {
                 let shared = node.task.context.clone().filter(|_| task.shared_tokens > 0);
                 let primed =
                     shared.is_some_and(|context| !written.insert((rung.model.clone(), context)));
                 let around = around(forecaster, node, task, rungs, tiers, primed);
-                let outlook = forecaster.outlook(&mut shapes, &graph.name, node, rung, &around)?;
+                let mut outlook =
+                    forecaster.outlook(&mut shapes, &graph.name, node, rung, &around)?;
+                let mut knot = None;
+                for (step, follows, own) in std::mem::take(&mut outlook.path) {
+                    let place = known.entry((knot, step)).or_insert_with(|| {
+                        knots.push(Knot {
+                            above: knot,
+                            follows,
+                            own,
+                        });
+                        knots.len() - 1
+                    });
+                    knot = Some(*place);
+                }
                 steps.push(Step {
                     bound: legs::bound(task, rung),
                     middle: outlook.log_cost.map_or(0.0, f64::exp),
                     model: models.place(rung.model.clone()),
                     asked: asked.place((rung.provider.clone(), rung.model.clone())),
-                    group: groups.place(label.as_str().into()),
+                    knot: knot.unwrap_or_default(),
                     outlook,
                 });
             }
@@ -147,15 +183,17 @@ impl Cast {
                     .map_or(f64::INFINITY, |most| most.0 as f64),
                 rungs: steps,
                 phase: phases.place(node.task.phase.clone().unwrap_or_default()),
+                guesses: guesses_of(place),
             })
         };
-        let tasks = graph.tasks.iter().map(&mut prepare).collect();
+        let tasks = graph.tasks.iter().enumerate().map(&mut prepare).collect();
         Self {
             tasks,
             phases: phases.names,
             models: models.names,
             asked: asked.names,
-            groups: groups.names.len(),
+            knots,
+            guesses: graph.guesses.iter().map(More::of).collect(),
         }
     }
 
@@ -180,7 +218,7 @@ impl Cast {
                 let cost = draw.task(task, &mut rng, &mut drawn, &mut |more, _, _| {
                     demand.add(more);
                 });
-                sum += cost;
+                sum += cost * draw.times(task);
                 drawn.tasks[i].push(cost as f32);
             }
             drawn.cost.push(sum);
@@ -193,30 +231,55 @@ impl Cast {
     }
 }
 
-/// Values shared by the tasks of one draw, and their sums.
-pub(super) struct Draw {
-    models: Vec<f64>,
+/// What the tasks of one draw have in common, and what they add up to.
+pub(super) struct Draw<'a> {
+    bell: &'a Bell,
     accepts: Vec<f64>,
-    groups: Vec<f64>,
+    /// How far each group of tasks is off.
+    knots: Vec<f64>,
+    /// How far the whole run is.
+    run: f64,
+    /// How many tasks there are for each that the graph has.
+    guesses: Vec<f64>,
     by_model: Vec<f64>,
     by_phase: Vec<f64>,
     tokens: [f64; 4],
 }
 
-impl Draw {
-    pub(super) fn of(cast: &Cast, bell: &Bell, rng: &mut Rng) -> Self {
+impl<'a> Draw<'a> {
+    pub(super) fn of(cast: &Cast, bell: &'a Bell, rng: &mut Rng) -> Self {
+        let mut knots: Vec<f64> = Vec::with_capacity(cast.knots.len());
+        for knot in &cast.knots {
+            let above = knot.above.map_or(0.0, |above| knots[above]);
+            knots.push(knot.follows * above + knot.own * bell.draw(rng));
+        }
         Self {
-            models: (0..cast.models.len()).map(|_| bell.draw(rng)).collect(),
+            bell,
             accepts: (0..cast.models.len()).map(|_| bell.draw(rng)).collect(),
-            groups: (0..cast.groups).map(|_| bell.draw(rng)).collect(),
+            knots,
+            run: RUN_DEVIATION * bell.draw(rng),
+            guesses: cast
+                .guesses
+                .iter()
+                .map(|more| (more.log + more.deviation * bell.draw(rng)).exp())
+                .collect(),
             by_model: vec![0.0; cast.models.len()],
             by_phase: vec![0.0; cast.phases.len()],
             tokens: [0.0; 4],
         }
     }
 
-    /// Draws one task up its ladder; returns picodollars. `each` is called for each of its models
-    /// with the demand, the factor by which that exceeds the usual one, and the cost.
+    /// How many tasks there are where the graph has this one.
+    fn times(&self, task: &Prepared) -> f64 {
+        task.guesses
+            .iter()
+            .map(|guess| self.guesses[*guess])
+            .product()
+    }
+
+    /// Draws one task up its ladder; returns picodollars. `each` hears what it
+    /// takes on each of its models, by what factor that is more than usual, and
+    /// what it costs there.
     pub(super) fn task(
         &mut self,
         task: &Prepared,
@@ -225,45 +288,49 @@ impl Draw {
         each: &mut impl FnMut(Demand, (&Step, f64), f64),
     ) -> f64 {
         let (mut total, mut rung) = (0.0, 0);
+        let times = self.times(task);
         loop {
             let step = &task.rungs[rung];
             let outlook = &step.outlook;
-            let log_factor = outlook.shape.points[rng.usize(..POINTS)]
-                + self.models[step.model] * outlook.model_deviation
-                + self.groups[step.group] * outlook.group_deviation;
+            let log_factor =
+                outlook.shape.points[rng.usize(..POINTS)] + self.knots[step.knot] + self.run;
             let factor = log_factor.exp();
             // Reservations enforce the ceiling, so no draw exceeds it.
             let most = (outlook.ceiling.0 as f64).min(task.cost_max - total);
-            let mut cost = (step.middle * factor).min(most);
-            drawn.lost += cost * outlook.lost;
-            let demand = self.count(outlook, factor, log_factor);
+            let mut fixed = outlook.fixed;
+            if fixed > 0.0 {
+                fixed *= (outlook.fixed_deviation * self.bell.draw(rng)).exp();
+            }
+            let mut cost = (fixed + step.middle * factor).min(most);
+            drawn.lost += cost * outlook.lost * times;
+            let demand = self.count(outlook, (factor, log_factor), times);
             let checked = task.checked && needs_check(rung, task.rungs.len(), task.last_is_kept);
             if checked {
                 let check = (outlook.accepts.cost.0 as f64).min(most - cost);
-                drawn.checks += check;
+                drawn.checks += check * times;
                 cost += check;
             }
             each(demand, (step, factor), cost);
             total += cost;
-            self.by_model[step.model] += cost;
+            self.by_model[step.model] += cost * times;
             let accepted = !checked || rng.f64() < self.accept_share(step);
             match climb(rung, task.rungs.len(), accepted, task.last_is_kept) {
                 Climb::Accept | Climb::Keep => break,
                 Climb::Next(next) => {
-                    drawn.climbs += 1.0;
+                    drawn.climbs += times;
                     rung = next;
                 }
                 Climb::Fail => {
-                    drawn.unsatisfied += 1.0;
+                    drawn.unsatisfied += times;
                     break;
                 }
             }
         }
-        self.by_phase[task.phase] += total;
+        self.by_phase[task.phase] += total * times;
         total
     }
 
-    fn count(&mut self, outlook: &Outlook, factor: f64, log_factor: f64) -> Demand {
+    fn count(&mut self, outlook: &Outlook, (factor, log_factor): (f64, f64), times: f64) -> Demand {
         let usage = &outlook.usage;
         let classes = [
             usage.input,
@@ -271,14 +338,21 @@ impl Draw {
             usage.cache_read,
             usage.output,
         ];
-        for (sum, tokens) in self.tokens.iter_mut().zip(classes) {
-            *sum += tokens as f64 * factor;
+        let fixed = &outlook.fixed_usage;
+        let fixed = [
+            fixed.input,
+            fixed.cache_write_5m + fixed.cache_write_1h,
+            fixed.cache_read,
+            fixed.output,
+        ];
+        for ((sum, tokens), fixed) in self.tokens.iter_mut().zip(classes).zip(fixed) {
+            *sum += (tokens as f64 * factor + fixed as f64) * times;
         }
         let slower = outlook.slowdown(log_factor);
         Demand {
             seconds: outlook.seconds * slower,
             requests: outlook.turns * slower,
-            tokens: usage.total() as f64 * factor,
+            tokens: usage.total() as f64 * factor + outlook.fixed_usage.total() as f64,
         }
     }
 

@@ -42,7 +42,7 @@ impl Forecast {
     pub fn estimate(&self) -> Estimate {
         Estimate {
             cost: self.cost,
-            ceiling: Some(self.ceiling),
+            ceiling: Some(self.ceiling).filter(|_| !self.is_open),
             took: self.took,
             tasks: self.tasks.len(),
             guessed: self

@@ -1,17 +1,27 @@
-//! A small model of the logarithm of task costs, fitted to a history.
+//! What a history says of the size of tasks: by how much they differ from what is assumed
+//! of their kind.
 //!
-//! `log cost = mean of model and kind + slope × log prompt + flow + phase + label + rest`
+//! `log cost = log of the assumed conversation at this prompt + tree + slope × log prompt + rest`
 //!
-//! Costs of tasks are skewed and multiply, so their logarithms are added. The effects of flow,
-//! phase and label are shrunk towards zero, more so with fewer tasks (empirical Bayes): a label
-//! seen twice moves an estimate a little, one seen forty times nearly all the way. The rest is kept
-//! as observed, per model, because budgets break in the tails.
+//! Costs of tasks are skewed and multiply, so it is logarithms that add. The assumed
+//! conversation knows what a longer prompt costs; what is learnt is how far tasks are from
+//! it, as a [`Tree`] of groups that are drawn towards each other, the more the less speaks
+//! for them. A slope is learnt from prompts that differ within a group, against a prior
+//! that it is none, and counts no further than prompts were seen. So nothing is trusted
+//! because there is much of it, only because it tells something.
+//!
+//! Tasks without tools answer once: what their prompt costs is known beforehand, and it is
+//! the length of the answer alone that is learnt. The rest is kept as it was seen, because
+//! tails are where budgets break.
 
-use super::effects::Effects;
+use super::conversation::{Conversation, work};
 use super::priors::Priors;
-use super::spread::Shape;
+use super::results::Mean;
+use super::spread::{Shape, deviation};
+use super::tree::{Found, Gauss, Level, Step, Tree};
 use crate::Usage;
 use crate::history::{History, Sample};
+use crate::price::Rates;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,29 +29,95 @@ use std::sync::Arc;
 /// evidence.
 pub(super) const ENOUGH: u64 = 5;
 
-/// Number of tasks that the assumed slope (cost grows with the prompt as prices say) counts for. A
-/// slope needs more evidence than a mean.
-const SLOPE_WORTH: f64 = 40.0;
+/// How far the cost of such tasks grows faster or slower with the prompt than the assumed
+/// conversation, as a power of the prompt: two of three by less than this. An answer may
+/// grow as its prompt does (translations) or not at all.
+const SLOPE_DEVIATION: [f64; 2] = [0.15, 0.4];
+
+/// How many groups the usual difference between labels is worth.
+const LABELS_WORTH: f64 = 4.0;
 
 /// With fewer than two tasks per fitted parameter, the rest is no evidence.
 const FITTED_MAX: f64 = 0.5;
 
-/// Everything that forecasts use of a history.
+/// Turns of a task on average, above which such tasks are taken to use tools.
+const TURNS_OF_ONE: f64 = 1.5;
+
+/// How far from the assumption a place may be taken to be that has not run itself: the
+/// others say so, and others they are.
+const STRANGER_MAX: f64 = 1.098_612_288_668_109_8; // three times
+
+/// By how much bills may differ from a price before it is the price that is wrong.
+const DISCOUNT_MAX: f64 = std::f64::consts::LN_10; // ten times
+
+/// All that forecasts need to know of a history.
 #[derive(Debug, Default)]
 pub(super) struct Fit {
-    /// By model, or by executor where there is none; then by kind.
-    pub(super) cells: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Cell>>,
-    slope: f64,
-    /// Share of the fitted slope; the assumed one has the remainder.
-    pub(super) slope_weight: f64,
-    flows: Effects<Arc<str>>,
-    phases: Effects<(Arc<str>, Arc<str>)>,
-    labels: Effects<(Arc<str>, Arc<str>)>,
-    /// The unexplained rest by model, sorted.
-    rests: BTreeMap<Arc<str>, Vec<f64>>,
-    /// Share of the variance that fitting removes even from pure noise.
-    fitted: f64,
+    cells: BTreeMap<CellKey, Cell>,
+    tree: Tree,
+    /// By what is asked.
+    billed: BTreeMap<Arc<str>, Billed>,
+    /// How tasks at a place of a flow work.
+    habits: BTreeMap<Spot, Habit>,
+    /// By how much labels of a phase differ, by the knot of the phase.
+    labels: BTreeMap<usize, f64>,
     seen: BTreeMap<(Group, Arc<str>), u64>,
+    pub(super) answers: Answers,
+    /// What prompts of one turn took, by place and what is asked.
+    prompts: BTreeMap<(Spot, Arc<str>), Prompts>,
+}
+
+/// How long results were, by kind and by place.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    kinds: BTreeMap<Arc<str>, Mean>,
+    spots: BTreeMap<Spot, Mean>,
+}
+
+/// What prompts of one turn took: how much work, and how many tokens.
+#[derive(Clone, Copy, Debug, Default)]
+struct Prompts {
+    tasks: f64,
+    work: f64,
+    tokens: f64,
+    /// Sum and sum of squares of the work of a token, task by task.
+    rates: (f64, f64),
+}
+
+/// A place in a flow: the flow, the phase, and the kind of task.
+type Spot = (Arc<str>, Arc<str>, Arc<str>);
+
+/// What is asked, the kind of task, and what is learnt of it.
+type CellKey = (Arc<str>, Arc<str>, Measure);
+
+/// What is learnt of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Measure {
+    /// Its whole cost, which is that of many turns.
+    Whole,
+    /// How much it answers: it has one turn, and what its prompt costs is known.
+    Answer,
+}
+
+/// How tasks at a place of a flow have worked.
+#[derive(Clone, Copy, Debug, Default)]
+struct Habit {
+    tasks: u64,
+    turns: u64,
+    /// Whether of some of them it is not known what they used.
+    is_vague: bool,
+}
+
+/// What is billed for work, in picodollars for a fresh prompt token's worth of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Billed {
+    cost: f64,
+    work: f64,
+    usage: Usage,
+    /// Tasks of which the cost alone is known, and the mean of its logarithm over what is
+    /// assumed of them.
+    vague: f64,
+    log_vague: f64,
 }
 
 /// Observed tasks of one kind on one model.
@@ -49,13 +125,7 @@ pub(super) struct Fit {
 pub(super) struct Cell {
     /// Tasks with a known cost.
     pub(super) priced: u64,
-    /// Mean of the logarithm of their cost in picodollars.
-    pub(super) log_cost: f64,
-    /// Tasks with a known prompt length.
-    prompted: u64,
-    /// Mean of the logarithm of their prompt length.
-    pub(super) log_prompt: Option<f64>,
-    /// Sum of their costs in picodollars, without checks.
+    /// Picodollars of them all, checks left out.
     pub(super) cost: f64,
     /// The part of it for failed attempts.
     pub(super) lost: f64,
@@ -73,6 +143,30 @@ pub(super) struct Cell {
     pub(super) accepted: u64,
     /// What the checks cost, in picodollars.
     pub(super) check_cost: f64,
+    /// By how much they differ from what is assumed, on average.
+    pub(super) log_off: f64,
+    slope: Slope,
+    /// What is left, sorted.
+    rests: Vec<f64>,
+    /// Share of what varied that fitting took away whether it meant anything or not.
+    fitted: f64,
+}
+
+/// How the difference from what is assumed changes with the prompt.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slope {
+    by: f64,
+    /// Mean of the logarithms of prompts, the smallest and the largest.
+    mean: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Slope {
+    /// What is added at this prompt: no more than where the last one was seen.
+    fn at(&self, log_prompt: f64) -> f64 {
+        self.by * (log_prompt.clamp(self.least, self.most) - self.mean)
+    }
 }
 
 /// A property by which tasks are grouped.
@@ -94,76 +188,94 @@ pub(super) enum Seen {
     Nothing,
 }
 
-/// The sum of the effects of flow, phase and label, with its variance.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Shift {
-    pub(super) mean: f64,
-    pub(super) variance: f64,
-}
-
-/// A task as described to the cost model.
+/// A task as the model of costs sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) flow: &'a str,
     pub(super) phase: Option<&'a str>,
     pub(super) label: &'a str,
     pub(super) kind: &'a str,
+    pub(super) executor: &'a str,
+    pub(super) provider: &'a str,
+    /// What is asked: a model, or the executor again.
     pub(super) model: &'a str,
 }
 
-/// One sample during the fit, with the rest that is not explained yet.
+impl Place<'_> {
+    fn spot(&self) -> Spot {
+        let phase = self.phase.unwrap_or_default();
+        (self.flow.into(), phase.into(), self.kind.into())
+    }
+}
+
+impl Answers {
+    pub(super) fn of_kind(&self, kind: &str) -> Mean {
+        self.kinds.get(kind).copied().unwrap_or_default()
+    }
+
+    pub(super) fn at(&self, flow: &str, phase: Option<&str>, kind: &str) -> Mean {
+        let spot = (flow.into(), phase.unwrap_or_default().into(), kind.into());
+        self.spots.get(&spot).copied().unwrap_or_default()
+    }
+}
+
+/// How far a place is taken to be from what is assumed of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Off {
+    pub(super) mean: f64,
+    pub(super) variance: f64,
+    /// Whether such tasks of its flow have not been seen.
+    pub(super) is_stranger: bool,
+    /// From all tasks down to this one's label: how much of the group above each has, and
+    /// the deviation of its own.
+    pub(super) path: Vec<(Step, f64, f64)>,
+}
+
+/// One sample on its way through the fit.
 struct Row<'a> {
     sample: &'a Sample,
-    rest: f64,
-    /// Distance of its log prompt from the mean of its cell.
-    prompt: f64,
+    cell: CellKey,
+    leaf: usize,
+    /// What was measured over what was assumed, as a logarithm.
+    off: f64,
+    log_prompt: Option<f64>,
 }
 
 impl Fit {
-    pub(super) fn of(history: &History) -> Self {
+    pub(super) fn of(history: &History, priors: &Priors) -> Self {
         let mut fit = Self::default();
         let samples = history.newest();
         for sample in &samples {
             fit.count(sample);
         }
+        for sample in &samples {
+            fit.bill(sample, priors);
+        }
+        for sample in &samples {
+            let key = fit.cell_key(sample);
+            fit.cells.entry(key).or_default().add(sample);
+        }
         let mut rows: Vec<Row<'_>> = samples
             .into_iter()
-            .filter_map(|sample| fit.row(sample))
+            .filter_map(|sample| fit.row(sample, priors))
             .collect();
-        // Each step explains only what the earlier ones have left; the coarser ones, which rest on
-        // more tasks, come first.
-        fit.regress(&mut rows);
-        let flow = |row: &Row<'_>| Some(row.sample.flow.clone());
-        let phase = |row: &Row<'_>| Some((row.sample.flow.clone(), row.sample.phase.clone()?));
-        let label = |row: &Row<'_>| Some((row.sample.flow.clone(), row.sample.label.clone()));
-        fit.flows = explain(&mut rows, flow);
-        fit.phases = explain(&mut rows, phase);
-        fit.labels = explain(&mut rows, label);
-        let means: usize = fit.cells.values().map(BTreeMap::len).sum();
-        // Fitted parameters per task: by so much the rests are smaller than those of future tasks.
-        let used = means as f64 + fit.flows.used + fit.phases.used + fit.labels.used;
-        fit.fitted = (used / rows.len().max(1) as f64).min(FITTED_MAX);
-        let mut by_model: BTreeMap<Arc<str>, Vec<Row<'_>>> = BTreeMap::new();
-        for row in rows {
-            by_model.entry(asked(row.sample)).or_default().push(row);
+        rows.sort_by(|a, b| (&a.cell, a.leaf).cmp(&(&b.cell, b.leaf)));
+        for rows in rows.chunk_by_mut(|a, b| a.cell == b.cell) {
+            fit.look(rows, priors);
         }
-        fit.rests = by_model
-            .into_iter()
-            .map(|(model, rows)| (model, calibrated(&rows)))
-            .collect();
+        fit.tree.learn();
+        for rows in rows.chunk_by(|a, b| a.cell == b.cell) {
+            fit.keep_rests(rows);
+        }
         fit
     }
 
     fn count(&mut self, sample: &Sample) {
-        let (model, kind) = (asked(sample), kind_of(sample));
-        let cell = self
-            .cells
-            .entry(model.clone())
-            .or_default()
-            .entry(kind.clone())
-            .or_default();
-        cell.add(sample);
-        let flow = &sample.flow;
+        // What nobody was billed for may be scripted.
+        if sample.cost.0 > 0 {
+            self.get_to_know(sample);
+        }
+        let (asked, kind, flow) = (asked(sample), kind_of(sample), &sample.flow);
         let mut groups = vec![
             Group::Label(flow.clone(), sample.label.clone()),
             Group::Kind(kind),
@@ -176,76 +288,338 @@ impl Fit {
                 .map(|phase| Group::Phase(flow.clone(), phase.clone())),
         );
         for group in groups {
-            *self.seen.entry((group, model.clone())).or_default() += 1;
+            *self.seen.entry((group, asked.clone())).or_default() += 1;
         }
     }
 
-    fn row<'a>(&self, sample: &'a Sample) -> Option<Row<'a>> {
+    /// How tasks at the place of a sample work, what they answer, and what becomes of
+    /// their prompts.
+    fn get_to_know(&mut self, sample: &Sample) {
+        let habit = self.habits.entry(spot_of(sample)).or_default();
+        habit.tasks += 1;
+        habit.turns += u64::from(sample.turns);
+        habit.is_vague |= is_vague(sample);
+        if let Some(answer) = log(sample.answer_tokens) {
+            self.answers
+                .kinds
+                .entry(kind_of(sample))
+                .or_default()
+                .add(answer);
+            self.answers
+                .spots
+                .entry(spot_of(sample))
+                .or_default()
+                .add(answer);
+        }
+        if !is_vague(sample) && sample.prompt_tokens > 0 {
+            let spot = (spot_of(sample), asked(sample));
+            let prompts = self.prompts.entry(spot).or_default();
+            prompts.tasks += 1.0;
+            let (work, tokens) = (
+                work(&Usage {
+                    output: 0,
+                    ..sample.usage
+                }),
+                sample.prompt_tokens as f64,
+            );
+            prompts.work += work;
+            prompts.tokens += tokens;
+            prompts.rates.0 += work / tokens;
+            prompts.rates.1 += (work / tokens).powi(2);
+        }
+    }
+
+    /// Adds to what is billed for work on the model of a sample.
+    fn bill(&mut self, sample: &Sample, priors: &Priors) {
+        let Some(cost) = log(sample.cost.0) else {
+            return;
+        };
+        let assumed = self.assumed_work(sample, priors).ln();
+        let billed = self.billed.entry(asked(sample)).or_default();
+        if is_vague(sample) {
+            billed.vague += 1.0;
+            billed.log_vague += (cost - assumed - billed.log_vague) / billed.vague;
+        } else {
+            billed.cost += sample.cost.0 as f64;
+            billed.work += work(&sample.usage);
+            billed.usage += sample.usage;
+        }
+    }
+
+    /// How much work is assumed of a past task.
+    fn assumed_work(&self, sample: &Sample, priors: &Priors) -> f64 {
+        let prior = priors.kind(sample.kind.as_deref().unwrap_or_default());
+        let uses_tools = self
+            .habits
+            .get(&spot_of(sample))
+            .is_none_or(Habit::uses_tools);
+        Conversation::past(prior, sample.prompt_tokens.max(1), uses_tools).work()
+            * (1.0 + priors.failures.share)
+    }
+
+    fn cell_key(&self, sample: &Sample) -> CellKey {
+        let measure = self
+            .habits
+            .get(&spot_of(sample))
+            .map_or(Measure::Whole, Habit::measure);
+        (asked(sample), kind_of(sample), measure)
+    }
+
+    fn row<'a>(&mut self, sample: &'a Sample, priors: &Priors) -> Option<Row<'a>> {
         let cost = log(sample.cost.0)?;
-        let cell = self.cell(&asked(sample), &kind_of(sample))?;
-        let prompt = log(sample.prompt_tokens)
-            .zip(cell.log_prompt)
-            .map_or(0.0, |(own, mean)| own - mean);
+        let cell = self.cell_key(sample);
+        let off = match cell.2 {
+            Measure::Whole => {
+                let per_work = self.billed.get(&cell.0)?.log();
+                cost - per_work - self.assumed_work(sample, priors).ln()
+            }
+            Measure::Answer => {
+                let answer = Conversation::reply(priors.kind(&cell.1), false);
+                log(sample.usage.output)? - (answer * (1.0 + priors.failures.share)).ln()
+            }
+        };
+        let path = path(
+            &Place {
+                flow: &sample.flow,
+                phase: sample.phase.as_deref(),
+                label: &sample.label,
+                kind: &cell.1,
+                executor: &sample.executor,
+                provider: "",
+                model: &cell.0,
+            },
+            cell.2,
+        );
+        let leaf = self.tree.make(&path);
         Some(Row {
             sample,
-            rest: cost - cell.log_cost,
-            prompt,
+            cell,
+            leaf,
+            off,
+            log_prompt: log(sample.prompt_tokens),
         })
     }
 
-    /// Removes the effect of the prompt's length.
-    fn regress(&mut self, rows: &mut [Row<'_>]) {
-        let varied: f64 = rows.iter().map(|row| row.prompt * row.prompt).sum();
-        if varied > 0.0 {
-            self.slope = rows.iter().map(|row| row.prompt * row.rest).sum::<f64>() / varied;
-            self.slope_weight = rows.len() as f64 / (rows.len() as f64 + SLOPE_WORTH);
+    /// Looks at the rows of one cell, those of one leaf beside each other: what the prompt
+    /// explains, how much they vary, and what each leaf shows.
+    fn look(&mut self, rows: &mut [Row<'_>], priors: &Priors) {
+        let Some(Row { cell: key, .. }) = rows.first() else {
+            return;
+        };
+        let key = key.clone();
+        let usual = deviation(priors.kind(&key.1).spread).powi(2);
+        let slope = Slope::of(rows, key.2, usual);
+        for row in rows.iter_mut() {
+            row.off -= row.log_prompt.map_or(0.0, |prompt| slope.at(prompt));
         }
-        for row in rows {
-            row.rest -= self.slope * row.prompt;
+        // Labels below their phases.
+        let mut phases: BTreeMap<usize, Vec<(usize, f64, f64, f64)>> = BTreeMap::new();
+        for rows in rows.chunk_by(|a, b| a.leaf == b.leaf) {
+            let count = rows.len() as f64;
+            let mean = rows.iter().map(|row| row.off).sum::<f64>() / count;
+            let squares = rows.iter().map(|row| (row.off - mean).powi(2)).sum::<f64>();
+            let phase = self.tree.above(rows[0].leaf).unwrap_or_default();
+            phases
+                .entry(phase)
+                .or_default()
+                .push((rows[0].leaf, count, mean, squares));
+        }
+        let (mut varied, mut free) = (usual * Priors::WORTH, Priors::WORTH);
+        for labels in phases.values() {
+            let all = Labels::of(labels);
+            varied += all.squares;
+            free += all.free;
+        }
+        let noise = varied / free;
+        for (phase, labels) in phases {
+            let between = Labels::of(&labels).between(labels.len() as f64);
+            self.labels.insert(phase, between);
+            for (leaf, count, mean, _) in labels {
+                self.tree.see(leaf, count, mean, noise);
+                self.tree.vary(leaf, between);
+            }
+        }
+        if let Some(cell) = self.cells.get_mut(&key) {
+            cell.slope = slope;
+            cell.log_off = rows.iter().map(|row| row.off).sum::<f64>() / rows.len() as f64;
         }
     }
 
-    /// Effect of a prompt whose logarithm is `distance` from the mean of its cell; the prices alone
-    /// would add `assumed`.
-    pub(super) fn prompt_effect(&self, distance: f64, assumed: f64) -> f64 {
-        self.slope_weight * self.slope * distance + (1.0 - self.slope_weight) * assumed
+    /// Keeps what is left of the rows of one cell, moved so that the model of costs would
+    /// have foretold the sum of what they cost.
+    ///
+    /// Logarithms that are right on average need not make a right sum: where the
+    /// dearer groups also vary more, it comes out some percent too low.
+    fn keep_rests(&mut self, rows: &[Row<'_>]) {
+        let Some(Row { cell: key, .. }) = rows.first() else {
+            return;
+        };
+        let count = rows.len() as f64;
+        let known = |row: &Row<'_>| self.tree.knot(row.leaf).known.mean;
+        let mut rests: Vec<f64> = rows.iter().map(|row| row.off - known(row)).collect();
+        // Groups that are not trusted whole leave something over on one side.
+        let middle = rests.iter().sum::<f64>() / count;
+        rests.iter_mut().for_each(|rest| *rest -= middle);
+        let size = |row: &Row<'_>| match key.2 {
+            Measure::Whole => row.sample.cost.0 as f64,
+            Measure::Answer => row.sample.usage.output as f64,
+        };
+        let mean_factor = rests.iter().map(|rest| rest.exp()).sum::<f64>() / count;
+        let foretold: f64 = rows
+            .iter()
+            .zip(&rests)
+            .map(|(row, rest)| size(row) / rest.exp() * mean_factor)
+            .sum();
+        let missing = (rows.iter().map(size).sum::<f64>() / foretold).ln();
+        let moved = missing * count / (count + CALIBRATION_WORTH);
+        rests.iter_mut().for_each(|rest| *rest += moved);
+        rests.sort_by(f64::total_cmp);
+        let trusted: f64 = rows
+            .chunk_by(|a, b| a.leaf == b.leaf)
+            .map(|rows| 1.0 - self.tree.knot(rows[0].leaf).follows)
+            .sum();
+        let fitted = ((1.0 + trusted) / count).min(FITTED_MAX);
+        if let Some(cell) = self.cells.get_mut(key) {
+            (cell.rests, cell.fitted) = (rests, fitted);
+        }
     }
 
-    /// The effects of flow, phase and label.
-    pub(super) fn shift(&self, place: &Place<'_>) -> Shift {
-        let flow: Arc<str> = place.flow.into();
-        let by_flow = self.flows.get(&flow);
-        let by_phase = place
-            .phase
-            .map(|phase| self.phases.get(&(flow.clone(), phase.into())));
-        let by_label = self.labels.get(&(flow, place.label.into()));
-        let all = [Some(by_flow), by_phase, Some(by_label)];
-        all.into_iter()
-            .flatten()
-            .fold(Shift::default(), |sum, one| Shift {
-                mean: sum.mean + one.mean,
-                variance: sum.variance + one.variance,
-            })
+    /// What is learnt of tasks at this place, and whether they use tools; `uses_tools` says
+    /// what is assumed of one that has not been there.
+    pub(super) fn measure(&self, place: &Place<'_>, uses_tools: bool) -> (Measure, bool) {
+        match self.habits.get(&place.spot()) {
+            Some(habit) => {
+                let is_unknown = habit.turns == 0;
+                let uses_tools = if is_unknown {
+                    uses_tools
+                } else {
+                    habit.uses_tools()
+                };
+                (habit.measure(), uses_tools)
+            }
+            None if uses_tools => (Measure::Whole, true),
+            None => (Measure::Answer, false),
+        }
     }
 
-    /// The distribution of the rest, combined with an assumed deviation.
-    pub(super) fn shape(&self, model: &str, assumed: f64) -> Shape {
-        let rests = self.rests.get(model).map_or(&[][..], Vec::as_slice);
-        Shape::of(rests, self.fitted, assumed, Priors::WORTH)
+    /// How far tasks at this place, with such a prompt, are from what is assumed of them.
+    pub(super) fn off(&self, place: &Place<'_>, measure: Measure, prompt: u64) -> Off {
+        let steps = path(place, measure);
+        let Found { last, steps: known } = self.tree.find(&steps);
+        let Gauss { mean, variance } = last.map_or(
+            Gauss {
+                mean: 0.0,
+                variance: 0.0,
+            },
+            |last| self.tree.knot(last).known,
+        );
+        let is_stranger = known <= Level::Family as usize + 1;
+        let mut off = Off {
+            mean: match is_stranger {
+                true => mean.clamp(-STRANGER_MAX, STRANGER_MAX),
+                false => mean,
+            },
+            variance,
+            is_stranger,
+            path: vec![],
+        };
+        let mut knots: Vec<usize> =
+            std::iter::successors(last, |knot| self.tree.above(*knot)).collect();
+        knots.reverse();
+        for (depth, step) in steps.into_iter().enumerate() {
+            let (follows, own) = match knots.get(depth) {
+                Some(knot) => {
+                    let knot = self.tree.knot(*knot);
+                    (knot.follows, knot.own)
+                }
+                None => {
+                    let labels = last.filter(|_| step.0 == Level::Label && depth == known);
+                    let between = labels
+                        .and_then(|phase| self.labels.get(&phase).copied())
+                        .unwrap_or(step.0.variance());
+                    off.variance += between;
+                    (1.0, between.sqrt())
+                }
+            };
+            off.path.push((step, follows, own));
+        }
+        let key = (place.model.into(), place.kind.into(), measure);
+        if let (Some(cell), Some(prompt)) = (self.cells.get(&key), log(prompt)) {
+            off.mean += cell.slope.at(prompt);
+        }
+        off
     }
 
-    /// The cells of a model by kind.
-    pub(super) fn of_model(&self, model: &str) -> impl Iterator<Item = (&str, &Cell)> {
+    /// The logarithm of what is billed on a model over what its price says: discounts, and
+    /// prices that have changed.
+    pub(super) fn discount(&self, model: &str, price: &Rates) -> f64 {
+        let Some(billed) = self.billed.get(model).filter(|billed| billed.work > 0.0) else {
+            return 0.0;
+        };
+        let said = price.cost(&billed.usage).0 as f64;
+        let discount = if said > 0.0 {
+            (billed.cost / said).ln()
+        } else {
+            0.0
+        };
+        discount.clamp(-DISCOUNT_MAX, DISCOUNT_MAX)
+    }
+
+    /// The logarithm of what a task's worth of work costs on a model, as it was billed, in
+    /// picodollars; where the cost is all that is known of tasks, with how many they are.
+    pub(super) fn billed(&self, asked: &str) -> Option<(f64, Option<f64>)> {
+        let billed = self.billed.get(asked)?;
+        let is_vague = billed.work <= 0.0;
+        Some((billed.log(), is_vague.then_some(billed.vague)))
+    }
+
+    /// By how much the prompts of tasks at this place, which have one turn, took more than
+    /// `prompt` says, and how that varies: who finds a shared prefix in the cache is known
+    /// only afterwards.
+    pub(super) fn prompt_factor(&self, place: &Place<'_>, prompt: &Usage) -> (f64, f64) {
+        let spot = (place.spot(), Arc::from(place.model));
+        let assumed = work(prompt) / prompt.prompt().max(1) as f64;
+        let seen = self.prompts.get(&spot).filter(|_| assumed > 0.0);
+        seen.map_or((1.0, 0.0), |seen| {
+            let Prompts {
+                tasks,
+                work,
+                tokens,
+                rates,
+            } = seen;
+            let all = tasks + Priors::WORTH;
+            let mean = rates.0 / tasks;
+            let variance = (rates.1 / tasks / (mean * mean) - 1.0).max(0.0);
+            let factor = (work / tokens / assumed * tasks + Priors::WORTH) / all;
+            (factor, (variance * tasks / all).ln_1p())
+        })
+    }
+
+    /// Whether tasks at this place have run.
+    pub(super) fn has_run(&self, place: &Place<'_>) -> bool {
+        self.habits.contains_key(&place.spot())
+    }
+
+    /// What is left when all is explained that can be: its shape, together with
+    /// an assumed deviation.
+    pub(super) fn shape(&self, place: &Place<'_>, measure: Measure, assumed: f64) -> Shape {
+        let cell = self.cell(place.model, place.kind, measure);
+        let (rests, fitted) = cell.map_or((&[][..], 0.0), |cell| (&cell.rests, cell.fitted));
+        Shape::of(rests, fitted, assumed, Priors::WORTH)
+    }
+
+    /// The cells of a model.
+    pub(super) fn of_model(&self, model: &str) -> impl Iterator<Item = &Cell> {
+        let of_model = |(key, _): &(&CellKey, &Cell)| *key.0 == *model;
         self.cells
-            .get(model)
-            .into_iter()
-            .flatten()
-            .map(|(kind, cell)| (kind.as_ref(), cell))
+            .iter()
+            .filter(move |cell| of_model(cell))
+            .map(|(_, cell)| cell)
     }
 
     /// The cell of a kind on a model.
-    pub(super) fn cell(&self, model: &str, kind: &str) -> Option<&Cell> {
-        self.cells.get(model)?.get(kind)
+    pub(super) fn cell(&self, model: &str, kind: &str, measure: Measure) -> Option<&Cell> {
+        self.cells.get(&(model.into(), kind.into(), measure))
     }
 
     /// The most specific group that has seen enough tasks.
@@ -274,18 +648,11 @@ impl Fit {
 
 impl Cell {
     fn add(&mut self, sample: &Sample) {
-        if let Some(cost) = log(sample.cost.0) {
+        if sample.cost.0 > 0 {
             self.priced += 1;
-            // A running mean, which needs no sum of many logarithms.
-            self.log_cost += (cost - self.log_cost) / self.priced as f64;
             self.cost += sample.cost.0 as f64;
             self.lost += sample.lost.0 as f64;
             self.usage += sample.usage;
-        }
-        if let Some(prompt) = log(sample.prompt_tokens) {
-            self.prompted += 1;
-            let mean = self.log_prompt.get_or_insert(prompt);
-            *mean += (prompt - *mean) / self.prompted as f64;
         }
         self.turns += u64::from(sample.turns);
         if let Some(millis) = log(sample.took.0) {
@@ -312,40 +679,145 @@ impl Cell {
     }
 }
 
-/// Estimates the effect of one grouping, and subtracts it.
-fn explain<K: Ord + Clone>(
-    rows: &mut [Row<'_>],
-    group: impl Fn(&Row<'_>) -> Option<K>,
-) -> Effects<K> {
-    let keyed: Vec<Option<K>> = rows.iter().map(&group).collect();
-    let known = keyed
-        .iter()
-        .zip(rows.iter())
-        .filter_map(|(key, row)| Some((key.clone()?, row.sample.work, row.rest)));
-    let effects = Effects::of(known);
-    for (row, key) in rows.iter_mut().zip(keyed) {
-        row.rest -= key.map_or(0.0, |key| effects.get(&key).mean);
+impl Habit {
+    fn uses_tools(&self) -> bool {
+        // Of whoever does not say how often he asks, the most is assumed.
+        self.turns == 0 || self.turns as f64 > TURNS_OF_ONE * self.tasks as f64
     }
-    effects
+
+    fn measure(&self) -> Measure {
+        match self.is_vague || self.uses_tools() {
+            true => Measure::Whole,
+            false => Measure::Answer,
+        }
+    }
 }
 
-/// The rest of the tasks of one model, sorted and shifted so that the model would have predicted
-/// the sum of their costs.
-///
-/// Logarithms that are right on average need not give the right sum: if dearer groups also vary
-/// more, the sum is some percent too low.
-fn calibrated(rows: &[Row<'_>]) -> Vec<f64> {
-    let cost = |row: &Row<'_>| row.sample.cost.0 as f64;
-    let factors = rows.iter().map(|row| row.rest.exp());
-    let mean_factor = factors.sum::<f64>() / rows.len() as f64;
-    let foretold: f64 = rows
-        .iter()
-        .map(|row| cost(row) / row.rest.exp() * mean_factor)
-        .sum();
-    let missing = (rows.iter().map(cost).sum::<f64>() / foretold).ln();
-    let mut rests: Vec<f64> = rows.iter().map(|row| row.rest + missing).collect();
-    rests.sort_by(f64::total_cmp);
-    rests
+impl Billed {
+    /// Its logarithm; of tasks of which the cost alone is known, that of their mean.
+    fn log(&self) -> f64 {
+        if self.work > 0.0 {
+            (self.cost / self.work).ln()
+        } else {
+            self.log_vague
+        }
+    }
+}
+
+impl Slope {
+    /// Learns from prompts that differ within their leaves: rows of one leaf stand beside
+    /// each other and vary by `noise` for other reasons.
+    fn of(rows: &[Row<'_>], measure: Measure, noise: f64) -> Self {
+        let prompts = rows.iter().filter_map(|row| row.log_prompt);
+        let (count, sum) = prompts
+            .clone()
+            .fold((0.0, 0.0), |(n, sum), one| (n + 1.0, sum + one));
+        if count == 0.0 {
+            return Self::default();
+        }
+        let (mut squares, mut together) = (0.0, 0.0);
+        for rows in rows.chunk_by(|a, b| a.leaf == b.leaf) {
+            let known: Vec<(f64, f64)> = rows
+                .iter()
+                .filter_map(|row| Some((row.log_prompt?, row.off)))
+                .collect();
+            let count = known.len().max(1) as f64;
+            let x = known.iter().map(|(x, _)| x).sum::<f64>() / count;
+            let y = known.iter().map(|(_, y)| y).sum::<f64>() / count;
+            squares += known.iter().map(|(own, _)| (own - x).powi(2)).sum::<f64>();
+            together += known
+                .iter()
+                .map(|(own, off)| (own - x) * (off - y))
+                .sum::<f64>();
+        }
+        let prior = SLOPE_DEVIATION[measure as usize].powi(2);
+        Self {
+            by: together / (squares + noise / prior),
+            mean: sum / count,
+            least: prompts.clone().fold(f64::INFINITY, f64::min),
+            most: prompts.fold(f64::NEG_INFINITY, f64::max),
+        }
+    }
+}
+
+/// How the labels of one phase vary.
+struct Labels {
+    /// Within labels, or within the phase where nearly every task has a label of its own.
+    squares: f64,
+    free: f64,
+    /// Variance between them, as far as they tell.
+    between: Option<f64>,
+}
+
+impl Labels {
+    /// Of labels given as knot, count, mean and squares. The variance between them is the
+    /// analysis of variance's.
+    fn of(labels: &[(usize, f64, f64, f64)]) -> Self {
+        let groups = labels.len() as f64;
+        let count: f64 = labels.iter().map(|label| label.1).sum();
+        let mean = labels.iter().map(|label| label.1 * label.2).sum::<f64>() / count;
+        let within: f64 = labels.iter().map(|label| label.3).sum();
+        let apart: f64 = labels
+            .iter()
+            .map(|label| label.1 * (label.2 - mean).powi(2))
+            .sum();
+        let free = count - groups;
+        if free < groups || groups < 2.0 {
+            return Self {
+                squares: within + apart,
+                free: count - 1.0,
+                between: None,
+            };
+        }
+        let sizes: f64 = labels.iter().map(|label| label.1 * label.1).sum();
+        let between = (apart - (groups - 1.0) * within / free) / (count - sizes / count);
+        Self {
+            squares: within,
+            free,
+            between: Some(between.max(0.0)),
+        }
+    }
+
+    /// The variance between them, what is usual weighed in.
+    fn between(&self, groups: f64) -> f64 {
+        let usual = Level::Label.variance();
+        self.between.map_or(usual, |seen| {
+            (usual * LABELS_WORTH + seen * groups) / (LABELS_WORTH + groups)
+        })
+    }
+}
+
+/// How many tasks the assumption is worth that the mean of costs follows from their middle.
+const CALIBRATION_WORTH: f64 = 20.0;
+
+/// From all tasks to those of one label.
+fn path(place: &Place<'_>, measure: Measure) -> Vec<Step> {
+    // How long answers are says nothing of how many turns are taken.
+    let executor = match measure {
+        Measure::Whole => place.executor.into(),
+        Measure::Answer => format!("{} without tools", place.executor).into(),
+    };
+    let family = match place.provider {
+        "" => family(place.model).into(),
+        provider => format!("{provider}/{}", family(place.model)).into(),
+    };
+    vec![
+        (Level::Executor, executor),
+        (Level::Kind, place.kind.into()),
+        (Level::Family, family),
+        (Level::Flow, place.flow.into()),
+        (Level::Phase, place.phase.unwrap_or_default().into()),
+        (Level::Label, place.label.into()),
+    ]
+}
+
+/// The name of a model without its version.
+fn family(model: &str) -> String {
+    let parts = model.split('-').filter(|part| {
+        let is_number = part.chars().all(|c| c.is_ascii_digit() || c == '.');
+        !is_number && *part != "latest"
+    });
+    parts.collect::<Vec<_>>().join("-")
 }
 
 /// The model asked for, or the executor where there is none.
@@ -357,11 +829,24 @@ fn asked(sample: &Sample) -> Arc<str> {
     }
 }
 
+/// Whether only its cost is known, and nothing that could be priced again.
+fn is_vague(sample: &Sample) -> bool {
+    sample.model.is_empty() || sample.usage.total() == 0
+}
+
 fn kind_of(sample: &Sample) -> Arc<str> {
     sample.kind.clone().unwrap_or_default()
 }
 
-/// The natural logarithm; `None` for zero.
+fn spot_of(sample: &Sample) -> Spot {
+    (
+        sample.flow.clone(),
+        sample.phase.clone().unwrap_or_default(),
+        kind_of(sample),
+    )
+}
+
+/// The natural logarithm of something that there is.
 fn log(n: u64) -> Option<f64> {
     (n > 0).then(|| (n as f64).ln())
 }

@@ -7,7 +7,7 @@ use super::task::Forecaster;
 use crate::budget::TurnBound;
 use crate::preflight::{Assigned, AttemptCost, Graph, Rung};
 use crate::tokens::BYTES_OF_PROSE;
-use crate::{Millis, PicoUsd, Tier};
+use crate::{Millis, PicoUsd, Tier, Usage};
 use fastrand::Rng;
 use std::sync::Arc;
 
@@ -74,15 +74,16 @@ impl Draws {
 
 impl Leg {
     fn of(demand: Demand, step: &Step, factor: f64, cost: f64) -> Self {
-        let usage = &step.outlook.usage;
-        let tokens = |tokens: u64| (tokens as f64 * factor).round() as u64;
+        let (usage, fixed) = (&step.outlook.usage, &step.outlook.fixed_usage);
+        let tokens = |usage: u64, fixed: u64| (usage as f64 * factor).round() as u64 + fixed;
+        let input = |usage: &Usage| usage.input + usage.cache_write_5m + usage.cache_write_1h;
         Self {
             asked: step.asked,
             took: millis(demand.seconds),
             requests: (demand.requests.round() as u32).max(1),
-            input: tokens(usage.input + usage.cache_write_5m + usage.cache_write_1h),
-            cached: tokens(usage.cache_read),
-            output: tokens(usage.output),
+            input: tokens(input(usage), input(fixed)),
+            cached: tokens(usage.cache_read, fixed.cache_read),
+            output: tokens(usage.output, fixed.output),
             cost: pico(cost),
             bound: step.bound,
         }

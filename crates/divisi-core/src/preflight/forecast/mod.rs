@@ -12,19 +12,20 @@ mod conversation;
 #[cfg(test)]
 mod coverage;
 mod draws;
-mod effects;
 mod estimate;
 mod fit;
+mod guess;
 mod ladder;
 mod legs;
-mod middle;
 mod priors;
+mod results;
 #[cfg(test)]
 mod sample;
 mod schedule;
 mod spread;
 mod summary;
 mod task;
+mod tree;
 
 pub use estimate::{Estimate, EstimateError};
 pub use ladder::LadderAdvice;
@@ -150,8 +151,13 @@ pub struct Forecast {
     pub models: Vec<Total>,
     /// The same flow with everything on the strongest tier.
     pub baseline: Option<Baseline>,
-    /// A cap that nine of ten such runs stay below.
+    /// A budget that holds nine of ten such runs, and lets as many tasks run at once as
+    /// without one.
     pub budget: PicoUsd,
+    /// Whether results decide how many tasks there are, so that its most is that of the
+    /// tasks it counts.
+    #[serde(default)]
+    pub is_open: bool,
     /// Advice on each ladder, one for each kind of task and pair of models.
     pub ladders: Vec<LadderAdvice>,
     /// Number of simulated runs.

@@ -80,9 +80,6 @@ pub(super) struct Shape {
     pub(super) points: Vec<f64>,
     /// Its standard deviation, with the assumed one weighed in.
     pub(super) deviation: f64,
-    /// Deviation of one task's cost from the mean, as a share of the mean. It exceeds the deviation
-    /// of the logarithm, because dear tasks are further from the mean.
-    pub(super) noise: f64,
 }
 
 impl Shape {
@@ -111,17 +108,7 @@ impl Shape {
         let smooth = (0..rest).map(|i| mean + deviation * bell.inverse_cdf(share(i, rest)));
         let mut points: Vec<f64> = seen.chain(smooth).collect();
         points.sort_by(f64::total_cmp);
-        let factors = || points.iter().map(|point| point.exp());
-        let mean = factors().sum::<f64>() / POINTS as f64;
-        let variance = factors()
-            .map(|factor| (factor / mean - 1.0).powi(2))
-            .sum::<f64>()
-            / POINTS as f64;
-        Self {
-            noise: variance.sqrt(),
-            points,
-            deviation,
-        }
+        Self { points, deviation }
     }
 }
 

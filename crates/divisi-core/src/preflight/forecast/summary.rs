@@ -57,7 +57,8 @@ impl Forecaster {
             models: models(&cast, &mut drawn),
             tasks: lines(&cast, &drawn),
             baseline: self.baseline(graph, tiers, mean, count, seed),
-            budget: cost.p90.enough(),
+            budget: (cost.p90 + self.room(&cast, &schedule)).enough(),
+            is_open: !graph.guesses.is_empty(),
             ladders: LadderAdvice::all(self, graph, tiers),
             waves: schedule.waves(),
             critical_path: schedule.critical_path(&typical),
@@ -65,7 +66,23 @@ impl Forecaster {
         }
     }
 
-    /// Everything on the strongest tier: opus, or a higher one if the flow uses it.
+    /// What is set aside for all requests that are under way at once, at the most: a cap
+    /// that leaves as much keeps the width of a run to its last task.
+    fn room(&self, cast: &Cast, schedule: &Schedule) -> PicoUsd {
+        let widest = schedule.waves.iter().copied().max().unwrap_or_default();
+        let mut most: Vec<PicoUsd> = cast
+            .tasks
+            .iter()
+            .flatten()
+            .filter_map(|task| task.rungs.iter().map(|step| step.bound.most()).max())
+            .collect();
+        most.sort_unstable_by(|a, b| b.cmp(a));
+        let at_once = widest.min(self.bounds.in_flight_max as usize);
+        most.into_iter().take(at_once).sum()
+    }
+
+    /// Everything on the strongest tier: opus, or what is above it where the
+    /// flow asks for that anyway.
     fn baseline(
         &self,
         graph: &Graph,
@@ -221,7 +238,7 @@ mod tests {
             executor: "api".into(),
             model: "middle".into(),
             usage: Usage {
-                input: 1_000,
+                input: 5_000 * cents,
                 ..Usage::default()
             },
             turns: 3,
@@ -291,7 +308,7 @@ mod tests {
         let at = |i: usize| all.tasks[i].mean.0 as f64;
         assert!(at(1) / at(0) > 6.0, "{}", at(1) / at(0));
         assert!(
-            at(0) < at(2) && at(2) < at(1) * 1.5,
+            at(0) < at(2) && at(2) < at(1) * 2.0,
             "a new label is between those known"
         );
         assert_eq!(all.tasks[2].source, Source::Kind { tasks: 80 });

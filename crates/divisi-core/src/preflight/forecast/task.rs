@@ -1,10 +1,10 @@
 //! Expected cost of one task on one model.
 
 use super::assumed::Assumed;
-use super::fit::{Cell, Fit, Place, Seen};
-use super::middle::Middle;
+use super::fit::{Cell, Fit, Measure, Place, Seen};
 use super::priors::Priors;
 use super::spread::{Shape, Spread, millis, pico, quantile};
+use super::tree::Step;
 use super::{Bounds, Source, ceiling};
 use crate::history::History;
 use crate::preflight::{Node, Rung};
@@ -69,23 +69,28 @@ pub(super) struct Around {
     pub(super) check_max: PicoUsd,
 }
 
-/// Shapes by model and by the bits of the assumed deviation.
-pub(super) type Shapes = BTreeMap<(Arc<str>, u64), Arc<Shape>>;
+/// Shapes by model, kind, what is learnt of it, and assumed deviation.
+pub(super) type Shapes = BTreeMap<(Arc<str>, Arc<str>, Measure, u64), Arc<Shape>>;
 
 /// Everything that a draw uses of a task on one model.
 #[derive(Clone, Debug)]
 pub(super) struct Outlook {
-    /// Logarithm of the median cost in picodollars; `None` for an unpriced model.
+    /// Picodollars that it costs whatever happens: its prompt, where it has one turn.
+    pub(super) fixed: f64,
+    /// How far that may be off, as a logarithm.
+    pub(super) fixed_deviation: f64,
+    /// Tokens of that.
+    pub(super) fixed_usage: Usage,
+    /// Logarithm of the middle of all other cost in picodollars; `None` where nobody sends a
+    /// bill.
     pub(super) log_cost: Option<f64>,
     pub(super) shape: Arc<Shape>,
-    /// Uncertainty of one task's median.
-    pub(super) middle_deviation: f64,
-    /// Uncertainty of the mean of all tasks of this model. It is larger than the median's, because
-    /// a few dear tasks make up much of the mean.
-    pub(super) model_deviation: f64,
-    /// Uncertainty common to tasks with the same label.
-    pub(super) group_deviation: f64,
-    /// Usage of a typical task.
+    /// How unsure that middle is.
+    pub(super) deviation: f64,
+    /// And in what it is so together with other tasks: from all of them down to its label,
+    /// how much each group has of the one above, and the deviation of its own.
+    pub(super) path: Vec<(Step, f64, f64)>,
+    /// What a typical one uses besides that.
     pub(super) usage: Usage,
     pub(super) turns: f64,
     /// Duration of a typical task in seconds.
@@ -102,7 +107,7 @@ impl Forecaster {
     /// forecaster.
     pub fn new(history: &History, priors: Priors) -> Self {
         Self {
-            fit: Fit::of(history),
+            fit: Fit::of(history, &priors),
             priors,
             bounds: Bounds::default(),
             flow: Arc::default(),
@@ -138,7 +143,7 @@ impl Forecaster {
             },
             mean: pico(outlook.mean()),
             ceiling: outlook.ceiling,
-            tokens: outlook.usage,
+            tokens: outlook.usage + outlook.fixed_usage,
             took: millis(outlook.seconds),
             source: outlook.source,
             accepts: outlook.accepts,
@@ -162,38 +167,54 @@ impl Forecaster {
             phase,
             label: &label,
             kind: &task.kind,
+            executor: &task.executor,
+            provider: "",
             model: &rung.model,
         };
+        let asks = task.has_tools || task.rungs.is_empty();
+        let (measure, uses_tools) = self.fit.measure(&place, asks);
         let assumed = Assumed {
             priors: &self.priors,
             task,
             rung,
+            uses_tools,
             primed: around.primed,
         };
         let prior = self.priors.kind(&task.kind);
-        let shift = self.fit.shift(&place);
         let deviation = assumed.deviation(prior);
-        // Tasks of one kind on one model share their shape, which is expensive to build.
+        // Tasks of one kind on one model share their shape: it takes a while to make.
+        let key = (
+            rung.model.clone(),
+            task.kind.clone(),
+            measure,
+            deviation.to_bits(),
+        );
         let shape = shapes
-            .entry((rung.model.clone(), deviation.to_bits()))
-            .or_insert_with(|| Arc::new(self.fit.shape(&rung.model, deviation)))
+            .entry(key)
+            .or_insert_with(|| Arc::new(self.fit.shape(&place, measure, deviation)))
             .clone();
-        let middle = Middle::of(&self.fit, &place, &assumed, &shape);
-        let base = middle.log;
-        let cell = self.cell(&place);
-        let (usage, seconds) = self.usage_and_seconds(&place, &cell, &assumed, base, shift.mean);
+        let off = self.fit.off(&place, measure, task.prompt_tokens);
+        let base = self.base(node, &place, &assumed, (measure, off.is_stranger, &shape));
+        let log_cost = base.log_cost.map(|log_cost| log_cost + off.mean);
+        let cell = self.cell(&place, measure);
+        let shift = off.mean - cell.log_off;
         Some(Outlook {
-            log_cost: base.map(|base| base + shift.mean),
-            middle_deviation: middle.deviation,
-            model_deviation: middle.deviation * shape.noise / shape.deviation,
-            group_deviation: shift.variance.sqrt(),
+            fixed: base.fixed,
+            fixed_deviation: base.fixed_deviation,
+            fixed_usage: base.fixed_usage,
+            usage: match measure {
+                Measure::Whole => usage(&cell, base.usage, log_cost),
+                Measure::Answer => grown(&base.usage, off.mean.exp()),
+            },
+            log_cost,
+            deviation: (off.variance + base.variance).sqrt(),
+            path: off.path,
             turns: if cell.turns > 0 {
                 cell.turns as f64 / cell.priced as f64
             } else {
-                assumed.turns(prior)
+                assumed.turns()
             },
-            usage,
-            seconds,
+            seconds: self.seconds(&cell, &assumed, shift),
             accepts: self.accepts(&cell, rung, around.check_cost),
             lost: self.lost(&cell),
             ceiling: ceiling::ceiling(node, rung, around.check_max, &self.bounds),
@@ -208,9 +229,76 @@ impl Forecaster {
         })
     }
 
-    /// Observations of the kind on the model, or of the model on all kinds.
-    fn cell(&self, place: &Place<'_>) -> Cell {
-        if let Some(cell) = self.fit.cell(place.model, place.kind)
+    /// What is assumed of a task, at the bills of its model.
+    fn base(
+        &self,
+        node: &Node,
+        place: &Place<'_>,
+        assumed: &Assumed<'_>,
+        (measure, is_stranger, shape): (Measure, bool, &Shape),
+    ) -> Base {
+        let more = 1.0 + self.priors.failures.share;
+        let (usage, cost) = assumed.conversation();
+        let priced = |cost: PicoUsd| (cost.0 > 0).then(|| (cost.0 as f64 * more).ln());
+        let price = assumed.rung.price.as_ref();
+        let discount = price.map_or(0.0, |price| self.fit.discount(place.model, &price.base));
+        if measure == Measure::Answer
+            && let Some(price) = price
+        {
+            let answer = Usage {
+                output: usage.output,
+                ..Usage::default()
+            };
+            let prompt = Usage { output: 0, ..usage };
+            let fixed = price.cost(&usage).0.saturating_sub(price.cost(&answer).0) as f64;
+            let (factor, variance) = self.fit.prompt_factor(place, &prompt);
+            let unsure = match (!node.reads.is_empty(), self.fit.has_run(place)) {
+                (false, _) => PROMPT_DEVIATION[0],
+                (true, true) => PROMPT_DEVIATION[1],
+                (true, false) => PROMPT_DEVIATION[2],
+            };
+            return Base {
+                fixed: fixed * discount.exp() * factor * (-variance / 2.0).exp(),
+                fixed_deviation: (variance + unsure * unsure).sqrt(),
+                fixed_usage: prompt,
+                usage: answer,
+                log_cost: priced(price.cost(&answer)).map(|log_cost| log_cost + discount),
+                variance: 0.0,
+            };
+        }
+        let prior = priced(cost).map(|prior| prior + discount);
+        let past = assumed.past_work().ln() + more.ln();
+        let (log_cost, variance) = match (prior, self.fit.billed(place.model)) {
+            // What was learnt here was learnt against the bills of the model.
+            (_, Some((billed, None))) if !is_stranger => (Some(billed + past), 0.0),
+            (prior, None | Some((_, None))) => (prior, 0.0),
+            // Only costs are known, so that the size of tasks and the price cannot be told
+            // apart: together they are believed against the prior.
+            (None, Some((billed, Some(tasks)))) => (
+                Some(billed + past),
+                shape.deviation * shape.deviation / tasks,
+            ),
+            (Some(prior), Some((billed, Some(tasks)))) => {
+                let off = billed + past - prior;
+                let noise = shape.deviation * shape.deviation / tasks;
+                let usual = VAGUE_DEVIATION * VAGUE_DEVIATION + off * off;
+                let variance = 1.0 / (1.0 / noise + 1.0 / usual);
+                (Some(prior + off * (1.0 - variance / usual)), variance)
+            }
+        };
+        Base {
+            fixed: 0.0,
+            fixed_deviation: 0.0,
+            fixed_usage: Usage::default(),
+            usage,
+            log_cost,
+            variance,
+        }
+    }
+
+    /// What the kind has shown on the model, or the model on all kinds.
+    fn cell(&self, place: &Place<'_>, measure: Measure) -> Cell {
+        if let Some(cell) = self.fit.cell(place.model, place.kind, measure)
             && cell.priced + cell.timed > 0
         {
             return cell.clone();
@@ -218,42 +306,17 @@ impl Forecaster {
         let mut all = Cell::default();
         self.fit
             .of_model(place.model)
-            .for_each(|(_, cell)| all.include(cell));
+            .for_each(|cell| all.include(cell));
         all
     }
 
-    /// Tokens and duration of a typical task. Tokens keep their mix and grow with the cost;
-    /// duration grows more slowly.
-    fn usage_and_seconds(
-        &self,
-        place: &Place<'_>,
-        cell: &Cell,
-        assumed: &Assumed<'_>,
-        log_cost: Option<f64>,
-        shift: f64,
-    ) -> (Usage, f64) {
-        let middle = log_cost.map(|base| (base + shift).exp());
-        let (usual, cost) = match cell.usage.total() {
-            0 => assumed.conversation(place.kind, assumed.task.prompt_tokens),
-            _ => (cell.usage, pico(cell.cost)),
-        };
-        let factor = middle
-            .filter(|_| cost.0 > 0)
-            .map_or(1.0, |middle| middle / cost.0 as f64);
-        let grown = |tokens: u64| (tokens as f64 * factor).round() as u64;
-        let usage = Usage {
-            input: grown(usual.input),
-            cache_write_5m: grown(usual.cache_write_5m),
-            cache_write_1h: grown(usual.cache_write_1h),
-            cache_read: grown(usual.cache_read),
-            output: grown(usual.output),
-            thinking: grown(usual.thinking),
-        };
+    /// Time of a typical one, which grows more slowly than its cost.
+    fn seconds(&self, cell: &Cell, assumed: &Assumed<'_>, shift: f64) -> f64 {
         let prior = assumed.seconds().ln();
         let timed = cell.timed as f64;
         let log_seconds =
             (cell.log_seconds * timed + prior * Priors::WORTH) / (timed + Priors::WORTH);
-        (usage, (log_seconds + TIME_PER_COST * shift).exp())
+        (log_seconds + TIME_PER_COST * shift).exp()
     }
 
     fn accepts(&self, cell: &Cell, rung: &Rung, check_cost: PicoUsd) -> Accepts {
@@ -285,6 +348,47 @@ impl Forecaster {
     }
 }
 
+/// How far costs are off from the prior where they are all that is known: nine of ten by
+/// less than 2.8 times.
+const VAGUE_DEVIATION: f64 = 0.8;
+
+/// How far a prompt may be from its count, as a logarithm: one that is there, one that holds
+/// results of places that have run, and one that holds any.
+const PROMPT_DEVIATION: [f64; 3] = [0.05, 0.15, 0.35];
+
+/// What is assumed of a task, at the bills of its model.
+struct Base {
+    fixed: f64,
+    fixed_deviation: f64,
+    fixed_usage: Usage,
+    usage: Usage,
+    log_cost: Option<f64>,
+    variance: f64,
+}
+
+/// Tokens of a typical one: they keep their mix and grow with the cost.
+fn usage(cell: &Cell, assumed: Usage, log_cost: Option<f64>) -> Usage {
+    if cell.usage.total() == 0 || cell.cost <= 0.0 {
+        return assumed;
+    }
+    grown(
+        &cell.usage,
+        log_cost.map_or(1.0 / cell.priced as f64, |log| log.exp() / cell.cost),
+    )
+}
+
+fn grown(usage: &Usage, factor: f64) -> Usage {
+    let grown = |tokens: u64| (tokens as f64 * factor).round() as u64;
+    Usage {
+        input: grown(usage.input),
+        cache_write_5m: grown(usage.cache_write_5m),
+        cache_write_1h: grown(usage.cache_write_1h),
+        cache_read: grown(usage.cache_read),
+        output: grown(usage.output),
+        thinking: grown(usage.thinking),
+    }
+}
+
 impl Accepts {
     /// Uncertainty of the accepted share.
     pub(super) fn deviation(&self) -> f64 {
@@ -297,7 +401,7 @@ impl Outlook {
     /// The cost that this share of such tasks stays below.
     fn at(&self, share: f64) -> PicoUsd {
         let rest = quantile(&self.shape.points, share) * self.widening();
-        pico(self.log_cost.map_or(0.0, |middle| (middle + rest).exp()))
+        pico(self.fixed + self.log_cost.map_or(0.0, |middle| (middle + rest).exp()))
     }
 
     /// The mean cost in picodollars.
@@ -308,14 +412,14 @@ impl Outlook {
             .iter()
             .map(|rest| (rest * self.widening()).exp());
         let mean = factors.sum::<f64>() / self.shape.points.len() as f64;
-        self.log_cost.map_or(0.0, |middle| middle.exp() * mean)
+        self.fixed + self.log_cost.map_or(0.0, |middle| middle.exp() * mean)
     }
 
     /// The factor by which one task's range is wider than its shape, because the median is
     /// uncertain.
     fn widening(&self) -> f64 {
         let variance = self.shape.deviation.powi(2);
-        let all = variance + self.middle_deviation.powi(2) + self.group_deviation.powi(2);
+        let all = variance + self.deviation.powi(2);
         if variance > 0.0 {
             (all / variance).sqrt()
         } else {

@@ -17,7 +17,7 @@ pub(crate) fn lines(
     graph: &Graph,
     forecast: &Forecast,
     settings: &Settings,
-    look: &Look,
+    (look, verbose): (&Look, bool),
 ) -> Option<Vec<Line>> {
     if graph.tasks.is_empty() {
         return None;
@@ -33,7 +33,8 @@ pub(crate) fn lines(
         ]);
     }
     let mut lines = vec![Line::new(), cost(forecast, look)];
-    lines.extend(ceiling(forecast, settings.cap));
+    lines.extend(budget(forecast, settings.cap));
+    lines.extend(ceiling(forecast).filter(|_| verbose));
     lines.extend(phases(&settings.phase_caps(graph)));
     lines.push(time(forecast, look));
     lines.push(tokens(forecast, look));
@@ -66,11 +67,17 @@ fn cost(forecast: &Forecast, look: &Look) -> Line {
     line
 }
 
-fn ceiling(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
-    let worst = Some(forecast.ceiling).filter(|most| *most > PicoUsd::ZERO)?;
+/// The cap, or one that is worth having.
+fn budget(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
+    if forecast.ceiling == PicoUsd::ZERO {
+        return None;
+    }
     if let Some(cap) = cap {
         let holds = match cap {
-            cap if cap >= forecast.cost.p90 => "holds nine runs of ten or more",
+            cap if cap >= forecast.budget => "holds nine runs of ten or more",
+            cap if cap >= forecast.cost.p90 => {
+                "holds nine runs of ten; fewer tasks at once may fit under it"
+            }
             cap if cap >= forecast.cost.p50 => "may be too little",
             _ => "is probably too little",
         };
@@ -80,10 +87,22 @@ fn ceiling(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
         ));
     }
     let flag = format!("--max-cost {}", forecast.budget.typed());
-    let line = Line::of(Tone::Strong, flag).plain(format!(
-        " holds nine runs of ten; without a cap, {worst} at the very worst"
-    ));
-    Some(named("budget", line))
+    let line = Line::of(Tone::Strong, flag);
+    Some(named(
+        "budget",
+        line.plain(" holds nine runs of ten, as wide as without a cap"),
+    ))
+}
+
+/// What arithmetic says of the worst: no help to whoever sets a cap.
+fn ceiling(forecast: &Forecast) -> Option<Line> {
+    let worst = Some(forecast.ceiling).filter(|most| *most > PicoUsd::ZERO)?;
+    let of = match forecast.is_open {
+        true => " for as many tasks as are counted",
+        false => "",
+    };
+    let said = format!("{worst}{of}, were every reply of every attempt as long as it may be");
+    Some(named("at worst", Line::new().plain(said)))
 }
 
 fn phases(caps: &BTreeMap<&str, PicoUsd>) -> Option<Line> {

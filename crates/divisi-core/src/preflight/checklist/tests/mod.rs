@@ -69,7 +69,7 @@ fn opus_for_everything_in_a_row_is_the_expensive_way() {
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
       ! x.js:3 opus for `format`, which looks like format [$0.0800]
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
-    ! cost estimated?  about $0.3600, mostly $0.1800 to $0.7200; $3.60 at the very most
+    ! cost estimated?  about $0.3600, mostly $0.1800 to $0.7200
       ! no cap
         run it with `--max-cost 0.72`, or set `cost_max` in the settings
     ✓ error handling planned?  timeout 10 min, retries 3
@@ -322,7 +322,7 @@ fn money_is_known_and_capped() {
         )
     };
     assert_snapshot!(capped(""), @r"
-    ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; $0.9000 at the very most
+    ! cost estimated?  about $0.0900, mostly $0.0450 to $0.1800
       ! no cap
         run it with `--max-cost 0.18`, or set `cost_max` in the settings
     ");
@@ -336,7 +336,7 @@ fn money_is_known_and_capped() {
       ! the run may park at its cap of $0.1000 [$0.1800]
         `--max-cost 0.18` holds nine runs of ten
     ");
-    assert_snapshot!(capped("1"), @"✓ cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; $0.9000 at the very most; capped at $1.00");
+    assert_snapshot!(capped("1"), @"✓ cost estimated?  about $0.0900, mostly $0.0450 to $0.1800; capped at $1.00");
     let nothing = super::checklist(&flow.graph, None, &super::Settings::default());
     assert_snapshot!(only(&nothing, Question::Cost), @r"
     ! cost estimated?  
@@ -414,7 +414,7 @@ fn caps_of_phases_are_told_and_held_against_what_is_expected() {
     ]
     .into();
     let [.., cost, _] = flow.checked().items;
-    assert_snapshot!(cost.evidence.join("; "), @"about $0.0600, mostly $0.0300 to $0.1200; $0.6000 at the very most; capped at $1.00; phases are capped: Find at $1.00, Fix at $0.0100");
+    assert_snapshot!(cost.evidence.join("; "), @"about $0.0600, mostly $0.0300 to $0.1200; capped at $1.00; phases are capped: Find at $1.00, Fix at $0.0100");
     assert_snapshot!(format!("{}: {}", cost.findings[0].what, cost.findings[0].change), @"the phase Fix costs $0.0300 on average, and the run parks at its cap of $0.0100: raise its `maxCost` in the flow, or its cap under `[budget.phases]` in divisi.toml");
 }
 

@@ -1,0 +1,60 @@
+//! How long the results are that stand in later prompts.
+
+use super::conversation::Conversation;
+use super::fit::Fit;
+use super::task::Forecaster;
+use crate::preflight::{Graph, Node};
+
+/// How many tasks of a place, or of a kind, what is assumed of their results is worth.
+const WORTH: f64 = 2.0;
+
+/// Tasks of a kind that speak for a place that has not run: many of one flow say no more.
+const STRANGERS_MAX: f64 = 6.0;
+
+impl Forecaster {
+    /// Counts the results that prompts of `graph` hold, which stand in them as `{{t3}}`: as
+    /// long as those of past tasks at the same places were, or as tasks of their kinds give
+    /// where there are none.
+    pub fn count_results(&self, graph: &mut Graph) {
+        let flow = graph.name.clone();
+        let result = |node: &Node| self.result_tokens(&flow, node).round() as u64;
+        let results: Vec<u64> = graph.tasks.iter().map(result).collect();
+        for node in &mut graph.tasks {
+            let read: u64 = node.reads.iter().map(|read| results[*read]).sum();
+            if let Ok(assigned) = &mut node.assigned {
+                assigned.prompt_tokens += read;
+            }
+        }
+    }
+
+    fn result_tokens(&self, flow: &str, node: &Node) -> f64 {
+        let Ok(task) = &node.assigned else { return 0.0 };
+        // The last of its turns gives the result.
+        let prior = self.priors.kind(&task.kind);
+        let assumed = Conversation::reply(prior, task.has_tools).max(1.0).ln();
+        let Fit { answers, .. } = &self.fit;
+        let by_kind = answers.of_kind(&task.kind);
+        let of_kind = by_kind.drawn_to(assumed, STRANGERS_MAX);
+        let own = answers.at(flow, node.task.phase.as_deref(), &task.kind);
+        own.drawn_to(of_kind, f64::INFINITY).exp()
+    }
+}
+
+/// A mean of logarithms.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mean {
+    count: f64,
+    mean: f64,
+}
+
+impl Mean {
+    pub(super) fn add(&mut self, log: f64) {
+        self.count += 1.0;
+        self.mean += (log - self.mean) / self.count;
+    }
+
+    fn drawn_to(self, assumed: f64, most: f64) -> f64 {
+        let count = self.count.min(most);
+        (self.mean * count + assumed * WORTH) / (count + WORTH)
+    }
+}

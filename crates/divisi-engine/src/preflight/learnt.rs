@@ -1,0 +1,198 @@
+//! How long lists were and how often loops went round in past runs of a flow.
+
+use super::ROUNDS;
+use super::play::{Asked, Played};
+use divisi_core::history::{History, Line};
+use divisi_core::preflight::Guess;
+use divisi_core::{Site, preflight::GroupKind};
+use divisi_script::Script;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What past runs have shown of what only results decide.
+#[derive(Debug, Default)]
+pub(super) struct Learnt {
+    /// Elements of the lists that tasks of a line give.
+    pub(super) widths: BTreeMap<Site, usize>,
+    /// Rounds before results say that nothing is left, by what is asked for in each.
+    pub(super) rounds: BTreeMap<Arc<str>, usize>,
+    /// How wide groups of a line were.
+    groups: BTreeMap<Site, Vec<u32>>,
+    /// How many rounds there were.
+    loops: BTreeMap<Arc<str>, Vec<u32>>,
+}
+
+/// What ends after some rounds, and for each group whether its width is a guess.
+pub(super) type Guessed<'a> = (&'a BTreeSet<Arc<str>>, &'a [bool]);
+
+impl Learnt {
+    /// Looks up what a first run has left open. A list is taken to be what the tasks of a
+    /// group read of a task outside of it.
+    pub(super) fn of(
+        history: &History,
+        script: &Script,
+        main: &Played,
+        (ending, guessed): Guessed<'_>,
+    ) -> Self {
+        let mut learnt = Self::default();
+        for (place, group) in main
+            .groups
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| guessed[*place])
+        {
+            let Some(site) = &group.site else { continue };
+            let seen = history.widths(&line(script, site));
+            if seen.is_empty() {
+                continue;
+            }
+            let width = expected(&seen, false);
+            for decides in deciding(main, place) {
+                if let Some(site) = &main.tasks[decides].site {
+                    let known = learnt.widths.entry(site.clone()).or_default();
+                    *known = width.max(*known);
+                }
+            }
+            learnt.groups.insert(site.clone(), seen);
+        }
+        for same in ending {
+            let asked: Vec<&Asked> = main
+                .tasks
+                .iter()
+                .filter(|asked| asked.same == *same)
+                .collect();
+            let Some(site) = asked.first().and_then(|asked| asked.site.as_ref()) else {
+                continue;
+            };
+            let turns = asked.iter().map(|asked| asked.round + 1).max().unwrap_or(1);
+            let in_each = asked.len().div_ceil(turns).max(1) as u32;
+            let seen = history.tasks_at(&line(script, site));
+            if seen.is_empty() {
+                continue;
+            }
+            let seen: Vec<u32> = seen.iter().map(|tasks| tasks.div_ceil(in_each)).collect();
+            // The last round is the one that says so.
+            let rounds = expected(&seen, true).saturating_sub(1);
+            learnt.rounds.insert(same.clone(), rounds);
+            learnt.loops.insert(same.clone(), seen);
+        }
+        learnt
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.loops.is_empty()
+    }
+
+    /// Whether past runs have shown how wide groups of this line are.
+    pub(super) fn knows(&self, site: Option<&Site>) -> bool {
+        site.is_some_and(|site| self.groups.contains_key(site))
+    }
+}
+
+/// The tasks whose results decide the width of a group: what its tasks read of those before.
+fn deciding(main: &Played, group: usize) -> BTreeSet<usize> {
+    let members: BTreeSet<usize> = members(main, group).collect();
+    let read = members.iter().flat_map(|place| &main.tasks[*place].reads);
+    let outside: BTreeSet<usize> = read
+        .copied()
+        .filter(|read| !members.contains(read))
+        .collect();
+    match outside.is_empty() {
+        // Nothing of it stands in their prompts: the last one that was answered before.
+        true => members
+            .first()
+            .and_then(|first| main.tasks[*first].after)
+            .into_iter()
+            .collect(),
+        false => outside,
+    }
+}
+
+/// The tasks of a group and of those in it.
+fn members(main: &Played, group: usize) -> impl Iterator<Item = usize> {
+    let is_in = move |own: Option<usize>| {
+        std::iter::successors(own, |own| main.groups[*own].parent).any(|own| own == group)
+    };
+    let tasks = main.tasks.iter().enumerate();
+    tasks
+        .filter(move |(_, asked)| is_in(asked.group))
+        .map(|(place, _)| place)
+}
+
+/// The tasks of which results decide how many there are, each list and each loop once.
+pub(super) fn guesses(
+    main: &Played,
+    (ending, guessed): Guessed<'_>,
+    learnt: &Learnt,
+) -> Vec<Guess> {
+    let mut guesses: BTreeMap<(Vec<usize>, usize, bool), Guess> = BTreeMap::new();
+    for (place, group) in main
+        .groups
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| guessed[*place])
+    {
+        let decides: Vec<usize> = match group.kind {
+            GroupKind::Decompose => vec![],
+            GroupKind::Parallel | GroupKind::Pipeline => {
+                deciding(main, place).into_iter().collect()
+            }
+        };
+        // Two groups over one list are as long as each other.
+        let one = decides.is_empty().then_some(place);
+        let key = (
+            one.map_or(decides, |place| vec![place]),
+            group.width,
+            one.is_some(),
+        );
+        let guess = guesses.entry(key).or_insert_with(|| Guess {
+            counted: group.width,
+            seen: group
+                .site
+                .as_ref()
+                .and_then(|site| learnt.groups.get(site).cloned())
+                .unwrap_or_default(),
+            ..Guess::default()
+        });
+        guess.tasks.extend(members(main, place));
+    }
+    let mut loops: BTreeMap<Vec<u32>, Guess> = BTreeMap::new();
+    for same in ending {
+        let seen = learnt.loops.get(same).cloned().unwrap_or_default();
+        let tasks = main
+            .tasks
+            .iter()
+            .enumerate()
+            .filter(|(_, asked)| asked.same == *same);
+        let turns = tasks.clone().map(|(_, asked)| asked.round + 1).max();
+        let guess = loops.entry(seen.clone()).or_insert_with(|| Guess {
+            counted: turns.unwrap_or(ROUNDS),
+            seen,
+            repeats: true,
+            ..Guess::default()
+        });
+        guess.tasks.extend(tasks.map(|(place, _)| place));
+    }
+    let mut guesses: Vec<Guess> = guesses.into_values().chain(loops.into_values()).collect();
+    for guess in &mut guesses {
+        guess.tasks.sort_unstable();
+        guess.tasks.dedup();
+    }
+    guesses.retain(|guess| !guess.tasks.is_empty());
+    guesses
+}
+
+fn expected(seen: &[u32], repeats: bool) -> usize {
+    let guess = Guess {
+        seen: seen.to_vec(),
+        repeats,
+        ..Guess::default()
+    };
+    guess.expected()
+}
+
+/// A line as journals name it.
+fn line(script: &Script, site: &Site) -> Line {
+    let other = Some(&site.script).filter(|name| **name != *script.name());
+    (other.cloned(), site.line)
+}

@@ -41,6 +41,12 @@ pub struct Kind {
     /// What such a task does not speak of.
     #[serde(default)]
     pub against: Vec<String>,
+    /// Objects with which an order is none of this kind.
+    #[serde(default)]
+    pub except: Vec<String>,
+    /// Whether a user has said its tier. The vote knows only ours.
+    #[serde(skip)]
+    pub(super) is_said: bool,
     /// Kinds whose orders make it this kind, if there are phrases of it too.
     #[serde(default)]
     pub takes: Vec<String>,
@@ -159,6 +165,9 @@ pub struct KindChange {
     /// What such a task does not speak of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub against: Vec<String>,
+    /// Objects with which an order is none of this kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
     /// Kinds whose orders make it this kind, if there are phrases of it too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub takes: Vec<String>,
@@ -200,7 +209,13 @@ impl Kinds {
     ) -> Result<Self, BadKinds> {
         let mut kinds: BTreeMap<String, Kind> = toml::from_str(include_str!("kinds.toml"))
             .map_err(|error| BadKinds::Data(error.to_string()))?;
-        for (name, change) in changes {
+        let languages: BTreeMap<String, BTreeMap<String, KindChange>> =
+            toml::from_str(include_str!("languages.toml"))
+                .map_err(|error| BadKinds::Data(error.to_string()))?;
+        let words = languages
+            .iter()
+            .flat_map(|(name, words)| words.values().map(move |words| (name, words)));
+        for (name, change) in words.chain(changes) {
             change.apply(name, &mut kinds)?;
         }
         let kinds: Vec<Kind> = kinds
@@ -215,6 +230,7 @@ impl Kinds {
                 (Role::Ask, &kind.asks),
                 (Role::Phrase, &kind.phrases),
                 (Role::Against, &kind.against),
+                (Role::Except, &kind.except),
             ];
             lists
                 .into_iter()
@@ -254,6 +270,12 @@ impl Kinds {
     pub fn tier(&self, kind: &Kind, provider: Option<&str>) -> Tier {
         let set = provider.and_then(|provider| self.per_provider.get(provider)?.get(&*kind.name));
         set.copied().unwrap_or(kind.tier)
+    }
+
+    /// Whether somebody has said the tier of a kind at a provider.
+    pub(super) fn is_said(&self, kind: &Kind, provider: Option<&str>) -> bool {
+        let tiers = provider.and_then(|provider| self.per_provider.get(provider));
+        kind.is_said || tiers.is_some_and(|tiers| tiers.contains_key(&*kind.name))
     }
 
     pub(super) fn all(&self) -> &[Kind] {
@@ -299,6 +321,7 @@ impl KindChange {
             }
         };
         kind.tier = self.tier.unwrap_or(kind.tier);
+        kind.is_said |= self.tier.is_some();
         kind.about = self.about.clone().unwrap_or_else(|| kind.about.clone());
         kind.hard = self.hard.unwrap_or(kind.hard);
         kind.needs = self.needs.unwrap_or(kind.needs);
@@ -307,6 +330,7 @@ impl KindChange {
             (&mut kind.asks, &self.asks),
             (&mut kind.phrases, &self.phrases),
             (&mut kind.against, &self.against),
+            (&mut kind.except, &self.except),
             (&mut kind.takes, &self.takes),
             (&mut kind.agents, &self.agents),
         ] {
@@ -327,6 +351,8 @@ impl Kind {
             asks: vec![],
             phrases: vec![],
             against: vec![],
+            except: vec![],
+            is_said: false,
             takes: vec![],
             agents: vec![],
             tokens,

@@ -21,8 +21,10 @@
 //! the strongest tier ever got the cheapest. Whoever wrote the words wrote the
 //! prompts too, so take this as an upper bound.
 
+mod gist;
 mod kinds;
 mod score;
+mod vote;
 mod words;
 
 pub use kinds::{BadKinds, Kind, KindChange, Kinds, Needs, TokenPrior, UnknownKind};
@@ -112,6 +114,8 @@ pub enum What {
     Ask(Arc<str>),
     /// Words in the prompt.
     Phrase(Arc<str>),
+    /// Who the prompt says the agent is.
+    Role(Arc<str>),
     /// Name of the agent definition.
     Agent(Arc<str>),
     /// Words of its description.
@@ -136,6 +140,7 @@ impl fmt::Display for Reason {
             What::FirstAsk(words) => write!(f, "first asks to \"{words}\""),
             What::Ask(words) => write!(f, "asks to \"{words}\""),
             What::Phrase(words) => write!(f, "speaks of \"{words}\""),
+            What::Role(words) => write!(f, "it says \"{words}\""),
             What::Agent(name) => write!(f, "agent `{name}`"),
             What::AgentAbout(words) => write!(f, "its agent's description speaks of \"{words}\""),
             What::Schema(size) => write!(f, "{size} schema"),
@@ -150,3 +155,5 @@ impl fmt::Display for Reason {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod training;

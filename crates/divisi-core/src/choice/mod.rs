@@ -24,6 +24,7 @@
 mod gist;
 mod kinds;
 mod score;
+mod together;
 mod vote;
 mod words;
 

@@ -2,6 +2,7 @@
 
 use super::gist::{Gist, Part, edges};
 use super::kinds::{GENERAL, Kind, Kinds, Needs, UnknownKind};
+use super::together::{Found, Together};
 use super::vote::Vote;
 use super::words::{Hit, Role};
 use super::{CONFIDENCE_MIN, Choice, Evidence, Reason, What};
@@ -66,7 +67,7 @@ impl Kinds {
         }
         let gist = Gist::of(evidence.prompt);
         let vote = Vote::of(&gist);
-        Ok(self.weigh(evidence, &gist, Some(&vote)))
+        Ok(self.weigh(evidence, &gist, Some((&vote, Together::built_in()))))
     }
 
     /// Weighs what is known of a task, with a vote or by the rules alone.
@@ -74,7 +75,7 @@ impl Kinds {
         &self,
         evidence: &Evidence<'_>,
         gist: &Gist,
-        vote: Option<&Vote>,
+        vote: Option<(&Vote, &Together)>,
     ) -> Choice {
         let mut weighing = Weighing::new(self, evidence.provider);
         weighing.prompt(gist, evidence.prompt.len());
@@ -325,7 +326,7 @@ impl<'a> Weighing<'a> {
         }
     }
 
-    fn choice(mut self, vote: Option<&Vote>) -> Choice {
+    fn choice(mut self, vote: Option<(&Vote, &Together)>) -> Choice {
         self.take();
         let (kind, confidence) = self.by_rules();
         let tier = self.tier(kind);
@@ -341,7 +342,12 @@ impl<'a> Weighing<'a> {
         // What users say of a kind is not voted on.
         let is_said = self.kinds.is_said(&self.kinds.all()[kind], self.provider);
         let vote = vote.filter(|_| !is_said);
-        let tier = vote.map_or(by_rules, |vote| both(by_rules, confidence, vote));
+        let found = Found {
+            kind: &name,
+            tier: by_rules,
+            confidence,
+        };
+        let tier = vote.map_or(by_rules, |(vote, together)| together.tier(found, vote));
         let mut rules = vec![];
         if let Some(what) = rule.filter(|_| tier == by_rules) {
             rules.push((what, name.clone(), 0.0));
@@ -412,29 +418,6 @@ impl<'a> Weighing<'a> {
             weight,
         });
         rules.into_iter().chain(reasons).take(REASONS_MAX).collect()
-    }
-}
-
-/// The tier that a vote alone would take.
-pub(super) fn by_vote(vote: &Vote) -> Tier {
-    both(Tier::Sonnet, 0.0, vote)
-}
-
-/// What rules and vote come to together.
-fn both(rules: Tier, confidence: f32, vote: &Vote) -> Tier {
-    let (haiku, opus) = match rules {
-        _ if confidence == 0.0 => (0, 0),
-        Tier::Haiku => (256, -128),
-        Tier::Sonnet => (-200, -200),
-        Tier::Opus | Tier::Fable => (-400, 300),
-    };
-    let (haiku, opus) = (vote.haiku + haiku, vote.opus + opus);
-    if opus > 64 && opus > haiku {
-        Tier::Opus
-    } else if haiku > 128 && haiku > opus + 512 {
-        Tier::Haiku
-    } else {
-        Tier::Sonnet
     }
 }
 

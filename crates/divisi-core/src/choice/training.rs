@@ -5,7 +5,8 @@
 
 use super::gist::Gist;
 use super::vote::{self, BUCKETS, ONE, SCALE, Vote, WEIGHTS_BYTES};
-use super::{Evidence, Kinds};
+use super::together::{self, Found, Together};
+use super::{Choice, Evidence, Kinds};
 use crate::tier::Tier;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -32,11 +33,13 @@ macro_rules! texts {
     };
 }
 
-const TRAINING: [&str; 13] = texts![
+const TRAINING: [&str; 15] = texts![
     "training/english-small",
     "training/english-middle",
     "training/english-large",
     "training/english-workflows",
+    "training/english-more",
+    "training/long",
     "training/german",
     "training/french",
     "training/spanish",
@@ -170,7 +173,7 @@ pub(super) struct Settings {
     pub(super) rate: f32,
 }
 
-pub(super) const SETTINGS: Settings = Settings { epochs: 30, decay: 1e-4, rate: 0.5 };
+pub(super) const SETTINGS: Settings = Settings { epochs: 30, decay: 3e-4, rate: 0.2 };
 
 /// Logistic regression by AdaGrad.
 fn train(points: &[Point], settings: &Settings, random: &mut fastrand::Rng) -> Box<[u8; WEIGHTS_BYTES]> {
@@ -276,23 +279,104 @@ impl Tally {
 const HEAD: &str = "                          texts strict accept | haiku  sonn  opus | o>h s>h h>o | saves %";
 
 fn by_vote(vote: &Vote) -> Tier {
-    super::score::by_vote(vote)
+    together::tier([vote.haiku, vote.opus])
+}
+
+/// What the rules alone make of a text.
+fn by_rules(example: &Example) -> Choice {
+    let evidence = Evidence { prompt: &example.text, ..Evidence::default() };
+    Kinds::built_in().weigh(&evidence, &Gist::of(&example.text), None)
+}
+
+fn found(choice: &Choice) -> Found<'_> {
+    Found { kind: &choice.kind, tier: choice.tier, confidence: choice.confidence }
+}
+
+/// How strongly what is seldom found is drawn to zero, in texts.
+const RARE: f32 = 20.0;
+
+/// Weighs rules and votes: logistic regression over few features.
+fn weigh(examples: &[Example], votes: &[Vote]) -> Together {
+    const ROUNDS: usize = 200;
+    let choices: Vec<Choice> = examples.iter().map(by_rules).collect();
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    let mut rows: Vec<([f32; 2], [usize; 2], [f32; 3])> = vec![];
+    for ((example, vote), choice) in examples.iter().zip(votes).zip(&choices) {
+        let found = found(choice);
+        let features = [found.sure(), format!("= {}", found.found())].map(|name| {
+            let next = names.len();
+            *names.entry(name).or_insert(next)
+        });
+        let target = Point::of("", &example.right, 1.0).target;
+        let scores = [vote.haiku, vote.opus].map(|score| score as f32 / ONE as f32);
+        rows.push((scores, features, target));
+    }
+    let mut times = vec![0.0_f32; names.len()];
+    rows.iter().for_each(|(_, features, _)| features.iter().for_each(|&f| times[f] += 1.0));
+    let (mut bias, mut factors) = ([0.0_f32; 2], [[1.0_f32, 0.0], [0.0, 1.0]]);
+    let mut added = vec![[0.0_f32; 2]; names.len()];
+    for _ in 0..ROUNDS {
+        let (mut of_bias, mut of_factors) = ([0.0_f32; 2], [[0.0_f32; 2]; 2]);
+        let mut of_added = vec![[0.0_f32; 2]; names.len()];
+        for (votes, features, target) in &rows {
+            let score = |score: usize| {
+                let rules: f32 = features.iter().map(|&f| added[f][score]).sum();
+                bias[score] + factors[score][0] * votes[0] + factors[score][1] * votes[1] + rules
+            };
+            let exps = [score(0).exp(), score(1).exp()];
+            let sum = 1.0 + exps[0] + exps[1];
+            for score in 0..2 {
+                let error = exps[score] / sum - target[2 * score];
+                of_bias[score] += error;
+                for other in 0..2 {
+                    of_factors[score][other] += error * votes[other];
+                }
+                features.iter().for_each(|&f| of_added[f][score] += error);
+            }
+        }
+        let texts = rows.len() as f32;
+        for score in 0..2 {
+            bias[score] -= 0.5 * of_bias[score] / texts;
+            for other in 0..2 {
+                factors[score][other] -= 0.5 * of_factors[score][other] / texts;
+            }
+            for feature in 0..names.len() {
+                let slope = of_added[feature][score] + 3.0 * added[feature][score];
+                added[feature][score] -= slope / (times[feature] + RARE);
+            }
+        }
+    }
+    let one = |value: f32| (value * ONE as f32).round() as i32;
+    let mut together = Together {
+        bias: bias.map(one),
+        votes: factors.map(|of| of.map(|factor| (100.0 * factor).round() as i32)),
+        ..Together::default()
+    };
+    for (name, feature) in names {
+        let added = added[feature].map(one);
+        match name.strip_prefix("= ") {
+            Some(found) => together.found.insert(found.to_owned(), added),
+            None => together.sure.insert(name, added),
+        };
+    }
+    together
 }
 
 /// Chooses in three ways for each text.
-fn table(examples: &[Example], votes: &[Vote], verbose: bool) -> String {
-    let kinds = Kinds::built_in();
+fn table(examples: &[Example], votes: &[Vote], together: &Together, verbose: bool) -> String {
     let mut tallies: BTreeMap<(u8, String, &str), Tally> = BTreeMap::new();
     for (example, vote) in examples.iter().zip(votes) {
-        let evidence = Evidence { prompt: &example.text, ..Evidence::default() };
-        let gist = Gist::of(&example.text);
-        let rules = kinds.weigh(&evidence, &gist, None);
-        let both = kinds.weigh(&evidence, &gist, Some(vote));
+        let rules = by_rules(example);
+        let both = together.tier(found(&rules), vote);
         let note = format!("(rules {} {} {:.2}, vote h{:+} o{:+})", rules.kind, rules.tier, rules.confidence, vote.haiku, vote.opus);
+        if std::env::var("DUMP").is_ok() {
+            let right: String = example.right.iter().map(|t| t.to_string().chars().next().unwrap()).collect();
+            println!("DUMP\t{right}\t{}\t{}\t{}\t{}\t{:.2}\t{}\t{}", vote.haiku, vote.opus, rules.kind, rules.tier, rules.confidence, example.language, example.family);
+        }
         let english = if example.language == "en" { "english" } else { "others" };
         let slices = [(0, "all".to_owned()), (1, english.to_owned()), (2, example.language.to_owned()), (3, example.family.to_owned())];
         for (order, slice) in slices {
-            for (way, tier) in [("1 rules", rules.tier), ("2 vote", by_vote(vote)), ("3 both", both.tier)] {
+            for (way, tier) in [("1 rules", rules.tier), ("2 vote", by_vote(vote)), ("3 both", both)] {
                 if order < 2 || (order < 4 && way == "3 both" && std::env::var("VERBOSE").is_ok_and(|v| v.contains('s'))) {
                     tallies.entry((order, slice.clone(), way)).or_default().add(example, tier, &note);
                 }
@@ -347,13 +431,14 @@ fn train_the_vote() {
     let verbose = std::env::var("VERBOSE").unwrap_or_default();
     let random_fold = |index: usize| index.wrapping_mul(2_654_435_761) >> 7 & 7;
     let votes = cross_votes(&examples, |index| random_fold(index) % 5, 5, &settings);
-    println!("cross-validated, random folds\n{}", table(&examples, &votes, verbose.contains('c')));
+    let together = weigh(&examples, &votes);
+    println!("cross-validated, random folds\n{}", table(&examples, &votes, &together, verbose.contains('c')));
     let is_given = |index: usize| examples[index].family.starts_with("dev-");
     let is_older = |index: usize| examples[index].source == "prompts";
     for (name, held) in [("dev", &is_given as &dyn Fn(usize) -> bool), ("prompts.tsv", &is_older)] {
         let votes = cross_votes(&examples, |index| usize::from(!held(index)), 1, &settings);
         let (held, votes): (Vec<_>, Vec<_>) = (0..examples.len()).filter(|&i| held(i)).map(|i| (examples[i].clone(), votes[i].clone())).unzip();
-        println!("{name}, not trained on\n{}", table(&held, &votes, verbose.contains('d')));
+        println!("{name}, not trained on\n{}", table(&held, &votes, &together, verbose.contains('d')));
     }
     if verbose.contains('f') {
         let families: Vec<_> = {
@@ -364,18 +449,21 @@ fn train_the_vote() {
         };
         let family_fold = |index: usize| families.iter().position(|f| *f == (examples[index].family, examples[index].language)).unwrap() % 8;
         let votes = cross_votes(&examples, family_fold, 8, &settings);
-        println!("cross-validated, whole families held out\n{}", table(&examples, &votes, false));
+        println!("cross-validated, whole families held out\n{}", table(&examples, &votes, &together, false));
     }
     let mut random = fastrand::Rng::with_seed(SEED);
     let points = points(examples.iter(), &mut random);
     let weights = train(&points, &settings, &mut random);
     if let Ok(path) = std::env::var("TIERS_WEIGHTS") {
-        std::fs::write(path, &weights[..]).unwrap();
+        let path = std::path::Path::new(&path);
+        std::fs::write(path.join("vote.weights"), &weights[..]).unwrap();
+        let head = "# How rules and vote are weighed (together.rs). Written by scripts/train-tiers.\n\n";
+        std::fs::write(path.join("together.toml"), format!("{head}{}", toml::to_string(&together).unwrap())).unwrap();
     }
     let used = weights[4..].iter().filter(|b| **b != 0).count();
     println!("{} points, {used} weights that are not zero", points.len());
     for (name, examples) in [("evaluation", evaluation()), ("dev (trained on)", dev())] {
         let votes: Vec<Vote> = examples.iter().map(|e| Vote::by(&weights, &Gist::of(&e.text))).collect();
-        println!("{name}\n{}", table(&examples, &votes, verbose.contains('e')));
+        println!("{name}\n{}", table(&examples, &votes, &together, verbose.contains('e')));
     }
 }

@@ -8,7 +8,7 @@
 use super::gist::{Gist, Part};
 
 /// Weights for each of the two scores. A power of two.
-pub(super) const BUCKETS: usize = 1 << 16;
+pub(super) const BUCKETS: usize = 1 << 17;
 
 /// What one is in scores: a difference of so much makes a tier e times as likely.
 pub(super) const ONE: i32 = 256;
@@ -117,6 +117,7 @@ fn of_sentence(sentence: &str, value: i32, is_first: bool, see: &mut impl FnMut(
         }
         see(bucket(b'w', &[word.as_bytes()]), value);
         see(bucket(b's', &[stem(word, 5).as_bytes()]), value);
+        grams(word, value / 2, see);
         if let Some(before) = before {
             see(
                 bucket(b'b', &[stem(before, 7).as_bytes(), stem(word, 7).as_bytes()]),
@@ -132,6 +133,22 @@ const PADDING: [&str; 14] = [
     "please", "now", "then", "first", "finally", "also", "just", "kindly", "bitte", "пожалуйста",
     "next", "quickly", "and", "to",
 ];
+
+/// Every four letters of a word that follow each other, its ends marked.
+fn grams(word: &str, value: i32, see: &mut impl FnMut(usize, i32)) {
+    let letters: Vec<char> = std::iter::once('^').chain(word.chars()).chain(std::iter::once('$')).collect();
+    if value == 0 || letters.len() < 6 {
+        return;
+    }
+    let mut bytes = [0; 16];
+    for four in letters.windows(4) {
+        let mut end = 0;
+        for letter in four {
+            end += letter.encode_utf8(&mut bytes[end..]).len();
+        }
+        see(bucket(b'g', &[&bytes[..end]]), value);
+    }
+}
 
 /// Pieces of one, two and three letters of a word that is written without spaces.
 fn pieces(word: &str, value: i32, see: &mut impl FnMut(usize, i32)) {

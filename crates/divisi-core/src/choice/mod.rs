@@ -99,7 +99,7 @@ impl Choice {
 pub struct Reason {
     /// What it is.
     pub what: What,
-    /// The kind it speaks of.
+    /// The kind it speaks of; `vote` where it speaks of the tier alone.
     pub kind: Arc<str>,
     /// How much it counts; below zero it speaks against that kind.
     pub weight: f32,
@@ -129,7 +129,9 @@ pub enum What {
     Effort(Effort),
     /// A long prompt.
     Length,
-    /// Rule: hard words keep a task from the cheapest tier.
+    /// The tier that texts of such words are given, and the words that tell most.
+    Vote(Tier, Vec<Arc<str>>),
+    /// Rule: who asks for hard work never gets the cheapest tier.
     NeverCheapest(Arc<str>),
     /// Rule: when unsure, the balanced tier.
     Unsure,
@@ -148,6 +150,13 @@ impl fmt::Display for Reason {
             What::Tools(tools) => write!(f, "{tools}"),
             What::Effort(effort) => write!(f, "effort {effort}"),
             What::Length => f.write_str("long prompt"),
+            What::Vote(tier, words) => {
+                write!(f, "texts like this go to {tier}")?;
+                match words.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, ": \"{}\"", words.join("\", \"")),
+                }
+            }
             What::NeverCheapest(words) => write!(f, "\"{words}\" never goes to the cheapest tier"),
             What::Unsure => f.write_str("unsure, so the balanced tier"),
         }

@@ -2,8 +2,8 @@
 
 use super::gist::{Gist, Part, edges};
 use super::kinds::{GENERAL, Kind, Kinds, Needs, UnknownKind};
-use super::together::{Found, Together};
-use super::vote::Vote;
+use super::together::{self, Found, Together};
+use super::vote::{ONE, Vote};
 use super::words::{Hit, Role};
 use super::{CONFIDENCE_MIN, Choice, Evidence, Reason, What};
 use crate::task::Effort;
@@ -67,7 +67,11 @@ impl Kinds {
         }
         let gist = Gist::of(evidence.prompt);
         let vote = Vote::of(&gist);
-        Ok(self.weigh(evidence, &gist, Some((&vote, Together::built_in()))))
+        let mut choice = self.weigh(evidence, &gist, Some((&vote, Together::built_in())));
+        if !self.is_said(self.get(&choice.kind)?, evidence.provider) {
+            choice.tell(&vote, &gist);
+        }
+        Ok(choice)
     }
 
     /// Weighs what is known of a task, with a vote or by the rules alone.
@@ -81,6 +85,22 @@ impl Kinds {
         weighing.prompt(gist, evidence.prompt.len());
         weighing.surroundings(evidence);
         weighing.choice(vote)
+    }
+}
+
+impl Choice {
+    /// Adds what the vote says to the reasons, behind the rule that decided and the
+    /// weightiest reason.
+    fn tell(&mut self, vote: &Vote, gist: &Gist) {
+        let (tier, lead) = vote.tier();
+        let at = self.reasons.iter().take_while(|reason| reason.weight == 0.0).count();
+        let reason = Reason {
+            what: What::Vote(tier, Vote::telling(gist, tier)),
+            kind: "vote".into(),
+            weight: (10 * lead / ONE) as f32 / 10.0,
+        };
+        self.reasons.insert(at, reason);
+        self.reasons.truncate(REASONS_MAX);
     }
 }
 
@@ -102,6 +122,8 @@ struct Weighing<'a> {
     reasons: Vec<(usize, What, f32)>,
     /// Hard words, which keep the task from the cheapest tier.
     hard: Option<Arc<str>>,
+    /// Whether hard work is asked for.
+    asks_hard: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -128,6 +150,7 @@ impl<'a> Weighing<'a> {
             scores,
             reasons: vec![],
             hard: None,
+            asks_hard: false,
         }
     }
 
@@ -184,6 +207,7 @@ impl<'a> Weighing<'a> {
         let speaks = (hit.role == Role::Phrase && sign.is_about) || sign.is_order;
         if kind.hard && speaks && self.tier(hit.kind) > Tier::Haiku {
             self.hard.get_or_insert_with(|| hit.words.clone());
+            self.asks_hard |= sign.is_order;
         }
         if hit.covered {
             return;
@@ -330,35 +354,38 @@ impl<'a> Weighing<'a> {
         self.take();
         let (kind, confidence) = self.by_rules();
         let tier = self.tier(kind);
-        let rule = match &self.hard {
-            _ if tier != Tier::Sonnet && confidence < CONFIDENCE_MIN && confidence > 0.0 => {
-                Some(What::Unsure)
-            }
-            Some(words) if tier == Tier::Haiku => Some(What::NeverCheapest(words.clone())),
-            _ => None,
-        };
+        let is_unsure = tier != Tier::Sonnet && confidence < CONFIDENCE_MIN && confidence > 0.0;
+        let mut rule = is_unsure.then_some(What::Unsure);
+        let is_hard = self.asks_hard || self.hard.is_some();
+        if let Some(words) = self.hard.clone().filter(|_| is_hard && tier == Tier::Haiku) {
+            rule.get_or_insert(What::NeverCheapest(words));
+        }
         let by_rules = if rule.is_some() { Tier::Sonnet } else { tier };
         let name = self.kinds.all()[kind].name.clone();
         // What users say of a kind is not voted on.
         let is_said = self.kinds.is_said(&self.kinds.all()[kind], self.provider);
-        let vote = vote.filter(|_| !is_said);
-        let found = Found {
-            kind: &name,
-            tier: by_rules,
-            confidence,
-        };
-        let tier = vote.map_or(by_rules, |(vote, together)| together.tier(found, vote));
-        let mut rules = vec![];
-        if let Some(what) = rule.filter(|_| tier == by_rules) {
-            rules.push((what, name.clone(), 0.0));
+        let scores = vote.filter(|_| !is_said).map(|(vote, together)| {
+            let found = Found {
+                kind: &name,
+                tier: by_rules,
+                confidence,
+            };
+            together.scores(found, vote)
+        });
+        let mut tier = scores.map_or(by_rules, together::tier);
+        if tier == Tier::Haiku && self.asks_hard && !is_said {
+            tier = Tier::Sonnet;
         }
-        let rules = rules.into_iter().map(|(what, kind, weight)| Reason { what, kind, weight });
-        let rules = rules.collect();
+        let rule = rule.filter(|_| tier == by_rules).map(|what| Reason {
+            what,
+            kind: name.clone(),
+            weight: 0.0,
+        });
         Choice {
             tier,
-            confidence,
+            confidence: scores.map_or(confidence, together::lead),
             declared: false,
-            reasons: self.told(kind, rules),
+            reasons: self.told(kind, rule),
             kind: name,
         }
     }
@@ -403,7 +430,7 @@ impl<'a> Weighing<'a> {
 
     /// The reasons worth telling: the rule that decided, then what spoke for the
     /// chosen kind, then for others. What speaks against others is no reason.
-    fn told(mut self, chosen: usize, rules: Vec<Reason>) -> Vec<Reason> {
+    fn told(mut self, chosen: usize, rule: Option<Reason>) -> Vec<Reason> {
         self.reasons
             .retain(|&(kind, _, weight)| kind == chosen || weight > 0.0);
         self.reasons.sort_by(|a, b| {
@@ -417,7 +444,7 @@ impl<'a> Weighing<'a> {
             kind: kinds[kind].name.clone(),
             weight,
         });
-        rules.into_iter().chain(reasons).take(REASONS_MAX).collect()
+        rule.into_iter().chain(reasons).take(REASONS_MAX).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 /// Least score at which the cheapest tier is taken: a bad result costs more than
 /// what is saved.
-const HAIKU_MIN: i32 = ONE / 2;
+const HAIKU_MIN: i32 = ONE / 4;
 
 /// Least lead of the cheapest tier over the strongest: complex work on the
 /// cheapest is the worst that can happen.
@@ -80,10 +80,18 @@ impl Together {
         })
     }
 
-    /// The tier that both come to.
-    pub(super) fn tier(&self, found: Found<'_>, vote: &Vote) -> Tier {
-        tier(self.scores(found, vote))
-    }
+}
+
+/// How far the tier of such scores is ahead, as a share: 0 to 1, in hundredths.
+pub(super) fn lead(scores: [i32; 2]) -> f32 {
+    let [haiku, opus] = scores;
+    let lead = match tier(scores) {
+        Tier::Haiku => haiku - opus.max(0),
+        Tier::Opus | Tier::Fable => opus - haiku.max(0),
+        Tier::Sonnet => -haiku.max(opus),
+    };
+    let lead = lead.max(0);
+    (100 * lead / (lead + ONE)) as f32 / 100.0
 }
 
 /// The tier that such scores stand for.

@@ -114,7 +114,7 @@ impl Point {
     fn of(text: &str, right: &[Tier], weight: f32) -> Self {
         let mut counts: BTreeMap<usize, i32> = BTreeMap::new();
         let mut squares = 0;
-        vote::features(&Gist::of(text), &mut |bucket, value| {
+        vote::features(&Gist::of(text), &mut |bucket, value, _| {
             *counts.entry(bucket).or_default() += value;
             squares += value * value;
         });
@@ -367,11 +367,12 @@ fn table(examples: &[Example], votes: &[Vote], together: &Together, verbose: boo
     let mut tallies: BTreeMap<(u8, String, &str), Tally> = BTreeMap::new();
     for (example, vote) in examples.iter().zip(votes) {
         let rules = by_rules(example);
-        let both = together.tier(found(&rules), vote);
+        let both = together::tier(together.scores(found(&rules), vote));
         let note = format!("(rules {} {} {:.2}, vote h{:+} o{:+})", rules.kind, rules.tier, rules.confidence, vote.haiku, vote.opus);
         if std::env::var("DUMP").is_ok() {
             let right: String = example.right.iter().map(|t| t.to_string().chars().next().unwrap()).collect();
-            println!("DUMP\t{right}\t{}\t{}\t{}\t{}\t{:.2}\t{}\t{}", vote.haiku, vote.opus, rules.kind, rules.tier, rules.confidence, example.language, example.family);
+            let [h, o] = together.scores(found(&rules), vote);
+            println!("DUMP\t{right}\t{h}\t{o}\t{}\t{}\t{:.2}\t{}\t{}", rules.kind, rules.tier, rules.confidence, example.language, example.family);
         }
         let english = if example.language == "en" { "english" } else { "others" };
         let slices = [(0, "all".to_owned()), (1, english.to_owned()), (2, example.language.to_owned()), (3, example.family.to_owned())];

@@ -6,6 +6,8 @@
 //! arithmetic is of integers, so every machine gives the same vote.
 
 use super::gist::{Gist, Part};
+use crate::tier::Tier;
+use std::sync::Arc;
 
 /// Weights for each of the two scores. A power of two.
 pub(super) const BUCKETS: usize = 1 << 17;
@@ -17,6 +19,9 @@ pub(super) const ONE: i32 = 256;
 pub(super) const WEIGHTS_BYTES: usize = 4 + 2 * BUCKETS;
 
 static WEIGHTS: &[u8; WEIGHTS_BYTES] = include_bytes!("vote.weights");
+
+/// Words that are told of a vote.
+const TELLING_MAX: usize = 3;
 
 /// How much more likely a tier is than the balanced one, in [`ONE`]s.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,11 +36,57 @@ impl Vote {
         Self::by(WEIGHTS, gist)
     }
 
+    /// The tier it is for, and by how much.
+    pub(super) fn tier(&self) -> (Tier, i32) {
+        let Self { haiku, opus } = *self;
+        if haiku > opus.max(0) {
+            (Tier::Haiku, haiku - opus.max(0))
+        } else if opus > 0 {
+            (Tier::Opus, opus - haiku.max(0))
+        } else {
+            (Tier::Sonnet, -haiku.max(opus))
+        }
+    }
+
+    /// The words of a prompt that speak most for a tier.
+    pub(super) fn telling(gist: &Gist, tier: Tier) -> Vec<Arc<str>> {
+        let mut words: Vec<(String, i32)> = vec![];
+        features(gist, &mut |bucket, value, word| {
+            let weight = |score: usize| i32::from(WEIGHTS[4 + 2 * bucket + score] as i8);
+            let (haiku, opus) = (weight(0), weight(1));
+            let adds = value
+                * match tier {
+                    Tier::Haiku => 2 * haiku - opus,
+                    Tier::Sonnet => -haiku - opus,
+                    Tier::Opus | Tier::Fable => 2 * opus - haiku,
+                };
+            if word.chars().nth(1).is_none() {
+                return;
+            }
+            match words.iter_mut().find(|(known, _)| known == word) {
+                Some((_, sum)) => *sum += adds,
+                None => words.push((word.to_owned(), adds)),
+            }
+        });
+        words.retain(|(_, sum)| *sum > 0);
+        words.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let mut told: Vec<Arc<str>> = vec![];
+        for (word, _) in words {
+            let is_told = told
+                .iter()
+                .any(|told| told.contains(&*word) || word.contains(&**told));
+            if !is_told && told.len() < TELLING_MAX {
+                told.push(word.into());
+            }
+        }
+        told
+    }
+
     /// The vote by these weights.
     pub(super) fn by(weights: &[u8; WEIGHTS_BYTES], gist: &Gist) -> Self {
         let mut sums = [0_i32; 2];
         let mut squares = 0_i32;
-        features(gist, &mut |bucket, value| {
+        features(gist, &mut |bucket, value, _| {
             for (score, sum) in sums.iter_mut().enumerate() {
                 let weight = weights[4 + 2 * bucket + score] as i8;
                 *sum += value * i32::from(weight);
@@ -66,8 +117,9 @@ const PLAIN_MAX: usize = 3;
 /// Most words of a sentence that are looked at.
 const WORDS_MAX: usize = 60;
 
-/// Calls `see` with each feature of a prompt: its bucket and how much it counts.
-pub(super) fn features(gist: &Gist, see: &mut impl FnMut(usize, i32)) {
+/// Calls `see` with each feature of a prompt: its bucket, how much it counts, and the
+/// word it is taken from.
+pub(super) fn features(gist: &Gist, see: &mut impl FnMut(usize, i32, &str)) {
     let mut plain = 0;
     for (part, sentence) in gist.iter() {
         let value = match part {
@@ -92,10 +144,10 @@ pub(super) fn features(gist: &Gist, see: &mut impl FnMut(usize, i32)) {
         601..=1500 => 4,
         _ => 5,
     };
-    see(bucket(b'#', &[&[length]]), PLAIN);
+    see(bucket(b'#', &[&[length]]), PLAIN, "");
 }
 
-fn of_sentence(sentence: &str, value: i32, is_first: bool, see: &mut impl FnMut(usize, i32)) {
+fn of_sentence(sentence: &str, value: i32, is_first: bool, see: &mut impl FnMut(usize, i32, &str)) {
     let words = words(sentence);
     let mut before: Option<&str> = None;
     let opening = words.iter().find(|word| !PADDING.contains(*word)).copied();
@@ -108,20 +160,22 @@ fn of_sentence(sentence: &str, value: i32, is_first: bool, see: &mut impl FnMut(
         }
         if is_first && !is_opened && opening == Some(word) {
             is_opened = true;
-            see(bucket(b'1', &[stem(word, 6).as_bytes()]), value);
+            see(bucket(b'1', &[stem(word, 6).as_bytes()]), value, word);
         } else if let (true, Some(opening)) = (is_first, opening) {
             see(
                 bucket(b'o', &[stem(opening, 6).as_bytes(), stem(word, 6).as_bytes()]),
                 value / 2,
+                word,
             );
         }
-        see(bucket(b'w', &[word.as_bytes()]), value);
-        see(bucket(b's', &[stem(word, 5).as_bytes()]), value);
+        see(bucket(b'w', &[word.as_bytes()]), value, word);
+        see(bucket(b's', &[stem(word, 5).as_bytes()]), value, word);
         grams(word, value / 2, see);
         if let Some(before) = before {
             see(
                 bucket(b'b', &[stem(before, 7).as_bytes(), stem(word, 7).as_bytes()]),
                 value,
+                word,
             );
         }
         before = Some(word);
@@ -135,7 +189,7 @@ const PADDING: [&str; 14] = [
 ];
 
 /// Every four letters of a word that follow each other, its ends marked.
-fn grams(word: &str, value: i32, see: &mut impl FnMut(usize, i32)) {
+fn grams(word: &str, value: i32, see: &mut impl FnMut(usize, i32, &str)) {
     let letters: Vec<char> = std::iter::once('^').chain(word.chars()).chain(std::iter::once('$')).collect();
     if value == 0 || letters.len() < 6 {
         return;
@@ -146,12 +200,12 @@ fn grams(word: &str, value: i32, see: &mut impl FnMut(usize, i32)) {
         for letter in four {
             end += letter.encode_utf8(&mut bytes[end..]).len();
         }
-        see(bucket(b'g', &[&bytes[..end]]), value);
+        see(bucket(b'g', &[&bytes[..end]]), value, word);
     }
 }
 
 /// Pieces of one, two and three letters of a word that is written without spaces.
-fn pieces(word: &str, value: i32, see: &mut impl FnMut(usize, i32)) {
+fn pieces(word: &str, value: i32, see: &mut impl FnMut(usize, i32, &str)) {
     let ends: Vec<usize> = word
         .char_indices()
         .map(|(at, letter)| at + letter.len_utf8())
@@ -161,7 +215,8 @@ fn pieces(word: &str, value: i32, see: &mut impl FnMut(usize, i32)) {
         for length in 1..=3 {
             if let Some(&end) = ends.get(index + length - 1) {
                 let value = if length == 1 { value / 2 } else { value };
-                see(bucket(b'c', &[word[start..end].as_bytes()]), value);
+                let piece = &word[start..end];
+                see(bucket(b'c', &[piece.as_bytes()]), value, piece);
             }
         }
         start = end;

@@ -78,6 +78,13 @@ pub(crate) struct RunFlags {
     workspace: Option<PathBuf>,
 }
 
+impl RunFlags {
+    /// Whether they say what tasks without a model take.
+    pub(crate) fn names_model(&self) -> bool {
+        self.model.is_some()
+    }
+}
+
 /// The words for what agents may do.
 fn grants() -> impl TypedValueParser<Value = Grant> {
     let words = Grant::ALL.map(|grant| PossibleValue::new(grant.as_str()).help(grant.about()));

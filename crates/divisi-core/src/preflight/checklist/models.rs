@@ -1,7 +1,7 @@
 //! Whether each agent has the cheapest model that does its work well.
 //!
-//! The table of kinds is a rule of thumb and a kind is often inferred, so one
-//! step beside it is no finding. Two steps are: the strongest models for a
+//! What suffices is what `auto` would take, so no advice is bolder than that. It
+//! is a rule of thumb and a kind is often inferred, so one step beside it is no finding. Two steps are: the strongest models for a
 //! search are money thrown away, the cheapest for an architecture is a result
 //! that cannot be used.
 
@@ -95,7 +95,9 @@ struct Choice<'a> {
 impl<'a> Choice<'a> {
     fn of(flow: &Flow<'a>, place: usize) -> Option<Self> {
         let assigned = flow.node(place).assigned.as_ref().ok()?;
-        let wanted = flow.settings.kinds.get(&assigned.kind)?.tier;
+        let of_kind = flow.settings.kinds.get(&assigned.kind)?.tier;
+        // Advice is never bolder than what `auto` would do.
+        let wanted = assigned.suffices.unwrap_or(of_kind);
         let first = assigned.rungs.first()?.tier?;
         // A ladder that is checked may begin as low as it likes, if it ends high enough.
         let climbs =
@@ -158,9 +160,11 @@ fn two_steps_beside(flow: &Flow<'_>, choices: &[Choice<'_>]) -> Vec<Finding> {
         .map(|(site, kind, chosen, wanted, choices)| {
             let places: Vec<usize> = choices.iter().map(|choice| choice.place).collect();
             let names = flow.names(&places);
+            let of_kind = flow.settings.kinds.get(kind).map(|rule| rule.tier);
             let looks = match choices[0].assigned.kind_declared {
                 true => format!("is of the kind {kind}"),
-                false => format!("looks like {kind}"),
+                false if of_kind == Some(wanted) => format!("looks like {kind}"),
+                false => format!("looks like work for {wanted}"),
             };
             if chosen > wanted {
                 let what = format!("{chosen} for {names}, which {looks}");

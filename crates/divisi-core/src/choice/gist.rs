@@ -65,7 +65,8 @@ impl Gist {
 
     /// The number of the sentence at this byte.
     pub(super) fn sentence_at(&self, at: usize) -> usize {
-        self.sentences.partition_point(|sentence| sentence.at.end <= at)
+        self.sentences
+            .partition_point(|sentence| sentence.at.end <= at)
     }
 
     /// What the sentence of this number is for.
@@ -179,30 +180,95 @@ fn cut(text: &str, line: Range<usize>) -> Vec<Range<usize>> {
 
 /// How sentences begin that say who the agent is.
 const ROLES: [&str; 20] = [
-    "you are ", "you're ", "your role", "act as ", "as a ", "as an ", "as the ", "imagine you are",
-    "du bist ", "sie sind ", "tu es ", "vous êtes ", "eres ", "você é ", "ты ", "вы ", "你是",
-    "あなたは", "당신은", "너는",
+    "you are ",
+    "you're ",
+    "your role",
+    "act as ",
+    "as a ",
+    "as an ",
+    "as the ",
+    "imagine you are",
+    "du bist ",
+    "sie sind ",
+    "tu es ",
+    "vous êtes ",
+    "eres ",
+    "você é ",
+    "ты ",
+    "вы ",
+    "你是",
+    "あなたは",
+    "당신은",
+    "너는",
 ];
 
 /// How sentences begin that hold in some cases only.
-const CONDITIONS: [&str; 22] = [
-    "if ", "when ", "where ", "unless ", "in case ", "otherwise", "should you ", "only if ",
-    "wenn ", "falls ", "sonst ", "si ", "sinon", "se ", "если ", "иначе", "如果", "若", "もし",
-    "만약", "use null", "ignore ",
+const CONDITIONS: [&str; 21] = [
+    "if ",
+    "when ",
+    "unless ",
+    "in case ",
+    "otherwise",
+    "should you ",
+    "only if ",
+    "wenn ",
+    "falls ",
+    "sonst ",
+    "si ",
+    "sinon",
+    "se ",
+    "если ",
+    "иначе",
+    "如果",
+    "若",
+    "もし",
+    "만약",
+    "use null",
+    "ignore ",
 ];
 
 /// How sentences begin that say what is not to be done.
 const BANS: [&str; 22] = [
-    "do not ", "don't ", "never ", "no ", "not ", "avoid ", "without ", "nothing else",
-    "you do not ", "you must not ", "must not ", "skip ", "kein", "nicht ", "nie ", "ne ", "no ",
-    "não ", "не ", "不要", "请勿", "勿",
+    "do not ",
+    "don't ",
+    "never ",
+    "no ",
+    "not ",
+    "avoid ",
+    "without ",
+    "nothing else",
+    "you do not ",
+    "you must not ",
+    "must not ",
+    "skip ",
+    "kein",
+    "nicht ",
+    "nie ",
+    "ne ",
+    "no ",
+    "não ",
+    "не ",
+    "不要",
+    "请勿",
+    "勿",
 ];
 
 /// What is read before the work begins.
 const PRELUDES: [&str; 14] = [
-    "read claude.md", "read agents.md", "first read ", "first, read ", "before you ", "before ",
-    "start by reading ", "begin by reading ", "read the instructions", "read your instructions",
-    "lies zuerst ", "lis d'abord ", "lee primero ", "сначала прочитай ",
+    "read claude.md",
+    "read agents.md",
+    "first read ",
+    "first, read ",
+    "before you ",
+    "before ",
+    "start by reading ",
+    "begin by reading ",
+    "read the instructions",
+    "read your instructions",
+    "lies zuerst ",
+    "lis d'abord ",
+    "lee primero ",
+    "сначала прочитай ",
 ];
 
 /// What a sentence is for, by how it begins.
@@ -218,10 +284,11 @@ fn part(sentence: &str) -> Part {
     if bare.ends_with([':', '：']) && bare.len() <= HEADING_BYTES_MAX && !bare.contains(' ') {
         return Part::Heading;
     }
-    if begins(&ROLES) {
+    // "As a customer I want" asks for something.
+    if begins(&ROLES) && !bare.contains(" want") {
         return Part::Role;
     }
-    if begins(&CONDITIONS) {
+    if begins(&CONDITIONS) && !bare.ends_with(['?', '？']) {
         return Part::Condition;
     }
     if begins(&BANS) {
@@ -263,7 +330,17 @@ mod tests {
                 "Plain lösche es",
             ]
         );
-        assert_eq!(parts("Read CLAUDE.md first."), ["Plain read claude.md first."]);
-        assert_eq!(parts("找出文件。然后读"), ["Plain 找出文件。", "Plain 然后读"]);
+        assert_eq!(
+            parts("Read CLAUDE.md first."),
+            ["Plain read claude.md first."]
+        );
+        assert_eq!(
+            parts("When is it due? As a user I want more."),
+            ["Plain when is it due?", "Plain as a user i want more."]
+        );
+        assert_eq!(
+            parts("找出文件。然后读"),
+            ["Plain 找出文件。", "Plain 然后读"]
+        );
     }
 }

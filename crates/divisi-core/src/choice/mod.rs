@@ -6,20 +6,21 @@
 //! told to do first, and the name of its agent, its schema, its tools and its
 //! effort. What was weighed is told ([`Choice::reasons`]).
 //!
-//! Two rules stand above the weights. When unsure, the balanced tier is taken.
-//! And a prompt that speaks of an architecture or a complex algorithm never
-//! goes to the cheapest tier by what its other words say.
+//! Beside these rules there is a vote (`vote.rs`): a linear model over the words of
+//! the prompt, which has learnt what tier texts of such words are given. What the rules
+//! have found and the vote are weighed against each other (`together.rs`); where both
+//! are thin, the balanced tier is taken. One rule stands above the weights: a prompt that
+//! asks for an architecture, a plan or a proof never goes to the cheapest tier. Where a
+//! user has said the tier of a kind, there is no vote on it.
 //!
 //! What this can do: tell kinds of work apart. What it cannot: tell how hard one
 //! task is within its kind. Published routers that look at the prompt alone
 //! score little better than chance at that, and rules of words no better at
 //! all. The saving beyond the kind comes from ladders with checks.
 //!
-//! Our own 198 labelled prompts are `tests/data/prompts.tsv`. The words were
-//! tuned on two thirds of them, where every tier is right now. Of the 66 others 62
-//! had the right tier before any tuning and 63 have it now; no prompt that needs
-//! the strongest tier ever got the cheapest. Whoever wrote the words wrote the
-//! prompts too, so take this as an upper bound.
+//! The texts are in `tests/data/tiers`: those of `training`, of `dev.txt` and of
+//! `tests/data/prompts.tsv` are trained on, those of `evaluation.txt` never.
+//! `scripts/train-tiers` trains and prints how good it is; `docs/tiers.md` has its table.
 
 mod gist;
 mod kinds;

@@ -93,7 +93,11 @@ impl Choice {
     /// weightiest reason.
     fn tell(&mut self, vote: &Vote, gist: &Gist) {
         let (tier, lead) = vote.tier();
-        let at = self.reasons.iter().take_while(|reason| reason.weight == 0.0).count();
+        let at = self
+            .reasons
+            .iter()
+            .take_while(|reason| reason.weight == 0.0)
+            .count();
         let reason = Reason {
             what: What::Vote(tier, Vote::telling(gist, tier)),
             kind: "vote".into(),
@@ -124,6 +128,8 @@ struct Weighing<'a> {
     hard: Option<Arc<str>>,
     /// Whether hard work is asked for.
     asks_hard: bool,
+    /// Whether an order that is hard otherwise is for a small thing.
+    asks_small: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -151,6 +157,7 @@ impl<'a> Weighing<'a> {
             reasons: vec![],
             hard: None,
             asks_hard: false,
+            asks_small: false,
         }
     }
 
@@ -165,16 +172,19 @@ impl<'a> Weighing<'a> {
             .filter(|hit| hit.role == Role::Except)
             .map(|hit| (hit.kind, hit.at, gist.sentence_at(hit.at)))
             .collect();
-        let is_order = |hit: &Hit<'_>| {
-            let sentence = gist.sentence_at(hit.at);
-            let has_other_object = excepts
-                .iter()
-                .any(|&(kind, at, of)| kind == hit.kind && of == sentence && at >= hit.at);
-            hit.role == Role::Ask
-                && hit.opens
-                && gist.part(sentence) == Part::Plain
-                && !has_other_object
+        let opens = |hit: &Hit<'_>| {
+            hit.role == Role::Ask && hit.opens && gist.part_at(hit.at) == Part::Plain
         };
+        let is_excepted = |hit: &Hit<'_>| {
+            let sentence = gist.sentence_at(hit.at);
+            excepts
+                .iter()
+                .any(|&(kind, at, of)| kind == hit.kind && of == sentence && at >= hit.at)
+        };
+        let is_order = |hit: &Hit<'_>| opens(hit) && !is_excepted(hit);
+        self.asks_small = hits
+            .iter()
+            .any(|hit| self.kinds.all()[hit.kind].hard && opens(hit) && is_excepted(hit));
         let first = hits
             .iter()
             .find(|hit| is_order(hit) && !hit.covered)
@@ -373,7 +383,9 @@ impl<'a> Weighing<'a> {
             together.scores(found, vote)
         });
         let mut tier = scores.map_or(by_rules, together::tier);
-        if tier == Tier::Haiku && self.asks_hard && !is_said {
+        let is_too_low = tier == Tier::Haiku && self.asks_hard;
+        let is_too_high = tier == Tier::Opus && self.asks_small && self.hard.is_none();
+        if !is_said && (is_too_low || is_too_high) {
             tier = Tier::Sonnet;
         }
         let rule = rule.filter(|_| tier == by_rules).map(|what| Reason {
@@ -450,15 +462,51 @@ impl<'a> Weighing<'a> {
 
 /// Nouns for what carries words without being what they mean.
 const CARRIERS: [&str; 32] = [
-    "document", "documents", "doc", "docs", "file", "files", "folder", "folders", "directory",
-    "paper", "page", "pages", "diagram", "section", "chapter", "heading", "headings", "title",
-    "label", "labels", "name", "names", "word", "notes", "comments", "docstring", "table", "log",
-    "logs", "list", "library", "handbook",
+    "document",
+    "documents",
+    "doc",
+    "docs",
+    "file",
+    "files",
+    "folder",
+    "folders",
+    "directory",
+    "paper",
+    "page",
+    "pages",
+    "diagram",
+    "section",
+    "chapter",
+    "heading",
+    "headings",
+    "title",
+    "label",
+    "labels",
+    "name",
+    "names",
+    "word",
+    "notes",
+    "comments",
+    "docstring",
+    "table",
+    "log",
+    "logs",
+    "list",
+    "library",
+    "handbook",
 ];
 
 /// Words before such that are only named.
 const NAMING: [&str; 9] = [
-    "mention", "mentions", "mentioning", "named", "called", "about", "word", "on", "for",
+    "mention",
+    "mentions",
+    "mentioning",
+    "named",
+    "called",
+    "about",
+    "word",
+    "on",
+    "for",
 ];
 
 /// Whether the words at this place only say of what a document or a name is.

@@ -68,15 +68,83 @@ fn right<'a>(corpus: impl Iterator<Item = &'a Labelled>) -> ((usize, usize, usiz
 }
 
 #[test]
+fn the_object_decides_over_the_verb_and_the_main_clause_over_the_others() {
+    let expected = [
+        ("grep the architecture document", Tier::Haiku),
+        ("Print the names of all design documents", Tier::Haiku),
+        (
+            "Find a polynomial-time algorithm or show that none exists",
+            Tier::Opus,
+        ),
+        (
+            "simple question: prove this algorithm is optimal",
+            Tier::Opus,
+        ),
+        (
+            "Save this as notes.md, create the folder if needed",
+            Tier::Haiku,
+        ),
+        (
+            "Read CLAUDE.md first. Then find security holes in the upload handler.",
+            Tier::Sonnet,
+        ),
+        ("Run the linter", Tier::Haiku),
+        ("Identify top 5 critical modules", Tier::Opus),
+        (
+            "# Design\n\nList the files.\n```\nprove(theorem)\n```",
+            Tier::Haiku,
+        ),
+        ("Entwirf die Architektur des Bestellsystems", Tier::Opus),
+        ("请把变量重命名为 index", Tier::Haiku),
+        ("この設計書のファイル一覧を出して", Tier::Haiku),
+        ("ИСПРАВЬ ОШИБКУ: страница падает", Tier::Sonnet),
+    ];
+    for (prompt, tier) in expected {
+        let choice = of(prompt);
+        assert_eq!(choice.tier, tier, "{prompt}: {choice:#?}");
+    }
+    for small in [
+        "design a button label",
+        "Design a logo",
+        "Plan a birthday party",
+        "diseña un botón",
+    ] {
+        assert!(of(small).tier < Tier::Opus, "{small}");
+    }
+}
+
+#[test]
+fn who_verifies_hunts_or_judges_does_not_search() {
+    let prompts = [
+        "You are an adversarial finding verifier. Read the cited file, then say whether the finding is real",
+        "You are an adversarial finding verifier. Read the cited file, then refute: {\"id\": 1}",
+        "Read CLAUDE.md first. Then hunt for concurrency bugs in src/.",
+        "You are a skeptic. Read the code and decide: real or not. Return true or false.",
+        "Judge which of the findings below are real. Extract the evidence.",
+        "Du bist Skeptiker. Lies den Code und widerlege den Befund.",
+        "Ты скептик. Прочитай код и реши, реальна ли находка",
+        "코드를 읽고 이 발견이 사실인지 검증해줘",
+    ];
+    for prompt in prompts {
+        let choice = of(prompt);
+        assert_eq!(
+            (&*choice.kind, choice.tier),
+            ("review", Tier::Sonnet),
+            "{prompt}: {choice:#?}"
+        );
+    }
+}
+
+#[test]
 fn most_of_our_prompts_get_their_tier() {
     let corpus = corpus();
     let (fit, wrong_fit) = right(corpus.iter().filter(|labelled| !labelled.is_held_out));
     let (held, wrong_held) = right(corpus.iter().filter(|labelled| labelled.is_held_out));
-    // What the docs of the module say.
-    assert_eq!(
-        (fit, held),
-        ((132, 131, 132), (63, 64, 66)),
-        "{wrong_fit}{wrong_held}"
+    // The vote was trained on them, so this says only that nothing is lost.
+    let ((fit_tiers, fit_kinds, _), (held_tiers, held_kinds, _)) = (fit, held);
+    assert!(
+        fit_tiers >= 130 && fit_kinds >= 128 && held_tiers >= 65 && held_kinds >= 63,
+        "{fit:?} {held:?}\n{wrong_fit}{wrong_held}"
     );
 }
 
@@ -253,7 +321,7 @@ fn settings_change_and_add_kinds() {
 fn who_says_that_a_hard_kind_is_easy_is_believed() {
     let changes = toml::from_str("algorithm = { tier = 'haiku' }").unwrap();
     let kinds = Kinds::new(&changes, BTreeMap::new()).unwrap();
-    let prompt = "Find all files that mention the algorithm.";
+    let prompt = "Prove the bound.";
     let tier = |kinds: &Kinds| {
         kinds
             .choose(&Evidence {
@@ -265,7 +333,7 @@ fn who_says_that_a_hard_kind_is_easy_is_believed() {
     };
     assert_eq!(
         (tier(&kinds), tier(Kinds::built_in())),
-        (Tier::Haiku, Tier::Sonnet)
+        (Tier::Haiku, Tier::Opus)
     );
 }
 

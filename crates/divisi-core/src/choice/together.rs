@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 /// Least score at which the cheapest tier is taken: a bad result costs more than
 /// what is saved.
-const HAIKU_MIN: i32 = ONE / 4;
+const HAIKU_MIN: i32 = 3 * ONE / 8;
 
 /// Least lead of the cheapest tier over the strongest: complex work on the
 /// cheapest is the worst that can happen.
@@ -79,7 +79,6 @@ impl Together {
             self.bias[score] + by_vote + by_rules
         })
     }
-
 }
 
 /// How far the tier of such scores is ahead, as a share: 0 to 1, in hundredths.

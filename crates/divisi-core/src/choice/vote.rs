@@ -95,7 +95,10 @@ impl Vote {
         });
         let length = squares.isqrt().max(1);
         let bias = |score: usize| {
-            i32::from(i16::from_le_bytes([weights[2 * score], weights[2 * score + 1]]))
+            i32::from(i16::from_le_bytes([
+                weights[2 * score],
+                weights[2 * score + 1],
+            ]))
         };
         Self {
             haiku: bias(0) + SCALE * sums[0] / length,
@@ -163,7 +166,10 @@ fn of_sentence(sentence: &str, value: i32, is_first: bool, see: &mut impl FnMut(
             see(bucket(b'1', &[stem(word, 6).as_bytes()]), value, word);
         } else if let (true, Some(opening)) = (is_first, opening) {
             see(
-                bucket(b'o', &[stem(opening, 6).as_bytes(), stem(word, 6).as_bytes()]),
+                bucket(
+                    b'o',
+                    &[stem(opening, 6).as_bytes(), stem(word, 6).as_bytes()],
+                ),
                 value / 2,
                 word,
             );
@@ -173,7 +179,10 @@ fn of_sentence(sentence: &str, value: i32, is_first: bool, see: &mut impl FnMut(
         grams(word, value / 2, see);
         if let Some(before) = before {
             see(
-                bucket(b'b', &[stem(before, 7).as_bytes(), stem(word, 7).as_bytes()]),
+                bucket(
+                    b'b',
+                    &[stem(before, 7).as_bytes(), stem(word, 7).as_bytes()],
+                ),
                 value,
                 word,
             );
@@ -184,13 +193,28 @@ fn of_sentence(sentence: &str, value: i32, is_first: bool, see: &mut impl FnMut(
 
 /// Words that say nothing of what is asked, where a sentence begins with them.
 const PADDING: [&str; 14] = [
-    "please", "now", "then", "first", "finally", "also", "just", "kindly", "bitte", "пожалуйста",
-    "next", "quickly", "and", "to",
+    "please",
+    "now",
+    "then",
+    "first",
+    "finally",
+    "also",
+    "just",
+    "kindly",
+    "bitte",
+    "пожалуйста",
+    "next",
+    "quickly",
+    "and",
+    "to",
 ];
 
 /// Every four letters of a word that follow each other, its ends marked.
 fn grams(word: &str, value: i32, see: &mut impl FnMut(usize, i32, &str)) {
-    let letters: Vec<char> = std::iter::once('^').chain(word.chars()).chain(std::iter::once('$')).collect();
+    let letters: Vec<char> = std::iter::once('^')
+        .chain(word.chars())
+        .chain(std::iter::once('$'))
+        .collect();
     if value == 0 || letters.len() < 6 {
         return;
     }
@@ -232,7 +256,8 @@ fn words(sentence: &str) -> Vec<&str> {
             words.push("`");
             continue;
         }
-        for chunk in said.split(|c: char| c.is_whitespace() || "\"“”„«»()[]{}<>,:;!?".contains(c)) {
+        for chunk in said.split(|c: char| c.is_whitespace() || "\"“”„«»()[]{}<>,:;!?".contains(c))
+        {
             let chunk = chunk.trim_matches(|c: char| !c.is_alphanumeric());
             if chunk.is_empty() {
                 continue;

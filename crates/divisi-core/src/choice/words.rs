@@ -228,7 +228,24 @@ fn opens_clause(text: &str, at: usize) -> bool {
         };
         if matches!(
             last,
-            '.' | '!' | '?' | ':' | ';' | ',' | '\n' | '-' | '–' | '—' | ')' | ']' | '•' | '。' | '，' | '：' | '¿' | '¡' | '>'
+            '.' | '!'
+                | '?'
+                | ':'
+                | ';'
+                | ','
+                | '\n'
+                | '-'
+                | '–'
+                | '—'
+                | ')'
+                | ']'
+                | '•'
+                | '。'
+                | '，'
+                | '：'
+                | '¿'
+                | '¡'
+                | '>'
         ) {
             return true;
         }
@@ -270,7 +287,11 @@ mod tests {
             };
             format!("{}{sign}@{}", hit.words, hit.at)
         };
-        lexicon.hits(&text.to_lowercase()).into_iter().map(shown).collect()
+        lexicon
+            .hits(&text.to_lowercase())
+            .into_iter()
+            .map(shown)
+            .collect()
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use super::gist::{Gist, Part};
 use crate::tier::Tier;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Weights for each of the two scores. A power of two.
@@ -50,7 +51,7 @@ impl Vote {
 
     /// The words of a prompt that speak most for a tier.
     pub(super) fn telling(gist: &Gist, tier: Tier) -> Vec<Arc<str>> {
-        let mut words: Vec<(String, i32)> = vec![];
+        let mut sums: BTreeMap<String, i32> = BTreeMap::new();
         features(gist, &mut |bucket, value, word| {
             let weight = |score: usize| i32::from(WEIGHTS[4 + 2 * bucket + score] as i8);
             let (haiku, opus) = (weight(0), weight(1));
@@ -63,11 +64,14 @@ impl Vote {
             if word.chars().nth(1).is_none() {
                 return;
             }
-            match words.iter_mut().find(|(known, _)| known == word) {
-                Some((_, sum)) => *sum += adds,
-                None => words.push((word.to_owned(), adds)),
+            match sums.get_mut(word) {
+                Some(sum) => *sum += adds,
+                None => {
+                    sums.insert(word.to_owned(), adds);
+                }
             }
         });
+        let mut words: Vec<(String, i32)> = sums.into_iter().collect();
         words.retain(|(_, sum)| *sum > 0);
         words.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let mut told: Vec<Arc<str>> = vec![];

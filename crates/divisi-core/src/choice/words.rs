@@ -73,7 +73,7 @@ impl Lexicon {
             .collect();
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(entries.iter().map(|entry| &*entry.words))
             .map_err(|error| error.to_string())?;
         Ok(Self { automaton, entries })

@@ -101,7 +101,7 @@ impl Choice {
         let reason = Reason {
             what: What::Vote(tier, Vote::telling(gist, tier)),
             kind: "vote".into(),
-            weight: (10 * lead / ONE) as f32 / 10.0,
+            weight: ((10 * lead + ONE / 2) / ONE).max(1) as f32 / 10.0,
         };
         self.reasons.insert(at, reason);
         self.reasons.truncate(REASONS_MAX);

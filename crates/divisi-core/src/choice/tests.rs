@@ -169,28 +169,33 @@ fn what_was_weighed_is_told() {
         ..Evidence::default()
     };
     insta::assert_snapshot!(told(prompt("Find all usages of `Pool`, then fix the crash in it.")), @r#"
-    bug sonnet 0.54
+    bug sonnet 0.30
+    +0.1 vote: texts like this go to haiku: "usages", "find"
     +2 bug: asks to "fix"
     +1.5 bug: speaks of "crash"
     +5 search: first asks to "find"
     +1.5 search: speaks of "all usages"
     "#);
     insta::assert_snapshot!(told(prompt("Read the architecture document and list its headings.")), @r#"
-    read sonnet 0.53
-    +0 read: "architecture" never goes to the cheapest tier
+    read haiku 0.79
+    +5.2 vote: texts like this go to haiku: "headings", "list", "read"
     +5 read: first asks to "read"
     +2 search: asks to "list"
-    +1.5 architecture: speaks of "architecture"
+    +0.5 architecture: speaks of "architecture"
     +0.5 docs: speaks of "document"
     "#);
-    insta::assert_snapshot!(told(prompt("Hello")), @"general sonnet 0.00");
+    insta::assert_snapshot!(told(prompt("Hello")), @r#"
+    general sonnet 0.72
+    +3.4 vote: texts like this go to sonnet: "hello"
+    "#);
     let agent = Evidence {
         agent: Some("Explore"),
         agent_about: Some("Answers, citing all usages"),
         ..prompt("The pool?")
     };
     insta::assert_snapshot!(told(agent), @r#"
-    search haiku 0.62
+    search haiku 0.51
+    +0.5 vote: texts like this go to sonnet
     +4 search: agent `Explore`
     +1 search: its agent's description speaks of "all usages"
     "#);

@@ -61,7 +61,8 @@ impl Vote {
                     Tier::Sonnet => -haiku - opus,
                     Tier::Opus | Tier::Fable => 2 * opus - haiku,
                 };
-            if word.chars().nth(1).is_none() {
+            let letters_min = if is_unspaced(word) { 2 } else { 4 };
+            if word.chars().count() < letters_min {
                 return;
             }
             match sums.get_mut(word) {

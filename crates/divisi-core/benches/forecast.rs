@@ -79,6 +79,7 @@ fn flow(tasks: usize) -> Graph {
             attempt_cost: AttemptCost::Free,
             kind: "review".into(),
             kind_declared: true,
+            suffices: None,
             rungs: vec![rung(Tier::Haiku), rung(Tier::Opus)],
             why: String::new(),
             checked: true,

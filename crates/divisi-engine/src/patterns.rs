@@ -17,6 +17,7 @@
 //! }
 //! ```
 
+use crate::choose::AUTO;
 use crate::driver::TaskReport;
 use crate::engine::Job;
 use divisi_core::patterns::{self, Complaint, Gathering, PLANS_MAX, Part, Planning};
@@ -109,9 +110,12 @@ pub fn stage(make: impl Fn(&str) -> Task + Send + Sync + 'static) -> Stage {
 
 /// Hierarchical decomposition: a planner divides the goal, workers do the parts.
 ///
-/// The planner's task has the schema of a [`Plan`]; an invalid plan is returned to it with the
-/// error. `worker` is the template of every part: the part's prompt and options replace its own. A
-/// part runs as soon as its needs have ended; if one of them failed, the part is skipped.
+/// The planner's task is given the schema of a [`Plan`]; a plan that is none
+/// goes back to it with what is wrong. `worker` is what every part starts
+/// from: the part's prompt and whatever else the plan says replace its own.
+/// A planner without a model is `opus`; a worker for which neither says one is `auto`.
+/// Parts run as soon as what they need is there; a part whose need failed is
+/// skipped.
 ///
 /// ```
 /// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
@@ -142,11 +146,20 @@ pub async fn decompose(
     worker: Task,
     tasks_max: usize,
 ) -> Result<Vec<(PlanTask, TaskReport)>, Failure> {
-    let plan = plan(job, goal, planner, tasks_max).await?;
+    let plan = plan(job, goal, with_model(planner, "opus"), tasks_max).await?;
+    let worker = with_model(worker, AUTO);
     Ok(run_plan(job, &plan, &worker).await.tasks)
 }
 
-/// Asks a planner until its plan is valid.
+/// The task with a model where nobody has chosen one: an agent definition may name its own.
+fn with_model(task: Task, model: &str) -> Task {
+    match task.model.is_empty() && task.agent_type.is_none() {
+        true => task.model(model),
+        false => task,
+    }
+}
+
+/// Asks a planner for a plan until it hands in one.
 async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<Plan, Failure> {
     let mut complaint = None;
     for _ in 0..PLANS_MAX {

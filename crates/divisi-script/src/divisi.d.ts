@@ -299,9 +299,9 @@ interface DecomposeOptions {
    * (`maxCost`, `phases`, `gather`) have no effect here, and cause a warning.
    */
   plan?: { goal?: string; tasks: readonly PlanTask[] };
-  /** Options of the agent that plans, or just its model. */
+  /** Options of the agent that plans, or just its model; `opus` when absent. */
   planner?: AgentOptions | Model;
-  /** Options of the agents that do the work, or just their model. */
+  /** Options of the agents that do the work, or just their model: before what the plan says, else `auto`. */
   worker?: AgentOptions | Model;
   /** Most tasks of the plan; 20 when absent. */
   max?: number;

@@ -41,7 +41,13 @@ pub struct Kind {
     /// Words that are not found in such a prompt.
     #[serde(default)]
     pub against: Vec<String>,
-    /// Kinds whose instructions make a task this kind, if the prompt also has phrases of it.
+    /// Objects with which an order is none of this kind.
+    #[serde(default)]
+    pub except: Vec<String>,
+    /// Whether a user has said its tier. The vote knows only ours.
+    #[serde(skip)]
+    pub(super) is_said: bool,
+    /// Kinds whose orders make it this kind, if there are phrases of it too.
     #[serde(default)]
     pub takes: Vec<String>,
     /// Prefixes of the names of agent definitions for it.
@@ -159,7 +165,10 @@ pub struct KindChange {
     /// Words that are not found in such a prompt.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub against: Vec<String>,
-    /// Kinds whose instructions make a task this kind, if the prompt also has phrases of it.
+    /// Objects with which an order is none of this kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
+    /// Kinds whose orders make it this kind, if there are phrases of it too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub takes: Vec<String>,
     /// Prefixes of the names of agent definitions for it.
@@ -199,7 +208,13 @@ impl Kinds {
     ) -> Result<Self, BadKinds> {
         let mut kinds: BTreeMap<String, Kind> = toml::from_str(include_str!("kinds.toml"))
             .map_err(|error| BadKinds::Data(error.to_string()))?;
-        for (name, change) in changes {
+        let languages: BTreeMap<String, BTreeMap<String, KindChange>> =
+            toml::from_str(include_str!("languages.toml"))
+                .map_err(|error| BadKinds::Data(error.to_string()))?;
+        let words = languages
+            .iter()
+            .flat_map(|(name, words)| words.values().map(move |words| (name, words)));
+        for (name, change) in words.chain(changes) {
             change.apply(name, &mut kinds)?;
         }
         let kinds: Vec<Kind> = kinds
@@ -214,6 +229,7 @@ impl Kinds {
                 (Role::Ask, &kind.asks),
                 (Role::Phrase, &kind.phrases),
                 (Role::Against, &kind.against),
+                (Role::Except, &kind.except),
             ];
             lists
                 .into_iter()
@@ -253,6 +269,12 @@ impl Kinds {
     pub fn tier(&self, kind: &Kind, provider: Option<&str>) -> Tier {
         let set = provider.and_then(|provider| self.per_provider.get(provider)?.get(&*kind.name));
         set.copied().unwrap_or(kind.tier)
+    }
+
+    /// Whether somebody has said the tier of a kind at a provider.
+    pub(super) fn is_said(&self, kind: &Kind, provider: Option<&str>) -> bool {
+        let tiers = provider.and_then(|provider| self.per_provider.get(provider));
+        kind.is_said || tiers.is_some_and(|tiers| tiers.contains_key(&*kind.name))
     }
 
     pub(super) fn all(&self) -> &[Kind] {
@@ -298,6 +320,7 @@ impl KindChange {
             }
         };
         kind.tier = self.tier.unwrap_or(kind.tier);
+        kind.is_said |= self.tier.is_some();
         kind.about = self.about.clone().unwrap_or_else(|| kind.about.clone());
         kind.hard = self.hard.unwrap_or(kind.hard);
         kind.needs = self.needs.unwrap_or(kind.needs);
@@ -306,6 +329,7 @@ impl KindChange {
             (&mut kind.asks, &self.asks),
             (&mut kind.phrases, &self.phrases),
             (&mut kind.against, &self.against),
+            (&mut kind.except, &self.except),
             (&mut kind.takes, &self.takes),
             (&mut kind.agents, &self.agents),
         ] {
@@ -326,6 +350,8 @@ impl Kind {
             asks: vec![],
             phrases: vec![],
             against: vec![],
+            except: vec![],
+            is_said: false,
             takes: vec![],
             agents: vec![],
             tokens,

@@ -5,21 +5,26 @@
 //! count, most of all its first instruction, then the name of the agent, the schema, the tools and
 //! the effort. The result lists what was weighed ([`Choice::reasons`]).
 //!
-//! Two rules override the weights. If the evidence is weak, the balanced tier is taken. And a
-//! prompt about an architecture or a complex algorithm never goes to the cheapest tier because of
-//! its other words.
+//! Beside these rules there is a vote (`vote.rs`): a linear model over the words of
+//! the prompt, which has learnt what tier texts of such words are given. What the rules
+//! have found and the vote are weighed against each other (`together.rs`); where both
+//! are thin, the balanced tier is taken. One rule stands above the weights: a prompt that
+//! asks for an architecture, a plan or a proof never goes to the cheapest tier. Where a
+//! user has said the tier of a kind, there is no vote on it.
 //!
 //! This tells kinds of work apart; it cannot tell how hard one task is within its kind. Published
 //! routers that look at the prompt alone score little better than chance at that, and word rules no
 //! better. Savings beyond the kind come from ladders with checks.
 //!
-//! The labelled prompts are `tests/data/prompts.tsv`, 198 of them. The words were tuned on two
-//! thirds, where every tier is right now. Of the other 66, 62 had the right tier before any tuning
-//! and 63 have it now; no prompt that needs the strongest tier ever got the cheapest. Words and
-//! prompts have the same author, so these figures are an upper bound.
+//! The texts are in `tests/data/tiers`: those of `training`, of `dev.txt` and of
+//! `tests/data/prompts.tsv` are trained on, those of `evaluation.txt` never.
+//! `scripts/train-tiers` trains and prints how good it is; `docs/tiers.md` has its table.
 
+mod gist;
 mod kinds;
 mod score;
+mod together;
+mod vote;
 mod words;
 
 pub use kinds::{BadKinds, Kind, KindChange, Kinds, Needs, TokenPrior, UnknownKind};
@@ -92,7 +97,7 @@ impl Choice {
 pub struct Reason {
     /// What it is.
     pub what: What,
-    /// The kind it concerns.
+    /// The kind it speaks of; `vote` where it speaks of the tier alone.
     pub kind: Arc<str>,
     /// Its weight; negative values are evidence against the kind.
     pub weight: f32,
@@ -108,6 +113,8 @@ pub enum What {
     Ask(Arc<str>),
     /// Words in the prompt.
     Phrase(Arc<str>),
+    /// Who the prompt says the agent is.
+    Role(Arc<str>),
     /// Name of the agent definition.
     Agent(Arc<str>),
     /// Words of its description.
@@ -120,7 +127,9 @@ pub enum What {
     Effort(Effort),
     /// A long prompt.
     Length,
-    /// Rule: words of a hard kind keep a task from the cheapest tier.
+    /// The tier that texts of such words are given, and the words that tell most.
+    Vote(Tier, Vec<Arc<str>>),
+    /// Rule: who asks for hard work never gets the cheapest tier.
     NeverCheapest(Arc<str>),
     /// Rule: with weak evidence, the balanced tier.
     Unsure,
@@ -132,12 +141,20 @@ impl fmt::Display for Reason {
             What::FirstAsk(words) => write!(f, "first asks to \"{words}\""),
             What::Ask(words) => write!(f, "asks to \"{words}\""),
             What::Phrase(words) => write!(f, "speaks of \"{words}\""),
+            What::Role(words) => write!(f, "it says \"{words}\""),
             What::Agent(name) => write!(f, "agent `{name}`"),
             What::AgentAbout(words) => write!(f, "its agent's description speaks of \"{words}\""),
             What::Schema(size) => write!(f, "{size} schema"),
             What::Tools(tools) => write!(f, "{tools}"),
             What::Effort(effort) => write!(f, "effort {effort}"),
             What::Length => f.write_str("long prompt"),
+            What::Vote(tier, words) => {
+                write!(f, "texts like this go to {tier}")?;
+                match words.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, ": \"{}\"", words.join("\", \"")),
+                }
+            }
             What::NeverCheapest(words) => write!(f, "\"{words}\" never goes to the cheapest tier"),
             What::Unsure => f.write_str("unsure, so the balanced tier"),
         }
@@ -146,3 +163,5 @@ impl fmt::Display for Reason {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod training;

@@ -1,8 +1,11 @@
 //! Weighs the evidence.
 
+use super::gist::{Gist, Part, edges};
 use super::kinds::{GENERAL, Kind, Kinds, Needs, UnknownKind};
+use super::together::{self, Found, Together};
+use super::vote::{ONE, Vote};
 use super::words::{Hit, Role};
-use super::{CONFIDENCE_MIN, Choice, Evidence, HEAD_BYTES_MAX, Reason, TAIL_BYTES_MAX, What};
+use super::{CONFIDENCE_MIN, Choice, Evidence, Reason, What};
 use crate::task::Effort;
 use crate::tier::Tier;
 use serde_json::Value;
@@ -20,6 +23,8 @@ const PHRASE: f32 = 1.5;
 const PHRASES_MAX: f32 = 4.5;
 /// A word that tasks of the kind do not have.
 const AGAINST: f32 = -2.0;
+/// Who the prompt says the agent is.
+const ROLE: f32 = 2.0;
 /// The name of the agent definition.
 const AGENT: f32 = 4.0;
 /// Words of its description.
@@ -59,14 +64,60 @@ impl Kinds {
                 reasons: vec![],
             });
         }
+        let gist = Gist::of(evidence.prompt);
+        let vote = Vote::of(&gist);
+        let mut choice = self.weigh(evidence, &gist, Some((&vote, Together::built_in())));
+        if !self.is_said(self.get(&choice.kind)?, evidence.provider) {
+            choice.tell(&vote, &gist);
+        }
+        Ok(choice)
+    }
+
+    /// Weighs what is known of a task, with a vote or by the rules alone.
+    pub(super) fn weigh(
+        &self,
+        evidence: &Evidence<'_>,
+        gist: &Gist,
+        vote: Option<(&Vote, &Together)>,
+    ) -> Choice {
         let mut weighing = Weighing::new(self, evidence.provider);
-        weighing.prompt(evidence.prompt);
+        weighing.prompt(gist, evidence.prompt.len());
         weighing.surroundings(evidence);
-        Ok(weighing.choice())
+        weighing.choice(vote)
     }
 }
 
-/// The evidence for all kinds, while it is collected.
+impl Choice {
+    /// Adds what the vote says to the reasons, behind the rule that decided and the
+    /// weightiest reason.
+    fn tell(&mut self, vote: &Vote, gist: &Gist) {
+        let (tier, lead) = vote.tier();
+        let at = self
+            .reasons
+            .iter()
+            .take_while(|reason| reason.weight == 0.0)
+            .count();
+        let reason = Reason {
+            what: What::Vote(tier, Vote::telling(gist, tier)),
+            kind: "vote".into(),
+            weight: ((10 * lead + ONE / 2) / ONE).max(1) as f32 / 10.0,
+        };
+        self.reasons.insert(at, reason);
+        self.reasons.truncate(REASONS_MAX);
+    }
+}
+
+/// Kinds that a role makes a task of, whatever else the task is told to do.
+const JUDGES: [&str; 2] = ["review", "security-review"];
+
+/// What a hit is worth where it stands.
+struct Sign {
+    is_first: bool,
+    is_order: bool,
+    is_about: bool,
+}
+
+/// Evidence on its way to a choice.
 struct Weighing<'a> {
     kinds: &'a Kinds,
     provider: Option<&'a str>,
@@ -74,6 +125,10 @@ struct Weighing<'a> {
     reasons: Vec<(usize, What, f32)>,
     /// The first words of a hard kind, which keep the task from the cheapest tier.
     hard: Option<Arc<str>>,
+    /// Whether hard work is asked for.
+    asks_hard: bool,
+    /// Whether an order that is hard otherwise is for a small thing.
+    asks_small: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -100,6 +155,8 @@ impl<'a> Weighing<'a> {
             scores,
             reasons: vec![],
             hard: None,
+            asks_hard: false,
+            asks_small: false,
         }
     }
 
@@ -107,42 +164,71 @@ impl<'a> Weighing<'a> {
         self.kinds.tier(&self.kinds.all()[kind], self.provider)
     }
 
-    fn prompt(&mut self, prompt: &str) {
-        let (head, tail) = edges(prompt);
-        let lexicon = &self.kinds.lexicon;
-        let mut hits = lexicon.hits(head);
+    fn prompt(&mut self, gist: &Gist, bytes: usize) {
+        let hits = self.kinds.lexicon.hits(&gist.text);
+        let excepts: Vec<(usize, usize, usize)> = hits
+            .iter()
+            .filter(|hit| hit.role == Role::Except)
+            .map(|hit| (hit.kind, hit.at, gist.sentence_at(hit.at)))
+            .collect();
+        let opens = |hit: &Hit<'_>| {
+            hit.role == Role::Ask && hit.opens && gist.part_at(hit.at) == Part::Plain
+        };
+        let is_excepted = |hit: &Hit<'_>| {
+            let sentence = gist.sentence_at(hit.at);
+            excepts
+                .iter()
+                .any(|&(kind, at, of)| kind == hit.kind && of == sentence && at >= hit.at)
+        };
+        let is_order = |hit: &Hit<'_>| opens(hit) && !is_excepted(hit);
+        self.asks_small = hits
+            .iter()
+            .any(|hit| self.kinds.all()[hit.kind].hard && opens(hit) && is_excepted(hit));
         let first = hits
             .iter()
-            .find(|hit| hit.role == Role::Ask && hit.opens && !hit.covered)
-            .map(|hit| hit.at);
+            .find(|hit| is_order(hit) && !hit.covered)
+            .map(|hit| (hit.at, self.tier(hit.kind)));
+        let is_easy = first.is_some_and(|(_, tier)| tier == Tier::Haiku);
         for hit in &hits {
-            self.hit(hit, first == Some(hit.at));
+            let part = gist.part_at(hit.at);
+            if part == Part::Ban || hit.role == Role::Except {
+                continue;
+            }
+            let sign = Sign {
+                is_first: first.is_some_and(|(at, _)| at == hit.at),
+                is_order: is_order(hit),
+                // What is only carried by a document or a name is not to be done.
+                is_about: part == Part::Plain
+                    && !(is_easy && is_carried(&gist.text, hit.at, hit.end)),
+            };
+            self.hit(hit, &sign);
         }
-        hits = lexicon.hits(tail);
-        for hit in &hits {
-            self.hit(hit, false);
+        for (_, role) in gist.iter().filter(|(part, _)| *part == Part::Role) {
+            self.role(role);
         }
-        if prompt.len() > LONG_BYTES {
+        if bytes > LONG_BYTES {
             self.all_of(|tier| tier == Tier::Haiku, LENGTH, &What::Length);
         }
     }
 
-    fn hit(&mut self, hit: &Hit<'a>, is_first: bool) {
+    fn hit(&mut self, hit: &Hit<'a>, sign: &Sign) {
         let kind = &self.kinds.all()[hit.kind];
-        let is_order = hit.role == Role::Ask && hit.opens;
-        if kind.hard && (hit.role == Role::Phrase || is_order) && self.tier(hit.kind) > Tier::Haiku
-        {
+        let speaks = (hit.role == Role::Phrase && sign.is_about) || sign.is_order;
+        if kind.hard && speaks && self.tier(hit.kind) > Tier::Haiku {
             self.hard.get_or_insert_with(|| hit.words.clone());
+            self.asks_hard |= sign.is_order;
         }
         if hit.covered {
             return;
         }
         let (what, weight): (fn(Arc<str>) -> What, f32) = match hit.role {
-            Role::Ask if hit.opens && is_first => (What::FirstAsk, FIRST_ASK),
-            Role::Ask if hit.opens => (What::Ask, LATER_ASK),
+            Role::Ask if sign.is_order && sign.is_first => (What::FirstAsk, FIRST_ASK),
+            Role::Ask if sign.is_order => (What::Ask, LATER_ASK),
             Role::Ask => (What::Phrase, MENTIONED_ASK),
+            Role::Phrase if kind.hard && !sign.is_about => (What::Phrase, MENTIONED_ASK),
             Role::Phrase => (What::Phrase, PHRASE),
             Role::Against => (What::Phrase, AGAINST),
+            Role::Except => return,
         };
         let what = what(hit.words.clone());
         // Repeated words count once.
@@ -156,21 +242,32 @@ impl<'a> Weighing<'a> {
         let score = &mut self.scores[hit.kind];
         match hit.role {
             Role::Ask => score.asks += weight,
-            Role::Phrase => score.phrases += weight,
+            Role::Phrase | Role::Except => score.phrases += weight,
             Role::Against => score.against += weight,
         }
-        score.is_ordered |= is_order;
+        score.is_ordered |= sign.is_order;
         self.reasons.push((hit.kind, what, weight));
     }
 
-    /// Weighs everything but the prompt.
+    /// Who the agent is said to be: named as definitions made for a kind are.
+    fn role(&mut self, role: &str) {
+        let is_meant = |kind: &Kind| kind.agents.iter().any(|agent| is_agent(role, agent));
+        for index in self.indices(is_meant) {
+            // Who judges is not there to look something up.
+            self.scores[index].is_ordered |= JUDGES.contains(&&*self.kinds.all()[index].name);
+            let words = role.trim().trim_end_matches('.').into();
+            self.add(index, ROLE, What::Role(words));
+        }
+    }
+
+    /// Everything but the prompt.
     fn surroundings(&mut self, evidence: &Evidence<'_>) {
         if let Some(name) = evidence.agent {
             self.agent(name);
         }
         if let Some(about) = evidence.agent_about {
             let (head, _) = edges(about);
-            for hit in self.kinds.lexicon.hits(head) {
+            for hit in self.kinds.lexicon.hits(&head.to_lowercase()) {
                 if hit.role == Role::Phrase && !hit.covered {
                     self.add(hit.kind, AGENT_PHRASE, What::AgentAbout(hit.words.clone()));
                 }
@@ -263,15 +360,58 @@ impl<'a> Weighing<'a> {
         }
     }
 
-    fn choice(mut self) -> Choice {
+    fn choice(mut self, vote: Option<(&Vote, &Together)>) -> Choice {
         self.take();
+        let (kind, confidence) = self.by_rules();
+        let tier = self.tier(kind);
+        let is_unsure = tier != Tier::Sonnet && confidence < CONFIDENCE_MIN && confidence > 0.0;
+        let mut rule = is_unsure.then_some(What::Unsure);
+        let is_hard = self.asks_hard || self.hard.is_some();
+        if let Some(words) = self.hard.clone().filter(|_| is_hard && tier == Tier::Haiku) {
+            rule.get_or_insert(What::NeverCheapest(words));
+        }
+        let by_rules = if rule.is_some() { Tier::Sonnet } else { tier };
+        let name = self.kinds.all()[kind].name.clone();
+        // What users say of a kind is not voted on.
+        let is_said = self.kinds.is_said(&self.kinds.all()[kind], self.provider);
+        let scores = vote.filter(|_| !is_said).map(|(vote, together)| {
+            let found = Found {
+                kind: &name,
+                tier: by_rules,
+                confidence,
+            };
+            together.scores(found, vote)
+        });
+        let mut tier = scores.map_or(by_rules, together::tier);
+        let is_too_low = tier == Tier::Haiku && self.asks_hard;
+        let is_too_high = tier == Tier::Opus && self.asks_small && self.hard.is_none();
+        if !is_said && (is_too_low || is_too_high) {
+            tier = Tier::Sonnet;
+        }
+        let rule = rule.filter(|_| tier == by_rules).map(|what| Reason {
+            what,
+            kind: name.clone(),
+            weight: 0.0,
+        });
+        Choice {
+            tier,
+            confidence: scores.map_or(confidence, together::lead),
+            declared: false,
+            reasons: self.told(kind, rule),
+            kind: name,
+        }
+    }
+
+    /// The kind that the rules find, and how sure they are.
+    fn by_rules(&self) -> (usize, f32) {
         let totals: Vec<f32> = self.scores.iter().map(Score::total).collect();
         let best_of = |candidates: &mut dyn Iterator<Item = usize>| {
             candidates.max_by(|&a, &b| totals[a].total_cmp(&totals[b]).then(b.cmp(&a)))
         };
         let best = best_of(&mut (0..totals.len()).filter(|&kind| totals[kind] > 0.0));
         let Some(best) = best else {
-            return self.nothing_known();
+            let general = self.indices(|kind| &*kind.name == GENERAL);
+            return (general.first().copied().unwrap_or_default(), 0.0);
         };
         // The hardest instruction decides how hard the task is.
         let harder = |&kind: &usize| {
@@ -297,46 +437,7 @@ impl<'a> Weighing<'a> {
         let other = (0..totals.len()).filter(rival);
         let other =
             best_of(&mut other.filter(|&kind| totals[kind] > 0.0)).map_or(0.0, |kind| totals[kind]);
-        let confidence = totals[best] / (totals[best] + other + DOUBT);
-        let kind = self.kinds.all()[best].name.clone();
-        let rule = match &self.hard {
-            _ if tier != Tier::Sonnet && confidence < CONFIDENCE_MIN => Some(What::Unsure),
-            Some(words) if tier == Tier::Haiku => Some(What::NeverCheapest(words.clone())),
-            _ => None,
-        };
-        let tier = if rule.is_some() { Tier::Sonnet } else { tier };
-        let rule = rule.map(|what| Reason {
-            what,
-            kind: kind.clone(),
-            weight: 0.0,
-        });
-        Choice {
-            tier,
-            confidence,
-            declared: false,
-            reasons: self.told(best, rule),
-            kind,
-        }
-    }
-
-    fn nothing_known(self) -> Choice {
-        let index = self
-            .indices(|kind| &*kind.name == GENERAL)
-            .into_iter()
-            .next()
-            .unwrap_or_default();
-        let tier = match self.tier(index) {
-            Tier::Haiku if self.hard.is_some() => Tier::Sonnet,
-            tier => tier,
-        };
-        let kind = self.kinds.all()[index].name.clone();
-        Choice {
-            kind,
-            tier,
-            confidence: 0.0,
-            declared: false,
-            reasons: self.told(index, None),
-        }
+        (best, totals[best] / (totals[best] + other + DOUBT))
     }
 
     /// The reasons of the choice: the rule that decided, then evidence about the chosen kind, then
@@ -359,13 +460,63 @@ impl<'a> Weighing<'a> {
     }
 }
 
-/// The parts of a text that are searched: its beginning and its end.
-fn edges(text: &str) -> (&str, &str) {
-    let head = text.floor_char_boundary(HEAD_BYTES_MAX);
-    let tail = text
-        .ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES_MAX))
-        .max(head);
-    (&text[..head], &text[tail..])
+/// Nouns for what carries words without being what they mean.
+const CARRIERS: [&str; 32] = [
+    "document",
+    "documents",
+    "doc",
+    "docs",
+    "file",
+    "files",
+    "folder",
+    "folders",
+    "directory",
+    "paper",
+    "page",
+    "pages",
+    "diagram",
+    "section",
+    "chapter",
+    "heading",
+    "headings",
+    "title",
+    "label",
+    "labels",
+    "name",
+    "names",
+    "word",
+    "notes",
+    "comments",
+    "docstring",
+    "table",
+    "log",
+    "logs",
+    "list",
+    "library",
+    "handbook",
+];
+
+/// Words before such that are only named.
+const NAMING: [&str; 9] = [
+    "mention",
+    "mentions",
+    "mentioning",
+    "named",
+    "called",
+    "about",
+    "word",
+    "on",
+    "for",
+];
+
+/// Whether the words at this place only say of what a document or a name is.
+fn is_carried(text: &str, start: usize, end: usize) -> bool {
+    let clean = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+    let mut after = text[end..].split_whitespace().take(3).map(clean);
+    let mut before = text[..start].split_whitespace().rev().take(3).map(clean);
+    after.any(|word| CARRIERS.contains(&&*word))
+        || before.any(|word| CARRIERS.contains(&&*word) || NAMING.contains(&&*word))
+        || text[..start].ends_with(['"', '\'', '`', '“', '„', '«'])
 }
 
 /// Whether any word of the name matches `pattern`, which may end with `*`.

@@ -1,5 +1,6 @@
 //! Finds the words of all kinds in a text, in one pass.
 
+use super::vote::is_unspaced_letter;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ pub(super) enum Role {
     Phrase,
     /// A word that its prompts do not have.
     Against,
+    /// Objects with which an order is none of this kind.
+    Except,
 }
 
 /// The search index with the words of all kinds.
@@ -38,7 +41,9 @@ pub(super) struct Hit<'a> {
     pub(super) role: Role,
     /// Byte offset of the first word.
     pub(super) at: usize,
-    /// Whether a clause begins with it, which makes a verb an instruction.
+    /// Where they end.
+    pub(super) end: usize,
+    /// Whether a clause begins with them, so that they are an order.
     pub(super) opens: bool,
     /// Whether a longer hit of the same role covers it.
     pub(super) covered: bool,
@@ -68,15 +73,14 @@ impl Lexicon {
             .collect();
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(entries.iter().map(|entry| &*entry.words))
             .map_err(|error| error.to_string())?;
         Ok(Self { automaton, entries })
     }
 
-    /// Finds the entries in `text`, in the order of the text.
+    /// What `text`, in lower case, has of them, in the order of the text.
     pub(super) fn hits<'a>(&'a self, text: &str) -> Vec<Hit<'a>> {
-        let bytes = text.as_bytes();
         let mut found: Vec<(usize, usize, &Entry)> = self
             .automaton
             .find_overlapping_iter(text)
@@ -87,12 +91,12 @@ impl Lexicon {
                     &self.entries[found.pattern().as_usize()],
                 )
             })
-            .filter(|&(start, end, entry)| is_whole(bytes, start, end, entry))
+            .filter(|&(start, end, entry)| is_whole(text, start, end, entry))
             .collect();
         found.sort_by_key(|&(start, end, _)| (start, usize::MAX - end));
         let mut hits = Vec::with_capacity(found.len());
-        // For each role, the end of the longest hit so far.
-        let mut reach = [0; 3];
+        // Up to where words of each role reach.
+        let mut reach = [0; 4];
         for (start, end, entry) in found {
             let opens = opens_clause(text, start);
             for &(kind, role) in &entry.uses {
@@ -102,6 +106,7 @@ impl Lexicon {
                     kind,
                     role,
                     at: start,
+                    end,
                     opens,
                     covered,
                 });
@@ -114,24 +119,23 @@ impl Lexicon {
     }
 }
 
-/// Whether the hit is a whole word rather than a part of one.
-fn is_whole(text: &[u8], start: usize, end: usize, entry: &Entry) -> bool {
-    let before = start
-        .checked_sub(1)
-        .is_some_and(|i| is_word(text[i]) && is_word(text[start]));
-    let after = !entry.open_end
-        && text
-            .get(end)
-            .is_some_and(|&b| is_word(b) && is_word(text[end - 1]));
-    !before && !after
+/// Whether what was found is a word rather than a piece of one.
+fn is_whole(text: &str, start: usize, end: usize, entry: &Entry) -> bool {
+    !is_joined(text, start) && (entry.open_end || !is_joined(text, end))
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+/// Whether a word goes on at `at`. Scripts without spaces have no such places.
+fn is_joined(text: &str, at: usize) -> bool {
+    let is_word = |letter: Option<char>| {
+        letter.is_some_and(|letter| {
+            (letter.is_alphanumeric() || letter == '_') && !is_unspaced_letter(letter)
+        })
+    };
+    is_word(text[..at].chars().next_back()) && is_word(text[at..].chars().next())
 }
 
-/// Words that may come between the beginning of a clause and its verb.
-const BETWEEN: [&str; 22] = [
+/// Words that may stand between the beginning of a clause and its verb.
+const BETWEEN: [&str; 34] = [
     "please",
     "now",
     "first",
@@ -154,10 +158,22 @@ const BETWEEN: [&str; 22] = [
     "properly",
     "again",
     "again,",
+    "then",
+    "bitte",
+    "zuerst",
+    "dann",
+    "por favor",
+    "favor",
+    "d'abord",
+    "ensuite",
+    "luego",
+    "primero",
+    "пожалуйста",
+    "сначала",
 ];
 
 /// Words after which a clause begins.
-const BEFORE: [&str; 24] = [
+const BEFORE: [&str; 38] = [
     "and",
     "then",
     "is to",
@@ -182,10 +198,28 @@ const BEFORE: [&str; 24] = [
     "have to",
     "help us",
     "i'd like to",
+    "und",
+    "kannst du",
+    "et",
+    "puis",
+    "peux-tu",
+    "y",
+    "e",
+    "puedes",
+    "pode",
+    "и",
+    "потом",
+    "затем",
+    "or",
+    "step is to",
 ];
 
-/// Whether a clause begins at `at`, but for words such as *please*.
+/// Whether a clause begins at `at`, but for words such as *please*. In scripts
+/// without spaces nothing tells, and verbs often stand at the end.
 fn opens_clause(text: &str, at: usize) -> bool {
+    if text[at..].chars().next().is_some_and(is_unspaced_letter) {
+        return true;
+    }
     let mut before = text[..at].trim_end_matches([' ', '\t', '`', '"', '\'', '*', '#', '>']);
     // Skips at most a few words between the beginning and the verb.
     for _ in 0..4 {
@@ -194,7 +228,24 @@ fn opens_clause(text: &str, at: usize) -> bool {
         };
         if matches!(
             last,
-            '.' | '!' | '?' | ':' | ';' | ',' | '\n' | '-' | '–' | '—' | ')' | ']' | '•'
+            '.' | '!'
+                | '?'
+                | ':'
+                | ';'
+                | ','
+                | '\n'
+                | '-'
+                | '–'
+                | '—'
+                | ')'
+                | ']'
+                | '•'
+                | '。'
+                | '，'
+                | '：'
+                | '¿'
+                | '¡'
+                | '>'
         ) {
             return true;
         }
@@ -216,9 +267,9 @@ fn ends_with_words(text: &str, words: &str) -> bool {
     let Some(start) = text.len().checked_sub(words.len()) else {
         return false;
     };
-    let bytes = text.as_bytes();
-    bytes[start..].eq_ignore_ascii_case(words.as_bytes())
-        && (start == 0 || !is_word(bytes[start - 1]))
+    text.is_char_boundary(start)
+        && text.as_bytes()[start..].eq_ignore_ascii_case(words.as_bytes())
+        && (start == 0 || !is_joined(text, start))
 }
 
 #[cfg(test)]
@@ -236,7 +287,11 @@ mod tests {
             };
             format!("{}{sign}@{}", hit.words, hit.at)
         };
-        lexicon.hits(text).into_iter().map(shown).collect()
+        lexicon
+            .hits(&text.to_lowercase())
+            .into_iter()
+            .map(shown)
+            .collect()
     }
 
     #[test]

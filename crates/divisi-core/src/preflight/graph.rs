@@ -92,6 +92,9 @@ pub struct Assigned {
     pub kind: Arc<str>,
     /// Whether the flow declares the kind.
     pub kind_declared: bool,
+    /// The tier that `auto` would take; that of the kind where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suffices: Option<Tier>,
     /// The models it may climb, cheapest first; empty for executors without models.
     pub rungs: Vec<Rung>,
     /// Why it starts on the first of them, as a short phrase.

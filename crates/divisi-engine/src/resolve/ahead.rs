@@ -28,6 +28,7 @@ impl Resolver {
             attempt_cost: self.attempt_cost(task, &parts.executor),
             kind: choice.kind.clone(),
             kind_declared: choice.declared,
+            suffices: Some(choice.tier),
             why: self.why(task, &parts, &choice),
             rungs: parts
                 .models

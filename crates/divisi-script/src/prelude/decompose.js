@@ -9,9 +9,9 @@
     for (const name of Object.keys(others)) host.warn(`the option \`${name}\` of decompose() is not supported yet and does nothing`);
     if (!Number.isInteger(max) || max < 1) throw new TypeError('the option `max` of decompose() has to be a whole number from 1');
     const group = host.group('decompose');
-    const { tasks, chains } = plan ? givenPlan(plan) : await makePlan(goal, asOptions(planner), max);
+    const { tasks, chains } = plan ? givenPlan(plan) : await makePlan(goal, withModel(asOptions(planner), 'opus'), max);
     host.begin(group, tasks.length);
-    const running = runAll(tasks, chains, asOptions(worker), plan ? allOf : chosenOf);
+    const running = runAll(tasks, chains, workerOptions(worker, plan), plan ? allOf : chosenOf);
     host.leave(group);
     const outcomes = await running;
     host.end(group);
@@ -20,6 +20,14 @@
 
   // `planner` and `worker` may be just the model.
   const asOptions = (given) => (typeof given === 'object' && given !== null ? given : { model: given });
+
+  // What nobody has chosen: an agent definition may name a model of its own.
+  const withModel = (options, model) => (options.model || options.agentType ? options : { ...options, model });
+
+  const workerOptions = (worker, plan) => {
+    const options = asOptions(worker);
+    return plan || options.agentType ? options : { otherwise: 'auto', ...options };
+  };
 
   const makePlan = async (goal, options, max) => {
     let complaint = null;
@@ -63,9 +71,9 @@
     return new Map(tasks.map(({ id }, index) => [id, outcomes[index]]));
   };
 
-  // Starts when all its dependencies have ended. The flow's options for workers
-  // override the planner's options for a task.
-  const run = async ({ task, priority }, worker, optionsOf, start) => {
+  // Starts when all it needs has ended. What the user says of workers goes
+  // before what the planner says of a task.
+  const run = async ({ task, priority }, { otherwise, ...worker }, optionsOf, start) => {
     const texts = byName([]);
     for (const need of task.needs) {
       const { status, value } = await start(need);
@@ -73,7 +81,7 @@
       texts[need] = typeof value === 'string' ? value : JSON.stringify(value);
     }
     const own = optionsOf(task);
-    const options = { ...own, priority, label: task.label ?? task.id, ...worker, model: worker.model ?? task.model };
+    const options = { ...own, priority, label: task.label ?? task.id, ...worker, model: worker.model ?? task.model ?? otherwise };
     if (own.context) options.context = host.renderPrompt(own.context, texts);
     return globals.agent.outcome(host.renderPrompt(task.prompt, texts), options);
   };

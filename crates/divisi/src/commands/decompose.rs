@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// The model that makes the plan
     #[arg(long, value_name = "MODEL", default_value = "opus")]
     planner: String,
-    /// The model that does the tasks; without it the plan says which model suits each
+    /// The model that does the tasks; without it the plan says which suits each, else `auto`
     #[arg(long, value_name = "MODEL")]
     worker: Option<String>,
     /// Most tasks the plan may have
@@ -50,6 +50,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "goal": args.goal,
         "planner": args.planner,
         "worker": args.worker,
+        // What the user says of all tasks goes before `auto`.
+        "otherwise": if args.flags.names_model() { "inherit" } else { "auto" },
         "max": args.max,
         "synthesis": args.gather,
         "synthesisModel": args.gather_model,

@@ -78,7 +78,14 @@ pub(crate) struct RunFlags {
     workspace: Option<PathBuf>,
 }
 
-/// Parses what agents may do.
+impl RunFlags {
+    /// Whether they say what tasks without a model take.
+    pub(crate) fn names_model(&self) -> bool {
+        self.model.is_some()
+    }
+}
+
+/// The words for what agents may do.
 fn grants() -> impl TypedValueParser<Value = Grant> {
     let words = Grant::ALL.map(|grant| PossibleValue::new(grant.as_str()).help(grant.about()));
     PossibleValuesParser::new(words).try_map(|word| word.parse::<Grant>())

@@ -4,11 +4,11 @@ export const meta = {
   description: 'A planner divides a goal into tasks, and workers carry them out',
 };
 
-const { goal, planner, worker, max, synthesis, synthesisModel } = args;
+const { goal, planner, worker, otherwise, max, synthesis, synthesisModel } = args;
 
 const { plan, results, missing, synthesis: answer } = await decompose(goal, {
   planner: { model: planner, phase: 'Plan' },
-  worker: { model: worker, phase: 'Work' },
+  worker: { model: worker, otherwise, phase: 'Work' },
   max,
   gather: synthesis && { prompt: synthesis, model: synthesisModel, phase: 'Gather' },
 });

@@ -58,6 +58,7 @@ impl Builder {
                 attempt_cost: AttemptCost::Free,
                 kind: kind.into(),
                 kind_declared: false,
+                suffices: None,
                 rungs: vec![rung(tier)],
                 why: "named".into(),
                 checked: false,

@@ -1,8 +1,9 @@
 //! Question: does each agent have the cheapest model that does its work well?
 //!
-//! The table of kinds is a rule of thumb and a kind is often inferred, so a difference of one tier
-//! is no finding. Two tiers are: the strongest model for a search wastes money, the cheapest for an
-//! architecture gives a useless result.
+//! What suffices is what `auto` would take, so no advice is bolder than that. It
+//! is a rule of thumb and a kind is often inferred, so one step beside it is no finding. Two steps are: the strongest models for a
+//! search are money thrown away, the cheapest for an architecture is a result
+//! that cannot be used.
 
 use super::{Finding, Flow, Item, Question, counted};
 use crate::preflight::{Assigned, Site};
@@ -94,7 +95,9 @@ struct Choice<'a> {
 impl<'a> Choice<'a> {
     fn of(flow: &Flow<'a>, place: usize) -> Option<Self> {
         let assigned = flow.node(place).assigned.as_ref().ok()?;
-        let wanted = flow.settings.kinds.get(&assigned.kind)?.tier;
+        let of_kind = flow.settings.kinds.get(&assigned.kind)?.tier;
+        // Advice is never bolder than what `auto` would do.
+        let wanted = assigned.suffices.unwrap_or(of_kind);
         let first = assigned.rungs.first()?.tier?;
         // A checked ladder may start low if it ends high enough.
         let climbs =
@@ -157,9 +160,11 @@ fn two_steps_beside(flow: &Flow<'_>, choices: &[Choice<'_>]) -> Vec<Finding> {
         .map(|(site, kind, chosen, wanted, choices)| {
             let places: Vec<usize> = choices.iter().map(|choice| choice.place).collect();
             let names = flow.names(&places);
+            let of_kind = flow.settings.kinds.get(kind).map(|rule| rule.tier);
             let looks = match choices[0].assigned.kind_declared {
                 true => format!("is of the kind {kind}"),
-                false => format!("looks like {kind}"),
+                false if of_kind == Some(wanted) => format!("looks like {kind}"),
+                false => format!("looks like work for {wanted}"),
             };
             if chosen > wanted {
                 let what = format!("{chosen} for {names}, which {looks}");

@@ -35,6 +35,7 @@ pub(super) fn node(label: &str, has_tools: bool) -> Node {
         attempt_cost: AttemptCost::Free,
         kind: "bug".into(),
         kind_declared: true,
+        suffices: None,
         rungs: vec![rung("middle", Tier::Sonnet, 2)],
         why: "declared".into(),
         checked: false,

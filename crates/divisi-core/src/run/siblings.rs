@@ -11,10 +11,8 @@
 //! those that are still at work. Only when those that have failed outnumber these,
 //! they do: one that hangs must not let all the others be burnt.
 
-use super::Run;
-use crate::event::{ParkReason, TaskFacts};
-use crate::run::{Stage, TaskState};
-use crate::{Failure, FailureClass, Outcome};
+use crate::event::TaskFacts;
+use crate::{FailureClass, Outcome};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,7 +110,7 @@ impl Siblings {
 
     /// Whether siblings wait, and there is no hope for them, once a task under
     /// way has failed so. Tells how many have failed then.
-    fn hopeless(&self, place: Place, class: FailureClass, first: u32) -> Option<u32> {
+    pub(super) fn hopeless(&self, place: Place, class: FailureClass, first: u32) -> Option<u32> {
         let group = &self.groups[place.group as usize];
         let (alike, failed) = group.first_failed.unwrap_or((class, 0));
         let own = u32::from(place.order.is_some_and(|order| order < first));
@@ -122,29 +120,6 @@ impl Siblings {
         let waiting = group.open - group.in_flight;
         let hopeless = first > 0 && !group.has_succeeded && (firsts || outnumber) && waiting > 0;
         hopeless.then_some(group.failed + 1)
-    }
-}
-
-impl Run {
-    /// Why those that wait are not tried any more once an attempt of `task` has
-    /// ended it with this failure, if so.
-    pub(super) fn hopeless(&self, task: &TaskState, failure: &Failure) -> Option<ParkReason> {
-        let first = self.limits.hopeless_after;
-        let failed = self.siblings.hopeless(task.sibling, failure.class, first)?;
-        let Failure {
-            class,
-            message,
-            hint,
-            ..
-        } = failure.clone();
-        let phase = task.facts.phase.clone();
-        (self.stage == Stage::Running).then_some(ParkReason::Hopeless {
-            class,
-            failed,
-            phase,
-            message,
-            hint,
-        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a run knows of one task.
 
 use super::siblings;
-use super::waiting::Place;
 use crate::budget::{Grant, Spent, TurnBound};
 use crate::climb::{Climb, climb};
 use crate::event::{Suspension, TaskFacts, Worktree};
@@ -366,25 +365,6 @@ impl TaskState {
             reserved: grant.reserved.max(next.reserved),
             ..grant
         })
-    }
-
-    /// What its place among those that wait depends on.
-    pub(super) fn place(&self, id: TaskId) -> Place<'_> {
-        // One that can only fail reserves nothing.
-        let cost = self.wanted().map_or(PicoUsd::ZERO, |grant| grant.reserved);
-        let TaskFacts {
-            priority,
-            phase,
-            is_program,
-            ..
-        } = &*self.facts;
-        Place {
-            id,
-            priority: *priority,
-            cost,
-            phase: phase.as_ref(),
-            is_program: *is_program,
-        }
     }
 
     /// The name of its next attempt.

@@ -3,6 +3,7 @@
 use super::Bounds;
 use crate::budget::TurnBound;
 use crate::preflight::{Assigned, AttemptCost, Node, Rung};
+use crate::tokens::BYTES_OF_PROSE;
 use crate::{ModelPrice, PicoUsd};
 
 /// The most that all attempts of a task on one rung can cost: every turn has a
@@ -41,6 +42,22 @@ fn named(node: &Node) -> u64 {
     let words = node.task.model.0.len() as u64;
     // The only one is tried once more with what a check has found.
     words.max(1 + u64::from(words == 1 && !node.task.check.is_empty()))
+}
+
+/// What the first request of a task may cost on this model.
+pub(super) fn bound(task: &Assigned, rung: &Rung) -> TurnBound {
+    if let AttemptCost::UpTo(most) = task.attempt_cost {
+        return TurnBound::fixed(most);
+    }
+    rung.price
+        .as_ref()
+        .map_or_else(TurnBound::default, |price| {
+            TurnBound::of(
+                price,
+                task.prompt_tokens.saturating_mul(BYTES_OF_PROSE),
+                task.reply_tokens_max,
+            )
+        })
 }
 
 /// The most that one turn can cost with so long a prompt at the most: what a

@@ -1,7 +1,13 @@
 //! Effects of groups, shrunk by how much speaks for them.
 
-use super::fit::Shift;
 use std::collections::BTreeMap;
+
+/// What belonging to groups adds to a value, and how unsure that is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shift {
+    pub(super) mean: f64,
+    pub(super) variance: f64,
+}
 
 /// What belonging to a group adds to a value.
 #[derive(Debug)]

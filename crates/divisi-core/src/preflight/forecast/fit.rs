@@ -9,7 +9,7 @@
 //! estimate a little, one seen forty times moves it nearly all the way. The rest
 //! is kept as it was seen, per model, because tails are where budgets break.
 
-use super::effects::Effects;
+use super::effects::{Effects, Shift};
 use super::priors::Priors;
 use super::spread::Shape;
 use crate::Usage;
@@ -94,13 +94,6 @@ pub(super) enum Seen {
     Kind(u64),
     Model(u64),
     Nothing,
-}
-
-/// What flow, phase and label add to the logarithm, and how unsure that is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Shift {
-    pub(super) mean: f64,
-    pub(super) variance: f64,
 }
 
 /// A task as the model of costs sees it.

@@ -3,13 +3,12 @@
 use crate::prepare::{Prepared, Purpose, prepare_ahead};
 use crate::{App, FlowInput, Problem, RunRequest, clock};
 use divisi_core::choice::{Kind, Needs};
+use divisi_core::estimate::Spread;
 use divisi_core::event::Caps;
 use divisi_core::history::History;
 use divisi_core::preflight::checklist::{KindRule, Settings, Total};
 use divisi_core::preflight::forecast::Draws;
-use divisi_core::preflight::{
-    Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan,
-};
+use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, of_plan};
 use divisi_core::price::is_same_model;
 use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
 use divisi_engine::Setup;

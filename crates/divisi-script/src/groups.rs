@@ -6,7 +6,7 @@
 //! here holds anything of the engine.
 
 use crate::Site;
-use divisi_core::preflight::GroupKind;
+use divisi_core::event::GroupKind;
 use std::fmt;
 
 /// Names a group of one host, numbered from 0 in the order in which they are asked for.

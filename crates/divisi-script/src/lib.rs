@@ -46,7 +46,7 @@ mod watch;
 
 pub use call::{Answer, Call, CallId, Expect, ScriptRef, TaskAnswer, TaskStatus};
 pub use divisi_core::Site;
-pub use divisi_core::preflight::GroupKind;
+pub use divisi_core::event::GroupKind;
 pub use error::{ErrorKind, Frame, ScriptError};
 pub use groups::GroupId;
 pub use host::Host;

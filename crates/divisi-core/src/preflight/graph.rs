@@ -1,5 +1,6 @@
 //! The tasks a flow would ask for, and how they hang together.
 
+use crate::event::GroupKind;
 use crate::price::ModelPrice;
 use crate::{Digest, Failure, Millis, PicoUsd, Task, Tier};
 use serde::{Deserialize, Serialize};
@@ -160,29 +161,6 @@ pub struct Group {
     pub guessed: bool,
     /// A result decides the width, however well the flow can foretell it.
     pub by_result: bool,
-}
-
-/// What asks for tasks together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GroupKind {
-    /// `parallel()`: all at once, and a wait for all.
-    Parallel,
-    /// `pipeline()`: stages in order for each item, no wait between items.
-    Pipeline,
-    /// `decompose()`: a planner's tasks.
-    Decompose,
-}
-
-impl GroupKind {
-    /// The function that asks.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Parallel => "parallel",
-            Self::Pipeline => "pipeline",
-            Self::Decompose => "decompose",
-        }
-    }
 }
 
 /// What is to be said of a line of a flow.

@@ -3,8 +3,8 @@
 use super::{Engine, Subscription};
 use crate::driver::{DriveError, Message};
 use crate::executor::Signal;
+use divisi_core::estimate::Estimate;
 use divisi_core::event::RunStatus;
-use divisi_core::preflight::Estimate;
 use divisi_core::run::Stage;
 use divisi_core::{Failure, Position, Run, RunId, RunView};
 use std::sync::Arc;

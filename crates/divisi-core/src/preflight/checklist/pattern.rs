@@ -1,7 +1,8 @@
 //! Which patterns a flow is made of.
 
 use super::{Finding, Flow, Item, Question, counted};
-use crate::preflight::{Group, GroupKind, Site};
+use crate::event::GroupKind;
+use crate::preflight::{Group, Site};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Parts of a flow that are named; a longer list is not read.

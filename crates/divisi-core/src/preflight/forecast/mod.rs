@@ -15,7 +15,6 @@ mod conversation;
 mod coverage;
 mod draws;
 mod effects;
-mod estimate;
 mod fit;
 mod ladder;
 mod legs;
@@ -28,13 +27,12 @@ mod spread;
 mod summary;
 mod task;
 
-pub use estimate::{Estimate, EstimateError};
 pub use ladder::LadderAdvice;
 pub use legs::{Draws, Leg};
 pub use priors::{KindPrior, Priors, TierPrior};
-pub use spread::Spread;
 pub use task::{Accepts, Forecaster, TaskForecast};
 
+use crate::estimate::{Estimate, Spread};
 use crate::{Digest, Limits, Millis, PicoUsd, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -149,6 +147,24 @@ pub struct Forecast {
     pub ladders: Vec<LadderAdvice>,
     /// Simulated runs.
     pub draws: u32,
+}
+
+impl Forecast {
+    /// The part of it that is kept with a run.
+    pub fn estimate(&self) -> Estimate {
+        Estimate {
+            cost: self.cost,
+            ceiling: Some(self.ceiling),
+            took: self.took,
+            tasks: self.tasks.len(),
+            guessed: self
+                .tasks
+                .iter()
+                .filter(|task| task.source == Source::Prior)
+                .count(),
+            plan: Some(self.plan),
+        }
+    }
 }
 
 /// Tokens by class.

@@ -2,9 +2,10 @@
 
 use super::draws::{Cast, Drawn, Tiers, draws};
 use super::schedule::Schedule;
-use super::spread::{Spread, millis, pico};
+use super::spread::{millis, pico};
 use super::task::Forecaster;
 use super::{Baseline, Forecast, LadderAdvice, TaskLine, Tokens, Total};
+use crate::estimate::Spread;
 use crate::preflight::{Graph, Rung};
 use crate::{Millis, PicoUsd, Tier};
 use std::sync::Arc;

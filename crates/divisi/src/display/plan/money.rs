@@ -4,9 +4,10 @@ use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, counted};
 use crate::display::text;
 use divisi_core::PicoUsd;
+use divisi_core::estimate::Spread;
 use divisi_core::preflight::checklist::Settings;
 use divisi_core::preflight::forecast::Source;
-use divisi_core::preflight::{Forecast, Graph, Spread};
+use divisi_core::preflight::{Forecast, Graph};
 use std::collections::BTreeMap;
 
 /// Phases and models that are listed; the others are in the sum.

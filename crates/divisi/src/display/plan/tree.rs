@@ -5,7 +5,8 @@ use super::{models, order, place};
 use crate::display::look::{Line, Look, Tone, page};
 use crate::display::number::counted;
 use crate::display::text;
-use divisi_core::preflight::{Graph, GroupKind, Node, Remark};
+use divisi_core::event::GroupKind;
+use divisi_core::preflight::{Graph, Node, Remark};
 
 /// Columns that labels may take before they are cut.
 const LABEL_COLUMNS_MAX: usize = 44;

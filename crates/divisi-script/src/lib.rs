@@ -29,6 +29,7 @@ compile_error!(
 );
 
 mod call;
+mod convert;
 mod error;
 mod globals;
 mod groups;
@@ -36,6 +37,7 @@ mod host;
 mod limits;
 mod options;
 mod pulse;
+mod refusal;
 mod rejections;
 mod schema;
 mod source;

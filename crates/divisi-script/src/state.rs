@@ -7,7 +7,7 @@
 use crate::groups::Groups;
 use crate::rejections::Rejections;
 use crate::trial::Trial;
-use crate::{Call, CallId, GroupId, HostOptions, Script, Site, TaskAnswer};
+use crate::{Call, CallId, GroupId, HostOptions, Site, TaskAnswer};
 use divisi_core::PicoUsd;
 use divisi_core::event::Refusal;
 use rquickjs::{Ctx, Function, Persistent};
@@ -213,21 +213,6 @@ impl State {
         if self.warned.insert(key) && self.may_speak() {
             let message = self.cut(message);
             self.calls.push(Call::Warning { message, site });
-        }
-    }
-
-    /// Gives the warnings of a script that starts.
-    pub(crate) fn warn_of(&mut self, script: &Script) {
-        for warning in script.warnings() {
-            let site = Site {
-                script: script.name().clone(),
-                line: warning.line,
-            };
-            self.warn_once(
-                format!("{site} {}", warning.message),
-                warning.message.clone(),
-                Some(site),
-            );
         }
     }
 

@@ -3,7 +3,7 @@
 //! What is spent is the sum over the answers given so far, and so it is the
 //! same when the same answers come again in the same order.
 
-use super::convert::dollars;
+use crate::convert::dollars;
 use crate::state::Shared;
 use rquickjs::{Ctx, Function, Object, Result, Value};
 

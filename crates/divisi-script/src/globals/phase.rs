@@ -1,9 +1,9 @@
 //! `phase(title, options)`: which progress group the next tasks belong to, and
 //! what they may cost together.
 
-use super::{Scope, convert, site};
-use crate::options;
+use super::{Scope, site};
 use crate::state::Shared;
+use crate::{convert, options};
 use rquickjs::{Coerced, Ctx, Function, Result, Value, function::Opt};
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,7 +1,8 @@
 //! One option as the script gave it, read as what it has to be.
 
 use super::Result;
-use crate::globals::{Refusal, json, text};
+use crate::convert::{dollars_of, json, text};
+use crate::refusal::Refusal;
 use crate::state::Shared;
 use crate::{Expect, schema};
 use divisi_core::check::Ladder;
@@ -209,16 +210,4 @@ impl<'js> Given<'_, 'js> {
             self.name
         ))
     }
-}
-
-/// The shortest text that stands for a number is what was written, to the last
-/// digit. What was computed may have digits below a picodollar, which are cut:
-/// a limit may be lower than what was meant, never higher.
-pub(crate) fn dollars_of(number: f64) -> Option<PicoUsd> {
-    const DECIMALS_MAX: usize = 12;
-    let written = number.to_string();
-    let end = written.find('.').map_or(written.len(), |point| {
-        written.len().min(point + 1 + DECIMALS_MAX)
-    });
-    PicoUsd::parse_dollars(&written[..end])
 }

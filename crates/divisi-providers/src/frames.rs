@@ -232,6 +232,11 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// Whether `data` is the mark that nothing follows.
+pub(crate) fn is_done(data: &str) -> bool {
+    data.trim().eq_ignore_ascii_case("[DONE]")
+}
+
 /// A value without labels that a proxy has put before it once more.
 fn unlabelled(mut value: &str) -> &str {
     while let Some(rest) = value.strip_prefix("data:") {
@@ -246,7 +251,7 @@ fn stands_alone(data: &str) -> bool {
         return false;
     }
     let data = data.trim();
-    crate::stream::is_done(data)
+    is_done(data)
         || (data.len() <= UNENDED_BYTES_MAX
             && data.starts_with(['{', '['])
             && data.ends_with(['}', ']'])

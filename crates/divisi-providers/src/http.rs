@@ -7,7 +7,7 @@
 
 use crate::classify;
 use crate::endpoint::{Endpoint, EndpointError, EndpointPart};
-use crate::error::ProviderError;
+use crate::error::{ProviderError, innermost};
 use crate::provider::Progress;
 use crate::reply::Reply;
 use crate::secret::Secret;
@@ -19,7 +19,6 @@ use reqwest::{Client, RequestBuilder, Response, Url, Version, redirect, retry};
 use rustls::crypto::CryptoProvider;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -375,16 +374,6 @@ pub(crate) async fn body(mut response: Response) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// What is at the bottom of an error. The layers above it repeat the address,
-/// in which a key may stand.
-pub(crate) fn innermost(error: &dyn Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! person reads all of that without a stop, and so does this; what a person would
 //! have to guess stays wrong.
 
+use crate::frames::is_done;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -28,7 +29,7 @@ pub(crate) fn values(data: &str) -> Option<Vec<Value>> {
     if lines.len() < 2 {
         return None;
     }
-    let is_end = |line: &&str| !crate::stream::is_done(line);
+    let is_end = |line: &&str| !is_done(line);
     lines
         .into_iter()
         .filter(is_end)

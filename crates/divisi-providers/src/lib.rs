@@ -39,6 +39,7 @@ pub mod sample;
 mod classify;
 mod estimate;
 mod http;
+mod manners;
 mod strict;
 mod turns;
 

@@ -1,11 +1,7 @@
 //! What OpenAI's two APIs have in common, and with them the servers that speak either.
 
-mod limits;
-mod refusals;
 mod schema;
 
-pub(crate) use limits::limits;
-pub(crate) use refusals::REFUSALS;
 pub(crate) use schema::{answer_format, enforceable};
 
 use crate::endpoint::Endpoint;

@@ -1,7 +1,8 @@
 //! A request in the words of the Chat Completions API.
 
 use super::Dialect;
-use crate::dialect::{Manner, MaxTokens, Part};
+use crate::dialect::{MaxTokens, Part};
+use crate::manners::Manner;
 use crate::openai::{USUAL_SERVICE, answer_format, result_text};
 use crate::request::{Block, Request, Role};
 use crate::strict;

@@ -1,10 +1,12 @@
 //! What vendors say in their headers about what may be sent next.
 //!
-//! Vendors name the same numbers differently: how is in the folder of each. All are read from
+//! Vendors name the same numbers differently: how is in a file for each. All are read from
 //! every response, because gateways send either. Moments become spans, measured by the vendor's
 //! own clock where it sends one, so that ours may be wrong.
 
-use crate::{anthropic, openai};
+mod anthropic;
+mod openai;
+
 use divisi_core::Millis;
 pub use divisi_core::governor::{RateLimits, Window};
 use jiff::{SignedDuration, Timestamp};

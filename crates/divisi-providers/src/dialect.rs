@@ -1,12 +1,9 @@
-//! What of a request a server may not take, and how requests are written without it.
+//! What of a request a server may not take. How requests are written without it, and learn to be,
+//! is in `manners`.
 //!
 //! A [`Request`](crate::Request) says what is asked; its digest is of that alone. A dialect says
 //! how it is put to one server. So what a server turns out not to take changes no digest: a
 //! reply is found again whichever way it was asked for.
-
-mod manners;
-
-pub(crate) use manners::{Manner, Manners};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -88,7 +85,7 @@ impl Part {
     }
 
     /// What is not taken, and what follows from going on without it.
-    fn consequence(self) -> (&'static str, &'static str) {
+    pub(crate) fn consequence(self) -> (&'static str, &'static str) {
         match self {
             Self::StreamOptions => ("stream_options", "tokens may have to be estimated"),
             Self::Schema => ("a schema for the answer", "the prompt tells it instead"),

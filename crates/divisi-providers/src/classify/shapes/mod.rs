@@ -1,26 +1,28 @@
 //! The shapes of refusals, as documentation and public reports of vendors have them.
 //!
-//! What Anthropic and OpenAI say stands with them; here is what is said by all others that speak
+//! What Anthropic and OpenAI say has a file for each; here is what is said by all others that speak
 //! their APIs. For every server all rows count, because gateways pass on what the vendors
 //! behind them have said. Of those that fit, the first [`Case`] decides, whatever the status: the
 //! same wall stands under 400, 401, 402, 403 and 429. What no row fits is decided by its status.
 //! `reports.yaml` has a body for each row, with where it is from.
 
+mod anthropic;
+mod openai;
+
 use super::told::Told;
-use crate::{anthropic, openai};
 use Case::*;
 use Sign::{At, Both, Code, CodePart, Says};
 use divisi_core::FailureClass;
 
 /// One row.
-pub(crate) struct Shape {
+pub(super) struct Shape {
     case: Case,
     sign: Sign,
 }
 
 /// What a row means. The earlier goes before the later: a text may have words of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Case {
+pub(super) enum Case {
     /// The prompt is refused.
     Declined,
     /// The request is longer than the model, or the account, ever takes.
@@ -77,7 +79,7 @@ impl Case {
 
 /// By what a row is known. Everything is compared in lower case.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Sign {
+pub(super) enum Sign {
     /// One of its words is this.
     Code(&'static str),
     /// One of its words contains this.
@@ -91,11 +93,11 @@ pub(crate) enum Sign {
 }
 
 /// A row.
-pub(crate) const fn row(case: Case, sign: Sign) -> Shape {
+pub(super) const fn row(case: Case, sign: Sign) -> Shape {
     Shape { case, sign }
 }
 
-/// What is said by others than those who have a folder.
+/// What is said by others than those who have a file.
 static OTHERS: &[Shape] = &[
     // The prompt is refused.
     row(Declined, Code("responsibleaipolicyviolation")), // Azure, through gateways

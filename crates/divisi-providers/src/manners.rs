@@ -5,7 +5,7 @@
 //! many, or for the schema where only that is refused. Lessons are only ever added, so a request
 //! is refused at most once for each of them.
 
-use super::{Again, Dialect, MaxTokens, Objection, Part};
+use crate::dialect::{Again, Dialect, MaxTokens, Objection, Part};
 use crate::error::ProviderError;
 use crate::openai;
 use crate::request::{Block, Request};

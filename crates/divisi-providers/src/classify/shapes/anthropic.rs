@@ -1,10 +1,10 @@
 //! The shapes of Anthropic's refusals, as its documentation and public reports have them.
 
-use crate::classify::shapes::Case::*;
-use crate::classify::shapes::Sign::{Code, Says};
-use crate::classify::shapes::{Shape, row};
+use super::Case::*;
+use super::Sign::{Code, Says};
+use super::{Shape, row};
 
-pub(crate) static REFUSALS: &[Shape] = &[
+pub(super) static REFUSALS: &[Shape] = &[
     row(TooLong, Code("request_too_large")),
     row(TooLong, Says("prompt is too long")),
     row(TooLong, Says("exceed context limit")),

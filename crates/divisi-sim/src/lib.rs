@@ -35,7 +35,7 @@
 //! Read in this order: [`scenario`] says what a seed brings, `ask`, `flow` and
 //! `script` what is asked for, `vendor` who answers, `process` what is done for the run
 //! until it stops or is killed, `watch` what must hold, `world` what is left
-//! when a process is gone, `fan_out` how much of a budget is used, `story` how
+//! when a process is gone, `executions` how one follows the other, `fan_out` how much of a budget is used, `story` how
 //! it is told, `tally` what is counted.
 //!
 //! [`RunLoop`]: divisi_core::run_loop::RunLoop
@@ -44,6 +44,7 @@
 
 mod ask;
 mod chance;
+mod executions;
 mod fan_out;
 mod flow;
 mod process;

@@ -1,7 +1,7 @@
 //! Does what an attempt says is to be done: the core's own attempt, as it ships, with a
 //! seeded vendor, tools that take some time, and a cache of prefixes.
 
-use super::gate::{Sending, Who};
+use super::sending::{Sending, Who};
 use super::{Happening, Process, text};
 use crate::ask::{Ask, Fate};
 use crate::script::value_of;

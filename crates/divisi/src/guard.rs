@@ -1,7 +1,7 @@
 //! Keeps what this process knows to itself.
 
-use crate::display::text;
 use crate::output;
+use crate::text;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic;
 use std::thread;

@@ -1,8 +1,9 @@
 //! Speaks to the user on the terminal: notes, and whether a project's settings are to
 //! be trusted.
 
-use crate::display::{Line, Look, Tone, look, text};
+use crate::display::{Line, Look, Tone, look};
 use crate::output;
+use crate::text;
 use anyhow::Context as _;
 use divisi_app::settings::{Claim, Project, Standing};
 use divisi_app::{Listener, Problem, TrustAnswer};

@@ -3,7 +3,7 @@
 //! JSON escapes only some of the characters that act on a terminal. Here all
 //! are, because a person may well look at it there.
 
-use super::text::is_harmless;
+use crate::text::is_harmless;
 use divisi_providers::redact::known;
 use serde::Serialize;
 use std::fmt::Write;

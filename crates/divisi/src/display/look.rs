@@ -1,6 +1,6 @@
 //! How things look on this terminal: colours, signs, width.
 
-use super::text;
+use crate::text;
 use owo_colors::{OwoColorize, Style};
 use std::io::IsTerminal;
 

@@ -4,7 +4,7 @@
 //! does while it does it; [`show`] and [`runs`] tell of it afterwards. Everything here is told
 //! facts and the time, and gives back text: what is shown is the same for a live run and for a
 //! story in a test. Nothing that a model has written reaches a terminal as it is; see
-//! [`text`].
+//! [`text`](crate::text).
 
 mod progress;
 pub(crate) mod reporter;
@@ -32,7 +32,6 @@ pub(crate) mod show;
 pub(crate) mod look;
 pub(crate) mod number;
 mod table;
-pub(crate) mod text;
 
 #[cfg(test)]
 mod story;

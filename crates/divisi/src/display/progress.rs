@@ -147,7 +147,7 @@ impl Progress {
 
 /// The name of a task, for people: its label, or else its number.
 pub(crate) fn label(id: TaskId, task: &TaskView) -> String {
-    let label = super::text::line(&task.label);
+    let label = crate::text::line(&task.label);
     if label.is_empty() {
         id.to_string()
     } else {

@@ -1,7 +1,7 @@
 //! Aligned columns.
 
 use super::look::{Line, Look, Tone};
-use super::text;
+use crate::text;
 
 /// Rows of cells in aligned columns, with lines of another kind between them.
 pub(crate) struct Table {

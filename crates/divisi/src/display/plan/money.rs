@@ -2,7 +2,7 @@
 
 use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, counted};
-use crate::display::text;
+use crate::text;
 use divisi_core::PicoUsd;
 use divisi_core::estimate::Spread;
 use divisi_core::preflight::checklist::Settings;

@@ -4,7 +4,7 @@ use super::fold::{Folded, GroupFold};
 use super::{models, order, place};
 use crate::display::look::{Line, Look, Tone, page};
 use crate::display::number::counted;
-use crate::display::text;
+use crate::text;
 use divisi_core::event::GroupKind;
 use divisi_core::preflight::{Graph, Node, Remark};
 

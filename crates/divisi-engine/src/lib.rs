@@ -65,6 +65,7 @@ mod engine;
 mod driver;
 mod toolset;
 mod workspace;
+mod copies;
 mod clock;
 
 // What the application library and the binary need besides; not for others.

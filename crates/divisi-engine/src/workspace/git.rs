@@ -4,6 +4,7 @@
 //! that a repository names: its hooks, its file monitor and its transports are
 //! off, and it never prompts. Filters are another matter, see `repository.rs`.
 
+use crate::copies::MISLEADING;
 use crate::process::{Limits, ProcessError, Program};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -23,39 +24,6 @@ const LOOKUPS: [&str; 2] = ["rev-parse", "config"];
 
 /// Bytes kept of what git says: about 100,000 paths.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// Variables that lead git to another repository, index or object than the
-/// folder it is run in: those that hooks and filters are started with, of
-/// `git rev-parse --local-env-vars`, and two more.
-/// Settings given by variables (`GIT_CONFIG_COUNT`) are the user's and stay.
-pub(super) const MISLEADING: [&str; 22] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_PREFIX",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_QUARANTINE_PATH",
-    "GIT_CONFIG",
-    "GIT_GRAFT_FILE",
-    "GIT_SHALLOW_FILE",
-    "GIT_NAMESPACE",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_ATTR_SOURCE",
-    // What they add to what git says is not said of the repository.
-    "GIT_TRACE",
-    "GIT_TRACE_SETUP",
-    "GIT_TRACE_PERFORMANCE",
-    "GIT_TRACE2",
-    "GIT_TRACE2_EVENT",
-    "GIT_TRACE2_PERF",
-];
-
-/// Folders at which git stops looking further up for a repository.
-pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 
 /// What holds for every command, over all settings of the repository.
 const SETTINGS: [&str; 6] = [

@@ -14,19 +14,15 @@ mod special;
 
 pub(crate) use git::GitError;
 
-pub(crate) use git::CEILING;
-
+use crate::copies::FOLDER;
 use crate::private;
-use git::{MISLEADING, change_worktrees, git, line, words};
+use git::{change_worktrees, git, line, words};
 use repository::{Seen, agree, commit_of, place_of, refuse_filters, still_agrees};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
-
-/// Where worktrees stand, below the root of the workspace.
-const FOLDER: [&str; 2] = [".divisi", "worktrees"];
 
 /// Longest name of a worktree in bytes; git adds to it in its own files.
 const NAME_BYTES_MAX: usize = 80;
@@ -202,20 +198,6 @@ async fn changed_since(
     Ok(files
         .map(|file| String::from_utf8_lossy(file).into_owned())
         .collect())
-}
-
-/// For a program that is started in a copy: the variables that it goes without,
-/// and one that it gets, so that git finds the copy or nothing. `None` elsewhere,
-/// where the user's own variables hold.
-///
-/// The copies stand inside the user's repository. If one is no longer a worktree,
-/// because an agent has removed its `.git`, git would go up and work there.
-pub(crate) fn git_environment(folder: &Path) -> Option<(&'static [&'static str], OsString)> {
-    let copies = folder
-        .ancestors()
-        .skip(1)
-        .find(|folder| folder.ends_with(FOLDER.join("/")))?;
-    Some((&MISLEADING, copies.into()))
 }
 
 /// A name that is one folder and no option: everything odd becomes a dash.

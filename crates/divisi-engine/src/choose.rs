@@ -1,12 +1,8 @@
 //! Which sort of work a task is, from everything a flow says of it.
 
 use crate::agents::AgentDefinition;
-use crate::setup::Setup;
 use divisi_core::choice::{Choice, Evidence, Needs};
-use divisi_core::{Failure, FailureClass, Task};
-
-/// The word for "the tier that suffices for this task".
-pub const AUTO: &str = "auto";
+use divisi_core::{Failure, FailureClass, Kinds, Task};
 
 /// The sort of work that `task` is, and the tier that suffices for it at
 /// `provider`.
@@ -14,7 +10,7 @@ pub const AUTO: &str = "auto";
 /// Tools count only where the task or its agent names them: what is allowed to
 /// all tasks says nothing of one. Fails when the task says a kind that there is not.
 pub fn choose(
-    setup: &Setup,
+    kinds: &Kinds,
     task: &Task,
     agent: Option<&AgentDefinition>,
     provider: &str,
@@ -37,7 +33,7 @@ pub fn choose(
         tools: by_task.or_else(by_agent),
         effort: task.effort.or(agent.and_then(|agent| agent.effort)),
     };
-    setup.kinds.choose(&evidence).map_err(|unknown| {
+    kinds.choose(&evidence).map_err(|unknown| {
         Failure::new(FailureClass::Unavailable, unknown.to_string()).hint(unknown.hint())
     })
 }
@@ -45,9 +41,10 @@ pub fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::{AUTO, Models};
     use crate::resolve::{Resolved, Resolver};
-    use crate::setup::Models;
-    use divisi_core::{Kinds, Outcome, Tier};
+    use crate::setup::Setup;
+    use divisi_core::{Outcome, Tier};
     use divisi_providers::{Provider, Scripted};
     use std::collections::BTreeMap;
     use std::sync::Arc;

@@ -60,6 +60,7 @@ pub mod prices;
 #[cfg(feature = "script")]
 pub mod preflight;
 
+mod models;
 mod from_env;
 mod engine;
 mod driver;
@@ -102,5 +103,6 @@ pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;
 pub use from_env::FromEnvError;
 pub use governor::SharedLimits;
-pub use setup::{Model, Models, ProviderModels, Setup};
+pub use models::{Model, Models, ProviderModels};
+pub use setup::Setup;
 pub use tools::{Permissions, Protected};

@@ -2,9 +2,11 @@
 //! queue, with a clock and somebody who waits.
 
 mod doorkeeper;
+mod permit;
 mod steps;
 
-use super::permit::Permit;
+pub(crate) use permit::Permit;
+
 use super::shared::machine_millis;
 use divisi_core::governor::{
     Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, PermitId, Place, Queue, RateLimits,

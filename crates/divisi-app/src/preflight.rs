@@ -12,11 +12,11 @@ use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors,
 use divisi_core::price::is_same_model;
 use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
 use divisi_engine::Setup;
-use divisi_engine::history::{Reach, history};
+use divisi_engine::history::{Reach, corrections, history};
 use divisi_engine::preflight::{TraceLimits, Unpriced, trace, unpriced, unpriced_of_plan};
 use divisi_engine::resolve::Resolver;
 use divisi_engine::store::{Store, StoreError};
-use divisi_engine::tokens::{Correction, corrections};
+use divisi_engine::tokens::Correction;
 use divisi_script::HostLimits;
 use futures::StreamExt;
 use std::collections::BTreeMap;

@@ -1,5 +1,9 @@
 //! What the runs of a store tell about the cost of tasks.
 
+mod corrections;
+
+pub use corrections::corrections;
+
 use crate::driver;
 use crate::store::{Store, StoreError};
 use divisi_core::choice::Evidence;

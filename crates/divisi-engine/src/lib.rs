@@ -94,10 +94,9 @@ pub mod tokens;
 pub mod tools;
 
 pub use divisi_core as core;
-pub use driver::{DriveError, TaskEnd, TaskReport};
+pub use driver::{Control, DriveError, LiveRun, TaskEnd, TaskReport};
 pub use engine::{
-    AnswerError, Control, Engine, Events, Finished, Job, LiveRun, RunHandle, RunOptions,
-    StartError, Subscription,
+    AnswerError, Engine, Events, Finished, Job, RunHandle, RunOptions, StartError, Subscription,
 };
 pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;

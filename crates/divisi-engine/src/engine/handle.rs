@@ -1,9 +1,8 @@
 //! A run that is being driven: watched, parked, cancelled, waited for.
 
 use super::{Engine, Subscription};
-use crate::driver::{DriveError, Message};
+use crate::driver::{Control, DriveError, Message};
 use crate::executor::Signal;
-use divisi_core::estimate::Estimate;
 use divisi_core::event::RunStatus;
 use divisi_core::run::Stage;
 use divisi_core::{Failure, Position, Run, RunId, RunView};
@@ -25,33 +24,6 @@ pub struct RunHandle {
     pub(super) before: RunView,
 }
 
-/// Parks or cancels a run from elsewhere, or tells it something.
-#[derive(Clone)]
-pub struct Control {
-    pub(super) inbox: mpsc::UnboundedSender<Message>,
-}
-
-impl Control {
-    /// Lets what is in flight finish its turn and starts nothing new. What only
-    /// waits for its turn to send a request ends at once.
-    pub fn park(&self) {
-        // A run that is over cannot be parked any more.
-        let _ = self.inbox.send(Message::Park);
-    }
-
-    /// Tells the run what it is expected to cost, for its journal. Only the
-    /// first estimate of an execution is kept, and none once the run is over.
-    pub fn estimate(&self, estimate: Estimate) {
-        let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
-    }
-
-    /// Ends the run at once. What is in flight is lost; requests that have left may
-    /// be billed.
-    pub fn cancel(&self) {
-        let _ = self.inbox.send(Message::Cancel);
-    }
-}
-
 impl RunHandle {
     /// The run's name.
     pub fn id(&self) -> &RunId {
@@ -65,9 +37,7 @@ impl RunHandle {
 
     /// Parks or cancels it.
     pub fn control(&self) -> Control {
-        Control {
-            inbox: self.inbox.clone(),
-        }
+        Control::of(&self.inbox)
     }
 
     /// What is worth showing but is no fact: replies being written, tools at work.

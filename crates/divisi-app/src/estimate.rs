@@ -7,7 +7,7 @@
 
 use crate::preflight::{Learnt, foresee};
 use crate::{FlowInput, Problem};
-use divisi_core::preflight::Estimate;
+use divisi_core::estimate::Estimate;
 use divisi_core::{PicoUsd, RunId};
 use divisi_engine::history::Reach;
 use divisi_engine::preflight::TraceLimits;

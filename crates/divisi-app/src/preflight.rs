@@ -3,21 +3,20 @@
 use crate::prepare::{Prepared, Purpose, prepare_ahead};
 use crate::{App, FlowInput, Problem, RunRequest, clock};
 use divisi_core::choice::{Kind, Needs};
+use divisi_core::estimate::Spread;
 use divisi_core::event::Caps;
 use divisi_core::history::History;
 use divisi_core::preflight::checklist::{KindRule, Settings, Total};
 use divisi_core::preflight::forecast::Draws;
-use divisi_core::preflight::{
-    Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, Spread, of_plan,
-};
+use divisi_core::preflight::{Bounds, Forecast, Forecaster, Graph, Money, Priors, Rung, of_plan};
 use divisi_core::price::is_same_model;
 use divisi_core::{Millis, PicoUsd, RunId, Site, Task, Tier};
 use divisi_engine::Setup;
-use divisi_engine::history::{Reach, history};
+use divisi_engine::history::{Reach, corrections, history};
 use divisi_engine::preflight::{TraceLimits, Unpriced, trace_after, unpriced, unpriced_of_plan};
 use divisi_engine::resolve::Resolver;
 use divisi_engine::store::{Store, StoreError};
-use divisi_engine::tokens::{Correction, corrections};
+use divisi_engine::tokens::Correction;
 use divisi_script::HostLimits;
 use futures::StreamExt;
 use std::collections::BTreeMap;

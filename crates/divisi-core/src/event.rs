@@ -5,7 +5,7 @@
 
 use crate::budget::TurnBound;
 use crate::check::OneOrMany;
-use crate::preflight::{Estimate, GroupKind};
+use crate::estimate::Estimate;
 use crate::{
     AttemptId, Content, Digest, Failure, FailureClass, Key, Limits, Millis, Outcome, PicoUsd,
     Position, RetryPolicy, TaskId, Timestamp, Usage,
@@ -443,6 +443,29 @@ pub struct GroupBegan {
     /// Its place in the flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<CallSite>,
+}
+
+/// What asks for tasks together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupKind {
+    /// `parallel()`: all at once, and a wait for all.
+    Parallel,
+    /// `pipeline()`: stages in order for each item, no wait between items.
+    Pipeline,
+    /// `decompose()`: a planner's tasks.
+    Decompose,
+}
+
+impl GroupKind {
+    /// The function that asks.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Parallel => "parallel",
+            Self::Pipeline => "pipeline",
+            Self::Decompose => "decompose",
+        }
+    }
 }
 
 /// A place in a flow.

@@ -17,6 +17,7 @@ pub mod check;
 pub mod choice;
 pub mod climb;
 pub mod content;
+pub mod estimate;
 pub mod event;
 pub mod governor;
 pub mod history;

@@ -2,10 +2,10 @@
 //! the money adds up, and every count is right.
 
 use divisi_core::budget::{Budget, Spent, TurnBound};
+use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{
     Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Times, Turn,
 };
-use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Bill, Counts, Report, Stage, Submission, TaskStage, TaskState};
 use divisi_core::view::Status;

@@ -1,11 +1,11 @@
 //! The journal is a contract: what older versions wrote stays readable.
 
 use divisi_core::budget::TurnBound;
+use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{
     Caps, Edges, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunResumed, RunStarted,
     RunStatus, TaskFacts, TaskSubmitted, Times, Turn,
 };
-use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::run::Stage;
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Key, Limits, Millis, Outcome,

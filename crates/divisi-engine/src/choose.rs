@@ -1,19 +1,15 @@
 //! Classifies a task by everything a flow says about it.
 
 use crate::agents::AgentDefinition;
-use crate::setup::Setup;
 use divisi_core::choice::{Choice, Evidence, Needs};
-use divisi_core::{Failure, FailureClass, Task};
-
-/// The word for "the tier that suffices for this task".
-pub const AUTO: &str = "auto";
+use divisi_core::{Failure, FailureClass, Kinds, Task};
 
 /// Chooses the kind of `task` and the tier that suffices for it at `provider`.
 ///
 /// Tools count only if the task or its agent names them: the run's permissions are no evidence
 /// about a single task. Fails if the task declares an unknown kind.
 pub fn choose(
-    setup: &Setup,
+    kinds: &Kinds,
     task: &Task,
     agent: Option<&AgentDefinition>,
     provider: &str,
@@ -36,7 +32,7 @@ pub fn choose(
         tools: by_task.or_else(by_agent),
         effort: task.effort.or(agent.and_then(|agent| agent.effort)),
     };
-    setup.kinds.choose(&evidence).map_err(|unknown| {
+    kinds.choose(&evidence).map_err(|unknown| {
         Failure::new(FailureClass::Unavailable, unknown.to_string()).hint(unknown.hint())
     })
 }
@@ -44,9 +40,10 @@ pub fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::{AUTO, Models};
     use crate::resolve::{Resolved, Resolver};
-    use crate::setup::Models;
-    use divisi_core::{Kinds, Outcome, Tier};
+    use crate::setup::Setup;
+    use divisi_core::{Outcome, Tier};
     use divisi_providers::{Provider, Scripted};
     use std::collections::BTreeMap;
     use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Models of the vendors whose keys are in the environment.
 
-use crate::setup::{Models, ProviderModels};
+use crate::models::{Models, ProviderModels};
 use divisi_core::governor::RateSettings;
 use divisi_providers::{EndpointError, Provider, Vendor, vendors};
 use std::collections::BTreeMap;

@@ -1,5 +1,9 @@
 //! Learns the cost of tasks from the runs of a store.
 
+mod corrections;
+
+pub use corrections::corrections;
+
 use crate::driver;
 use crate::store::{Store, StoreError};
 use divisi_core::choice::Evidence;

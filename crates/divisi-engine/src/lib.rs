@@ -61,11 +61,13 @@ pub mod prices;
 #[cfg(feature = "script")]
 pub mod preflight;
 
+mod models;
 mod from_env;
 mod engine;
 mod driver;
 mod toolset;
 mod workspace;
+mod copies;
 mod clock;
 
 // Used by the application library and the binary only.
@@ -93,14 +95,14 @@ pub mod tokens;
 pub mod tools;
 
 pub use divisi_core as core;
-pub use driver::{DriveError, TaskEnd, TaskReport};
+pub use driver::{Control, DriveError, LiveRun, TaskEnd, TaskReport};
 pub use engine::{
-    AnswerError, Control, Engine, Events, Finished, Job, LiveRun, RunHandle, RunOptions,
-    StartError, Subscription,
+    AnswerError, Engine, Events, Finished, Job, RunHandle, RunOptions, StartError, Subscription,
 };
 pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;
 pub use from_env::FromEnvError;
 pub use governor::SharedLimits;
-pub use setup::{Model, Models, ProviderModels, Setup};
+pub use models::{Model, Models, ProviderModels};
+pub use setup::Setup;
 pub use tools::{Permissions, Protected};

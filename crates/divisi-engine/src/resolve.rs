@@ -9,13 +9,14 @@ mod redacted;
 mod remembered;
 
 use crate::agents::{AgentDefinition, Agents};
-use crate::choose::{AUTO, choose};
+use crate::choose::choose;
 use crate::clock::wall_clock;
 use crate::executor::{
     Brief, Cost, Executor, Executors, FINDINGS_BYTES_MAX, ModelUse, Registered, SharedDurations,
     bound, opening,
 };
-use crate::setup::{Model, Setup};
+use crate::models::{AUTO, Model};
+use crate::setup::Setup;
 use crate::tools::Selection;
 use crate::toolset::Toolset;
 use divisi_core::budget::TurnBound;
@@ -311,7 +312,12 @@ impl Resolver {
 
     /// Chooses the kind of work of a task.
     fn choose(&self, task: &Task, agent: Option<&AgentDefinition>) -> Result<Choice, Failure> {
-        choose(&self.setup, task, agent, self.provider_of(task, agent))
+        choose(
+            &self.setup.kinds,
+            task,
+            agent,
+            self.provider_of(task, agent),
+        )
     }
 
     /// The provider of a task's first model word.

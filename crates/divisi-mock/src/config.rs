@@ -1,12 +1,12 @@
 //! The configuration of a mock.
 
 use crate::fault::Fault;
+use crate::latency::Latency;
 use crate::refusal::Refusal;
 use crate::script::Rule;
 use crate::stats::Tokens;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The behaviour of a mock. The default answers every valid request at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,43 +73,8 @@ impl Config {
     }
 }
 
-/// The duration of an answer. An unstreamed answer arrives when its stream would have ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Latency {
-    /// Time until the status line and the first event.
-    pub first_byte_ms: u64,
-    /// Time between two events of a stream.
-    pub chunk_ms: u64,
-    /// Time until the last event; if given, it decides the time between events.
-    pub total_ms: Option<u64>,
-}
-
-impl Latency {
-    pub(crate) fn first_byte(&self) -> Duration {
-        Duration::from_millis(self.first_byte_ms)
-    }
-
-    /// The time between two of `events` events.
-    pub(crate) fn gap(&self, events: usize) -> Duration {
-        let gaps = events.saturating_sub(1).max(1) as u32;
-        match self.total_ms {
-            Some(total) => Duration::from_millis(total.saturating_sub(self.first_byte_ms)) / gaps,
-            None => Duration::from_millis(self.chunk_ms),
-        }
-    }
-
-    /// The time in which a stream of `events` events would end.
-    pub(crate) fn whole(&self, events: usize) -> Duration {
-        match self.total_ms {
-            Some(total) => Duration::from_millis(total.max(self.first_byte_ms)),
-            None => self.first_byte() + self.gap(events) * events.saturating_sub(1) as u32,
-        }
-    }
-}
-
-/// Random faults. They depend on the seed, the request and how often it was received, and never on
-/// the order of arrival.
+/// Faults drawn from a seed, the request and how often it was received, so never from the order of
+/// arrival.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultRates {
@@ -259,23 +224,6 @@ impl Default for CacheTimes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_total_time_decides_the_time_between_events() {
-        let latency = Latency {
-            first_byte_ms: 100,
-            chunk_ms: 7,
-            total_ms: Some(400),
-        };
-        assert_eq!(latency.gap(4), Duration::from_millis(100));
-        assert_eq!(latency.whole(4), Duration::from_millis(400));
-        let paced = Latency {
-            total_ms: None,
-            ..latency
-        };
-        assert_eq!(paced.gap(4), Duration::from_millis(7));
-        assert_eq!(paced.whole(4), Duration::from_millis(121));
-    }
 
     #[test]
     fn a_price_counts_every_class_once() {

@@ -1,6 +1,5 @@
 //! Faults by name.
 
-use crate::oddity::Oddity;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::time::Duration;
@@ -92,7 +91,59 @@ pub enum Breakage {
     WrongModel,
 }
 
-/// An error answer to a request.
+/// A habit of some server, written in snake case like a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Oddity {
+    /// Lines end with a carriage return and a line feed.
+    CarriageReturns,
+    /// A byte order mark comes first.
+    ByteOrderMark,
+    /// No blank line stands between events.
+    NoBlankLines,
+    /// Comments keep the connection alive.
+    Comments,
+    /// Half of the answer comes, then comments for ever.
+    CommentsForEver,
+    /// Events come one a line, without being marked as data.
+    JsonLines,
+    /// The body calls itself plain text.
+    PlainLabel,
+    /// The answer comes as a whole, though a stream was asked for.
+    NotStreamed,
+    /// The body is compressed, though nobody asked for it.
+    Compressed,
+    /// The connection stays open after the answer.
+    KeptOpen,
+    /// The mark after the last event is left out, where there is one.
+    NoEndMark,
+    /// Fields and events that nobody knows, and null where fields may be left out.
+    UnknownFields,
+    /// All counts are zero.
+    ZeroUsage,
+    /// Nothing is said.
+    Empty,
+    /// Only white space is said.
+    Blank,
+    /// The answer stops to call a tool, and calls none.
+    ToolStopWithoutCall,
+    /// The answer calls a tool, and says that it is done.
+    ProperStopWithCall,
+    /// Why the answer ends is not said.
+    NoStopReason,
+    /// The answer ends because of an error.
+    OddStopReason,
+    /// Calls of tools have no ids.
+    NoIds,
+    /// Calls of tools have one id together.
+    SameIds,
+    /// The arguments of tools are JSON within a text of JSON.
+    EncodedArguments,
+    /// An error comes with the status of success.
+    ErrorUnderOk,
+}
+
+/// One error as a request meets it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,

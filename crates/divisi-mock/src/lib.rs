@@ -29,6 +29,7 @@
 //! Out of scope: batches, files, images, server-side tools, and the quality of answers.
 
 mod config;
+mod latency;
 mod fault;
 mod refusal;
 mod script;
@@ -63,14 +64,12 @@ mod playback;
 mod stats;
 
 pub use answer::echo;
-pub use config::{
-    CacheTimes, Config, FaultRate, FaultRates, Latency, Limits, Price, Quota, QuotaAnswer,
-};
+pub use config::{CacheTimes, Config, FaultRate, FaultRates, Limits, Price, Quota, QuotaAnswer};
 pub use digest::{body_digest, text_digest};
 pub use encryption::choose_encryption;
-pub use fault::{Breakage, ErrorKind, Fault};
+pub use fault::{Breakage, ErrorKind, Fault, Oddity};
 pub use kept::Received;
-pub use oddity::Oddity;
+pub use latency::Latency;
 pub use refusal::Refusal;
 pub use script::{Reply, Rule, ToolCall, When};
 pub use server::Mock;

@@ -2,65 +2,13 @@
 
 use crate::answer::{Answer, Part, Stop};
 use crate::dialect::Dialect;
+use crate::fault::Oddity;
 use crate::frames::Frames;
 use crate::stats::Tokens;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::Write;
-
-/// An oddity of some server, written in snake case like a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Oddity {
-    /// Lines end with a carriage return and a line feed.
-    CarriageReturns,
-    /// A byte order mark comes first.
-    ByteOrderMark,
-    /// There are no blank lines between events.
-    NoBlankLines,
-    /// Comments keep the connection alive.
-    Comments,
-    /// Half of the answer is sent, then comments for ever.
-    CommentsForEver,
-    /// Events are sent one per line, without being marked as data.
-    JsonLines,
-    /// The content type of the body is plain text.
-    PlainLabel,
-    /// The answer is sent as a whole, though a stream was requested.
-    NotStreamed,
-    /// The body is compressed, though the client did not permit it.
-    Compressed,
-    /// The connection stays open after the answer.
-    KeptOpen,
-    /// The mark after the last event is left out, if the API has one.
-    NoEndMark,
-    /// Unknown fields and events, and null for fields that may be left out.
-    UnknownFields,
-    /// All counts are zero.
-    ZeroUsage,
-    /// The answer has no text.
-    Empty,
-    /// The answer is white space.
-    Blank,
-    /// The stop reason is a tool call, but there is none.
-    ToolStopWithoutCall,
-    /// The answer calls a tool, but its stop reason is a normal end.
-    ProperStopWithCall,
-    /// There is no stop reason.
-    NoStopReason,
-    /// The stop reason is an error.
-    OddStopReason,
-    /// Tool calls have no ids.
-    NoIds,
-    /// All tool calls have the same id.
-    SameIds,
-    /// The arguments of tools are a JSON string that contains JSON.
-    EncodedArguments,
-    /// An error is sent with a status of success.
-    ErrorUnderOk,
-}
 
 impl Oddity {
     /// Changes the content of an answer.

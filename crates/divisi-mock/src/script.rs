@@ -8,8 +8,8 @@
 //!  "reply": {"text": "read {tool_result_digest}"}}
 //! ```
 
-use crate::config::Latency;
 use crate::fault::Fault;
+use crate::latency::Latency;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ use crate::kept::Received;
 use crate::models;
 use crate::openai_chat::Chat;
 use crate::openai_responses::Responses;
-use crate::session::Session;
+use crate::session::Memory;
 use crate::stats::Stats;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -25,7 +25,7 @@ use hyper_util::service::TowerToHyperService;
 use serde::Deserialize;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -121,32 +121,6 @@ impl Mock {
 impl Drop for Mock {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-/// The state shared by the handlers.
-pub(crate) struct Memory {
-    config: Arc<Config>,
-    session: RwLock<Arc<Session>>,
-}
-
-impl Memory {
-    fn new(config: Config) -> Self {
-        let config = Arc::new(config);
-        Self {
-            session: RwLock::new(Arc::new(Session::new(Arc::clone(&config)))),
-            config,
-        }
-    }
-
-    /// The current session. A request keeps the one in which it arrived.
-    pub(crate) fn session(&self) -> Arc<Session> {
-        Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn reset(&self) {
-        let fresh = Arc::new(Session::new(Arc::clone(&self.config)));
-        *self.session.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 }
 

@@ -13,10 +13,36 @@ use crate::stats::{Counters, End, Stats, Tokens};
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// The state of a mock. Every lock is held for a few lines and never across an await.
+/// What the handlers share.
+pub(crate) struct Memory {
+    config: Arc<Config>,
+    session: RwLock<Arc<Session>>,
+}
+
+impl Memory {
+    pub(crate) fn new(config: Config) -> Self {
+        let config = Arc::new(config);
+        Self {
+            session: RwLock::new(Arc::new(Session::new(Arc::clone(&config)))),
+            config,
+        }
+    }
+
+    /// The session of now. A request keeps the one in which it arrived.
+    pub(crate) fn session(&self) -> Arc<Session> {
+        Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn reset(&self) {
+        let fresh = Arc::new(Session::new(Arc::clone(&self.config)));
+        *self.session.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+}
+
+/// The memory of a mock. Every lock is held for a few lines and never across an await.
 pub(crate) struct Session {
     pub(crate) config: Arc<Config>,
     rule_uses: Vec<AtomicU32>,

@@ -3,8 +3,7 @@
 use crate::lenient;
 use crate::repair;
 use crate::reply::Reply;
-use crate::request::{Block, INVALID_INPUT, Request};
-use crate::tools::Tools;
+use crate::request::{Block, INVALID_INPUT, Request, Tools};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;

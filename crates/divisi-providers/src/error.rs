@@ -3,6 +3,7 @@
 use crate::dialect::{Again, Objection};
 use crate::rate::RateLimits;
 use divisi_core::{Failure, FailureClass, Millis};
+use std::error::Error;
 
 /// The failure of a request, without secrets.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -76,4 +77,14 @@ impl From<ProviderError> for Failure {
             partial: None,
         }
     }
+}
+
+/// What is at the bottom of an error. The layers above it repeat the address,
+/// in which a key may stand.
+pub(crate) fn innermost(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }

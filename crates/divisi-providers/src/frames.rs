@@ -234,7 +234,12 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A value without repeated `data:` labels of a proxy.
+/// Whether `data` is the mark that nothing follows.
+pub(crate) fn is_done(data: &str) -> bool {
+    data.trim().eq_ignore_ascii_case("[DONE]")
+}
+
+/// A value without labels that a proxy has put before it once more.
 fn unlabelled(mut value: &str) -> &str {
     while let Some(rest) = value.strip_prefix("data:") {
         value = rest.trim_start();
@@ -248,7 +253,7 @@ fn stands_alone(data: &str) -> bool {
         return false;
     }
     let data = data.trim();
-    crate::stream::is_done(data)
+    is_done(data)
         || (data.len() <= UNENDED_BYTES_MAX
             && data.starts_with(['{', '['])
             && data.ends_with(['}', ']'])

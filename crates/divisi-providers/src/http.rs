@@ -6,7 +6,7 @@
 
 use crate::classify;
 use crate::endpoint::{Endpoint, EndpointError, EndpointPart};
-use crate::error::ProviderError;
+use crate::error::{ProviderError, innermost};
 use crate::provider::Progress;
 use crate::reply::Reply;
 use crate::secret::Secret;
@@ -18,7 +18,6 @@ use reqwest::{Client, RequestBuilder, Response, Url, Version, redirect, retry};
 use rustls::crypto::CryptoProvider;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -372,15 +371,6 @@ pub(crate) async fn body(mut response: Response) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The innermost cause of an error. The outer ones repeat the address, which may contain a key.
-pub(crate) fn innermost(error: &dyn Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]

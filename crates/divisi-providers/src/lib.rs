@@ -10,7 +10,6 @@
 
 pub mod request;
 
-pub mod digest;
 pub mod error;
 pub mod provider;
 pub mod rate;
@@ -39,8 +38,8 @@ pub mod sample;
 mod classify;
 mod estimate;
 mod http;
+mod manners;
 mod strict;
-mod tools;
 mod turns;
 
 mod stream;
@@ -61,7 +60,6 @@ pub use absent::Absent;
 pub use anthropic::Anthropic;
 pub use cassette::Cassette;
 pub use dialect::{Again, Dialect, Objection, Part};
-pub use digest::Prefix;
 pub use discover::{LocalServer, discover};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::ProviderError;
@@ -72,10 +70,9 @@ pub use rate::RateLimits;
 pub use redact::redact;
 pub use reply::{Reply, Stop};
 pub use request::{
-    Block, INVALID_INPUT, Message, Request, Role, SystemBlock, Text, ToolDefinition,
+    Block, INVALID_INPUT, Message, Prefix, Request, Role, SystemBlock, Text, ToolDefinition, Tools,
 };
 pub use scripted::Scripted;
 pub use secret::Secret;
-pub use tools::Tools;
 pub use vendors::{Vendor, vendors};
 pub use wire_format::WireFormat;

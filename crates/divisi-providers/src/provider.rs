@@ -1,10 +1,12 @@
 //! The interface of providers.
 
+use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::reply::Reply;
 use crate::request::Request;
 use async_trait::async_trait;
 use divisi_core::governor::{IN_FLIGHT_MAX, RateLimits};
+use std::sync::Arc;
 
 /// A source of models.
 ///
@@ -64,4 +66,14 @@ pub enum Progress {
     Alive,
     /// The reply has grown to about this many tokens.
     OutputTokens(u64),
+}
+
+/// What is particular to a wire format.
+pub(crate) struct Spec {
+    /// Its name in the settings.
+    pub(crate) name: &'static str,
+    /// Whether what is read from a cache counts against limits on input tokens.
+    pub(crate) counts_cached: bool,
+    /// Makes ready what speaks it.
+    pub(crate) connect: fn(Endpoint) -> Result<Arc<dyn Provider>, EndpointError>,
 }

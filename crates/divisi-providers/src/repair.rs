@@ -4,6 +4,7 @@
 //! blank line between two events and forget to escape. These have an obvious meaning and are
 //! repaired; ambiguous errors are not.
 
+use crate::frames::is_done;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -27,7 +28,7 @@ pub(crate) fn values(data: &str) -> Option<Vec<Value>> {
     if lines.len() < 2 {
         return None;
     }
-    let is_end = |line: &&str| !crate::stream::is_done(line);
+    let is_end = |line: &&str| !is_done(line);
     lines
         .into_iter()
         .filter(is_end)

@@ -10,10 +10,10 @@
 use crate::classify;
 use crate::end::Unfinished;
 use crate::endpoint::Endpoint;
-use crate::error::ProviderError;
+use crate::error::{ProviderError, innermost};
 use crate::estimate;
 use crate::fault;
-use crate::frames::{Event, Frames};
+use crate::frames::{Event, Frames, is_done};
 use crate::provider::Progress;
 use crate::rate;
 use crate::repair;
@@ -76,12 +76,7 @@ impl From<serde_json::Error> for Trouble {
     }
 }
 
-/// Whether `data` is the end mark.
-pub(crate) fn is_done(data: &str) -> bool {
-    data.trim().eq_ignore_ascii_case("[DONE]")
-}
-
-/// Reads the reply in `response`.
+/// Reads the reply that `response` brings.
 pub(crate) async fn reply(
     endpoint: &Endpoint,
     response: Response,
@@ -145,7 +140,7 @@ async fn read<E: Error>(
                     .map_err(|trouble| reading.failure(trouble))?
             }
             Some(Err(error)) => {
-                cause = Some(crate::http::innermost(&error));
+                cause = Some(innermost(&error));
                 break;
             }
             None => {

@@ -1,10 +1,10 @@
 //! The supported APIs.
 //!
-//! Each has a folder of its own for requests, replies, limits and refusals. Its `Spec` has the
-//! properties used elsewhere.
+//! Each is a folder of its own, with how it writes requests and reads replies. What is known
+//! of it from outside is its `Spec`; here they are listed.
 
 use crate::endpoint::{Endpoint, EndpointError};
-use crate::provider::Provider;
+use crate::provider::{Provider, Spec};
 use crate::{anthropic, openai_chat, openai_responses};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,16 +22,6 @@ pub enum WireFormat {
     Openai,
     /// OpenAI's Chat Completions, which most other servers also offer.
     OpenaiChat,
-}
-
-/// The properties of a wire format.
-pub(crate) struct Spec {
-    /// Its name in the settings.
-    pub(crate) name: &'static str,
-    /// Whether cached prompt tokens count towards limits on input tokens.
-    pub(crate) counts_cached: bool,
-    /// Creates a provider.
-    pub(crate) connect: fn(Endpoint) -> Result<Arc<dyn Provider>, EndpointError>,
 }
 
 impl WireFormat {

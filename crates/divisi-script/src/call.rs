@@ -1,8 +1,8 @@
 //! Calls of a script, and answers to them.
 
 use crate::GroupId;
+use divisi_core::event::GroupKind;
 use divisi_core::event::Refusal;
-use divisi_core::preflight::GroupKind;
 use divisi_core::{FailureClass, PicoUsd, Site, Task};
 use std::collections::BTreeMap;
 use std::fmt;

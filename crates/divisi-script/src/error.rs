@@ -1,6 +1,6 @@
 //! Script errors, with the place in the script.
 
-use crate::{Script, Site};
+use crate::Site;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 use std::sync::Arc;
@@ -151,15 +151,6 @@ pub(crate) struct Problem {
     pub(crate) hint: Option<String>,
     pub(crate) line: Option<u32>,
     pub(crate) frames: Vec<Frame>,
-}
-
-impl ScriptError {
-    /// The error of a script whose thread is abandoned, see [`Pulse`](crate::Pulse).
-    pub fn stuck(script: &Script, busy_max: Duration) -> Self {
-        Problem::busy(busy_max)
-            .hint("look for a loop that does not end, or a built-in function over a huge array or text")
-            .of(script.name(), script.source())
-    }
 }
 
 impl Problem {

@@ -5,24 +5,20 @@
 //! `prelude/`.
 
 mod agent;
+mod ask;
 mod budget;
 mod checked;
-mod convert;
 mod group;
 pub(crate) mod outcome;
 mod phase;
 mod plan;
 mod prelude;
-mod refusal;
 mod report;
 mod site;
 mod workflow;
 
-pub(crate) use convert::{json, text};
 pub(crate) use prelude::{install, json_culprit};
-pub(crate) use refusal::{Refusal, error_object};
 
-use crate::Meta;
 use crate::state::{Form, Shared};
 use phase::Phases;
 use rquickjs::{Ctx, Object, Result, Value};
@@ -72,14 +68,10 @@ impl Scope {
             phases: Phases::under(title),
         })
     }
-}
 
-/// Sends the caps that `meta` gives phases, before the first task.
-pub(crate) fn announce(shared: &Shared, scope: &Scope, meta: &Meta) {
-    for phase in meta.phases.iter().filter(|phase| phase.cap.is_some()) {
-        shared
-            .borrow_mut()
-            .phase(scope.phases.name(&phase.title).to_string(), phase.cap);
+    /// What is shown for the group that the script calls `title`.
+    pub(crate) fn phase_name(&self, title: &str) -> Arc<str> {
+        self.phases.name(title)
     }
 }
 

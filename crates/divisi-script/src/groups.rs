@@ -5,7 +5,7 @@
 //! group of the call whose answer resumed the script. Nothing here holds values of the engine.
 
 use crate::Site;
-use divisi_core::preflight::GroupKind;
+use divisi_core::event::GroupKind;
 use std::fmt;
 
 /// The number of a group within its host, from 0 in the order in which groups are created.

@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, Problem};
 use crate::globals::{self, Scope};
 use crate::state::{Shared, State};
 use crate::watch::Watch;
-use crate::{Answer, Call, CallId, HostOptions, Script, ScriptError};
+use crate::{Answer, Call, CallId, HostOptions, Meta, Script, ScriptError, Site};
 use failure::Failure;
 use rquickjs::{Context, Ctx, Function, Persistent, Promise, Runtime, Value};
 use std::rc::Rc;
@@ -51,7 +51,7 @@ impl Host {
             Problem::new(ErrorKind::Memory, format!("no engine: {error}"))
                 .of(script.name(), script.source())
         })?;
-        host.shared.borrow_mut().warn_of(script);
+        warn_of(script, &mut host.shared.borrow_mut());
         let args = args.map(|args| args.to_string());
         host.watch.begin();
         let begun = host.within(|ctx, shared| {
@@ -273,13 +273,37 @@ fn run<'js>(
     let args = args.map_or(Ok(Value::new_undefined(ctx.clone())), |args| {
         ctx.json_parse(args)
     })?;
-    globals::announce(shared, scope, script.meta());
+    cap_phases(script.meta(), shared, scope);
     let globals = globals::scope(ctx, shared, scope, args)?;
     let body: Function<'js> = script.evaluate(ctx)?.call((globals,))?;
     body.call(())
 }
 
-/// The promise's value as JSON text; `None` while it is pending.
+/// Gives the warnings of a script that starts.
+fn warn_of(script: &Script, state: &mut State) {
+    for warning in script.warnings() {
+        let site = Site {
+            script: script.name().clone(),
+            line: warning.line,
+        };
+        state.warn_once(
+            format!("{site} {}", warning.message),
+            warning.message.clone(),
+            Some(site),
+        );
+    }
+}
+
+/// Tells the caps that `meta` gives phases, before anything is asked for.
+fn cap_phases(meta: &Meta, shared: &Shared, scope: &Scope) {
+    for phase in meta.phases.iter().filter(|phase| phase.cap.is_some()) {
+        shared
+            .borrow_mut()
+            .phase(scope.phase_name(&phase.title).to_string(), phase.cap);
+    }
+}
+
+/// What the promise has come to, as JSON text; `None` when nothing yet.
 fn look(ctx: &Ctx<'_>, promise: Persistent<Promise<'static>>) -> Result<Option<String>, Failure> {
     let promise = promise
         .restore(ctx)

@@ -28,6 +28,7 @@ compile_error!(
 );
 
 mod call;
+mod convert;
 mod error;
 mod globals;
 mod groups;
@@ -35,6 +36,7 @@ mod host;
 mod limits;
 mod options;
 mod pulse;
+mod refusal;
 mod rejections;
 mod schema;
 mod source;
@@ -45,7 +47,7 @@ mod watch;
 
 pub use call::{Answer, Call, CallId, Expect, ScriptRef, TaskAnswer, TaskStatus};
 pub use divisi_core::Site;
-pub use divisi_core::preflight::GroupKind;
+pub use divisi_core::event::GroupKind;
 pub use error::{ErrorKind, Frame, ScriptError};
 pub use groups::GroupId;
 pub use host::Host;

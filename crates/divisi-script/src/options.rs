@@ -7,12 +7,11 @@
 mod check;
 mod given;
 
-use crate::globals::Refusal;
+use crate::refusal::Refusal;
 use crate::state::Shared;
 use crate::{Expect, Site};
 use divisi_core::{PicoUsd, Task};
 use given::Given;
-pub(crate) use given::dollars_of;
 use rquickjs::{Ctx, Function, Object, Value};
 
 type Result<T> = std::result::Result<T, Refusal>;

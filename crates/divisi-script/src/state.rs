@@ -6,7 +6,7 @@
 use crate::groups::Groups;
 use crate::rejections::Rejections;
 use crate::trial::Trial;
-use crate::{Call, CallId, GroupId, HostOptions, Script, Site, TaskAnswer};
+use crate::{Call, CallId, GroupId, HostOptions, Site, TaskAnswer};
 use divisi_core::PicoUsd;
 use divisi_core::event::Refusal;
 use rquickjs::{Ctx, Function, Persistent};
@@ -215,22 +215,7 @@ impl State {
         }
     }
 
-    /// Sends the warnings about a script that starts.
-    pub(crate) fn warn_of(&mut self, script: &Script) {
-        for warning in script.warnings() {
-            let site = Site {
-                script: script.name().clone(),
-                line: warning.line,
-            };
-            self.warn_once(
-                format!("{site} {}", warning.message),
-                warning.message.clone(),
-                Some(site),
-            );
-        }
-    }
-
-    /// Counts a message; the first one beyond the limit becomes a note that no more follow.
+    /// Counts a message; says once that there will be no more.
     fn may_speak(&mut self) -> bool {
         let messages_max = self.options.limits.messages_max;
         self.messages = self.messages.saturating_add(1);

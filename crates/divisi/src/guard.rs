@@ -1,7 +1,7 @@
 //! Keeps secrets inside this process.
 
-use crate::display::text;
 use crate::output;
+use crate::text;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic;
 use std::thread;

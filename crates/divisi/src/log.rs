@@ -1,8 +1,8 @@
 //! The log of internal events.
 
 use crate::context::Context;
-use crate::display::text;
 use crate::output;
+use crate::text;
 use divisi_app::settings::LOG;
 use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;

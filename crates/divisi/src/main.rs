@@ -21,6 +21,7 @@ mod limits;
 mod log;
 mod output;
 mod problem;
+mod text;
 
 use anyhow::Context as _;
 use clap::FromArgMatches;
@@ -83,9 +84,9 @@ fn ended(result: Result<Exit, Problem>) -> Exit {
 /// Prints help, or what is wrong with the arguments. An argument may be a file name from outside,
 /// so the text is made safe first.
 fn say(error: &clap::Error) {
-    let is_odd = |word: std::ffi::OsString| word.to_string_lossy().chars().any(display::text::acts);
+    let is_odd = |word: std::ffi::OsString| word.to_string_lossy().chars().any(text::acts);
     let text = match std::env::args_os().any(is_odd) {
-        true => display::text::block(&error.render().to_string()),
+        true => text::block(&error.render().to_string()),
         false => error.render().ansi().to_string(),
     };
     match error.use_stderr() {

@@ -8,8 +8,9 @@
 //!
 //! Printed once, at the very top, on stderr.
 
-use crate::display::{Line, Look, Tone, look, text};
+use crate::display::{Line, Look, Tone, look};
 use crate::output;
+use crate::text;
 use divisi_app::{Problem, Reason};
 use divisi_providers::redact;
 use miette::{

@@ -1,7 +1,8 @@
 //! The result of a run, on stdout.
 
-use crate::display::{json, text};
+use crate::display::json;
 use crate::output;
+use crate::text;
 use serde_json::Value;
 use std::io::{self, IsTerminal};
 

@@ -1,7 +1,8 @@
 //! Notes and questions on the terminal, among them whether to trust a project's settings.
 
-use crate::display::{Line, Look, Tone, look, text};
+use crate::display::{Line, Look, Tone, look};
 use crate::output;
+use crate::text;
 use anyhow::Context as _;
 use divisi_app::settings::{Claim, Project, Standing};
 use divisi_app::{Listener, Problem, TrustAnswer};

@@ -10,8 +10,8 @@ pub use ladders::{Instead, LadderRecord, RungRecord};
 pub use review::{ClassCost, Review};
 
 use crate::budget::Spent;
+use crate::estimate::Estimate;
 use crate::event::{Recorded, TaskFacts, Turn};
-use crate::preflight::Estimate;
 use crate::price::is_same_model;
 use crate::run::Span;
 use crate::{AttemptId, Event, Millis, PicoUsd, TaskId, Timestamp, Usage};

@@ -1,5 +1,6 @@
 //! The tasks a flow would request, and their dependencies.
 
+use crate::event::GroupKind;
 use crate::price::ModelPrice;
 use crate::{Digest, Failure, Millis, PicoUsd, Task, Tier};
 use serde::{Deserialize, Serialize};
@@ -170,27 +171,18 @@ pub struct Group {
     pub by_result: bool,
 }
 
-/// A function that requests tasks together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GroupKind {
-    /// `parallel()`: all at once, and a wait for all.
-    Parallel,
-    /// `pipeline()`: stages in order for each item, no wait between items.
-    Pipeline,
-    /// `decompose()`: the tasks of a planner.
-    Decompose,
-}
-
-impl GroupKind {
-    /// The name of the function.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Parallel => "parallel",
-            Self::Pipeline => "pipeline",
-            Self::Decompose => "decompose",
-        }
-    }
+/// Tasks of which results decide how many there are: those of a list, or of the rounds of a
+/// loop.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Guess {
+    /// Their places.
+    pub tasks: Vec<usize>,
+    /// Elements or rounds that the graph has of them.
+    pub counted: usize,
+    /// Elements or rounds of past runs.
+    pub seen: Vec<u32>,
+    /// Whether they are rounds.
+    pub repeats: bool,
 }
 
 /// A remark about a line of a flow.

@@ -9,10 +9,8 @@ pub mod checklist;
 mod planned;
 
 pub use checklist::{Checklist, Money, checklist};
-pub use forecast::{
-    Bounds, Estimate, EstimateError, Forecast, Forecaster, Priors, Spread, TaskForecast,
-};
+pub use forecast::{Bounds, Forecast, Forecaster, Priors, TaskForecast};
 pub use graph::{
-    Assigned, AttemptCost, Graph, Group, GroupKind, Guess, Node, NullRead, Remark, Rung, Site, Use,
+    Assigned, AttemptCost, Graph, Group, Guess, Node, NullRead, Remark, Rung, Site, Use,
 };
 pub use planned::of_plan;

@@ -1,10 +1,10 @@
 //! The inputs of a run.
 
 use crate::budget::TurnBound;
+use crate::estimate::Estimate;
 use crate::event::{
     Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, ToolCall, Turn, Wait, Worktree,
 };
-use crate::preflight::Estimate;
 use crate::retry::QuotaWait;
 use crate::{AttemptId, Content, Failure, Key, Limits, Millis, Outcome, PicoUsd, TaskId, Usage};
 use std::sync::Arc;

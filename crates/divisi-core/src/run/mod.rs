@@ -25,8 +25,8 @@ pub use span::Span;
 pub use task_state::{KeptTurn, Session, TaskStage, TaskState};
 
 use crate::budget::Budgets;
+use crate::estimate::Estimate;
 use crate::event::{Caps, FlowSource, GroupBegan, ParkReason, Refusal, RunStatus};
-use crate::preflight::Estimate;
 use crate::{
     AttemptId, Budget, Content, Digest, Failure, Key, Limits, Outcome, PicoUsd, TaskId, Timestamp,
     Usage,

@@ -1,9 +1,9 @@
-//! What a parked run does.
+//! When a run comes to rest by itself, and what it does while it rests.
 
-use super::{Run, Stage};
+use super::{Run, Stage, TaskState};
 use crate::event::ParkReason;
 use crate::retry::QuotaWait;
-use crate::{Event, Timestamp};
+use crate::{Event, Failure, Timestamp};
 
 impl Run {
     /// Plans to continue without the user, if the run is parked for want of quota.
@@ -48,5 +48,26 @@ impl Run {
             Stage::Parked(ParkReason::Quota { until, .. }) => Some(*until),
             _ => None,
         }
+    }
+
+    /// Why those that wait are not tried any more once an attempt of `task` has
+    /// ended it with this failure, if so.
+    pub(super) fn hopeless(&self, task: &TaskState, failure: &Failure) -> Option<ParkReason> {
+        let first = self.limits.hopeless_after;
+        let failed = self.siblings.hopeless(task.sibling, failure.class, first)?;
+        let Failure {
+            class,
+            message,
+            hint,
+            ..
+        } = failure.clone();
+        let phase = task.facts.phase.clone();
+        (self.stage == Stage::Running).then_some(ParkReason::Hopeless {
+            class,
+            failed,
+            phase,
+            message,
+            hint,
+        })
     }
 }

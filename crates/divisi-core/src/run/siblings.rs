@@ -9,10 +9,8 @@
 //! answered one, and would decide while others still run. If failures outnumber running attempts,
 //! failures decide: one hung request must not let the rest of the fan-out be spent.
 
-use super::Run;
-use crate::event::{ParkReason, TaskFacts};
-use crate::run::{Stage, TaskState};
-use crate::{Failure, FailureClass, Outcome};
+use crate::event::TaskFacts;
+use crate::{FailureClass, Outcome};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,9 +106,9 @@ impl Siblings {
         }
     }
 
-    /// Whether waiting siblings have no prospects once a running task fails with this class.
-    /// Returns the number of failures, including this one.
-    fn hopeless(&self, place: Place, class: FailureClass, first: u32) -> Option<u32> {
+    /// Whether siblings wait, and there is no hope for them, once a task under
+    /// way has failed so. Tells how many have failed then.
+    pub(super) fn hopeless(&self, place: Place, class: FailureClass, first: u32) -> Option<u32> {
         let group = &self.groups[place.group as usize];
         let (alike, failed) = group.first_failed.unwrap_or((class, 0));
         let own = u32::from(place.order.is_some_and(|order| order < first));
@@ -120,29 +118,6 @@ impl Siblings {
         let waiting = group.open - group.in_flight;
         let hopeless = first > 0 && !group.has_succeeded && (firsts || outnumber) && waiting > 0;
         hopeless.then_some(group.failed + 1)
-    }
-}
-
-impl Run {
-    /// The reason to park when an attempt of `task` has ended with this failure and its cohort has
-    /// no prospects.
-    pub(super) fn hopeless(&self, task: &TaskState, failure: &Failure) -> Option<ParkReason> {
-        let first = self.limits.hopeless_after;
-        let failed = self.siblings.hopeless(task.sibling, failure.class, first)?;
-        let Failure {
-            class,
-            message,
-            hint,
-            ..
-        } = failure.clone();
-        let phase = task.facts.phase.clone();
-        (self.stage == Stage::Running).then_some(ParkReason::Hopeless {
-            class,
-            failed,
-            phase,
-            message,
-            hint,
-        })
     }
 }
 

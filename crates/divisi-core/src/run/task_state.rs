@@ -1,7 +1,6 @@
 //! The state of one task.
 
 use super::siblings;
-use super::waiting::Place;
 use crate::budget::{Grant, Spent, TurnBound};
 use crate::climb::{Climb, climb};
 use crate::event::{Suspension, TaskFacts, Worktree};
@@ -366,26 +365,7 @@ impl TaskState {
         })
     }
 
-    /// The values that decide its place among waiting tasks.
-    pub(super) fn place(&self, id: TaskId) -> Place<'_> {
-        // A task that cannot start reserves nothing.
-        let cost = self.wanted().map_or(PicoUsd::ZERO, |grant| grant.reserved);
-        let TaskFacts {
-            priority,
-            phase,
-            is_program,
-            ..
-        } = &*self.facts;
-        Place {
-            id,
-            priority: *priority,
-            cost,
-            phase: phase.as_ref(),
-            is_program: *is_program,
-        }
-    }
-
-    /// The id of its next attempt.
+    /// The name of its next attempt.
     pub(super) fn next_attempt(&self, id: TaskId) -> AttemptId {
         AttemptId {
             task: id,

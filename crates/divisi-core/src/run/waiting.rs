@@ -1,7 +1,8 @@
 //! The waiting tasks, and the order in which they start.
 
-use super::TaskStage;
+use super::{TaskStage, TaskState};
 use crate::budget::Budgets;
+use crate::event::TaskFacts;
 use crate::{PicoUsd, TaskId, Timestamp};
 use itertools::Itertools;
 use std::cmp::Reverse;
@@ -48,7 +49,28 @@ pub(super) struct Place<'a> {
     pub(super) is_program: bool,
 }
 
-/// The order in which tasks start: first those whose delay is over, then the ready ones.
+impl TaskState {
+    /// What its place among those that wait depends on.
+    pub(super) fn place(&self, id: TaskId) -> Place<'_> {
+        // One that can only fail reserves nothing.
+        let cost = self.wanted().map_or(PicoUsd::ZERO, |grant| grant.reserved);
+        let TaskFacts {
+            priority,
+            phase,
+            is_program,
+            ..
+        } = &*self.facts;
+        Place {
+            id,
+            priority: *priority,
+            cost,
+            phase: phase.as_ref(),
+            is_program: *is_program,
+        }
+    }
+}
+
+/// The order in which tasks start: the rested first, then the ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Turn {
     Rested(Timestamp),

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::budget::TurnBound;
+use crate::event::GroupKind;
 use crate::event::{Caps, Edges, FlowSource, Suspension, TaskFacts};
-use crate::preflight::GroupKind;
 use crate::{Digest, Key, Limits, Outcome, PicoUsd};
 
 const NOW: Timestamp = Timestamp(7);

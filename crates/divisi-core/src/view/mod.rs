@@ -19,9 +19,9 @@ pub use task::{
 };
 
 use crate::budget::Spent;
+use crate::estimate::Estimate;
+use crate::event::GroupKind;
 use crate::event::{CallSite, FlowSource, Refusal};
-use crate::preflight::Estimate;
-use crate::preflight::GroupKind;
 use crate::run::{Counts, Span, Stage};
 use crate::{Budget, Content, Failure, PicoUsd, Position, Recorded, TaskId, Timestamp, Usage};
 use serde::{Deserialize, Serialize};

@@ -3,8 +3,8 @@
 use super::message::{Message, Ours};
 use super::{DriveError, read};
 use crate::executor::{Attempt, AttemptResult, Kept, Line, carry_out};
+use crate::models::Model;
 use crate::resolve::Assignment;
-use crate::setup::Model;
 use crate::store::Store;
 use divisi_core::content::Content;
 use divisi_core::run::{KeptTurn, Session};

@@ -15,16 +15,18 @@ mod substitution;
 mod attempt;
 
 mod journal;
+pub(crate) mod live;
 mod message;
 mod redacted;
 
 pub(crate) use journal::{each_event, read, replay};
+pub(crate) use live::LiveRuns;
+pub use live::{Control, LiveRun};
 pub(crate) use message::Answered;
 pub(crate) use message::{FlowNews, Message, Ours, Waiter};
 pub use message::{TaskEnd, TaskReport};
 
 use crate::clock::wall_clock;
-use crate::engine::Listed;
 use crate::executor::{Line, Signal};
 use crate::governor::{Governors, RunNumber};
 use crate::resolve::Assignment;
@@ -35,6 +37,7 @@ use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
 use divisi_core::run_loop::RunLoop;
 use divisi_core::{AttemptId, Event, IllegalEvent, Input, Position, Run, RunId, TaskId, Timestamp};
+use live::Listed;
 use message::Reply;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;

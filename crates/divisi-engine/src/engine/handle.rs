@@ -1,10 +1,9 @@
 //! Handles of a run that is being driven.
 
 use super::{Engine, Subscription};
-use crate::driver::{DriveError, Message};
+use crate::driver::{Control, DriveError, Message};
 use crate::executor::Signal;
 use divisi_core::event::RunStatus;
-use divisi_core::preflight::Estimate;
 use divisi_core::run::Stage;
 use divisi_core::{Failure, Position, Run, RunId, RunView};
 use std::sync::Arc;
@@ -25,33 +24,6 @@ pub struct RunHandle {
     pub(super) before: RunView,
 }
 
-/// Controls a run from elsewhere.
-#[derive(Clone)]
-pub struct Control {
-    pub(super) inbox: mpsc::UnboundedSender<Message>,
-}
-
-impl Control {
-    /// Parks the run: starts nothing new and lets requests in flight finish. Requests that wait for
-    /// a permit end at once.
-    pub fn park(&self) {
-        // Fails if the run has ended, which needs no parking.
-        let _ = self.inbox.send(Message::Park);
-    }
-
-    /// Sends the estimate of the run for its journal. Only the first one of an execution is kept.
-    pub fn estimate(&self, estimate: Estimate) {
-        // Fails if the run has ended, which needs no estimate.
-        let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
-    }
-
-    /// Ends the run at once. Attempts in flight are lost; requests that were sent may be billed.
-    pub fn cancel(&self) {
-        // Fails if the run has ended already.
-        let _ = self.inbox.send(Message::Cancel);
-    }
-}
-
 impl RunHandle {
     /// The run's name.
     pub fn id(&self) -> &RunId {
@@ -65,9 +37,7 @@ impl RunHandle {
 
     /// Returns a control for it.
     pub fn control(&self) -> Control {
-        Control {
-            inbox: self.inbox.clone(),
-        }
+        Control::of(&self.inbox)
     }
 
     /// Its signals, which are not recorded: replies being written, tools at work.

@@ -2,19 +2,18 @@
 
 mod handle;
 mod job;
-mod live;
 #[cfg(feature = "script")]
 mod scripts;
 mod subscription;
 
-pub use handle::{Control, Finished, RunHandle};
+pub use handle::{Finished, RunHandle};
 pub use job::Job;
-pub(crate) use live::Listed;
-pub use live::LiveRun;
 pub use subscription::{Events, Subscription};
 
 use crate::clock::wall_clock;
-use crate::driver::{self, Audience, DriveError, Driver, FlowNews, Message, Patience};
+use crate::driver::{
+    self, Audience, DriveError, Driver, FlowNews, LiveRun, LiveRuns, Message, Patience,
+};
 use crate::executor::misfit;
 use crate::flow::Flow;
 use crate::resolve::Resolver;
@@ -28,7 +27,6 @@ use divisi_core::run::{AttemptEnd, Stage};
 use divisi_core::run_loop::RunLoop;
 use divisi_core::{Input, Millis, Plan, Position, Run, RunId, RunView, Task, TaskId};
 use divisi_providers::redact;
-use live::LiveRuns;
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -59,8 +57,9 @@ pub struct RunOptions {
     pub folder: Option<Arc<str>>,
     /// What the caller needs to resume the run later; kept unchanged.
     pub kept: Option<Value>,
-    /// Whether to wait for the reset when the account's quota is used up: the run parks, and
-    /// continues by itself. Without it the run stays parked. [`Control::park`] ends the wait.
+    /// Whether to wait, when the account's quota is used up, until there is some
+    /// again: the run parks, and goes on by itself. Without it the run is left
+    /// parked. [`Control::park`](crate::Control::park) ends the wait.
     pub quota_wait: Option<QuotaWait>,
 }
 
@@ -125,6 +124,16 @@ pub enum StartError {
     /// The system could not start a thread.
     #[error("cannot start a thread for the script")]
     Thread(#[source] std::io::Error),
+}
+
+#[cfg(feature = "script")]
+impl From<crate::flow::NoResult> for StartError {
+    fn from(none: crate::flow::NoResult) -> Self {
+        match none {
+            crate::flow::NoResult::Thread(error) => Self::Thread(error),
+            crate::flow::NoResult::Stuck(error) => Self::Script(error),
+        }
+    }
 }
 
 impl From<StoreError> for StartError {

@@ -171,7 +171,7 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::live::{Bus, Listed, LiveRun};
+    use crate::driver::live::{Bus, Listed, LiveRun};
     use crate::store::{Lease, MemoryStore, RunSummary};
     use divisi_core::{Event, Run, Timestamp};
     use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,7 +4,7 @@ use super::{Attempt, Cost, Signal};
 use crate::clock::wall_clock;
 use crate::framing;
 use crate::governor::Permit;
-use crate::setup::Model;
+use crate::models::Model;
 use divisi_core::attempt::Input;
 use divisi_core::governor::Estimate;
 use divisi_core::price::Billing;

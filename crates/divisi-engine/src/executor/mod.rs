@@ -43,8 +43,8 @@ pub(crate) use send::bound;
 pub use shell::ShellExecutor;
 pub use spec::{Cost, ExecutorSpec, ModelUse};
 
+use crate::models::Model;
 use crate::resolve::Assignment;
-use crate::setup::Model;
 use crate::tools::Permissions;
 use async_trait::async_trait;
 use divisi_core::budget::TurnBound;

@@ -12,7 +12,7 @@ use super::send::{Sending, bound, json};
 use super::{Attempt, AttemptResult, Context, Signal};
 use crate::clock::wall_clock;
 use crate::governor::{Admission, Closed, Held, Leave, Permit};
-use crate::setup::Model;
+use crate::models::Model;
 use crate::tools::Toolbox;
 use divisi_core::attempt::{
     End, Ended, HOLD_MAX, Input, Output, Purpose, Reading, SCHEMA_TRIES_MAX, Say, Slot,
@@ -468,7 +468,10 @@ impl Performer {
         let Some(Asked { request, model, .. }) = &self.asked else {
             return;
         };
-        match model.governors.admit(model, request, patient) {
+        match model
+            .governors
+            .admit(model.cached_tokens_min(), request, patient)
+        {
             Ok(admission) => {
                 self.admission = Some(Arc::new(admission));
                 self.tell(Input::PrefixReady);

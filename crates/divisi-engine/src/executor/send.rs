@@ -2,7 +2,7 @@
 
 use super::{Line, Signal};
 use crate::governor::{Admission, Closed, Gate, Leave, Pending, Permit};
-use crate::setup::Model;
+use crate::models::Model;
 use divisi_core::attempt::Durations;
 use divisi_core::budget::TurnBound;
 use divisi_core::governor::Estimate;

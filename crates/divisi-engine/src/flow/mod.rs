@@ -17,7 +17,7 @@ pub(crate) use called::protect;
 #[cfg(feature = "script")]
 pub use library::{FlowFile, Library};
 #[cfg(feature = "script")]
-pub(crate) use script::{ScriptEnd, on_stack, start};
+pub(crate) use script::{NoResult, ScriptEnd, on_stack, start};
 
 use divisi_core::Task;
 use divisi_providers::redact;

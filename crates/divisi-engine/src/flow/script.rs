@@ -8,7 +8,6 @@ use super::Library;
 use super::texts_of;
 use super::watchdog::{LOOK_EVERY, Watchdog};
 use crate::driver::{FlowNews, Message, TaskEnd, TaskReport, Waiter};
-use crate::engine::StartError;
 use crate::resolve::{Resolved, Resolver};
 use divisi_core::event::{Awaited, CallSite, Edges, GroupBegan};
 use divisi_core::reads::Reads;
@@ -30,13 +29,21 @@ const STACK_BYTES: usize = 4 * 1024 * 1024;
 /// Receives the error of a failed script, for display with its source.
 pub(crate) type ScriptEnd = oneshot::Receiver<ScriptError>;
 
-/// Computes something with `script` on a thread with enough stack. A thread that does not return,
-/// as the pulse of `options` shows, is abandoned.
+/// Why nothing has come of what was to be computed on a script's thread.
+pub(crate) enum NoResult {
+    /// The system gives no thread.
+    Thread(std::io::Error),
+    /// It was left behind.
+    Stuck(Box<ScriptError>),
+}
+
+/// Computes something with `script` on a thread that has the stack for it. A thread
+/// that does not come back, as the pulse of `options` tells, is left behind.
 pub(crate) fn on_stack<T: Send + 'static>(
     script: &Script,
     options: &HostOptions,
     compute: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, StartError> {
+) -> Result<T, NoResult> {
     let watchdog = Watchdog::new(options.pulse.clone());
     let (sender, computed) = std::sync::mpsc::channel();
     let watched = watchdog.clone();
@@ -45,18 +52,19 @@ pub(crate) fn on_stack<T: Send + 'static>(
         // Fails if the caller has abandoned the thread, and then the result is not needed.
         let _ = sender.send(compute());
     });
-    let thread = thread.map_err(StartError::Thread)?;
+    let thread = thread.map_err(NoResult::Thread)?;
     loop {
         match computed.recv_timeout(LOOK_EVERY) {
             Ok(result) => return Ok(result),
             Err(RecvTimeoutError::Timeout) if watchdog.is_stuck() => {
-                return Err(Box::new(ScriptError::stuck(script, options.limits.busy_max)).into());
+                let stuck = ScriptError::stuck(script, options.limits.busy_max);
+                return Err(NoResult::Stuck(Box::new(stuck)));
             }
             Err(RecvTimeoutError::Timeout) => {}
             // A panic of the thread is passed on.
             Err(RecvTimeoutError::Disconnected) => match thread.join() {
                 Err(panic) => std::panic::resume_unwind(panic),
-                Ok(()) => return Err(StartError::Thread(std::io::ErrorKind::BrokenPipe.into())),
+                Ok(()) => return Err(NoResult::Thread(std::io::ErrorKind::BrokenPipe.into())),
             },
         }
     }

@@ -1,9 +1,11 @@
 //! The gate for requests to one model family: the core's queue, with a clock and async waiting.
 
 mod doorkeeper;
+mod permit;
 mod steps;
 
-use super::permit::Permit;
+pub(crate) use permit::Permit;
+
 use super::shared::machine_millis;
 use divisi_core::governor::{
     Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, PermitId, Place, Queue, RateLimits,

@@ -5,17 +5,14 @@
 
 mod gate;
 mod shared;
-mod permit;
 
 mod prefixes;
 
 pub use shared::SharedLimits;
 
-pub(crate) use gate::{Closed, Gate, Leave, Outlook, Pending, RunNumber};
-pub(crate) use permit::Permit;
+pub(crate) use gate::{Closed, Gate, Leave, Outlook, Pending, Permit, RunNumber};
 pub(crate) use prefixes::{Admission, Held};
 
-use crate::setup::Model;
 use divisi_core::governor::RateSettings;
 use divisi_core::tokens::BYTES_OF_DENSE;
 use divisi_core::{Digest, Tier};
@@ -66,15 +63,16 @@ impl Governors {
         &self.settings
     }
 
-    /// Admits `request` to `model`, unless it is `patient` and must wait for another one that
-    /// writes its prefix. It counts as under way until the [`Admission`] is dropped.
+    /// Lets `request` be under way, if it need not wait for others that share its prefix, or
+    /// is not `patient`. It counts as under way until the [`Admission`] is dropped. A
+    /// prefix counts from `tokens_min` on; without that, none does.
     pub(crate) fn admit(
         &self,
-        model: &Model,
+        tokens_min: Option<u64>,
         request: &Request,
         patient: bool,
     ) -> Result<Admission, Held> {
-        self.prefixes.ask(cacheable(model, request), patient)
+        self.prefixes.ask(cacheable(tokens_min, request), patient)
     }
 
     /// Reopens closed gates with one test request each. The same holds for gates made later, if
@@ -125,13 +123,8 @@ pub fn family(model: &str) -> &str {
     if is_date { undated } else { model }
 }
 
-/// The prefixes of `request` that siblings can read at a lower price. An unpriced model has none.
-fn cacheable(model: &Model, request: &Request) -> Vec<Digest> {
-    let tokens_min = if model.free {
-        None
-    } else {
-        model.provider.cached_tokens_min()
-    };
+/// The prefixes of `request` that siblings can read for less.
+fn cacheable(tokens_min: Option<u64>, request: &Request) -> Vec<Digest> {
     let Some(tokens_min) = tokens_min else {
         return vec![];
     };

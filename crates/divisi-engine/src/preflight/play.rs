@@ -3,7 +3,8 @@
 use super::placeholder::{self, Looks};
 use super::{TraceLimits, mark};
 use crate::flow::Library;
-use divisi_core::preflight::{GroupKind, Remark};
+use divisi_core::event::GroupKind;
+use divisi_core::preflight::Remark;
 use divisi_core::{FailureClass, PicoUsd, Site, Task};
 use divisi_script::{
     Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, NO_META, Script,

@@ -1,7 +1,7 @@
 //! What dry runs find, for small flows that do one thing each.
 
 use super::*;
-use crate::setup::{Models, ProviderModels};
+use crate::models::{Models, ProviderModels};
 use divisi_core::preflight::{Remark, Use};
 use divisi_providers::Scripted;
 use std::fmt::Write;

@@ -14,7 +14,7 @@ mod published;
 
 pub use own::{OwnPrices, PatternError};
 
-use crate::setup::Model;
+use crate::models::Model;
 use divisi_core::{Failure, FailureClass, ModelPrice, PicoUsd, Timestamp};
 use divisi_providers::Reply;
 use std::collections::BTreeMap;
@@ -156,7 +156,7 @@ fn free() -> Quote {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setup::{Models, ProviderModels};
+    use crate::models::{Models, ProviderModels};
     use divisi_core::Usage;
     use divisi_core::price::{Billing, Service, TokenClass};
     use divisi_providers::{Block, Scripted, Stop};

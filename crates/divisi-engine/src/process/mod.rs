@@ -20,7 +20,7 @@ pub use supervisor::{be_supervisor, end_all, supervise};
 #[cfg(not(target_os = "linux"))]
 pub use unsupervised::{be_supervisor, end_all, supervise};
 
-use crate::workspace::{CEILING, git_environment};
+use crate::copies::{CEILING, git_environment};
 use divisi_providers::redact;
 use std::ffi::OsString;
 use std::io;

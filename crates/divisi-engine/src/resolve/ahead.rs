@@ -1,9 +1,8 @@
 //! Resolution of tasks before a run, for forecasts.
 
 use super::{Parts, Resolver, executor_of};
-use crate::choose::AUTO;
 use crate::executor::{Brief, Cost, Registered, opening};
-use crate::setup::Model;
+use crate::models::{AUTO, Model};
 use crate::tokens;
 use divisi_core::choice::Choice;
 use divisi_core::event::Caps;

@@ -1,6 +1,6 @@
 //! Caches of resolved words. Flows use a handful of them.
 
-use crate::setup::Model;
+use crate::models::Model;
 use divisi_core::Tier;
 use std::sync::{Arc, PoisonError, RwLock};
 

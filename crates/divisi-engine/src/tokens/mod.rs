@@ -15,11 +15,9 @@ mod claude;
 mod openai;
 
 mod correction;
-mod learn;
 
 pub use correction::Correction;
 pub use features::Features;
-pub use learn::corrections;
 
 use claude::Generation;
 use divisi_providers::Request;

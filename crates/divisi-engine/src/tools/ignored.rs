@@ -5,7 +5,6 @@
 
 use super::git_files;
 use super::path::{Place, Root};
-use super::walk::Entry;
 use crate::globs;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::{Mode, OFlags};
@@ -82,12 +81,12 @@ impl Ignored {
         }
     }
 
-    /// Whether an entry is ignored. The nearest file with a matching pattern decides.
-    pub(super) fn holds(&self, root: &Root, entry: &Entry) -> bool {
-        let path = root.path().join(entry.place.path());
+    /// Whether it is ignored. The nearest file that says something decides.
+    pub(super) fn holds(&self, root: &Root, place: &Place, is_folder: bool) -> bool {
+        let path = root.path().join(place.path());
         let mut rules = Some(self);
         while let Some(Self { own, above }) = rules {
-            match own.matched(&path, entry.is_folder) {
+            match own.matched(&path, is_folder) {
                 ignore::Match::None => rules = above.as_deref(),
                 ignore::Match::Ignore(_) => return true,
                 ignore::Match::Whitelist(_) => return false,

@@ -125,7 +125,7 @@ fn children(
             place: folder.child(&name),
             is_folder,
         };
-        (!ignored.holds(root, &entry)).then(|| Open {
+        (!ignored.holds(root, &entry.place, is_folder)).then(|| Open {
             entry,
             depth: depth + 1,
             ignored: ignored.clone(),

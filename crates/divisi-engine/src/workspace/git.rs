@@ -4,6 +4,7 @@
 //! hooks, file monitor and transports are off, and it never prompts. Filters are handled in
 //! `repository.rs`.
 
+use crate::copies::MISLEADING;
 use crate::process::{Limits, ProcessError, Program};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -24,39 +25,7 @@ const LOOKUPS: [&str; 2] = ["rev-parse", "config"];
 /// Bytes kept of git's output: about 100,000 paths.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Variables that lead git to another repository, index or object than those of its working folder:
-/// those set for hooks and filters, those of `git rev-parse --local-env-vars`, and two more.
-/// Settings given by variables (`GIT_CONFIG_COUNT`) are the user's and stay.
-pub(super) const MISLEADING: [&str; 22] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_PREFIX",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_QUARANTINE_PATH",
-    "GIT_CONFIG",
-    "GIT_GRAFT_FILE",
-    "GIT_SHALLOW_FILE",
-    "GIT_NAMESPACE",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_ATTR_SOURCE",
-    // Trace output would be mixed with git's answers.
-    "GIT_TRACE",
-    "GIT_TRACE_SETUP",
-    "GIT_TRACE_PERFORMANCE",
-    "GIT_TRACE2",
-    "GIT_TRACE2_EVENT",
-    "GIT_TRACE2_PERF",
-];
-
-/// Variable with the folders above which git does not search for a repository.
-pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
-
-/// Settings of every command, which override those of the repository.
+/// What holds for every command, over all settings of the repository.
 const SETTINGS: [&str; 6] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",

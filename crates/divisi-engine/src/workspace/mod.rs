@@ -13,21 +13,17 @@ mod special;
 
 pub(crate) use git::GitError;
 
-pub(crate) use git::CEILING;
-
+use crate::copies::FOLDER;
 use crate::private;
-use git::{MISLEADING, change_worktrees, git, line, words};
+use git::{change_worktrees, git, line, words};
 use repository::{Seen, agree, commit_of, place_of, refuse_filters, still_agrees};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// The folder of worktrees, below the root of the workspace.
-const FOLDER: [&str; 2] = [".divisi", "worktrees"];
-
-/// Longest name of a worktree in bytes; git extends it in its own files.
+/// Longest name of a worktree in bytes; git adds to it in its own files.
 const NAME_BYTES_MAX: usize = 80;
 
 /// Names tried for one worktree. If a task has left more, something else is wrong.
@@ -200,20 +196,7 @@ async fn changed_since(
         .collect())
 }
 
-/// Variables for a program started in a copy, so that git finds the copy or nothing: those to
-/// remove, and the value of one to set. `None` elsewhere, where the user's own variables apply.
-///
-/// Copies are inside the user's repository. If an agent has removed the `.git` of one, git would
-/// otherwise find the user's repository above it.
-pub(crate) fn git_environment(folder: &Path) -> Option<(&'static [&'static str], OsString)> {
-    let copies = folder
-        .ancestors()
-        .skip(1)
-        .find(|folder| folder.ends_with(FOLDER.join("/")))?;
-    Some((&MISLEADING, copies.into()))
-}
-
-/// A name that is a single path component and not an option: other characters become dashes.
+/// A name that is one folder and no option: everything odd becomes a dash.
 fn safe(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name: String = name

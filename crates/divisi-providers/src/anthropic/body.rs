@@ -1,7 +1,8 @@
 //! The body of a request to the Messages API.
 
 use super::schema::enforceable;
-use crate::dialect::{Manner, Part as RequestPart};
+use crate::dialect::Part as RequestPart;
+use crate::manners::Manner;
 use crate::request::{Block, Request, Role};
 use crate::strict;
 use crate::turns::{self, NOTHING, is_blank, output, turns};

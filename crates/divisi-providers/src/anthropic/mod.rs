@@ -6,23 +6,18 @@
 
 mod body;
 pub(crate) mod events;
-mod limits;
-mod refusals;
 mod schema;
 mod usage;
 
-pub(crate) use limits::limits;
-pub(crate) use refusals::REFUSALS;
-
-use crate::dialect::{Manners, Part};
+use crate::dialect::Part;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
-use crate::provider::{Progress, Provider};
+use crate::manners::Manners;
+use crate::provider::{Progress, Provider, Spec};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::secret::Secret;
-use crate::wire_format::Spec;
 use crate::{calls, estimate};
 use async_trait::async_trait;
 use serde::Deserialize;

@@ -7,7 +7,7 @@
 
 mod told;
 
-pub(crate) mod shapes;
+mod shapes;
 
 mod objections;
 mod waits;

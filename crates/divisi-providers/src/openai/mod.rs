@@ -1,11 +1,7 @@
 //! Common parts of OpenAI's two APIs.
 
-mod limits;
-mod refusals;
 mod schema;
 
-pub(crate) use limits::limits;
-pub(crate) use refusals::REFUSALS;
 pub(crate) use schema::{answer_format, enforceable};
 
 use crate::endpoint::Endpoint;

@@ -1,7 +1,8 @@
 //! The body of a request to the Chat Completions API.
 
 use super::Dialect;
-use crate::dialect::{Manner, MaxTokens, Part};
+use crate::dialect::{MaxTokens, Part};
+use crate::manners::Manner;
 use crate::openai::{USUAL_SERVICE, answer_format, result_text};
 use crate::request::{Block, Request, Role};
 use crate::strict;

@@ -7,14 +7,14 @@
 mod body;
 pub(crate) mod chunks;
 
-use crate::dialect::{Manners, Part};
+use crate::dialect::Part;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
-use crate::provider::{Progress, Provider};
+use crate::manners::Manners;
+use crate::provider::{Progress, Provider, Spec};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::wire_format::Spec;
 use crate::{calls, estimate, openai};
 use async_trait::async_trait;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The body of a request to the Responses API.
 
-use crate::dialect::{Manner, Part};
+use crate::dialect::Part;
+use crate::manners::Manner;
 use crate::openai::{answer_format, result_text};
 use crate::request::{Block, Request, Role};
 use crate::strict;

@@ -6,15 +6,15 @@
 mod body;
 pub(crate) mod events;
 
-use crate::dialect::{Manners, Part};
+use crate::dialect::Part;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ProviderError;
 use crate::http::Http;
+use crate::manners::Manners;
 use crate::openai::{CACHED_TOKENS_MIN, HOST, USUAL_SERVICE, advised, bearer, models};
-use crate::provider::{Progress, Provider};
+use crate::provider::{Progress, Provider, Spec};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::wire_format::Spec;
 use crate::{calls, estimate};
 use async_trait::async_trait;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Decides which parts of a value are secret, as far as the value shows.
 
+use super::variables;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use serde_json::Value;
@@ -174,7 +175,7 @@ pub(super) fn in_address(value: &str, certainty: Certainty) -> Vec<String> {
     if let Ok(url) = Url::parse(value) {
         let parameters = url
             .query_pairs()
-            .filter(|(name, _)| super::variables::is_secret(name));
+            .filter(|(name, _)| variables::is_secret(name));
         found.extend(
             parameters
                 .map(|(_, value)| value.into_owned())
@@ -184,6 +185,16 @@ pub(super) fn in_address(value: &str, certainty: Certainty) -> Vec<String> {
     found.sort();
     found.dedup();
     found
+}
+
+/// What is secret in the value of a variable, setting, header or parameter of this name.
+pub(super) fn in_named(name: &str, value: &str) -> Vec<String> {
+    let certainty = match variables::is_secret(name) {
+        false => Certainty::None,
+        true if variables::is_password(name) => Certainty::Password,
+        true => Certainty::Likely,
+    };
+    parts(value, certainty)
 }
 
 fn in_json(value: &Value, certainty: Certainty, depth: usize, found: &mut Vec<String>) {
@@ -196,7 +207,7 @@ fn in_json(value: &Value, certainty: Certainty, depth: usize, found: &mut Vec<St
         Value::Object(fields) => {
             for (name, value) in fields {
                 match value {
-                    Value::String(text) => found.extend(super::variables::secrets_in(name, text)),
+                    Value::String(text) => found.extend(in_named(name, text)),
                     value => in_json(value, Certainty::None, depth - 1, found),
                 }
             }
@@ -331,5 +342,31 @@ mod tests {
         assert_eq!(found(pem, Certainty::None), "MIIEvQIBADAN | BgkqhkiG9w0B");
         let account = r#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\n"}"#;
         assert_eq!(found(account, Certainty::Likely), "MIIEvQIBADAN");
+    }
+
+    #[test]
+    fn values_tell_what_names_do_not() {
+        let found = in_named;
+        assert_eq!(
+            found("OPENAI_BASE_URL", "https://me:PLANTED5@gate.example"),
+            ["PLANTED5"]
+        );
+        assert_eq!(
+            found("DATABASE_URL", "postgres://u:PLANTED2@h/d"),
+            ["PLANTED2"]
+        );
+        assert_eq!(
+            found("REMOTE", "https://ghp_0123456789abcdefghij@github.com/a/b"),
+            ["ghp_0123456789abcdefghij"]
+        );
+        assert_eq!(
+            found("CONFIG", r#"{"k": "sk-ant-api03-0123456789abcdef"}"#),
+            ["sk-ant-api03-0123456789abcdef"]
+        );
+        assert_eq!(found("A_PASSWORD", "hunter hunter"), ["hunter hunter"]);
+        assert_eq!(found("LANG", "en_US.UTF-8"), [""; 0]);
+        assert_eq!(found("SORT_KEY", "created_at"), [""; 0]);
+        assert_eq!(found("APP_KEY", "true"), [""; 0]);
+        assert_eq!(found("AUTH", "disabled"), [""; 0]);
     }
 }

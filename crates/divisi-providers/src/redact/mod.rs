@@ -110,7 +110,7 @@ pub fn add_address(url: &str) {
 
 /// Registers the secrets in a setting or header with this name.
 pub fn add_setting(name: &str, value: &str) {
-    add(variables::secrets_in(name, value), None);
+    add(look::in_named(name, value), None);
 }
 
 fn add(values: Vec<String>, name: Option<&str>) {
@@ -140,7 +140,7 @@ fn of(
         let is_named = named.contains(&*text);
         let found = match is_named {
             true => look::parts(&value, Certainty::Sure),
-            false => variables::secrets_in(&text, &value),
+            false => look::in_named(&text, &value),
         };
         if is_named || !found.is_empty() || variables::is_secret(&text) {
             variables.insert(name.clone());

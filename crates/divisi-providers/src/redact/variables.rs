@@ -1,8 +1,6 @@
 //! Decides which environment variables hold a secret, as far as names show.
 
-use super::look::{self, Certainty};
-
-/// Words in a name that make its value a secret, as in `GITHUB_PAT`.
+/// Words of a name that make its value a secret, as in `GITHUB_PAT`.
 const WORDS: [&str; 36] = [
     "HEADERS",
     "NETRC",
@@ -119,17 +117,11 @@ pub(super) fn is_needed(name: &str) -> bool {
     NEEDED.contains(&name)
 }
 
-/// The secrets in the value of a variable, setting, header or parameter.
-pub(super) fn secrets_in(name: &str, value: &str) -> Vec<String> {
-    let name_upper = name.to_ascii_uppercase();
-    let certainty = match is_secret(name) {
-        false => Certainty::None,
-        true if words(&name_upper).any(|word| PASSWORDS.iter().any(|end| word.ends_with(end))) => {
-            Certainty::Password
-        }
-        true => Certainty::Likely,
-    };
-    look::parts(value, certainty)
+/// Whether it is a password by its name, which may look like any word.
+pub(super) fn is_password(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let ends_so = |word: &str| PASSWORDS.iter().any(|end| word.ends_with(end));
+    words(&name).any(ends_so)
 }
 
 /// The words of a name, without trailing digits: `TOKEN2` is a token.
@@ -233,31 +225,5 @@ mod tests {
         for name in plain {
             assert!(!is_secret(name), "{name}");
         }
-    }
-
-    #[test]
-    fn values_tell_what_names_do_not() {
-        let found = |name: &str, value: &str| secrets_in(name, value);
-        assert_eq!(
-            found("OPENAI_BASE_URL", "https://me:PLANTED5@gate.example"),
-            ["PLANTED5"]
-        );
-        assert_eq!(
-            found("DATABASE_URL", "postgres://u:PLANTED2@h/d"),
-            ["PLANTED2"]
-        );
-        assert_eq!(
-            found("REMOTE", "https://ghp_0123456789abcdefghij@github.com/a/b"),
-            ["ghp_0123456789abcdefghij"]
-        );
-        assert_eq!(
-            found("CONFIG", r#"{"k": "sk-ant-api03-0123456789abcdef"}"#),
-            ["sk-ant-api03-0123456789abcdef"]
-        );
-        assert_eq!(found("A_PASSWORD", "hunter hunter"), ["hunter hunter"]);
-        assert_eq!(found("LANG", "en_US.UTF-8"), [""; 0]);
-        assert_eq!(found("SORT_KEY", "created_at"), [""; 0]);
-        assert_eq!(found("APP_KEY", "true"), [""; 0]);
-        assert_eq!(found("AUTH", "disabled"), [""; 0]);
     }
 }

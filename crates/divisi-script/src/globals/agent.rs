@@ -1,11 +1,11 @@
 //! `agent`, `agent.outcome` and `shell`: the functions that create tasks.
 
-use super::refusal::Refusal;
-use super::{Scope, checked::checked, convert, outcome, site};
+use super::ask::{Spot, ask, may_ask};
+use super::{Scope, checked::checked, outcome, site};
 use crate::options::{self, Wanted};
-use crate::state::{Asked, Form, Next, Shared, Waiting};
-use crate::{Call, Expect, GroupId, Site};
-use divisi_core::event::Refusal as Limit;
+use crate::refusal::Refusal;
+use crate::state::{Asked, Form, Next, Shared};
+use crate::{Expect, Site, convert};
 use divisi_core::{PicoUsd, Task};
 use rquickjs::{Ctx, Function, Promise, Result, Value, function::Opt};
 use std::rc::Rc;
@@ -55,76 +55,6 @@ pub(super) fn shell<'js>(
         })
     };
     Function::new(ctx.clone(), ask)?.with_name("shell")
-}
-
-/// Where a task is requested, and the facts known there.
-#[derive(Clone)]
-pub(super) struct Spot {
-    pub(super) site: Option<Site>,
-    column: u32,
-    pub(super) group: Option<GroupId>,
-    expect: Expect,
-    priority: u32,
-    is_informed: bool,
-    is_checked: bool,
-}
-
-/// Hands out `task`.
-pub(super) fn ask<'js>(
-    ctx: &Ctx<'js>,
-    shared: &Shared,
-    spot: Spot,
-    task: Task,
-    asked: Asked,
-) -> Result<Promise<'js>> {
-    let (promise, resolve, reject) = ctx.promise()?;
-    let Spot {
-        site,
-        column,
-        group,
-        expect,
-        priority,
-        is_informed,
-        is_checked,
-    } = spot;
-    let waiting = Waiting::new(ctx, resolve, reject, site.clone(), asked, group);
-    let mut state = shared.borrow_mut();
-    let id = state.next_id();
-    let task = Box::new(task);
-    state.ask(
-        Call::Task {
-            id,
-            task,
-            site,
-            column,
-            group,
-            expect,
-            priority,
-            is_informed,
-            is_checked,
-        },
-        waiting,
-    );
-    Ok(promise)
-}
-
-/// Whether the run's limits permit one more call. A refusal is counted.
-pub(super) fn may_ask(shared: &Shared) -> std::result::Result<(), Refusal> {
-    let refused = shared.borrow_mut().refuse();
-    let spent = shared.borrow().spent();
-    match refused {
-        None => Ok(()),
-        Some(Limit::Tokens { total }) => {
-            let message = format!("the token budget is spent: {spent} of {total} output tokens");
-            Err(Refusal::Other(message))
-        }
-        Some(_) => {
-            let calls_max = shared.borrow().options.limits.agents_max;
-            Err(Refusal::Range(format!(
-                "this run has made {calls_max} calls, no more are allowed"
-            )))
-        }
-    }
 }
 
 struct Maker<'a, 'js> {

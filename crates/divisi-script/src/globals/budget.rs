@@ -3,7 +3,7 @@
 //! Spending is the sum over the answers given so far, so it is equal when the same answers come
 //! again in the same order.
 
-use super::convert::dollars;
+use crate::convert::dollars;
 use crate::state::Shared;
 use rquickjs::{Ctx, Function, Object, Result, Value};
 

@@ -1,9 +1,10 @@
 //! `agent` with functions as checks: one task for the script, several for the engine.
 
-use super::agent::{Spot, ask, may_ask};
+use super::ask::{Spot, ask, may_ask};
 use super::outcome::{self, Named};
-use super::{convert, prelude};
+use super::prelude;
 use crate::call::TaskStatus;
+use crate::convert;
 use crate::state::{Asked, Form, Shared};
 use crate::trial::Trial;
 use divisi_core::{FailureClass, Task};

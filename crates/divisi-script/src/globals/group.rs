@@ -3,7 +3,7 @@
 use super::{Scope, site};
 use crate::groups::GroupId;
 use crate::state::Shared;
-use divisi_core::preflight::GroupKind;
+use divisi_core::event::GroupKind;
 use rquickjs::{Ctx, Function, Object, Result};
 use std::rc::Rc;
 

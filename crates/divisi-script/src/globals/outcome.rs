@@ -1,8 +1,8 @@
 //! How the end of a task appears in a script.
 
-use super::convert::dollars;
-use super::error_object;
 use crate::call::{TaskAnswer, TaskStatus};
+use crate::convert::dollars;
+use crate::refusal::error_object;
 use crate::state::Form;
 use crate::{Site, stack};
 use divisi_core::{FailureClass, PicoUsd};

@@ -1,8 +1,8 @@
 //! `phase(title, options)`: the phase of the next tasks, and the cap of their cost.
 
-use super::{Scope, convert, site};
-use crate::options;
+use super::{Scope, site};
 use crate::state::Shared;
+use crate::{convert, options};
 use rquickjs::{Coerced, Ctx, Function, Result, Value, function::Opt};
 use std::cell::RefCell;
 use std::rc::Rc;

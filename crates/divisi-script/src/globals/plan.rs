@@ -1,6 +1,6 @@
 //! Plans for `decompose`: the core's rules, called from JavaScript.
 
-use super::convert;
+use crate::convert;
 use divisi_core::Plan;
 use divisi_core::patterns::{self, Gathering, Planning};
 use divisi_core::plan::{references, render};

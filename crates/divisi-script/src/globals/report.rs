@@ -1,6 +1,7 @@
 //! Messages to the user from scripts and the prelude.
 
 use super::{Scope, site};
+use crate::convert;
 use crate::state::Shared;
 use rquickjs::{Coerced, Ctx, Function, Object, Result, Value};
 use std::rc::Rc;
@@ -11,7 +12,7 @@ pub(super) fn report<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Function<'j
     Function::new(
         ctx.clone(),
         move |ctx: Ctx<'js>, message: rquickjs::String<'js>| -> Result<()> {
-            let message = super::convert::text(&ctx, &message)?;
+            let message = convert::text(&ctx, &message)?;
             shared.borrow_mut().log(message);
             Ok(())
         },

@@ -1,8 +1,9 @@
 //! `workflow(nameOrRef, args)`: another script, run as a part of this one.
 
-use super::refusal::Refusal;
-use super::{Scope, convert, site};
+use super::{Scope, site};
 use crate::call::ScriptRef;
+use crate::convert;
+use crate::refusal::Refusal;
 use crate::state::{Asked, Shared, Waiting};
 use crate::{Call, Site};
 use rquickjs::{Ctx, Function, Promise, Result, Value, function::Opt};

@@ -1,6 +1,6 @@
 //! Settles the promises of answered calls.
 
-use super::run;
+use super::{run, warn_of};
 use crate::call::TaskStatus;
 use crate::globals::Scope;
 use crate::globals::outcome::{self, Named};
@@ -102,7 +102,7 @@ impl<'js> Settle<'js> {
         {
             let mut state = shared.borrow_mut();
             state.add_source(script.name().clone(), script.source().clone());
-            state.warn_of(&script);
+            warn_of(&script, &mut state);
         }
         let scope = Scope::nested(script.name().clone(), depth, &script.meta().name);
         let result: Promise<'js> = run(&self.ctx, shared, &script, &scope, args)?;

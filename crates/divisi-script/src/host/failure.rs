@@ -1,7 +1,7 @@
 //! Converts exceptions of the engine to errors for the user.
 
+use crate::convert;
 use crate::error::{ErrorKind, Frame, Problem};
-use crate::globals;
 use crate::source::loop_line;
 use crate::stack::{self, RawFrame};
 use crate::state::State;
@@ -18,6 +18,15 @@ pub(super) struct Failure {
     kind: ErrorKind,
     message: String,
     stack: String,
+}
+
+impl ScriptError {
+    /// The error of a script that is left behind, see [`Pulse`](crate::Pulse).
+    pub fn stuck(script: &Script, busy_max: Duration) -> Self {
+        Problem::busy(busy_max)
+            .hint("look for a loop that does not end, or a built-in function over a huge array or text")
+            .of(script.name(), script.source())
+    }
 }
 
 impl Failure {
@@ -54,7 +63,7 @@ impl Failure {
             thrown.is_error() || object.contains_key("stack").unwrap_or(false)
         };
         let Some(exception) = thrown.as_object().filter(is_error) else {
-            let shown = globals::json(ctx, thrown).ok().flatten();
+            let shown = convert::json(ctx, thrown).ok().flatten();
             return Self::without_stack(
                 ErrorKind::Runtime,
                 shown.unwrap_or_else(|| "undefined".to_owned()),

@@ -1,7 +1,7 @@
 //! The result of a script as JSON text.
 
 use super::failure::Failure;
-use crate::globals;
+use crate::{convert, globals};
 use rquickjs::{Ctx, Value};
 
 /// The JSON text of `value`; `null` for `undefined`.
@@ -9,7 +9,7 @@ pub(super) fn encode<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<String, F
     if value.is_undefined() {
         return Ok("null".to_owned());
     }
-    match globals::json(ctx, value.clone()) {
+    match convert::json(ctx, value.clone()) {
         Ok(Some(json)) => Ok(json),
         Ok(None) => Err(Failure::of_result(format!("it is a {}", value.type_name()))),
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use super::Result;
 use super::given::Given;
-use crate::globals::Refusal;
+use crate::refusal::Refusal;
 use divisi_core::check::{Check, Judge};
 use rquickjs::{Function, Object, Value};
 

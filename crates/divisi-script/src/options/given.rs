@@ -1,7 +1,8 @@
 //! One option of a script, read as the required type.
 
 use super::Result;
-use crate::globals::{Refusal, json, text};
+use crate::convert::{dollars_of, json, text};
+use crate::refusal::Refusal;
 use crate::state::Shared;
 use crate::{Expect, schema};
 use divisi_core::check::Ladder;
@@ -209,16 +210,4 @@ impl<'js> Given<'_, 'js> {
             self.name
         ))
     }
-}
-
-/// The dollars of a JavaScript number. Its shortest decimal text is what was written in the script.
-/// A computed number may have digits below a picodollar; they are cut, so a limit may be lower than
-/// intended, never higher.
-pub(crate) fn dollars_of(number: f64) -> Option<PicoUsd> {
-    const DECIMALS_MAX: usize = 12;
-    let written = number.to_string();
-    let end = written.find('.').map_or(written.len(), |point| {
-        written.len().min(point + 1 + DECIMALS_MAX)
-    });
-    PicoUsd::parse_dollars(&written[..end])
 }

@@ -2,8 +2,8 @@
 
 use super::tokens::{Token, Tokens};
 use super::{Warning, literal};
+use crate::convert::dollars_of;
 use crate::error::{ErrorKind, Problem};
-use crate::options::dollars_of;
 use divisi_core::PicoUsd;
 use serde_json::{Map, Value};
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Future events of a process, in order.
 
 use super::Process;
-use super::gate::Sending;
+use super::sending::Sending;
 use crate::vendor::{Answered, Family};
 use divisi_core::governor::{PermitId, Place, RateLimits};
 use divisi_core::{AttemptId, Input, Millis, TaskId, Timestamp};

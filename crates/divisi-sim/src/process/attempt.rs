@@ -1,7 +1,7 @@
 //! Carries out an attempt's outputs: the core's attempt as shipped, with a seeded vendor, tools
 //! that take some time, and a prefix cache.
 
-use super::gate::{Sending, Who};
+use super::sending::{Sending, Who};
 use super::{Happening, Process, text};
 use crate::ask::{Ask, Fate};
 use crate::script::value_of;

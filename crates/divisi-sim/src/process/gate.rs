@@ -1,6 +1,7 @@
 //! The gates of a process: one queue of the core per model family.
 
 use super::attempt::{At, failed};
+use super::sending::{Sending, Who};
 use super::{Happening, Process};
 use crate::vendor::{Answered, Family, Reply, Request, Vendor};
 use crate::watch::{GateWatch, ensure};
@@ -11,30 +12,7 @@ use divisi_core::governor::{
 };
 use divisi_core::retry::Told;
 use divisi_core::run::{AttemptEnd, Stage};
-use divisi_core::{AttemptId, FailureClass, Timestamp};
-use std::fmt;
-
-/// The sender of a request: the watched run, or another one of the same process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Who {
-    /// The request of this turn of an attempt, the first or the hedge.
-    Attempt(AttemptId, usize, Slot),
-    Other(u32),
-}
-
-/// The number of the watched run; others count from 1.
-const OURS: u32 = 0;
-
-/// A request that waits or is in flight.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sending {
-    pub(super) who: Who,
-    pub(super) request: Request,
-    /// Length of the chain that waits for its task; longer chains go first.
-    pub(super) priority: u32,
-    /// A unique number.
-    pub(super) ticket: u64,
-}
+use divisi_core::{FailureClass, Timestamp};
 
 /// The gate of one family.
 pub(super) struct Gate {
@@ -472,26 +450,7 @@ impl Process<'_, '_> {
     }
 }
 
-impl Who {
-    fn run(self) -> u32 {
-        match self {
-            Self::Attempt(..) => OURS,
-            Self::Other(other) => other,
-        }
-    }
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Attempt(attempt, turn, Slot::First) => write!(f, "{attempt} turn {turn}"),
-            Self::Attempt(attempt, turn, Slot::Second) => write!(f, "{attempt} turn {turn} again"),
-            Self::Other(other) => write!(f, "one of run {other}"),
-        }
-    }
-}
-
-/// The engine's estimate of a request before its reply: deliberately high.
+/// What the engine takes a request to have, before it is answered: rather too much.
 fn estimate(request: Request) -> Estimate {
     Estimate {
         input: request.input * 5 / 4,

@@ -7,6 +7,7 @@ mod agenda;
 mod attempt;
 mod gate;
 mod others;
+mod sending;
 
 use crate::ask::{Ask, Fate};
 use crate::chance::Chance;

@@ -1,7 +1,7 @@
 //! Other runs of the same process, as far as gates know them: requests that arrive, wait, and are
 //! sent or withdrawn.
 
-use super::gate::Who;
+use super::sending::Who;
 use super::{Happening, Process};
 use crate::vendor::{Family, Reply, Request};
 use divisi_core::budget::TurnBound;

@@ -148,7 +148,7 @@ fn picked(setup: &Setup, task: &Task, ready: bool) -> Result<Pick, Problem> {
     let agent =
         agent.map_err(|unknown| Problem::usage(unknown.to_string()).hint(unknown.hint()))?;
     let provider = &setup.models.provider;
-    let choice = choose(setup, task, agent.map(|agent| &**agent), provider)
+    let choice = choose(&setup.kinds, task, agent.map(|agent| &**agent), provider)
         .map_err(|failure| Problem::usage(failure.message).with_hints(failure.hint))?;
     let kind = setup
         .kinds

@@ -1,10 +1,11 @@
 //! `divisi trust`: lets a project's settings decide what only the user may decide.
 
 use crate::context::Context;
-use crate::display::{Line, Look, Tone, json, look, text};
+use crate::display::{Line, Look, Tone, json, look};
 use crate::exit::Exit;
 use crate::output;
 use crate::terminal;
+use crate::text;
 use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::settings::{Claim, PROJECT_FILE, Project, Standing, TrustedFile, TrustedFiles};

@@ -237,7 +237,7 @@ pub(crate) fn cost(bill: &Bill, look: &Look) -> Vec<Line> {
             .map(|Substituted { models, replies }| {
                 let replies = number::counted(*replies, "reply", "replies");
                 let told = format!("{} gave {replies} for {}", models.answered, models.asked);
-                Line::of(Tone::Warn, "other model: ").plain(super::text::line(&told))
+                Line::of(Tone::Warn, "other model: ").plain(crate::text::line(&told))
             }),
     );
     lines.extend(bill.plan_against_actual.iter().flat_map(expected::lines));
@@ -405,7 +405,7 @@ fn saved(bill: &Bill) -> Vec<Line> {
     {
         let what = format!(
             "against {cost} for the same tokens on {}",
-            super::text::line(strongest)
+            crate::text::line(strongest)
         );
         say(saved.shown(), what);
     }

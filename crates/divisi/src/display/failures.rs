@@ -7,8 +7,9 @@
 //! ```
 
 use super::look::{Line, Look, Tone};
+use super::number;
 use super::progress::label;
-use super::{number, text};
+use crate::text;
 use divisi_core::view::TaskView;
 use divisi_core::{Failure, FailureClass, RunView, TaskId};
 use std::collections::BTreeMap;

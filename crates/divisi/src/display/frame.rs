@@ -6,7 +6,7 @@
 use super::look::{Line, Look, Tone};
 use super::number;
 use super::progress::{Doing, Progress, Wait, Why, label};
-use super::text;
+use crate::text;
 use divisi_core::run::Stage;
 use divisi_core::view::{PhaseView, Rest};
 use divisi_core::{AttemptId, FailureClass, Millis, Timestamp};

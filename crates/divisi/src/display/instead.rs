@@ -1,7 +1,8 @@
 //! Models that answered instead of the requested ones.
 
 use super::look::{Line, Tone};
-use super::{number, text};
+use super::number;
+use crate::text;
 use divisi_core::RunView;
 use divisi_core::price::is_same_model;
 use divisi_core::view::TaskView;

@@ -3,7 +3,7 @@
 //! JSON escapes only some of the characters that act on a terminal. Here all are escaped, since the
 //! user may view the output on one.
 
-use super::text::is_harmless;
+use crate::text::is_harmless;
 use divisi_providers::redact::known;
 use serde::Serialize;
 use std::fmt::Write;

@@ -1,6 +1,6 @@
 //! Appearance on this terminal: colours, signs, width.
 
-use super::text;
+use crate::text;
 use owo_colors::{OwoColorize, Style};
 use std::io::IsTerminal;
 

@@ -84,7 +84,7 @@ pub(crate) fn models(listing: &Listing, look: &Look) -> Vec<Line> {
 }
 
 fn head(row: &Row) -> Line {
-    let line = Line::of(Tone::Strong, super::text::line(&row.provider));
+    let line = Line::of(Tone::Strong, crate::text::line(&row.provider));
     match row.ready {
         Some(true) => line.put(Tone::Good, "  ready"),
         Some(false) => line.put(Tone::Dim, "  no key"),

@@ -2,9 +2,10 @@
 
 use super::look::{Line, Look, Tone};
 use super::progress::{Progress, label};
-use super::{number, refused, text};
+use super::{number, refused};
+use crate::text;
+use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{ParkReason, Refusal};
-use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::{Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -146,7 +146,7 @@ impl Progress {
 
 /// The task's name on screen: its label, or else its number.
 pub(crate) fn label(id: TaskId, task: &TaskView) -> String {
-    let label = super::text::line(&task.label);
+    let label = crate::text::line(&task.label);
     if label.is_empty() {
         id.to_string()
     } else {

@@ -1,8 +1,9 @@
 //! What was requested and refused, and what is missing therefore.
 
 use super::look::{Line, Tone};
+use super::number;
 use super::progress::label;
-use super::{number, text};
+use crate::text;
 use divisi_core::event::Refusal;
 use divisi_core::run::Stage;
 use divisi_core::view::{RefusedTool, Status};

@@ -1,7 +1,7 @@
 //! Aligned columns.
 
 use super::look::{Line, Look, Tone};
-use super::text;
+use crate::text;
 
 /// Rows of cells in aligned columns, with other lines between them.
 pub(crate) struct Table {

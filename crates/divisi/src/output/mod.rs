@@ -9,7 +9,7 @@
 
 mod backlog;
 
-use crate::display::text;
+use crate::text;
 use backlog::{Backlog, Overflow};
 use divisi_providers::redact;
 use rustix::io::Errno;

@@ -1,9 +1,8 @@
 //! Graphs built by hand.
 
 use super::{Checklist, KindRule, Money, Settings, Total, Verdict, checklist};
-use crate::preflight::{
-    Assigned, AttemptCost, Bounds, Graph, Group, GroupKind, Node, Rung, Site, Use,
-};
+use crate::event::GroupKind;
+use crate::preflight::{Assigned, AttemptCost, Bounds, Graph, Group, Node, Rung, Site, Use};
 use crate::{Millis, PicoUsd, Task, Tier};
 use std::fmt::Write;
 

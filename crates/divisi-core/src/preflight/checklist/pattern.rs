@@ -1,7 +1,8 @@
 //! Question: which patterns is a flow made of?
 
 use super::{Finding, Flow, Item, Question, counted};
-use crate::preflight::{Group, GroupKind, Site};
+use crate::event::GroupKind;
+use crate::preflight::{Group, Site};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most parts of a flow that are listed; a longer list is not read.

@@ -3,6 +3,7 @@
 use super::Bounds;
 use crate::budget::TurnBound;
 use crate::preflight::{Assigned, AttemptCost, Node, Rung};
+use crate::tokens::BYTES_OF_PROSE;
 use crate::{ModelPrice, PicoUsd};
 
 /// The most that all attempts of a task on one rung can cost: every turn with a full context and a
@@ -39,6 +40,22 @@ fn named(node: &Node) -> u64 {
     let words = node.task.model.0.len() as u64;
     // A single model gets one more try, with the findings of the check.
     words.max(1 + u64::from(words == 1 && !node.task.check.is_empty()))
+}
+
+/// What the first request of a task may cost on this model.
+pub(super) fn bound(task: &Assigned, rung: &Rung) -> TurnBound {
+    if let AttemptCost::UpTo(most) = task.attempt_cost {
+        return TurnBound::fixed(most);
+    }
+    rung.price
+        .as_ref()
+        .map_or_else(TurnBound::default, |price| {
+            TurnBound::of(
+                price,
+                task.prompt_tokens.saturating_mul(BYTES_OF_PROSE),
+                task.reply_tokens_max,
+            )
+        })
 }
 
 /// The most that one turn can cost with a prompt of this length: what a run would reserve for it.

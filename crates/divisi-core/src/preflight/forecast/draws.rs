@@ -1,9 +1,8 @@
 //! Simulated runs: every task of a graph drawn many times.
 
-use super::ceiling::judge_max;
+use super::ceiling::{bound, judge_max};
 use super::conversation::judge_cost;
 use super::guess::More;
-use super::legs;
 use super::schedule::{Demand, Schedule};
 use super::spread::POINTS;
 use super::task::{Around, Forecaster, Outlook, Shapes};
@@ -165,7 +164,7 @@ impl Cast {
                     knot = Some(*place);
                 }
                 steps.push(Step {
-                    bound: legs::bound(task, rung),
+                    bound: bound(task, rung),
                     middle: outlook.log_cost.map_or(0.0, f64::exp),
                     model: models.place(rung.model.clone()),
                     asked: asked.place((rung.provider.clone(), rung.model.clone())),

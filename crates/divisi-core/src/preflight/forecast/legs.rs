@@ -5,8 +5,7 @@ use super::schedule::Demand;
 use super::spread::{millis, pico};
 use super::task::Forecaster;
 use crate::budget::TurnBound;
-use crate::preflight::{Assigned, AttemptCost, Graph, Rung};
-use crate::tokens::BYTES_OF_PROSE;
+use crate::preflight::{Graph, Rung};
 use crate::{Millis, PicoUsd, Tier, Usage};
 use fastrand::Rng;
 use std::sync::Arc;
@@ -88,22 +87,6 @@ impl Leg {
             bound: step.bound,
         }
     }
-}
-
-/// Bound of the first request of a task on this model.
-pub(super) fn bound(task: &Assigned, rung: &Rung) -> TurnBound {
-    if let AttemptCost::UpTo(most) = task.attempt_cost {
-        return TurnBound::fixed(most);
-    }
-    rung.price
-        .as_ref()
-        .map_or_else(TurnBound::default, |price| {
-            TurnBound::of(
-                price,
-                task.prompt_tokens.saturating_mul(BYTES_OF_PROSE),
-                task.reply_tokens_max,
-            )
-        })
 }
 
 #[cfg(test)]

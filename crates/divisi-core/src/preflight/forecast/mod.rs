@@ -12,7 +12,6 @@ mod conversation;
 #[cfg(test)]
 mod coverage;
 mod draws;
-mod estimate;
 mod fit;
 mod guess;
 mod ladder;
@@ -27,13 +26,12 @@ mod summary;
 mod task;
 mod tree;
 
-pub use estimate::{Estimate, EstimateError};
 pub use ladder::LadderAdvice;
 pub use legs::{Draws, Leg};
 pub use priors::{KindPrior, Priors, TierPrior};
-pub use spread::Spread;
 pub use task::{Accepts, Forecaster, TaskForecast};
 
+use crate::estimate::{Estimate, Spread};
 pub(super) use schedule::{Demand, Schedule};
 
 use crate::{Digest, Limits, Millis, PicoUsd, Tier};
@@ -162,6 +160,24 @@ pub struct Forecast {
     pub ladders: Vec<LadderAdvice>,
     /// Number of simulated runs.
     pub draws: u32,
+}
+
+impl Forecast {
+    /// The part of it that is kept with a run.
+    pub fn estimate(&self) -> Estimate {
+        Estimate {
+            cost: self.cost,
+            ceiling: Some(self.ceiling),
+            took: self.took,
+            tasks: self.tasks.len(),
+            guessed: self
+                .tasks
+                .iter()
+                .filter(|task| task.source == Source::Prior)
+                .count(),
+            plan: Some(self.plan),
+        }
+    }
 }
 
 /// Tokens by class.

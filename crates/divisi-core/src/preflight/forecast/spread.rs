@@ -1,31 +1,8 @@
 //! Ranges, and the distributions that draws come from.
 
+use crate::estimate::Spread;
 use crate::{Millis, PicoUsd};
-use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
-
-/// Three points of a distribution: of a hundred cases ten lie below `p10`,
-/// fifty below `p50`, ninety below `p90`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spread<T> {
-    /// The low end.
-    pub p10: T,
-    /// The middle.
-    pub p50: T,
-    /// The high end.
-    pub p90: T,
-}
-
-impl<T: Copy> Spread<T> {
-    /// Applies a function to each point.
-    pub fn map<U>(self, change: impl Fn(T) -> U) -> Spread<U> {
-        Spread {
-            p10: change(self.p10),
-            p50: change(self.p50),
-            p90: change(self.p90),
-        }
-    }
-}
 
 impl Spread<f64> {
     /// The points of these values, which it sorts; zeros if there are none.

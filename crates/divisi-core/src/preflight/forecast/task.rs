@@ -3,9 +3,10 @@
 use super::assumed::Assumed;
 use super::fit::{Cell, Fit, Measure, Place, Seen};
 use super::priors::Priors;
-use super::spread::{Shape, Spread, millis, pico, quantile};
+use super::spread::{Shape, millis, pico, quantile};
 use super::tree::Step;
 use super::{Bounds, Source, ceiling};
+use crate::estimate::Spread;
 use crate::history::History;
 use crate::preflight::{Node, Rung};
 use crate::{Millis, PicoUsd, Usage};

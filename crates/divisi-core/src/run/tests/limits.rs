@@ -1,8 +1,8 @@
 //! What may not grow, and numbers from outside that are out of all proportion.
 
 use super::{ended, facts, key, resumed, started, step, text, trace};
+use crate::estimate::{Estimate, Spread};
 use crate::event::{Refusal, RunStatus, TaskFacts};
-use crate::preflight::{Estimate, Spread};
 use crate::retry::{RetryPolicy, Told, Tries};
 use crate::run::{Run, Stage, Submission};
 use crate::{

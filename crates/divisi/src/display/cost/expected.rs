@@ -2,8 +2,8 @@
 
 use crate::display::look::{Line, Tone};
 use crate::display::number;
+use divisi_core::estimate::{Estimate, EstimateError, Spread};
 use divisi_core::ledger::Ledger;
-use divisi_core::preflight::{Estimate, EstimateError, Spread};
 use divisi_core::{Millis, PicoUsd};
 use serde::Serialize;
 

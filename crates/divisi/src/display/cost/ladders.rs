@@ -1,8 +1,9 @@
 //! Results and savings of a run's ladders.
 
 use crate::display::look::{Line, Look, Tone};
+use crate::display::number;
 use crate::display::table::{Column, Table};
-use crate::display::{number, text};
+use crate::text;
 use divisi_core::PicoUsd;
 use divisi_core::ledger::{Instead, LadderRecord, RungRecord};
 use divisi_core::preflight::forecast::LadderAdvice;

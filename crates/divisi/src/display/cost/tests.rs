@@ -1,9 +1,9 @@
 use super::*;
 use crate::display::look::page;
 use crate::display::story::Story;
+use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{RunStatus, Times, Turn};
 use divisi_core::ledger::RungRecord;
-use divisi_core::preflight::{Estimate, Spread};
 use divisi_core::price::Rates;
 use divisi_core::{AttemptId, Content, Digest, Event, FailureClass, Millis, ModelPrice};
 

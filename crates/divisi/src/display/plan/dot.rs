@@ -2,7 +2,7 @@
 
 use super::fold::Folded;
 use super::models;
-use crate::display::text;
+use crate::text;
 use divisi_core::preflight::Graph;
 use std::fmt::Write;
 

@@ -5,7 +5,8 @@
 
 use super::{models, order};
 use divisi_core::Site;
-use divisi_core::preflight::{Graph, GroupKind, Node};
+use divisi_core::event::GroupKind;
+use divisi_core::preflight::{Graph, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -2,11 +2,12 @@
 
 use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, counted};
-use crate::display::text;
+use crate::text;
 use divisi_core::PicoUsd;
+use divisi_core::estimate::Spread;
 use divisi_core::preflight::checklist::Settings;
 use divisi_core::preflight::forecast::Source;
-use divisi_core::preflight::{Forecast, Graph, Spread};
+use divisi_core::preflight::{Forecast, Graph};
 use std::collections::BTreeMap;
 
 /// Phases and models listed; the rest is only in the sum.

@@ -4,8 +4,9 @@ use super::fold::{Folded, GroupFold};
 use super::{models, order, place};
 use crate::display::look::{Line, Look, Tone, page};
 use crate::display::number::counted;
-use crate::display::text;
-use divisi_core::preflight::{Graph, GroupKind, Node, Remark};
+use crate::text;
+use divisi_core::event::GroupKind;
+use divisi_core::preflight::{Graph, Node, Remark};
 
 /// Columns of a label before it is cut.
 const LABEL_COLUMNS_MAX: usize = 44;

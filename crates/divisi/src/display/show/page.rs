@@ -7,7 +7,8 @@ use super::tree::kept;
 use crate::display::failures::error;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::progress::label;
-use crate::display::{instead, number, text};
+use crate::display::{instead, number};
+use crate::text;
 use divisi_core::event::{Awaited, CallSite, TaskSubmitted, Turn};
 use divisi_core::view::{Again, Cause, Ref, Status, TaskView, WaitView};
 use divisi_core::{

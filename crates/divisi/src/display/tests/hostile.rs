@@ -6,7 +6,7 @@ use crate::display::look::page;
 use crate::display::runs::runs;
 use crate::display::show::{TaskPage, Texts, tree};
 use crate::display::story::Story;
-use crate::display::text::acts;
+use crate::text::acts;
 use divisi_core::{AttemptId, Failure, FailureClass, Input, Outcome, PicoUsd, TaskId};
 use divisi_engine::Signal;
 use divisi_engine::store::RunSummary;

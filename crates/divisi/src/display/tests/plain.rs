@@ -3,7 +3,7 @@
 use super::{look, over, told_plainly};
 use crate::display::look::Look;
 use crate::display::story::Story;
-use divisi_core::preflight::{Estimate, Spread};
+use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::{Failure, FailureClass, Input, Millis, Outcome, PicoUsd, TaskId};
 use insta::assert_snapshot;
 

@@ -2,9 +2,10 @@
 
 use super::only;
 use crate::Tier::{Haiku, Sonnet};
+use crate::event::GroupKind;
 use crate::preflight::checklist::Question;
 use crate::preflight::checklist::fixture::Builder;
-use crate::preflight::{GroupKind, Remark, Site};
+use crate::preflight::{Remark, Site};
 use insta::assert_snapshot;
 
 fn pattern(builder: &Builder) -> String {

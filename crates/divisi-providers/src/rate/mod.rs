@@ -1,10 +1,12 @@
 //! Reads rate limits from response headers.
 //!
-//! Vendors use different names, which are in their folders. All names are tried for every response,
-//! because gateways pass them on. Moments are converted to spans by the vendor's own clock if it
-//! sends one, so that a wrong local clock does no harm.
+//! Vendors name the same numbers differently: how is in a file for each. All are read from
+//! every response, because gateways send either. Moments become spans, measured by the vendor's
+//! own clock where it sends one, so that ours may be wrong.
 
-use crate::{anthropic, openai};
+mod anthropic;
+mod openai;
+
 use divisi_core::Millis;
 pub use divisi_core::governor::{RateLimits, Window};
 use jiff::{SignedDuration, Timestamp};

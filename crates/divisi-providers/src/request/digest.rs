@@ -1,6 +1,6 @@
 //! Identity of a request.
 
-use crate::request::{Block, Message, Request, Role, ToolDefinition};
+use super::{Block, Message, Request, Role, ToolDefinition};
 use blake3::Hasher;
 use divisi_core::Digest;
 use serde_json::Value;

@@ -1,6 +1,11 @@
 //! A request to a model, in a form independent of the vendor.
 
-use crate::tools::Tools;
+mod digest;
+mod tools;
+
+pub use digest::Prefix;
+pub use tools::Tools;
+
 use divisi_core::Effort;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

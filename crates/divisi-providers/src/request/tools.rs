@@ -1,7 +1,7 @@
 //! The tools on offer in a request.
 
-use crate::digest::fields_of;
-use crate::request::{Text, ToolDefinition};
+use super::digest::fields_of;
+use super::{Text, ToolDefinition};
 use divisi_core::Digest;
 use std::ops::Deref;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! The texts of OpenAI's refusals, from its documentation and from public reports. Some are also
 //! used by other vendors, which are named.
 
-use crate::classify::shapes::Case::*;
-use crate::classify::shapes::Sign::{Code, Says};
-use crate::classify::shapes::{Shape, row};
+use super::Case::*;
+use super::Sign::{Code, Says};
+use super::{Shape, row};
 
-pub(crate) static REFUSALS: &[Shape] = &[
+pub(super) static REFUSALS: &[Shape] = &[
     row(Declined, Code("content_filter")), // OpenAI, Azure
     row(Declined, Code("content_policy_violation")),
     row(Declined, Code("cyber_policy")),

@@ -1,10 +1,10 @@
 //! The headers of OpenAI's rate limits, which most others also use.
 
-use crate::rate::{RateLimits, Window, number, span, text};
+use super::{RateLimits, Window, number, span, text};
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 
-pub(crate) fn limits(headers: &HeaderMap, now: Timestamp) -> RateLimits {
+pub(super) fn limits(headers: &HeaderMap, now: Timestamp) -> RateLimits {
     let window = |kind: &str| Window {
         limit: number(headers, &format!("x-ratelimit-limit-{kind}")),
         remaining: number(headers, &format!("x-ratelimit-remaining-{kind}")),

@@ -1,19 +1,21 @@
 //! The table of refusals, from documentation and public reports of vendors.
 //!
-//! Refusals of Anthropic and OpenAI are in their own folders; this table has those of other servers
-//! with their APIs. All rows apply to every server, because gateways pass on refusals of other
-//! vendors. Of the matching rows the first [`Case`] decides, whatever the status: quota errors come
-//! with status 400, 401, 402, 403 and 429. Without a matching row the status decides.
-//! `reports.yaml` has an example body for each row, with its source.
+//! What Anthropic and OpenAI say has a file for each; here is what is said by all others that speak
+//! their APIs. For every server all rows count, because gateways pass on what the vendors
+//! behind them have said. Of those that fit, the first [`Case`] decides, whatever the status: the
+//! same wall stands under 400, 401, 402, 403 and 429. What no row fits is decided by its status.
+//! `reports.yaml` has a body for each row, with where it is from.
+
+mod anthropic;
+mod openai;
 
 use super::told::Told;
-use crate::{anthropic, openai};
 use Case::*;
 use Sign::{At, Both, Code, CodePart, Says};
 use divisi_core::FailureClass;
 
 /// One row.
-pub(crate) struct Shape {
+pub(super) struct Shape {
     case: Case,
     sign: Sign,
 }
@@ -21,7 +23,7 @@ pub(crate) struct Shape {
 /// The meaning of a row. Earlier cases take precedence, because a text may contain words of
 /// several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Case {
+pub(super) enum Case {
     /// The prompt is refused.
     Declined,
     /// The request exceeds what the model or the account ever accepts.
@@ -78,8 +80,8 @@ impl Case {
 
 /// How a row is recognised. Everything is compared in lower case.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Sign {
-    /// One of the error codes is this.
+pub(super) enum Sign {
+    /// One of its words is this.
     Code(&'static str),
     /// One of the error codes contains this.
     CodePart(&'static str),
@@ -92,11 +94,11 @@ pub(crate) enum Sign {
 }
 
 /// A row.
-pub(crate) const fn row(case: Case, sign: Sign) -> Shape {
+pub(super) const fn row(case: Case, sign: Sign) -> Shape {
     Shape { case, sign }
 }
 
-/// Refusals of vendors without a folder of their own.
+/// What is said by others than those who have a file.
 static OTHERS: &[Shape] = &[
     // The prompt is refused.
     row(Declined, Code("responsibleaipolicyviolation")), // Azure, through gateways

@@ -1,9 +1,9 @@
-//! Learns from journals how far token counts are off.
+//! How far our counts of tokens are off, learnt from the journal.
 
-use super::Correction;
 use crate::driver;
 use crate::resolve::Resolver;
 use crate::store::{Store, StoreError};
+use crate::tokens::Correction;
 use divisi_core::content::Content;
 use divisi_core::{Event, Position, Task, TaskId};
 use std::collections::BTreeMap;

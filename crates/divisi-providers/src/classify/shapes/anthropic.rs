@@ -1,10 +1,10 @@
 //! The texts of Anthropic's refusals, from its documentation and from public reports.
 
-use crate::classify::shapes::Case::*;
-use crate::classify::shapes::Sign::{Code, Says};
-use crate::classify::shapes::{Shape, row};
+use super::Case::*;
+use super::Sign::{Code, Says};
+use super::{Shape, row};
 
-pub(crate) static REFUSALS: &[Shape] = &[
+pub(super) static REFUSALS: &[Shape] = &[
     row(TooLong, Code("request_too_large")),
     row(TooLong, Says("prompt is too long")),
     row(TooLong, Says("exceed context limit")),

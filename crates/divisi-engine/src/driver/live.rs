@@ -1,10 +1,10 @@
 //! The runs that this process drives, and their channels.
 
-use super::Control;
-use crate::driver::Message;
+use super::message::Message;
 use crate::executor::Signal;
 use crate::store::Batch;
 use divisi_core::RunId;
+use divisi_core::estimate::Estimate;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, mpsc};
@@ -22,7 +22,7 @@ pub struct LiveRun {
 }
 
 impl LiveRun {
-    pub(super) fn new(
+    pub(crate) fn new(
         id: RunId,
         inbox: mpsc::UnboundedSender<Message>,
         signals: broadcast::Sender<Signal>,
@@ -37,9 +37,7 @@ impl LiveRun {
 
     /// Returns a control for it.
     pub fn control(&self) -> Control {
-        Control {
-            inbox: self.inbox.clone(),
-        }
+        Control::of(&self.inbox)
     }
 
     /// Its signals, which are not recorded: replies being written, tools at work.
@@ -48,13 +46,47 @@ impl LiveRun {
     }
 }
 
-/// Sends the durable batches of a run to its subscribers.
-pub(super) type Bus = broadcast::Sender<Arc<Batch>>;
+/// Parks or cancels a run from elsewhere, or tells it something.
+#[derive(Clone)]
+pub struct Control {
+    inbox: mpsc::UnboundedSender<Message>,
+}
+
+impl Control {
+    /// That of the run that is driven by what comes here.
+    pub(crate) fn of(inbox: &mpsc::UnboundedSender<Message>) -> Self {
+        Self {
+            inbox: inbox.clone(),
+        }
+    }
+
+    /// Lets what is in flight finish its turn and starts nothing new. What only
+    /// waits for its turn to send a request ends at once.
+    pub fn park(&self) {
+        // A run that is over cannot be parked any more.
+        let _ = self.inbox.send(Message::Park);
+    }
+
+    /// Tells the run what it is expected to cost, for its journal. Only the
+    /// first estimate of an execution is kept, and none once the run is over.
+    pub fn estimate(&self, estimate: Estimate) {
+        let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
+    }
+
+    /// Ends the run at once. What is in flight is lost; requests that have left may
+    /// be billed.
+    pub fn cancel(&self) {
+        let _ = self.inbox.send(Message::Cancel);
+    }
+}
+
+/// Leads the durable batches of a run to its subscribers.
+pub(crate) type Bus = broadcast::Sender<Arc<Batch>>;
 
 /// The runs that this process drives, and their buses. Only this list and the drivers keep a bus
 /// open.
 #[derive(Clone, Default)]
-pub(super) struct LiveRuns(Arc<Mutex<BTreeMap<RunId, (LiveRun, Bus)>>>);
+pub(crate) struct LiveRuns(Arc<Mutex<BTreeMap<RunId, (LiveRun, Bus)>>>);
 
 impl LiveRuns {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<RunId, (LiveRun, Bus)>> {
@@ -62,8 +94,9 @@ impl LiveRuns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists a run until the returned guard is dropped; the bus is for its driver.
-    pub(super) fn list(&self, run: LiveRun) -> (Listed, Bus) {
+    /// Lists a run until the first of what is returned is dropped; the second is for its
+    /// driver.
+    pub(crate) fn list(&self, run: LiveRun) -> (Listed, Bus) {
         let (bus, _) = broadcast::channel(BUS_BATCHES_MAX);
         let listed = Listed {
             runs: self.clone(),
@@ -73,16 +106,16 @@ impl LiveRuns {
         (listed, bus)
     }
 
-    pub(super) fn get(&self, id: &RunId) -> Option<LiveRun> {
+    pub(crate) fn get(&self, id: &RunId) -> Option<LiveRun> {
         self.lock().get(id).map(|(run, _)| run.clone())
     }
 
-    /// The durable batches of a run from now on. The channel closes with the run.
-    pub(super) fn batches(&self, id: &RunId) -> Option<broadcast::Receiver<Arc<Batch>>> {
+    /// The batches of a run from now on, once each is durable. It closes with the run.
+    pub(crate) fn batches(&self, id: &RunId) -> Option<broadcast::Receiver<Arc<Batch>>> {
         self.lock().get(id).map(|(_, bus)| bus.subscribe())
     }
 
-    pub(super) fn all(&self) -> Vec<LiveRun> {
+    pub(crate) fn all(&self) -> Vec<LiveRun> {
         self.lock().values().map(|(run, _)| run.clone()).collect()
     }
 }

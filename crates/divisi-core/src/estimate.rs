@@ -1,6 +1,5 @@
 //! The estimate recorded with a run, and its error afterwards.
 
-use super::{Forecast, Spread};
 use crate::{Digest, Millis, PicoUsd};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -24,7 +23,30 @@ pub struct Estimate {
     pub plan: Option<Digest>,
 }
 
-/// The difference between a run and its estimate.
+/// Three points of a distribution: of a hundred cases ten lie below `p10`,
+/// fifty below `p50`, ninety below `p90`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread<T> {
+    /// The low end.
+    pub p10: T,
+    /// The middle.
+    pub p50: T,
+    /// The high end.
+    pub p90: T,
+}
+
+impl<T: Copy> Spread<T> {
+    /// The same with each point changed.
+    pub fn map<U>(self, change: impl Fn(T) -> U) -> Spread<U> {
+        Spread {
+            p10: change(self.p10),
+            p50: change(self.p50),
+            p90: change(self.p90),
+        }
+    }
+}
+
+/// How far a run was from its estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EstimateError {
     /// Its cost.
@@ -35,24 +57,6 @@ pub struct EstimateError {
     pub inside: bool,
     /// Whether it was above the ceiling, which is a bug in divisi.
     pub above_ceiling: bool,
-}
-
-impl Forecast {
-    /// The part of the forecast that is recorded with a run.
-    pub fn estimate(&self) -> Estimate {
-        Estimate {
-            cost: self.cost,
-            ceiling: Some(self.ceiling).filter(|_| !self.is_open),
-            took: self.took,
-            tasks: self.tasks.len(),
-            guessed: self
-                .tasks
-                .iter()
-                .filter(|task| task.source == super::Source::Prior)
-                .count(),
-            plan: Some(self.plan),
-        }
-    }
 }
 
 impl Estimate {

@@ -5,7 +5,7 @@
 //! if only that is refused. Omitted parts are only ever added, so a request is refused at most once
 //! for each part.
 
-use super::{Again, Dialect, MaxTokens, Objection, Part};
+use crate::dialect::{Again, Dialect, MaxTokens, Objection, Part};
 use crate::error::ProviderError;
 use crate::openai;
 use crate::request::{Block, Request};

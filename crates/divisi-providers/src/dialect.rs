@@ -1,12 +1,9 @@
-//! Parts of a request that a server may not accept, and requests without them.
+//! What of a request a server may not take. How requests are written without it, and learn to be,
+//! is in `manners`.
 //!
 //! A [`Request`](crate::Request) is what is asked, and only that determines its digest. A dialect
 //! is the form for one server. So omitting a part changes no digest, and a reply is found again in
 //! whichever form it was requested.
-
-mod manners;
-
-pub(crate) use manners::{Manner, Manners};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -87,8 +84,8 @@ impl Part {
         }
     }
 
-    /// The refused part, and the consequence of leaving it out.
-    fn consequence(self) -> (&'static str, &'static str) {
+    /// What is not taken, and what follows from going on without it.
+    pub(crate) fn consequence(self) -> (&'static str, &'static str) {
         match self {
             Self::StreamOptions => ("stream_options", "tokens may have to be estimated"),
             Self::Schema => ("a schema for the answer", "the prompt tells it instead"),

@@ -1,10 +1,10 @@
 //! The headers of Anthropic's rate limits.
 
-use crate::rate::{RateLimits, Window, number, text, until};
+use super::{RateLimits, Window, number, text, until};
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 
-pub(crate) fn limits(headers: &HeaderMap, now: Timestamp) -> RateLimits {
+pub(super) fn limits(headers: &HeaderMap, now: Timestamp) -> RateLimits {
     let window = |kind: &str| Window {
         limit: number(headers, &format!("anthropic-ratelimit-{kind}-limit")),
         remaining: number(headers, &format!("anthropic-ratelimit-{kind}-remaining")),

@@ -12,6 +12,7 @@
 //! they do: one that hangs must not let all the others be burnt.
 
 use super::Run;
+use super::room::Lengths;
 use crate::event::{ParkReason, TaskFacts};
 use crate::run::{Stage, TaskState};
 use crate::{Failure, FailureClass, Outcome};
@@ -54,6 +55,8 @@ struct Group {
     /// Whether the first have failed in several ways.
     is_mixed: bool,
     has_succeeded: bool,
+    /// Of their replies, by the place of the model among those of the tasks.
+    lengths: Vec<Lengths>,
 }
 
 impl Siblings {
@@ -66,6 +69,32 @@ impl Siblings {
         }
         self.groups[group as usize].open += 1;
         Place { group, order: None }
+    }
+
+    /// Nothing counts any more but how long replies were.
+    pub(super) fn begin_again(&mut self) {
+        for group in &mut self.groups {
+            let lengths = std::mem::take(&mut group.lengths);
+            *group = Group {
+                lengths,
+                ..Group::default()
+            };
+        }
+    }
+
+    /// A reply of so many tokens has come from the model at this place.
+    pub(super) fn replied(&mut self, place: Place, model: usize, tokens: u32) {
+        let lengths = &mut self.groups[place.group as usize].lengths;
+        if lengths.len() <= model {
+            lengths.resize_with(model + 1, Lengths::default);
+        }
+        lengths[model].add(tokens);
+    }
+
+    /// How long replies to siblings of a task were, from the model that it asks next.
+    pub(super) fn lengths(&self, task: &TaskState) -> Option<&Lengths> {
+        let group = &self.groups[task.sibling.group as usize];
+        group.lengths.get(task.next_place())
     }
 
     /// An attempt starts.

@@ -305,7 +305,7 @@ impl TaskState {
     }
 
     /// The place of that model among those of its ladder and its fallbacks.
-    fn next_place(&self) -> usize {
+    pub(super) fn next_place(&self) -> usize {
         let TaskFacts {
             models, fallbacks, ..
         } = &*self.facts;
@@ -371,7 +371,7 @@ impl TaskState {
     /// What its place among those that wait depends on.
     pub(super) fn place(&self, id: TaskId) -> Place<'_> {
         // One that can only fail reserves nothing.
-        let cost = self.wanted().map_or(PicoUsd::ZERO, |grant| grant.reserved);
+        let cost = self.least().unwrap_or_default();
         let TaskFacts {
             priority,
             phase,

@@ -34,7 +34,7 @@ struct Pool {
     ready: BTreeSet<(Reverse<u32>, TaskId)>,
     /// Those that may start at a later moment.
     resting: BTreeSet<(Timestamp, TaskId)>,
-    /// All of them by what they would reserve; kept only where there is a cap.
+    /// All of them by the least they may reserve; kept only where there is a cap.
     by_cost: Option<BTreeSet<(PicoUsd, TaskId)>>,
 }
 
@@ -74,6 +74,13 @@ impl Waiting {
 
     pub(super) fn is_empty(&self) -> bool {
         self.pools().all(|(_, _, pool)| pool.is_empty())
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.pools()
+            .map(|(_, _, pool)| pool.ready.len() + pool.resting.len())
+            .sum()
     }
 
     /// Takes a task in; at this stage it waits, or nothing happens.

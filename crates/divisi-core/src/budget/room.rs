@@ -58,12 +58,16 @@ impl TurnBound {
     }
 
     /// Whether a shorter reply is of no use.
-    pub(crate) fn is_whole(&self) -> bool {
+    fn is_whole(&self) -> bool {
         self.reply_tokens_min == self.reply_tokens_max
     }
 
-    pub(crate) fn least_room(&self) -> u32 {
-        self.reply_tokens_max.div_ceil(LEAST_ONE_IN)
+    /// The least room that its reply is ever given.
+    pub fn least_room(&self) -> u32 {
+        match self.is_whole() {
+            true => self.reply_tokens_max,
+            false => self.reply_tokens_max.div_ceil(LEAST_ONE_IN),
+        }
     }
 }
 

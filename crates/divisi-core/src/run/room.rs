@@ -77,10 +77,9 @@ impl TaskState {
     /// waits, whatever is learnt of its siblings.
     pub(super) fn least(&self) -> Option<PicoUsd> {
         let (bound, wanted) = (self.bound(), self.wanted()?);
-        let is_fixed = self.next_turn.is_some() || bound.is_whole();
-        let least = match is_fixed {
-            true => bound.least(),
-            false => bound.with_room(bound.least_room()).reserved,
+        let least = match self.next_turn {
+            Some(_) => bound.least(),
+            None => bound.with_room(bound.least_room()).reserved,
         };
         Some(least.min(wanted.reserved))
     }

@@ -830,7 +830,8 @@ impl Attempt {
         let is_cut = reading.is_truncated() && self.unrecorded && self.exchange.room.is_some();
         if is_cut {
             // Half an answer is no answer to the whole question.
-            let cut = End::Cut(self.purpose, self.exchange.bound.whole());
+            let room = self.exchange.room.unwrap_or_default();
+            let cut = End::Cut(self.purpose, self.exchange.bound.widened(room));
             return match self.purpose {
                 Purpose::Turn => self.end(cut),
                 Purpose::Verdict(_) => self.then(now, Next::End(cut)),

@@ -213,7 +213,7 @@ fn an_answer_cut_for_want_of_money_says_what_it_takes() {
         rig.after(Input::Permit(Slot::First)),
         [Output::Send(Slot::First, Some(20))]
     );
-    let cut = End::Cut(Purpose::Turn, BOUND.whole());
+    let cut = End::Cut(Purpose::Turn, BOUND.widened(20));
     assert_eq!(rig.replies(Reading::Truncated), ends(cut, true, false));
     let mut rig = Rig::new(spec());
     rig.sends();

@@ -1,6 +1,5 @@
 //! Applies recorded events to a run: the only way its state changes.
 
-use super::siblings::Siblings;
 use super::{InFlight, KeptTurn, Run, Session, Stage, TaskStage, TaskState, Waiting};
 use crate::budget::Spent;
 use crate::event::Suspension;
@@ -91,6 +90,10 @@ impl Run {
                     self.has_quota(attempt.task);
                 }
                 self.count_death(attempt.task, failure.as_deref());
+                if next_turn.is_some() {
+                    // It was cut off: how long it would have been is not known.
+                    self.learn_length(attempt.task, usage.output.saturating_mul(2));
+                }
                 let task = &mut self.tasks[attempt.task];
                 task.follow_up(
                     at,
@@ -259,7 +262,7 @@ impl Run {
         // Occurrences are counted anew: the flow requests all of its tasks again.
         self.keys.begin();
         self.counts = super::Counts::default();
-        self.siblings = Siblings::default();
+        self.siblings.begin_again();
         self.reused = 0;
         self.saved = PicoUsd::ZERO;
         self.refused.clear();
@@ -515,6 +518,9 @@ impl Run {
         let reserved = std::mem::take(&mut in_flight.reserved);
         self.has_quota(attempt.task);
         self.book(attempt.task, turn.usage, reserved, turn.cost, PicoUsd::ZERO);
+        if !turn.judges {
+            self.learn_length(attempt.task, turn.usage.output);
+        }
         let task = &mut self.tasks[attempt.task];
         if !turn.judges {
             task.model = Some(turn.model.clone());
@@ -532,6 +538,18 @@ impl Run {
             deaths: 0,
         });
         Ok(())
+    }
+
+    /// A reply of so many tokens has come from the model that the task asks. None at all
+    /// says that they were not counted.
+    fn learn_length(&mut self, task: TaskId, tokens: u64) {
+        if tokens == 0 {
+            return;
+        }
+        let task = &self.tasks[task];
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        self.siblings
+            .replied(task.sibling, task.next_place(), tokens);
     }
 
     /// A reply for a task that was out of quota shows that there is quota again. Replies for other

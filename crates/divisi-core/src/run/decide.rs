@@ -278,12 +278,15 @@ impl Run {
             .own_left()
             .saturating_sub(in_flight.hedged.unwrap_or_default());
         let left = self.left_without(attempt);
-        let granted = match bound.fit(own_left) {
-            None => return self.out_of_own_budget(attempt, tool_results, bound),
-            Some(wanted) if wanted.reserved <= left => Some(wanted),
+        let bound = bound.as_wide_as(task.next_turn);
+        let Some(wanted) = bound.fit(own_left) else {
+            return self.out_of_own_budget(attempt, tool_results, bound);
+        };
+        let granted = match self.grant_turn(task, bound, wanted, left) {
             // Other attempts in flight may release part of their reservations.
-            Some(_) if self.in_flight.len() > 1 => None,
-            Some(_) => bound.fit(left.min(own_left)),
+            None if self.in_flight.len() > 1 => None,
+            None => bound.fit(left.min(own_left)),
+            granted => granted,
         };
         if let (
             Stage::Running,

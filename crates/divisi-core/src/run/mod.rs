@@ -11,6 +11,7 @@ mod input;
 mod keys;
 mod parking;
 mod schedule;
+mod room;
 mod siblings;
 mod span;
 mod task_state;
@@ -190,10 +191,10 @@ impl Run {
     /// The least cap under which one of the waiting tasks could start; `None` if a higher cap would
     /// help none of them.
     pub fn cap_least(&self) -> Option<PicoUsd> {
-        let waiting = self.waiting.all().map(|id| &self.tasks[id]);
-        let least = waiting
-            .filter(|task| task.wanted().is_some())
-            .map(|task| task.bound().least())
+        let least = self
+            .waiting
+            .all()
+            .filter_map(|id| self.least_start(id))
             .min()?;
         Some(self.budgets.run.spent().total() + self.budgets.run.reserved + least)
     }
@@ -358,15 +359,17 @@ impl Run {
         let mut first = resting.take(Self::BUDGET_SCAN_MAX);
         let fits = |&(_, id): &(Timestamp, TaskId)| {
             let task = &self.tasks[id];
-            task.wanted().is_none_or(|wanted| {
-                wanted.reserved <= self.budgets.left(task.facts.phase.as_ref())
-            })
+            let left = self.budgets.left(task.facts.phase.as_ref());
+            task.wanted().is_none() || self.fits(id, left)
         };
         // If none of the first ones is affordable, the cheapest of all decides.
-        first
-            .find(fits)
-            .map(|(due, _)| due)
-            .or_else(|| self.waiting.cheapest(&self.budgets).find_map(due))
+        first.find(fits).map(|(due, _)| due).or_else(|| {
+            let cheapest = self.waiting.cheapest(&self.budgets);
+            let mut cheapest = cheapest
+                .take(Self::BUDGET_SCAN_MAX)
+                .filter_map(|id| Some((due(id)?, id)));
+            cheapest.find(fits).map(|(due, _)| due)
+        })
     }
 
     fn slots_free(&self) -> usize {

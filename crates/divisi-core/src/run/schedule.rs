@@ -102,6 +102,8 @@ impl Run {
 
     /// Starts tasks in order, passing over those that the budget does not allow.
     ///
+    /// Each gets room for its reply by [`Run::grant`].
+    ///
     /// With nothing in flight, no reservation will be released: then the first task that fits with
     /// a shorter reply starts. If there is none, none will ever fit, and the run parks.
     fn schedule(&self, now: Timestamp) -> Vec<Event> {
@@ -122,15 +124,15 @@ impl Run {
             if started == slots_free || out_of_budget {
                 break;
             }
-            let task = &self.tasks[id];
-            match self.wanted(id) {
-                None => events.push(self.cannot_start(id)),
-                Some(wanted) if wanted.reserved <= budgets.left(task.facts.phase.as_ref()) => {
-                    events.push(self.attempt(id, wanted, &mut budgets));
-                    started += 1;
-                    slots_of_programs -= usize::from(task.facts.is_program);
-                }
-                Some(_) => too_dear += 1,
+            let facts = &self.tasks[id].facts;
+            if !self.can_start(id) {
+                events.push(self.cannot_start(id));
+            } else if let Some(grant) = self.grant(id, budgets.left(facts.phase.as_ref())) {
+                events.push(self.attempt(id, grant, &mut budgets));
+                started += 1;
+                slots_of_programs -= usize::from(facts.is_program);
+            } else {
+                too_dear += 1;
             }
         }
         if events.is_empty() && too_dear == Self::BUDGET_SCAN_MAX {
@@ -141,14 +143,16 @@ impl Run {
                 .waiting
                 .cheapest(&self.budgets)
                 .take(Self::BUDGET_SCAN_MAX);
-            let start =
-                smallest
-                    .filter(|id| !rests(*id) && self.has_slot(*id))
-                    .map(|id| match self.wanted(id) {
-                        Some(wanted) => self.attempt(id, wanted, &mut budgets),
-                        None => self.cannot_start(id),
-                    });
-            events.extend(start.take(1));
+            let mut smallest = smallest.filter(|id| !rests(*id) && self.has_slot(*id));
+            let start = smallest.find_map(|id| {
+                if !self.can_start(id) {
+                    return Some(self.cannot_start(id));
+                }
+                let left = budgets.left(self.tasks[id].facts.phase.as_ref());
+                let grant = self.grant(id, left)?;
+                Some(self.attempt(id, grant, &mut budgets))
+            });
+            events.extend(start);
         }
         if events.is_empty() && self.in_flight.is_empty() && !self.waiting.is_empty() {
             return self.squeeze_or_park(now);
@@ -188,17 +192,18 @@ impl Run {
 
     /// A start with as much room for the reply as the budgets allow.
     fn squeezed(&self, id: TaskId) -> Option<Grant> {
+        if !self.can_start(id) {
+            return None;
+        }
         let task = &self.tasks[id];
-        self.wanted(id)?;
-        task.bound().fit(
-            task.own_left()
-                .min(self.budgets.left(task.facts.phase.as_ref())),
-        )
+        let left = self.budgets.left(task.facts.phase.as_ref());
+        let usual = self.grant(id, left);
+        usual.or_else(|| task.bound().fit(task.own_left().min(left)))
     }
 
-    /// The full reservation of the next attempt; `None` if the task can never start.
-    fn wanted(&self, id: TaskId) -> Option<Grant> {
-        self.tasks[id].wanted().filter(|_| !self.is_uncovered(id))
+    /// Whether the next attempt can start at all, given enough of the run's money.
+    fn can_start(&self, id: TaskId) -> bool {
+        self.tasks[id].wanted().is_some() && !self.is_uncovered(id)
     }
 
     /// Whether its cost has no bound although a cap applies.
@@ -225,7 +230,7 @@ impl Run {
 
     /// Whether a waiting task can start, or be ended, with the present budgets.
     pub(super) fn is_hopeful(&self, id: TaskId) -> bool {
-        self.squeezed(id).is_some() || self.wanted(id).is_none()
+        !self.can_start(id) || self.squeezed(id).is_some()
     }
 
     /// Starts the next attempt, with its reservation in `budgets`.

@@ -9,6 +9,7 @@
 //! answered one, and would decide while others still run. If failures outnumber running attempts,
 //! failures decide: one hung request must not let the rest of the fan-out be spent.
 
+use super::room::Lengths;
 use crate::event::TaskFacts;
 use crate::{FailureClass, Outcome};
 use std::cmp::Ordering;
@@ -50,6 +51,8 @@ struct Group {
     /// Whether the first tasks failed with several classes.
     is_mixed: bool,
     has_succeeded: bool,
+    /// Of their replies, by the place of the model among those of the tasks.
+    lengths: Vec<Lengths>,
 }
 
 impl Siblings {
@@ -62,6 +65,31 @@ impl Siblings {
         }
         self.groups[group as usize].open += 1;
         Place { group, order: None }
+    }
+
+    /// Nothing counts any more but how long replies were.
+    pub(super) fn begin_again(&mut self) {
+        for group in &mut self.groups {
+            let lengths = std::mem::take(&mut group.lengths);
+            *group = Group {
+                lengths,
+                ..Group::default()
+            };
+        }
+    }
+
+    /// A reply of so many tokens has come from the model at this place.
+    pub(super) fn replied(&mut self, place: Place, model: usize, tokens: u32) {
+        let lengths = &mut self.groups[place.group as usize].lengths;
+        if lengths.len() <= model {
+            lengths.resize_with(model + 1, Lengths::default);
+        }
+        lengths[model].add(tokens);
+    }
+
+    /// How long replies to siblings were, from the model at this place.
+    pub(super) fn lengths(&self, place: Place, model: usize) -> Option<&Lengths> {
+        self.groups[place.group as usize].lengths.get(model)
     }
 
     /// An attempt starts.

@@ -303,7 +303,7 @@ impl TaskState {
     }
 
     /// The index of that model among its ladder and its fallbacks.
-    fn next_place(&self) -> usize {
+    pub(super) fn next_place(&self) -> usize {
         let TaskFacts {
             models, fallbacks, ..
         } = &*self.facts;

@@ -35,7 +35,7 @@ struct Pool {
     ready: BTreeSet<(Reverse<u32>, TaskId)>,
     /// Tasks that may start later, by that moment.
     resting: BTreeSet<(Timestamp, TaskId)>,
-    /// All tasks by their reservation; kept only if there is a cap.
+    /// All tasks by the least they may reserve; kept only if there is a cap.
     by_cost: Option<BTreeSet<(PicoUsd, TaskId)>>,
 }
 
@@ -57,7 +57,7 @@ impl TaskState {
         let TaskFacts {
             priority,
             phase,
-            is_program,
+        let cost = self.least().unwrap_or_default();
             ..
         } = &*self.facts;
         Place {
@@ -95,6 +95,13 @@ impl Waiting {
 
     pub(super) fn is_empty(&self) -> bool {
         self.pools().all(|(_, _, pool)| pool.is_empty())
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.pools()
+            .map(|(_, _, pool)| pool.ready.len() + pool.resting.len())
+            .sum()
     }
 
     /// Adds a task, if it waits at this stage.

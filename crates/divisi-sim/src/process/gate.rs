@@ -396,8 +396,9 @@ impl Process<'_, '_> {
                 !parks || permit.is_none(),
                 "{attempt} asks although the run parks"
             );
-            self.watch()
-                .request(attempt, self.request(attempt, turn), room, bound)?;
+            let request = self.request(attempt, turn);
+            let watch = &mut self.runs.observer_mut().watch;
+            watch.request(attempt, request, room, bound)?;
         }
         let path = self.world.vendor.path();
         self.plan(path, Happening::Arrives(sending, permit));

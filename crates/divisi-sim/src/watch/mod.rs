@@ -46,8 +46,10 @@ pub(crate) struct Watch {
     edges: Edges,
     /// Digests of durable replies, which must not be requested again.
     recorded: BTreeMap<TaskId, BTreeSet<Digest>>,
-    /// Requests whose replies were cut; they need all the room they want.
-    cut: BTreeMap<TaskId, BTreeSet<Digest>>,
+    /// The room of each request that has left last.
+    rooms: BTreeMap<(TaskId, Digest), u32>,
+    /// Requests whose replies were cut off at so much room, which need several times as much.
+    cut: BTreeMap<TaskId, BTreeMap<Digest, u32>>,
     /// Tasks of the previous execution, which a replay must request again.
     expected: Option<BTreeSet<TaskId>>,
     /// When the parked run has announced to resume.
@@ -326,7 +328,7 @@ impl Watch {
 
     /// A request leaves, with this room for its reply.
     pub(crate) fn request(
-        &self,
+        &mut self,
         attempt: AttemptId,
         request: Digest,
         room: u32,
@@ -341,11 +343,15 @@ impl Watch {
             !holds(&self.recorded),
             "{attempt} asks for a reply that is recorded"
         );
-        let whole = room >= bound.reply_tokens_max;
+        let cut = self.cut.get(&attempt.task);
+        let least = cut
+            .and_then(|cut| cut.get(&request))
+            .map_or(0, |room| room.saturating_mul(4).max(room + 1));
         ensure!(
-            whole || !holds(&self.cut),
+            room >= least.min(bound.reply_tokens_max),
             "{attempt} asks again for a reply that was cut, with {room} tokens"
         );
+        self.rooms.insert((attempt.task, request), room);
         Ok(())
     }
 
@@ -404,12 +410,14 @@ impl Watch {
     pub(crate) fn durable(&mut self, events: &[Recorded]) {
         for Recorded { event, .. } in events {
             if let Event::TurnEnded { attempt, turn } = event {
-                let known = if is_cut(&turn.reply) {
-                    &mut self.cut
+                let (task, request) = (attempt.task, turn.request);
+                if is_cut(&turn.reply) {
+                    let room = self.rooms.get(&(task, request)).copied();
+                    let room = room.unwrap_or_default();
+                    self.cut.entry(task).or_default().insert(request, room);
                 } else {
-                    &mut self.recorded
-                };
-                known.entry(attempt.task).or_default().insert(turn.request);
+                    self.recorded.entry(task).or_default().insert(request);
+                }
             }
             self.forget(event);
         }

@@ -332,7 +332,7 @@ fn an_attempt_is_billed_for_all_it_did() {
 #[test]
 fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
     let mut run = Run::new();
-    let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(198))));
+    let (limits, caps) = (Limits::default(), Caps::of(Some(PicoUsd(171))));
     step(
         &mut run,
         Input::Start {
@@ -369,7 +369,7 @@ fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
     let wants = |number| Input::TurnWanted {
         attempt: attempt(0, number),
         tool_results: None,
-        bound: bound(8, 3, 21, 6),
+        bound: bound(8, 3, 21, 13),
         tools: vec![],
     };
     let events = step(&mut run, wants(1));
@@ -383,7 +383,7 @@ fn an_attempt_begins_only_where_its_next_request_will_be_granted() {
     assert_eq!(
         step(&mut run, Input::Tick),
         [],
-        "67 are left, and it will want 68"
+        "40 are left, and it will want 66"
     );
     step(&mut run, ended(attempt(1, 1), Ok(text("{}"))));
     let events = step(&mut run, Input::Tick);

@@ -8,6 +8,7 @@ use insta::assert_snapshot;
 fn the_last_of_the_money_goes_to_shorter_replies() {
     assert_snapshot!(trace("
         cap $1.00
+        1 at once
         a ($0.10 + 4000 at $0.0001): success $0.30 after 10 ms
         b ($0.10 + 4000 at $0.0001): success $0.30 after 10 ms
         c ($0.10 + 4000 at $0.0001): success $0.10 after 10 ms
@@ -15,23 +16,23 @@ fn the_last_of_the_money_goes_to_shorter_replies() {
         e ($0.10 + 4000 at $0.0001): success $0.15 after 10 ms
     "), @r"
      0 ms  scheduled a#1 $0.5000
-     0 ms  scheduled b#1 $0.5000
     10 ms  reply     a#1 $0.3000
     10 ms  ended     a#1 success
     10 ms  outcome   a ok
-    10 ms  reply     b#1 $0.3000
-    10 ms  ended     b#1 success
-    10 ms  outcome   b ok
-    10 ms  scheduled c#1 $0.4000, 3000 tokens
-    20 ms  reply     c#1 $0.1000
-    20 ms  ended     c#1 success
-    20 ms  outcome   c ok
-    20 ms  scheduled d#1 $0.3000, 2000 tokens
-    30 ms  reply     d#1 $0.1500
-    30 ms  ended     d#1 success
-    30 ms  outcome   d ok
-    30 ms  parking   budget
-    30 ms  parked    budget
+    10 ms  scheduled b#1 $0.5000
+    20 ms  reply     b#1 $0.3000
+    20 ms  ended     b#1 success
+    20 ms  outcome   b ok
+    20 ms  scheduled c#1 $0.4000, 3000 tokens
+    30 ms  reply     c#1 $0.1000
+    30 ms  ended     c#1 success
+    30 ms  outcome   c ok
+    30 ms  scheduled d#1 $0.3000, 2000 tokens
+    40 ms  reply     d#1 $0.1500
+    40 ms  ended     d#1 success
+    40 ms  outcome   d ok
+    40 ms  parking   budget
+    40 ms  parked    budget
     ");
 }
 
@@ -54,9 +55,10 @@ fn a_later_turn_gets_a_shorter_reply_when_nobody_else_will_free_any() {
 }
 
 #[test]
-fn a_reply_that_was_cut_is_asked_for_again_only_with_all_its_room() {
+fn a_reply_that_was_cut_is_asked_for_again_only_with_more_room() {
     assert_snapshot!(trace("
         cap $0.40
+        1 at once
         a ($0.10 + 4000 at $0.0001): cut $0.38 after 10 ms, then limited after 10 ms, then success $0.40 after 10 ms
         at 50 ms: cap $0.80
         at 60 ms: resume

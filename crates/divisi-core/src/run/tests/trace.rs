@@ -426,7 +426,10 @@ impl Stand {
     fn step(&mut self, attempt: AttemptId, number: usize) {
         let step = self.fate(attempt, number);
         let name = self.name(attempt.task);
-        let reply = Box::new(turn(&format!("{name} {number}"), step.cost));
+        let mut reply = Box::new(turn(&format!("{name} {number}"), step.cost));
+        let bound = self.part(attempt.task).bound;
+        let of_reply = step.cost.saturating_sub(bound.prompt).0;
+        reply.usage.output = of_reply.checked_div(bound.reply_token.0).unwrap_or(0);
         if step.what == "turn" {
             let bound = self.part(attempt.task).bound;
             let tool_results = Some(text(&format!("results {number}")));

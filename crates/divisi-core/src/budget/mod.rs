@@ -1,5 +1,9 @@
 //! Dollars allowed, set aside and spent.
 
+mod room;
+
+pub use room::Headroom;
+
 use crate::PicoUsd;
 use crate::price::{ModelPrice, Rates};
 use serde::{Deserialize, Serialize};
@@ -164,6 +168,13 @@ impl Budgets {
         phase
             .and_then(|phase| self.phases.get(phase))
             .is_some_and(|budget| budget.cap.is_some())
+    }
+
+    /// What tasks of this phase have not spent, reserved or not.
+    pub(crate) fn unspent(&self, phase: Phase<'_>) -> PicoUsd {
+        let unspent = |budget: &Budget| PicoUsd(budget.left().0.saturating_add(budget.reserved.0));
+        let of_phase = phase.and_then(|phase| self.phases.get(phase));
+        unspent(&self.run).min(of_phase.map_or(PicoUsd::MAX, unspent))
     }
 
     /// What a task of this phase may still reserve once `reserved` of its reservation is released.
@@ -349,6 +360,15 @@ impl TurnBound {
             reserved: self.with(tokens),
             reply_tokens: Some(tokens),
         })
+    }
+
+    /// The request with this room for its reply, or what it wants where that is less.
+    pub fn with_room(&self, tokens: u32) -> Grant {
+        let tokens = tokens.min(self.reply_tokens_max);
+        Grant {
+            reserved: self.with(tokens),
+            reply_tokens: (tokens < self.reply_tokens_max).then_some(tokens),
+        }
     }
 
     fn with(&self, reply_tokens: u32) -> PicoUsd {

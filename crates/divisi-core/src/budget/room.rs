@@ -1,0 +1,165 @@
+//! How much room for its reply a request gets while money is short.
+//!
+//! What a request may cost is mostly its longest reply, and replies are rarely as long. Were
+//! all of it set aside for every request, a cap near the cost of a run would let few requests
+//! be under way, and a fan-out would become a queue. So a request gets all the room it wants
+//! only where the budget holds as much for everything that could be under way beside it;
+//! otherwise it gets the room that was enough for nearly all replies of its siblings. A reply that
+//! is cut off there is asked for again with several times the room, and counts as a long one
+//! from then on.
+//!
+//! What is set aside is what the granted room may cost, so that the budget holds at every
+//! event, whatever the replies are.
+
+use super::{Grant, TurnBound};
+use crate::PicoUsd;
+
+/// Part of the longest reply that is assumed to be enough while no reply is known.
+const UNKNOWN_ONE_IN: u32 = 8;
+
+/// Part of the longest reply that the room for it is never less than.
+const LEAST_ONE_IN: u32 = 128;
+
+/// A reply that was cut off is asked for again with so many times the room.
+const WIDEN_BY: u32 = 4;
+
+impl TurnBound {
+    /// The same request after its reply was cut off at this room.
+    pub fn widened(self, room: u32) -> Self {
+        let more = room.saturating_mul(WIDEN_BY).max(room.saturating_add(1));
+        let least = self.reply_tokens_min.max(more);
+        Self {
+            reply_tokens_min: least.min(self.reply_tokens_max),
+            ..self
+        }
+    }
+
+    /// The same request as one that was cut off before, if `before` was.
+    pub(crate) fn as_wide_as(self, before: Option<TurnBound>) -> Self {
+        let least = before.map_or(0, |before| before.reply_tokens_min);
+        Self {
+            reply_tokens_min: self.reply_tokens_min.max(least.min(self.reply_tokens_max)),
+            ..self
+        }
+    }
+
+    /// The request with room for a usual reply, where `enough` is known of its siblings'.
+    ///
+    /// Where they are short, that may be less than what is the least for a reply of unknown
+    /// length; not so where this very reply is known to be longer.
+    pub fn usual(&self, enough: Option<u32>, is_known_longer: bool) -> Grant {
+        self.with_room(match enough {
+            Some(enough) if !is_known_longer && !self.is_whole() => enough.max(self.least_room()),
+            enough => {
+                let enough = enough.unwrap_or(self.reply_tokens_max / UNKNOWN_ONE_IN);
+                enough.max(self.reply_tokens_min)
+            }
+        })
+    }
+
+    /// Whether a shorter reply is of no use.
+    fn is_whole(&self) -> bool {
+        self.reply_tokens_min == self.reply_tokens_max
+    }
+
+    /// The least room that its reply is ever given.
+    pub fn least_room(&self) -> u32 {
+        match self.is_whole() {
+            true => self.reply_tokens_max,
+            false => self.reply_tokens_max.div_ceil(LEAST_ONE_IN),
+        }
+    }
+}
+
+/// The money that requests have yet to share, as one of them wants some of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Headroom {
+    /// What is neither spent nor set aside.
+    pub left: PicoUsd,
+    /// What is not spent.
+    pub unspent: PicoUsd,
+    /// How many requests could be under way at once, were there money enough; not none.
+    pub at_once: usize,
+}
+
+impl Headroom {
+    /// All that is wanted where its share of the money holds that; otherwise half of its
+    /// share, so that something is left for what comes, but always room for a usual reply;
+    /// `None` while not even that is left. What is alone needs to leave nothing.
+    pub fn grant(
+        &self,
+        bound: TurnBound,
+        wanted: Grant,
+        usual: impl FnOnce() -> Grant,
+    ) -> Option<Grant> {
+        let share = PicoUsd(self.unspent.0 / self.at_once.max(1) as u64);
+        if wanted.reserved <= self.left.min(share) {
+            return Some(wanted);
+        }
+        let usual = usual();
+        if usual.reserved >= wanted.reserved {
+            return (wanted.reserved <= self.left).then_some(wanted);
+        }
+        let part = match self.at_once {
+            0 | 1 => share,
+            _ => PicoUsd(share.0 / 2),
+        };
+        let roomy = bound
+            .fit(part.min(self.left).min(wanted.reserved))
+            .filter(|roomy| roomy.reserved > usual.reserved);
+        roomy.or_else(|| (usual.reserved <= self.left).then_some(usual))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_that_was_cut_off_gets_more_until_it_gets_all() {
+        let mut bound = TurnBound::new(PicoUsd(10), PicoUsd(1), 16_384);
+        let rooms: Vec<u32> = std::iter::from_fn(|| {
+            let room = bound.usual(Some(100), true).reply_tokens?;
+            bound = bound.widened(room);
+            Some(room)
+        })
+        .collect();
+        assert_eq!(rooms, [1_024, 4_096]);
+        assert_eq!(
+            bound,
+            TurnBound::new(PicoUsd(10), PicoUsd(1), 16_384).whole()
+        );
+    }
+
+    #[test]
+    fn short_replies_need_less_than_is_assumed_of_unknown_ones() {
+        let bound = TurnBound::new(PicoUsd(10), PicoUsd(1), 16_384);
+        let room = |enough| bound.usual(enough, false).reply_tokens;
+        assert_eq!(room(None), Some(2_048));
+        assert_eq!(room(Some(150)), Some(150));
+        assert_eq!(room(Some(3)), Some(128));
+        assert_eq!(room(Some(20_000)), None);
+        assert_eq!(bound.whole().usual(Some(150), false).reply_tokens, None);
+    }
+
+    #[test]
+    fn all_is_granted_only_where_the_others_could_have_as_much() {
+        let bound = TurnBound::new(PicoUsd(0), PicoUsd(1), 16_000);
+        let grant = |left, at_once| {
+            let headroom = Headroom {
+                left: PicoUsd(left),
+                unspent: PicoUsd(left),
+                at_once,
+            };
+            let wanted = bound.fit(PicoUsd::MAX)?;
+            headroom
+                .grant(bound, wanted, || bound.usual(None, false))
+                .map(|grant| grant.reserved.0)
+        };
+        assert_eq!(grant(160_000, 10), Some(16_000));
+        assert_eq!(grant(159_999, 10), Some(7_999), "half of its share");
+        assert_eq!(grant(30_000, 10), Some(2_000), "a usual reply");
+        assert_eq!(grant(1_999, 10), None);
+        assert_eq!(grant(15_000, 1), Some(15_000), "nothing else needs it");
+    }
+}

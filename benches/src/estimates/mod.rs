@@ -127,7 +127,7 @@ fn histories(before: Before, own: usize, habits: &[Habits], rng: &mut Rng) -> Ve
 }
 
 impl Judged {
-    fn judge(&mut self, cost: &divisi_core::preflight::Spread<f64>, actual: &[f64]) {
+    fn judge(&mut self, cost: &divisi_core::estimate::Spread<f64>, actual: &[f64]) {
         let middle = actual[actual.len() / 2];
         self.ratios.push(cost.p50 / middle);
         let inside = |cost_of_run: &&f64| (cost.p10..=cost.p90).contains(*cost_of_run);

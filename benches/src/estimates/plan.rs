@@ -4,9 +4,10 @@ use super::agents::{GPT, HAIKU, MINI, Model, OPUS, SONNET, TURNS_MAX};
 use super::flows::{Flow, Names, Reads, Step, Width};
 use super::play::{label, line, prompt};
 use divisi_core::check::{Check, Judge};
+use divisi_core::event::GroupKind;
 use divisi_core::preflight::{
-    Assigned, AttemptCost, Bounds, Forecast, Forecaster, Graph, Group, GroupKind, Guess, Node,
-    Priors, Rung, Site, Use,
+    Assigned, AttemptCost, Bounds, Forecast, Forecaster, Graph, Group, Guess, Node, Priors, Rung,
+    Site, Use,
 };
 use divisi_core::{History, Millis, Task, Tier};
 
@@ -111,10 +112,12 @@ fn node(step: &Step, item: u32, inputs: u64) -> Node {
         used: Use::Unknown,
         assigned: Ok(Assigned {
             executor: "api".into(),
+            is_program: false,
             writes: false,
             attempt_cost: AttemptCost::Free,
             kind: step.kind.into(),
             kind_declared: true,
+            suffices: None,
             rungs: models.into_iter().flatten().map(rung).collect(),
             why: String::new(),
             checked: step.above.is_some(),

@@ -2,11 +2,11 @@
 
 use super::agents::{Model, attempt, bell};
 use super::flows::{Flow, Names, Reads, Step, Width};
+use divisi_core::event::GroupKind;
 use divisi_core::event::{
     CallSite, Edges, FlowSource, GroupBegan, RunStarted, TaskFacts, TaskSubmitted, Times, Turn,
 };
 use divisi_core::history::Reader;
-use divisi_core::preflight::GroupKind;
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, History, Key, Limits, Millis,
     Outcome, PicoUsd, Position, Recorded, TaskId, Timestamp, Usage,

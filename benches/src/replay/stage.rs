@@ -50,7 +50,6 @@ impl Stage<'_> {
             label: self.cases[case].repo.as_str().into(),
             kind: Some("bug".into()),
             executor: "api".into(),
-            is_program: false,
             model: model.into(),
             turns,
             prompt_tokens: prompt_tokens(&self.cases[case]),
@@ -88,10 +87,12 @@ impl Stage<'_> {
         }
         let assigned = Assigned {
             executor: "api".into(),
+            is_program: false,
             writes: false,
             attempt_cost: AttemptCost::Free,
             kind: "bug".into(),
             kind_declared: true,
+            suffices: None,
             rungs: rungs.to_vec(),
             why: String::new(),
             checked,

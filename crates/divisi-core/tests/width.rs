@@ -246,6 +246,7 @@ struct Row {
 
 const SEEDS: u64 = 8;
 
+#[allow(clippy::print_stdout)]
 fn row(tasks: usize, percent: u64) -> Row {
     let mut row = Row {
         tasks,

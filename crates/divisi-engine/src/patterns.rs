@@ -17,9 +17,9 @@
 //! }
 //! ```
 
-use crate::choose::AUTO;
 use crate::driver::TaskReport;
 use crate::engine::Job;
+use crate::models::AUTO;
 use divisi_core::patterns::{self, Complaint, Gathering, PLANS_MAX, Part, Planning};
 use divisi_core::plan::{Gather, Plan, PlanTask};
 use divisi_core::{Failure, FailureClass, Task};

@@ -163,7 +163,7 @@ fn points<'a>(
         if example.language == "en" && !is_seed {
             let mut text = String::new();
             for _ in 0..random.usize(0..3) {
-                _ = write!(text, "{}\n", before[random.usize(0..before.len())]);
+                _ = writeln!(text, "{}", before[random.usize(0..before.len())]);
             }
             text += &example.text;
             for _ in 0..random.usize(0..4) {

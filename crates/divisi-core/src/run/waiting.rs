@@ -53,11 +53,11 @@ impl TaskState {
     /// What its place among those that wait depends on.
     pub(super) fn place(&self, id: TaskId) -> Place<'_> {
         // One that can only fail reserves nothing.
-        let cost = self.wanted().map_or(PicoUsd::ZERO, |grant| grant.reserved);
+        let cost = self.least().unwrap_or_default();
         let TaskFacts {
             priority,
             phase,
-        let cost = self.least().unwrap_or_default();
+            is_program,
             ..
         } = &*self.facts;
         Place {

@@ -2,9 +2,10 @@
 
 use super::ROUNDS;
 use super::play::{Asked, Played};
+use divisi_core::Site;
+use divisi_core::event::GroupKind;
 use divisi_core::history::{History, Line};
 use divisi_core::preflight::Guess;
-use divisi_core::{Site, preflight::GroupKind};
 use divisi_script::Script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -230,7 +230,7 @@ fn learn(history: &mut History, group: (u32, u32), tasks: (u32, u32)) {
     };
     let began = GroupBegan {
         group: 0,
-        kind: divisi_core::preflight::GroupKind::Parallel,
+        kind: divisi_core::event::GroupKind::Parallel,
         parent: None,
         width: group.1,
         site: site(group.0),

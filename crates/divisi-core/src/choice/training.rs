@@ -3,6 +3,8 @@
 //! `scripts/train-tiers` runs this. It is made of tests so that it shares every
 //! line with what ships: the weights belong to the features as they are cut there.
 
+#![allow(clippy::print_stdout, reason = "tables for people")]
+
 use super::gist::Gist;
 use super::together::{self, Found, Together};
 use super::vote::{self, BUCKETS, ONE, SCALE, Vote, WEIGHTS_BYTES};
@@ -412,18 +414,6 @@ fn table(examples: &[Example], votes: &[Vote], together: &Together, verbose: boo
             "(rules {} {} {:.2}, vote h{:+} o{:+})",
             rules.kind, rules.tier, rules.confidence, vote.haiku, vote.opus
         );
-        if std::env::var("DUMP").is_ok() {
-            let right: String = example
-                .right
-                .iter()
-                .map(|t| t.to_string().chars().next().unwrap())
-                .collect();
-            let [h, o] = together.scores(found(&rules), vote);
-            println!(
-                "DUMP\t{right}\t{h}\t{o}\t{}\t{}\t{:.2}\t{}\t{}",
-                rules.kind, rules.tier, rules.confidence, example.language, example.family
-            );
-        }
         let english = if example.language == "en" {
             "english"
         } else {

@@ -9,12 +9,10 @@ mod redacted;
 mod remembered;
 
 use crate::agents::{AgentDefinition, Agents};
+use crate::attempt::{Assignment, Brief, FINDINGS_BYTES_MAX, SharedDurations, bound, opening};
 use crate::choose::choose;
 use crate::clock::wall_clock;
-use crate::executor::{
-    Brief, Cost, Executor, Executors, FINDINGS_BYTES_MAX, ModelUse, Registered, SharedDurations,
-    bound, opening,
-};
+use crate::executor::{Cost, Executors, ModelUse, Registered};
 use crate::models::{AUTO, Model};
 use crate::setup::Setup;
 use crate::tools::Selection;
@@ -27,8 +25,7 @@ use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
 use divisi_core::run::Submission;
 use divisi_core::{
-    Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier,
-    Timestamp,
+    Digest, Failure, FailureClass, Isolation, Key, Outcome, RetryPolicy, Task, Tier, Timestamp,
 };
 use divisi_files::Refusal;
 use redacted::redacted;
@@ -58,54 +55,6 @@ pub struct Resolver {
 }
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
-
-/// A task that can be carried out.
-pub struct Assignment {
-    /// As the flow asked for it.
-    pub task: Task,
-    /// What carries it out; `None` for agents of our own.
-    pub executor: Option<Arc<dyn Executor>>,
-    /// What is known of its cost.
-    pub cost: Cost,
-    /// Whether an attempt can go on where one was lost or suspended.
-    pub resumes: bool,
-    /// Whether it may stop to ask, and go on with the answer.
-    pub may_ask: bool,
-    /// The models of its ladder, then those that stand in for them; none where
-    /// no model is asked.
-    pub models: Vec<Model>,
-    /// For each of its checks the model that judges, where one does.
-    pub judges: Vec<Option<Model>>,
-    /// The definition it names.
-    pub agent: Option<Arc<AgentDefinition>>,
-    /// The tools it may use.
-    pub tools: Arc<Toolset>,
-    /// Where it works.
-    pub isolation: Isolation,
-    /// Requests one attempt may send.
-    pub turns_max: u32,
-    /// Longest time one attempt may take.
-    pub timeout: Millis,
-    /// Longest time one attempt may go without any sign of progress.
-    pub idle_timeout: Millis,
-    /// How long requests of the run have taken, where one that takes far longer
-    /// than others may be sent a second time.
-    pub hedge: Option<Arc<SharedDurations>>,
-    /// The surroundings.
-    pub setup: Arc<Setup>,
-}
-
-impl Assignment {
-    /// What its requests begin with.
-    pub(crate) fn brief(&self) -> Brief<'_> {
-        Brief {
-            task: &self.task,
-            setup: &self.setup,
-            tools: &self.tools,
-            agent: self.agent.as_deref(),
-        }
-    }
-}
 
 /// A task on its way to a driver.
 pub struct Resolved {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[non_exhaustive]
 pub struct Setup {
     /// Who answers, and what tiers mean there.
-    pub models: Models,
+    pub models: Arc<Models>,
     /// What carries out tasks, by the name a task asks for.
     pub executors: Executors,
     /// What agents may do besides reading.
@@ -75,7 +75,7 @@ impl Setup {
     /// Everything at its default, for agents that work in `workspace`.
     pub fn new(models: Models, workspace: impl Into<PathBuf>) -> Self {
         Self {
-            models,
+            models: models.into(),
             executors: Executors::default(),
             permissions: Permissions::default(),
             workspace: workspace.into(),

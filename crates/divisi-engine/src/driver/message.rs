@@ -1,12 +1,11 @@
 //! What a driver is told, and what it answers.
 
-use crate::executor::AttemptResult;
+use crate::attempt::AttemptResult;
+use crate::executor::{AttemptNews, Room};
 use crate::resolve::Resolved;
-use divisi_core::budget::TurnBound;
-use divisi_core::content::{Blob, Content};
 use divisi_core::estimate::Estimate;
-use divisi_core::event::{Refusal, ToolCall, Turn};
-use divisi_core::run::{Bill, Run, Stage};
+use divisi_core::event::Refusal;
+use divisi_core::run::{Run, Stage};
 use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -23,10 +22,15 @@ pub(crate) enum Message {
     },
     /// The flow says something.
     Flow(FlowNews),
-    /// Something that the flow or an agent asked for was not done.
+    /// Something that the flow asked for was not done.
     Refused { refusal: Refusal, count: u32 },
     /// An attempt says something.
-    Ours(Ours),
+    Attempt(AttemptNews),
+    /// An attempt has ended.
+    Ended {
+        attempt: AttemptId,
+        result: Box<AttemptResult>,
+    },
     /// What the run is expected to cost.
     Estimate(Box<Estimate>),
     /// A person wants the run to rest.
@@ -54,42 +58,6 @@ pub(crate) enum FlowNews {
     Ended(Result<Arc<str>, Failure>),
 }
 
-/// What an attempt says.
-pub(crate) enum Ours {
-    TurnEnded {
-        attempt: AttemptId,
-        turn: Box<Turn>,
-        blob: Option<Blob>,
-        answer: oneshot::Sender<()>,
-    },
-    TurnWanted {
-        attempt: AttemptId,
-        tool_results: Option<Content>,
-        tools: Vec<ToolCall>,
-        bound: TurnBound,
-        blob: Option<Blob>,
-        answer: oneshot::Sender<Room>,
-    },
-    HedgeWanted {
-        attempt: AttemptId,
-        answer: oneshot::Sender<()>,
-    },
-    HedgeEnded {
-        attempt: AttemptId,
-        billed: bool,
-    },
-    Reports {
-        attempt: AttemptId,
-        usage: Usage,
-        bill: Bill,
-        handle: Option<Arc<str>>,
-    },
-    Ended {
-        attempt: AttemptId,
-        result: Box<AttemptResult>,
-    },
-}
-
 /// By what an attempt is answered.
 pub(crate) enum Reply {
     /// What it has said is durable.
@@ -97,9 +65,6 @@ pub(crate) enum Reply {
     /// It may send a request.
     Room(oneshot::Sender<Room>),
 }
-
-/// Longest reply that the budget leaves room for, where that is less than was wanted.
-pub(crate) type Room = Option<u32>;
 
 /// Who waits for the outcome of a task.
 pub(crate) enum Waiter {

@@ -25,13 +25,13 @@ pub(crate) use journal::{each_event, read, replay};
 pub(crate) use live::LiveRuns;
 pub use live::{Control, LiveRun};
 pub(crate) use message::Answered;
-pub(crate) use message::{FlowNews, Message, Ours, Waiter};
+pub(crate) use message::{FlowNews, Message, Waiter};
 pub use message::{TaskEnd, TaskReport};
 
+use crate::attempt::Assignment;
 use crate::clock::wall_clock;
-use crate::executor::{Line, Signal};
+use crate::executor::{AttemptNews, Line, Signal, ToDriver};
 use crate::governor::{Governors, RunNumber};
-use crate::resolve::Assignment;
 use crate::store::{Batch, Lease, LeaseError, Store, StoreError, lease};
 use divisi_core::content::Blob;
 use divisi_core::event::ParkReason;
@@ -67,8 +67,10 @@ pub(crate) struct Driver {
     runs: RunLoop<Waiter, Reply>,
     store: Arc<dyn Store>,
     inbox: mpsc::UnboundedReceiver<Message>,
-    /// For attempts, to report by.
+    /// For attempts, to end by.
     sender: mpsc::UnboundedSender<Message>,
+    /// For attempts, to say by what they say on the way.
+    news: ToDriver,
     signals: broadcast::Sender<Signal>,
     /// Leads each durable batch to those who follow the run.
     bus: broadcast::Sender<Arc<Batch>>,
@@ -152,6 +154,7 @@ impl Driver {
             runs: RunLoop::new(run, position, quota_wait, ()),
             store,
             inbox,
+            news: news(&sender),
             sender,
             signals,
             bus,
@@ -293,6 +296,15 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// Leads what attempts say to the inbox.
+fn news(sender: &mpsc::UnboundedSender<Message>) -> ToDriver {
+    let sender = sender.clone();
+    Arc::new(move |news: AttemptNews| {
+        // A driver that is gone listens no more.
+        let _ = sender.send(Message::Attempt(news));
+    })
 }
 
 /// Sleeps until `due`; for ever when nothing is due.

@@ -4,8 +4,9 @@
 //! What is left are words of scripts, and results of executors that somebody else
 //! has written.
 
-use super::message::{FlowNews, Message, Ours};
-use crate::executor::AttemptResult;
+use super::message::{FlowNews, Message};
+use crate::attempt::AttemptResult;
+use crate::executor::AttemptNews;
 use divisi_core::Failure;
 use divisi_core::content::Content;
 use divisi_providers::redact::{Known, known};
@@ -26,7 +27,7 @@ impl Message {
                     result.map_err(|failed| failure(&known, failed)),
                 ))
             }
-            Self::Ours(Ours::Ended { attempt, result }) => {
+            Self::Ended { attempt, result } => {
                 let AttemptResult {
                     result: value,
                     findings,
@@ -48,16 +49,19 @@ impl Message {
                     suspended,
                     ..*result
                 });
-                Self::Ours(Ours::Ended { attempt, result })
+                Self::Ended { attempt, result }
             }
-            Self::Ours(Ours::Reports {
+            Self::Attempt(AttemptNews::Log(line)) => {
+                Self::Attempt(AttemptNews::Log(known.shared(line)))
+            }
+            Self::Attempt(AttemptNews::Reports {
                 attempt,
                 usage,
                 bill,
                 handle,
             }) => {
                 let handle = handle.map(|handle| known.json(handle));
-                Self::Ours(Ours::Reports {
+                Self::Attempt(AttemptNews::Reports {
                     attempt,
                     usage,
                     bill,

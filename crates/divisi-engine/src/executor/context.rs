@@ -1,10 +1,11 @@
 //! What an executor is given of an attempt.
 
-use super::{Attempt, Cost, Signal};
+use super::{Cost, Line, Signal};
 use crate::clock::wall_clock;
 use crate::framing;
 use crate::governor::Permit;
-use crate::models::Model;
+use crate::models::{Model, Models};
+use crate::prices::Catalogue;
 use divisi_core::attempt::Input;
 use divisi_core::governor::Estimate;
 use divisi_core::price::Billing;
@@ -18,12 +19,32 @@ use tokio_util::sync::CancellationToken;
 /// What an executor is given of an attempt: what is to be done and where, and the line on
 /// which it says how far it is. Clones are the same attempt.
 #[derive(Clone)]
-pub struct Context(Arc<Given>);
+pub struct Context(Arc<Shared>);
 
-struct Given {
-    attempt: Arc<Attempt>,
-    root: PathBuf,
+/// What all clones share.
+struct Shared {
+    given: Given,
     said: Mutex<Said>,
+}
+
+/// What an executor is given.
+pub(crate) struct Given {
+    pub(crate) id: AttemptId,
+    pub(crate) task: Task,
+    pub(crate) root: PathBuf,
+    pub(crate) findings: Option<Arc<str>>,
+    /// The rung of its ladder that it is on.
+    pub(crate) scheduled: Option<Arc<str>>,
+    pub(crate) model: Option<Model>,
+    /// By what an earlier attempt has left its work, and what it has asked was answered:
+    /// JSON texts.
+    pub(crate) handle: Option<Arc<str>>,
+    pub(crate) answer: Option<Arc<str>>,
+    pub(crate) timeout: Millis,
+    pub(crate) cost: Cost,
+    pub(crate) models: Arc<Models>,
+    pub(crate) prices: Arc<Catalogue>,
+    pub(crate) line: Line,
 }
 
 /// What an executor has said so far.
@@ -53,27 +74,26 @@ pub struct Leave {
 }
 
 impl Context {
-    pub(super) fn new(attempt: Arc<Attempt>, root: &Path) -> Self {
-        Self(Arc::new(Given {
-            attempt,
-            root: root.to_owned(),
+    pub(crate) fn new(given: Given) -> Self {
+        Self(Arc::new(Shared {
+            given,
             said: Mutex::default(),
         }))
     }
 
     /// Which attempt it is.
     pub fn id(&self) -> AttemptId {
-        self.0.attempt.id
+        self.0.given.id
     }
 
     /// What is asked for, without secrets.
     pub fn task(&self) -> &Task {
-        &self.0.attempt.assignment.task
+        &self.0.given.task
     }
 
     /// The folder in which it works.
     pub fn root(&self) -> &Path {
-        &self.0.root
+        &self.0.given.root
     }
 
     /// All that is to be said to whatever does the work: the shared context, the prompt, and
@@ -91,25 +111,25 @@ impl Context {
 
     /// What a check had against the result of the attempt before.
     pub fn findings(&self) -> Option<&str> {
-        self.0.attempt.findings.as_deref()
+        self.0.given.findings.as_deref()
     }
 
     /// The rung of the task's ladder that it is on: the id of a model for an executor that
     /// asks models, the flow's word for one that names them.
     pub fn model(&self) -> Option<&str> {
-        self.0.attempt.scheduled.as_deref()
+        self.0.given.scheduled.as_deref()
     }
 
     /// The model to be asked, for an executor that asks models.
     pub fn asked_model(&self) -> Option<&Model> {
-        self.0.attempt.model.as_ref()
+        self.0.given.model.as_ref()
     }
 
     /// What an earlier attempt was found by, which was lost or suspended: the last handle
     /// that it has left. Only for an executor that says it resumes.
     pub fn handle(&self) -> Option<Value> {
         self.0
-            .attempt
+            .given
             .handle
             .as_deref()
             .and_then(|json| serde_json::from_str(json).ok())
@@ -118,7 +138,7 @@ impl Context {
     /// What has been answered to the question of the attempt before.
     pub fn answer(&self) -> Option<Value> {
         self.0
-            .attempt
+            .given
             .answer
             .as_deref()
             .and_then(|json| serde_json::from_str(json).ok())
@@ -127,27 +147,27 @@ impl Context {
     /// Longest time it may take. When that is over, the future of
     /// [`Executor::run`](super::Executor::run) is dropped.
     pub fn timeout(&self) -> Millis {
-        self.0.attempt.assignment.timeout
+        self.0.given.timeout
     }
 
     /// Fires when it is to end at once; the future is dropped then, too.
     pub fn stop(&self) -> &CancellationToken {
-        self.0.attempt.line.stop()
+        self.0.given.line.stop()
     }
 
     /// Fires when the run parks: what is not needed for the result is not begun any more.
     pub fn parking(&self) -> &CancellationToken {
-        self.0.attempt.line.parking()
+        self.0.given.line.parking()
     }
 
     /// Adds a line to the run's log.
     pub fn log(&self, line: impl Into<String>) {
-        self.0.attempt.line.log(line.into());
+        self.0.given.line.log(line.into());
     }
 
     /// Shows what it is doing.
     pub fn shows(&self, progress: Progress) {
-        self.0.attempt.line.signal(|attempt| match progress {
+        self.0.given.line.signal(|attempt| match progress {
             Progress::Tool(what) => Signal::Tool {
                 attempt,
                 what: what.into(),
@@ -165,7 +185,7 @@ impl Context {
     pub fn keeps(&self, handle: &Value) {
         let handle = Some(handle.to_string().into());
         self.0
-            .attempt
+            .given
             .line
             .reports(Usage::default(), Bill::Of(PicoUsd::ZERO), handle);
     }
@@ -179,7 +199,7 @@ impl Context {
         said.usage += usage;
         said.cost += cost;
         said.of_cost = true;
-        self.0.attempt.line.reports(usage, Bill::Of(cost), None);
+        self.0.given.line.reports(usage, Bill::Of(cost), None);
     }
 
     /// Says what it has used in all, for a program that counts so. Less than it has said
@@ -196,7 +216,7 @@ impl Context {
         let new = usage.since(said.usage);
         said.usage += new;
         self.0
-            .attempt
+            .given
             .line
             .reports(new, Bill::Of(PicoUsd::ZERO), None);
     }
@@ -205,9 +225,9 @@ impl Context {
     /// the prices here, which is recorded with them. `None`, and nothing is recorded, where
     /// the model has no price.
     pub fn used(&self, model: &str, usage: Usage) -> Option<PicoUsd> {
-        let setup = &self.0.attempt.assignment.setup;
-        let model = setup.models.find(Some(model)).ok()?;
-        let price = setup.prices.price_of(&model, wall_clock())?;
+        let Given { models, prices, .. } = &self.0.given;
+        let model = models.find(Some(model)).ok()?;
+        let price = prices.price_of(&model, wall_clock())?;
         let cost = price.billed(&usage, Billing::default());
         self.spent(usage, cost);
         Some(cost)
@@ -217,10 +237,8 @@ impl Context {
     /// account, which all runs of this process share. The wait does not count as the
     /// attempt's own time.
     pub async fn leave(&self, model: &str, tokens: Usage) -> Result<Leave, Failure> {
-        let Attempt {
-            assignment, line, ..
-        } = &*self.0.attempt;
-        let model = assignment.setup.models.find(Some(model))?;
+        let Given { models, line, .. } = &self.0.given;
+        let model = models.find(Some(model))?;
         let gate = model.governors.of(&model.id);
         gate.limit_in_flight(model.provider.in_flight_max());
         let (run, priority) = line.turn();
@@ -246,10 +264,10 @@ impl Context {
 
     /// The program has ended. Where it may have cost something and has said nothing of it,
     /// it may have cost all that was set aside.
-    pub(super) fn settle(&self) {
-        if self.0.attempt.assignment.cost != Cost::Free && !self.said().of_cost {
+    pub(crate) fn settle(&self) {
+        if self.0.given.cost != Cost::Free && !self.said().of_cost {
             self.0
-                .attempt
+                .given
                 .line
                 .reports(Usage::default(), Bill::Unknown, None);
         }
@@ -265,13 +283,13 @@ struct Waiting<'a>(&'a Context);
 
 impl<'a> Waiting<'a> {
     fn begin(context: &'a Context) -> Self {
-        context.0.attempt.line.input(Input::Waits(true));
+        context.0.given.line.input(Input::Waits(true));
         Self(context)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.0.attempt.line.input(Input::Waits(false));
+        self.0.0.given.line.input(Input::Waits(false));
     }
 }

@@ -1,7 +1,6 @@
 //! The line from an attempt to its driver.
 
 use crate::clock::wall_clock;
-use crate::driver::{FlowNews, Message, Ours};
 use crate::governor::{Outlook, RunNumber};
 use divisi_core::attempt::{Attempt, Input, Owed, Signs};
 use divisi_core::budget::TurnBound;
@@ -11,7 +10,7 @@ use divisi_core::run::Bill;
 use divisi_core::{AttemptId, Millis, Timestamp, Usage};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +24,7 @@ struct Ends {
     run: RunNumber,
     /// Length of the longest chain of tasks known to wait for this one.
     priority: u32,
-    inbox: mpsc::UnboundedSender<Message>,
+    driver: ToDriver,
     signals: broadcast::Sender<Signal>,
     /// Fires when the attempt is to end at once.
     stop: CancellationToken,
@@ -42,6 +41,48 @@ struct Ends {
     /// Fires when what it carries out has changed its state.
     changed: Notify,
 }
+
+/// What an attempt says to its driver.
+pub(crate) enum AttemptNews {
+    TurnEnded {
+        attempt: AttemptId,
+        turn: Box<Turn>,
+        blob: Option<Blob>,
+        answer: oneshot::Sender<()>,
+    },
+    TurnWanted {
+        attempt: AttemptId,
+        tool_results: Option<Content>,
+        tools: Vec<ToolCall>,
+        bound: TurnBound,
+        blob: Option<Blob>,
+        answer: oneshot::Sender<Room>,
+    },
+    HedgeWanted {
+        attempt: AttemptId,
+        answer: oneshot::Sender<()>,
+    },
+    HedgeEnded {
+        attempt: AttemptId,
+        billed: bool,
+    },
+    Reports {
+        attempt: AttemptId,
+        usage: Usage,
+        bill: Bill,
+        handle: Option<Arc<str>>,
+    },
+    /// A line for the run's log.
+    Log(Arc<str>),
+    /// Something that its agent asked for was not done.
+    Refused(Refusal),
+}
+
+/// Longest reply that the budget leaves room for, where that is less than was wanted.
+pub(crate) type Room = Option<u32>;
+
+/// Hands what attempts say to their driver, which is told of more than that.
+pub(crate) type ToDriver = Arc<dyn Fn(AttemptNews) + Send + Sync>;
 
 /// Something worth showing that is no fact: it is not recorded.
 #[derive(Clone, Debug)]
@@ -110,7 +151,7 @@ impl Line {
         attempt: AttemptId,
         state: Attempt,
         (run, priority): (RunNumber, u32),
-        inbox: mpsc::UnboundedSender<Message>,
+        driver: ToDriver,
         signals: broadcast::Sender<Signal>,
         parking: CancellationToken,
     ) -> Self {
@@ -118,7 +159,7 @@ impl Line {
             attempt,
             run,
             priority,
-            inbox,
+            driver,
             signals,
             stop: CancellationToken::new(),
             parking,
@@ -144,7 +185,7 @@ impl Line {
 
     /// Adds a line to the run's log.
     pub(crate) fn log(&self, line: String) {
-        self.tell(Message::Flow(FlowNews::Log(line.into())));
+        self.tell(AttemptNews::Log(line.into()));
     }
 
     /// Records that the run does not permit a tool that the agent has called.
@@ -155,7 +196,7 @@ impl Line {
             tool: tool.into(),
             permission: permission.into(),
         };
-        self.tell(Message::Refused { refusal, count: 1 });
+        self.tell(AttemptNews::Refused(refusal));
     }
 
     /// Fires when the attempt is to end at once.
@@ -164,12 +205,12 @@ impl Line {
     }
 
     /// Fires when the run parks.
-    pub(super) fn parking(&self) -> &CancellationToken {
+    pub(crate) fn parking(&self) -> &CancellationToken {
         &self.0.parking
     }
 
     /// Hands over a reply that is not the last. What is returned comes once it is durable.
-    pub(super) fn turn_ended(
+    pub(crate) fn turn_ended(
         &self,
         turn: Turn,
         reply: Arc<str>,
@@ -177,7 +218,7 @@ impl Line {
         let blob = blob_of(&turn.reply, reply);
         let (attempt, turn) = (self.0.attempt, Box::new(turn));
         // The driver takes it before whatever it is told next.
-        let durable = self.hand_over(|answer| Ours::TurnEnded {
+        let durable = self.hand_over(|answer| AttemptNews::TurnEnded {
             attempt,
             turn,
             blob,
@@ -190,18 +231,18 @@ impl Line {
     /// is sent, together with the results of the tools that the last reply
     /// called (JSON text). The answer is the longest reply there is money for,
     /// where that is less than `bound` has.
-    pub(super) async fn turn_wanted(
+    pub(crate) async fn turn_wanted(
         &self,
         tool_results: Option<Arc<str>>,
         tools: Vec<ToolCall>,
         bound: TurnBound,
-    ) -> Result<Option<u32>, Stopped> {
+    ) -> Result<Room, Stopped> {
         let (tool_results, blob) = match tool_results.map(Content::of) {
             Some((content, blob)) => (Some(content), blob),
             None => (None, None),
         };
         let attempt = self.0.attempt;
-        self.ask(|answer| Ours::TurnWanted {
+        self.ask(|answer| AttemptNews::TurnWanted {
             attempt,
             tool_results,
             tools,
@@ -214,8 +255,8 @@ impl Line {
 
     /// Asks to send the request under way a second time. Returns once it is
     /// written down that it is sent, and fails where it may not be.
-    pub(super) async fn hedge_wanted(&self) -> Result<(), Stopped> {
-        self.ask(|answer| Ours::HedgeWanted {
+    pub(crate) async fn hedge_wanted(&self) -> Result<(), Stopped> {
+        self.ask(|answer| AttemptNews::HedgeWanted {
             attempt: self.0.attempt,
             answer,
         })
@@ -223,37 +264,40 @@ impl Line {
     }
 
     /// Reports that of two requests one is given up, or has failed.
-    pub(super) fn hedge_ended(&self, billed: bool) {
-        self.tell(Message::Ours(Ours::HedgeEnded {
+    pub(crate) fn hedge_ended(&self, billed: bool) {
+        self.tell(AttemptNews::HedgeEnded {
             attempt: self.0.attempt,
             billed,
-        }));
+        });
     }
 
     /// Reports what has been used since the last report, and by what the work is found again.
-    pub(super) fn reports(&self, usage: Usage, bill: Bill, handle: Option<Arc<str>>) {
+    pub(crate) fn reports(&self, usage: Usage, bill: Bill, handle: Option<Arc<str>>) {
         self.sign_of_life();
-        self.tell(Message::Ours(Ours::Reports {
+        self.tell(AttemptNews::Reports {
             attempt: self.0.attempt,
             usage,
             bill,
             handle,
-        }));
+        });
     }
 
     /// Tells the attempt what has happened, on behalf of what it carries out.
-    pub(super) fn input(&self, input: Input) {
+    pub(crate) fn input(&self, input: Input) {
         let now = self.now();
         self.state().handle(now, input);
         self.0.changed.notify_one();
     }
 
     /// Fires once after each [`Line::input`], or after several.
-    pub(super) fn changed(&self) -> impl Future<Output = ()> + '_ {
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> + '_ {
         self.0.changed.notified()
     }
 
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> Result<T, Stopped> {
+    async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<T>) -> AttemptNews,
+    ) -> Result<T, Stopped> {
         self.hand_over(message).await.map_err(|_| Stopped)
     }
 
@@ -261,10 +305,10 @@ impl Line {
     /// it turns down, and of all when it is gone.
     fn hand_over<T>(
         &self,
-        message: impl FnOnce(oneshot::Sender<T>) -> Ours,
+        message: impl FnOnce(oneshot::Sender<T>) -> AttemptNews,
     ) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
-        self.tell(Message::Ours(message(answer)));
+        self.tell(message(answer));
         answered
     }
 
@@ -280,11 +324,11 @@ impl Line {
     }
 
     /// Says that the reply grows.
-    pub(super) fn grows(&self) {
+    pub(crate) fn grows(&self) {
         self.0.grew_at.store(self.now().0, Ordering::Relaxed);
     }
 
-    pub(super) fn signs(&self) -> Signs {
+    pub(crate) fn signs(&self) -> Signs {
         let at = |moment: &AtomicU64| Timestamp(moment.load(Ordering::Relaxed));
         Signs {
             alive_at: at(&self.0.alive_at),
@@ -293,7 +337,7 @@ impl Line {
     }
 
     /// Shows something without being a sign of life.
-    pub(super) fn show(&self, signal: impl FnOnce(AttemptId) -> Signal) {
+    pub(crate) fn show(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         if self.0.signals.receiver_count() > 0 {
             // Where no display listens any more, there is nothing to show.
             let _ = self.0.signals.send(signal(self.0.attempt));
@@ -301,36 +345,35 @@ impl Line {
     }
 
     /// Shows that the attempt waits for its turn to send a request.
-    pub(super) fn shows_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
+    pub(crate) fn shows_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         self.0.is_shown_waiting.store(true, Ordering::Relaxed);
         self.show(signal);
     }
 
     /// Shows that it waits no longer.
-    pub(super) fn shows_asking(&self) {
+    pub(crate) fn shows_asking(&self) {
         if self.0.is_shown_waiting.swap(false, Ordering::Relaxed) {
             self.show(|attempt| Signal::Writing { attempt, tokens: 0 });
         }
     }
 
     /// Says something that needs no answer.
-    pub(crate) fn tell(&self, message: Message) {
-        // A driver that is gone listens no more.
-        let _ = self.0.inbox.send(message);
+    fn tell(&self, news: AttemptNews) {
+        (self.0.driver)(news);
     }
 
     /// The time of the attempt.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp(self.0.since.elapsed().as_millis() as u64)
     }
 
     /// The moment at which the attempt's time is `at`.
-    pub(super) fn instant(&self, at: Timestamp) -> Instant {
+    pub(crate) fn instant(&self, at: Timestamp) -> Instant {
         self.0.since + std::time::Duration::from_millis(at.0)
     }
 
     /// The attempt itself.
-    pub(super) fn state(&self) -> MutexGuard<'_, Attempt> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, Attempt> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -350,7 +393,7 @@ impl Line {
     }
 
     /// The first request may not leave yet, for this reason.
-    pub(super) fn held(&self, outlook: Outlook) {
+    pub(crate) fn held(&self, outlook: Outlook) {
         let cause = match outlook {
             Outlook::Limited(_) => WaitCause::Limit,
             Outlook::Full => WaitCause::Room,

@@ -1,6 +1,6 @@
 //! One request on its way to a vendor and back.
 
-use super::{Line, Signal};
+use crate::executor::{Line, Signal};
 use crate::governor::{Admission, Closed, Gate, Leave, Pending, Permit};
 use crate::models::Model;
 use divisi_core::attempt::Durations;

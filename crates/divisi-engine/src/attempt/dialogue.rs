@@ -6,11 +6,9 @@
 //! those kept, and asks only for what is missing. What follows from a reply is
 //! the core's to say ([`divisi_core::attempt`]).
 
-use super::check::last_of;
-use super::said::answer;
-use super::schema::Checked;
-use super::{Line, Signal};
 use crate::agents::AgentDefinition;
+use crate::answer::{self, Checked};
+use crate::executor::{Line, Signal};
 use crate::framing;
 use crate::setup::Setup;
 use crate::tools::{NotPermitted, Toolbox};
@@ -21,6 +19,10 @@ use divisi_core::{Failure, Millis, Task};
 use divisi_providers::{Block, Message, Reply, Request, Role, SystemBlock};
 use serde_json::Value;
 use std::sync::Arc;
+
+/// Longest findings that go to the next attempt: whoever reserves for its first request
+/// reserves for so much. The end of what a command prints says most.
+pub(crate) const FINDINGS_BYTES_MAX: usize = 8 * 1024;
 
 /// What the model hears where its calls are not carried out.
 const DEADLY: &str = "this call was not carried out again: twice in a row the program that carries out calls \
@@ -134,7 +136,7 @@ impl Dialogue {
     pub(super) fn read(&mut self, reply: &Reply) -> Reading {
         self.value = None;
         let text = reply.text();
-        let said = answer(&text);
+        let said = answer::of(&text);
         let fits = || {
             let value = match &self.checked {
                 Some(checked) => checked.check(said).map(|value| value.to_string()),
@@ -286,4 +288,14 @@ fn describe(name: &str, input: &Value) -> Arc<str> {
     )
     .trim_end()
     .into()
+}
+
+/// As much of findings as goes to the next attempt.
+pub(super) fn last_of(findings: &str) -> &str {
+    end_of(findings, FINDINGS_BYTES_MAX)
+}
+
+/// The end of a text, no longer than this.
+pub(super) fn end_of(text: &str, bytes_max: usize) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(bytes_max))..]
 }

@@ -5,13 +5,12 @@
 //! result goes to the next attempt. Which of them are made, and what follows, the
 //! core says.
 
-use super::dialogue::Dialogue;
-use super::schema::Checked;
-use super::{Line, Signal};
+use super::assignment::Assignment;
+use super::dialogue::{Dialogue, FINDINGS_BYTES_MAX, end_of, last_of};
+use crate::executor::{Line, Signal};
 use crate::framing;
 use crate::models::Model;
 use crate::process::{Limits, ProcessError, Program, Stop as ProgramStop};
-use crate::resolve::Assignment;
 use divisi_core::attempt::{Reading, VERDICT_TRIES_MAX};
 use divisi_core::check::Judge;
 use divisi_core::{Failure, FailureClass};
@@ -21,20 +20,11 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// Longest findings that go to the next attempt: whoever reserves for its first request
-/// reserves for so much. The end of what a command prints says most.
-pub(crate) const FINDINGS_BYTES_MAX: usize = 8 * 1024;
-
 /// The most of a command that stands before what it has printed.
 const COMMAND_BYTES_MAX: usize = 512;
 
 /// Longest verdict of a judge in tokens, thinking included.
 const VERDICT_TOKENS_MAX: u32 = 4_096;
-
-/// What a schema has against the result.
-pub(crate) fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
-    Ok(Checked::new(schema)?.check(value).err())
-}
 
 /// What a command has against the result: what it prints when it fails.
 pub(super) async fn run(
@@ -222,13 +212,4 @@ fn plain(value: &str) -> String {
         Ok(Value::String(text)) => text,
         Ok(_) | Err(_) => value.to_owned(),
     }
-}
-
-/// As much of findings as goes to the next attempt.
-pub(super) fn last_of(findings: &str) -> &str {
-    end_of(findings, FINDINGS_BYTES_MAX)
-}
-
-fn end_of(text: &str, bytes_max: usize) -> &str {
-    &text[text.ceil_char_boundary(text.len().saturating_sub(bytes_max))..]
 }

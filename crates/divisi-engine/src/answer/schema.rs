@@ -1,6 +1,5 @@
 //! Structured results: found in what a model says, and held to their schema.
 
-use super::said::answer;
 use divisi_core::{Failure, FailureClass};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
@@ -27,13 +26,13 @@ const PATTERN_MEMORY_BYTES: usize = 1024 * 1024;
 const STEPS_MAX: usize = 100_000;
 
 /// Holds results to the full schema, of which vendors enforce a part only.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     validator: Validator,
 }
 
 impl Checked {
     /// Fails when `schema` is none.
-    pub(super) fn new(schema: &Value) -> Result<Self, Failure> {
+    pub(crate) fn new(schema: &Value) -> Result<Self, Failure> {
         let wrong = |why: String| {
             Failure::new(FailureClass::BadRequest, format!("the task's schema {why}"))
         };
@@ -55,8 +54,8 @@ impl Checked {
     ///
     /// Where none fits, that is about the value that is most likely meant; where
     /// that is no JSON, about the place at which it breaks.
-    pub(super) fn check(&self, said: &str) -> Result<Value, String> {
-        let said = answer(said);
+    pub(crate) fn check(&self, said: &str) -> Result<Value, String> {
+        let said = super::of(said);
         let mut problem = None;
         for found in values(said) {
             let complaint = match found {
@@ -83,6 +82,11 @@ impl Checked {
             .collect();
         (!violations.is_empty()).then(|| violations.join("\n"))
     }
+}
+
+/// What a schema has against a result.
+pub(crate) fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
+    Ok(Checked::new(schema)?.check(value).err())
 }
 
 /// Whether a schema is small enough to be compiled: a flow may have taken it from

@@ -1,6 +1,10 @@
 //! What of a reply is the answer: models on local servers write their thoughts
 //! before it, between marks.
 
+mod schema;
+
+pub(crate) use schema::{Checked, misfit};
+
 /// Marks around thoughts, in lower case.
 const MARKS: [(&str, &str); 8] = [
     ("<think>", "</think>"),
@@ -18,7 +22,7 @@ const MARKS: [(&str, &str); 8] = [
 ///
 /// Where the template of a model writes the opening mark, only the closing one
 /// comes. It counts where it stands on a line of its own: an answer may speak of it.
-pub(super) fn answer(said: &str) -> &str {
+pub(crate) fn of(said: &str) -> &str {
     let mut rest = said.trim();
     let mut has_thought = false;
     while let Some((open, close)) = MARKS.into_iter().find(|(open, _)| starts_with(rest, open)) {
@@ -72,10 +76,10 @@ mod tests {
             "One claim {x}.\n</think>\n\nThe result.",
             "  The result.\n",
         ] {
-            assert_eq!(answer(said), "The result.", "{said}");
+            assert_eq!(of(said), "The result.", "{said}");
         }
-        assert_eq!(answer("<think>and so on"), "");
-        assert_eq!(answer("<think></think>"), "");
+        assert_eq!(of("<think>and so on"), "");
+        assert_eq!(of("<think></think>"), "");
     }
 
     #[test]
@@ -84,7 +88,7 @@ mod tests {
             "The tag </think> ends them, <think> begins.",
             "Write:\n```\n</think>\n```\nThat is it.",
         ] {
-            assert_eq!(answer(said), said);
+            assert_eq!(of(said), said);
         }
     }
 }

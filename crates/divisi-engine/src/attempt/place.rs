@@ -1,7 +1,8 @@
 //! Where an attempt works, and what is left of it there.
 
-use super::{Attempt, AttemptResult, Line};
-use crate::resolve::Assignment;
+use super::assignment::Assignment;
+use super::{Attempt, AttemptResult};
+use crate::executor::Line;
 use crate::workspace::{Workspace, WorkspaceError};
 use divisi_core::event::Worktree;
 use divisi_core::{Failure, FailureClass, Isolation};

@@ -65,6 +65,8 @@ mod models;
 mod from_env;
 mod engine;
 mod driver;
+mod attempt;
+mod answer;
 mod toolset;
 mod workspace;
 mod copies;

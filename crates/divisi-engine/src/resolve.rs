@@ -9,12 +9,10 @@ mod redacted;
 mod remembered;
 
 use crate::agents::{AgentDefinition, Agents};
+use crate::attempt::{Assignment, Brief, FINDINGS_BYTES_MAX, SharedDurations, bound, opening};
 use crate::choose::choose;
 use crate::clock::wall_clock;
-use crate::executor::{
-    Brief, Cost, Executor, Executors, FINDINGS_BYTES_MAX, ModelUse, Registered, SharedDurations,
-    bound, opening,
-};
+use crate::executor::{Cost, Executors, ModelUse, Registered};
 use crate::models::{AUTO, Model};
 use crate::setup::Setup;
 use crate::tools::Selection;
@@ -27,8 +25,7 @@ use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
 use divisi_core::run::Submission;
 use divisi_core::{
-    Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier,
-    Timestamp,
+    Digest, Failure, FailureClass, Isolation, Key, Outcome, RetryPolicy, Task, Tier, Timestamp,
 };
 use divisi_files::Refusal;
 use redacted::redacted;
@@ -59,53 +56,7 @@ pub struct Resolver {
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
 
-/// A task that can be executed.
-pub struct Assignment {
-    /// The task as requested.
-    pub task: Task,
-    /// Its executor; `None` for built-in agents.
-    pub executor: Option<Arc<dyn Executor>>,
-    /// What is known about its cost.
-    pub cost: Cost,
-    /// Whether an attempt can continue a lost or suspended one.
-    pub resumes: bool,
-    /// Whether it may suspend with a question, and continue with the answer.
-    pub may_ask: bool,
-    /// The models of its ladder, then its fallbacks; empty for executors without models.
-    pub models: Vec<Model>,
-    /// For each of its checks the judge's model, if there is one.
-    pub judges: Vec<Option<Model>>,
-    /// Its agent definition.
-    pub agent: Option<Arc<AgentDefinition>>,
-    /// The tools it may use.
-    pub tools: Arc<Toolset>,
-    /// Whether it works in a copy of the repository.
-    pub isolation: Isolation,
-    /// Requests one attempt may send.
-    pub turns_max: u32,
-    /// Longest time one attempt may take.
-    pub timeout: Millis,
-    /// Longest time one attempt may go without any sign of progress.
-    pub idle_timeout: Millis,
-    /// Durations of the run's requests, if slow ones may be hedged.
-    pub hedge: Option<Arc<SharedDurations>>,
-    /// The setup of the run.
-    pub setup: Arc<Setup>,
-}
-
-impl Assignment {
-    /// What its requests begin with.
-    pub(crate) fn brief(&self) -> Brief<'_> {
-        Brief {
-            task: &self.task,
-            setup: &self.setup,
-            tools: &self.tools,
-            agent: self.agent.as_deref(),
-        }
-    }
-}
-
-/// A resolved task.
+/// A task on its way to a driver.
 pub struct Resolved {
     /// The submission for the run.
     pub submission: Submission,

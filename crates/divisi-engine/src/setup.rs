@@ -14,9 +14,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Setup {
-    /// Providers, models and tiers.
-    pub models: Models,
-    /// Executors by name.
+    /// Who answers, and what tiers mean there.
+    pub models: Arc<Models>,
+    /// What carries out tasks, by the name a task asks for.
     pub executors: Executors,
     /// What agents may do besides reading.
     pub permissions: Permissions,
@@ -72,7 +72,7 @@ impl Setup {
     /// A setup with defaults, for agents that work in `workspace`.
     pub fn new(models: Models, workspace: impl Into<PathBuf>) -> Self {
         Self {
-            models,
+            models: models.into(),
             executors: Executors::default(),
             permissions: Permissions::default(),
             workspace: workspace.into(),

@@ -1,15 +1,16 @@
 //! Runs one attempt in an async task of its own.
 
-use super::message::{Message, Ours};
+use super::message::Message;
 use super::{DriveError, read};
-use crate::executor::{Attempt, AttemptResult, Kept, Line, carry_out};
+use crate::attempt::{Assignment, Attempt, AttemptResult, Kept, carry_out};
+use crate::executor::Line;
 use crate::models::Model;
-use crate::resolve::Assignment;
 use crate::store::Store;
 use divisi_core::content::Content;
 use divisi_core::run::{KeptTurn, Session};
 use divisi_core::{AttemptId, Failure, FailureClass};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// What an attempt is loaded from: state of the run, with texts still in the store.
 pub(super) struct Start {
@@ -23,11 +24,18 @@ pub(super) struct Start {
     pub(super) findings: Option<Content>,
 }
 
-/// Starts `attempt`. The driver gets its result however it ends, even by a panic.
-pub(super) fn start(id: AttemptId, start: Start, line: Line, store: Arc<dyn Store>) {
+/// Starts `attempt`. However it ends, by a panic too, the driver is told.
+pub(super) fn start(
+    id: AttemptId,
+    start: Start,
+    line: Line,
+    store: Arc<dyn Store>,
+    driver: mpsc::UnboundedSender<Message>,
+) {
     let report = Report {
         id,
         line: line.clone(),
+        driver,
         result: None,
     };
     // Boxed, because the runtime moves a future several times.
@@ -43,6 +51,7 @@ pub(super) fn start(id: AttemptId, start: Start, line: Line, store: Arc<dyn Stor
 struct Report {
     id: AttemptId,
     line: Line,
+    driver: mpsc::UnboundedSender<Message>,
     result: Option<Box<AttemptResult>>,
 }
 
@@ -60,10 +69,9 @@ impl Drop for Report {
         });
         result.waited = self.line.waited();
         result.waits = self.line.take_waits();
-        self.line.tell(Message::Ours(Ours::Ended {
-            attempt: self.id,
-            result,
-        }));
+        let attempt = self.id;
+        // A driver that is gone listens no more.
+        let _ = self.driver.send(Message::Ended { attempt, result });
     }
 }
 

@@ -1,9 +1,9 @@
 //! Makes a batch durable, then performs its effects.
 
 use super::attempt;
-use super::message::{Message, Ours, Reply, Room, TaskEnd, TaskReport, Waiter};
+use super::message::{Message, Reply, TaskEnd, TaskReport, Waiter};
 use super::{DriveError, Driver, read};
-use crate::executor::Line;
+use crate::executor::{Line, Room};
 use crate::store::{Batch, RunSummary};
 use divisi_core::attempt::{Attempt, Known, Spec, Work};
 use divisi_core::check::Check;
@@ -135,12 +135,9 @@ impl Driver {
         ) else {
             let message = format!("{attempt} was scheduled, but what it is to do is not known");
             let failure = Failure::new(FailureClass::Unavailable, message);
-            let ended = Ours::Ended {
-                attempt,
-                result: Box::new(failure.into()),
-            };
-            // Cannot fail: the driver holds the receiver.
-            let _ = self.sender.send(Message::Ours(ended));
+            let result = Box::new(failure.into());
+            // The driver holds the receiver.
+            let _ = self.sender.send(Message::Ended { attempt, result });
             return;
         };
         // Earlier attempts changed files in worktrees of their own, so their replies describe files
@@ -172,8 +169,8 @@ impl Driver {
             kept: kept.iter().map(Known::from).collect(),
         });
         let turn = (self.number, task.facts().priority);
-        let (inbox, signals) = (self.sender.clone(), self.signals.clone());
-        let line = Line::new(attempt, state, turn, inbox, signals, self.parking.clone());
+        let (news, signals) = (self.news.clone(), self.signals.clone());
+        let line = Line::new(attempt, state, turn, news, signals, self.parking.clone());
         self.lines.insert(attempt, line.clone());
         let start = attempt::Start {
             assignment: assignment.clone(),
@@ -187,6 +184,7 @@ impl Driver {
             session,
             findings: task.findings().cloned(),
         };
-        attempt::start(attempt, start, line, self.store.clone());
+        let (store, driver) = (self.store.clone(), self.sender.clone());
+        attempt::start(attempt, start, line, store, driver);
     }
 }

@@ -1,12 +1,11 @@
 //! The messages to a driver, and its answers.
 
-use crate::executor::AttemptResult;
+use crate::attempt::AttemptResult;
+use crate::executor::{AttemptNews, Room};
 use crate::resolve::Resolved;
-use divisi_core::budget::TurnBound;
-use divisi_core::content::{Blob, Content};
 use divisi_core::estimate::Estimate;
-use divisi_core::event::{Refusal, ToolCall, Turn};
-use divisi_core::run::{Bill, Run, Stage};
+use divisi_core::event::Refusal;
+use divisi_core::run::{Run, Stage};
 use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, TaskId, Usage};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -23,11 +22,16 @@ pub(crate) enum Message {
     },
     /// News of the flow.
     Flow(FlowNews),
-    /// A request of the flow or of an agent was refused.
+    /// Something that the flow asked for was not done.
     Refused { refusal: Refusal, count: u32 },
-    /// A message of an attempt.
-    Ours(Ours),
-    /// The estimate of the run.
+    /// An attempt says something.
+    Attempt(AttemptNews),
+    /// An attempt has ended.
+    Ended {
+        attempt: AttemptId,
+        result: Box<AttemptResult>,
+    },
+    /// What the run is expected to cost.
     Estimate(Box<Estimate>),
     /// The user parks the run.
     Park,
@@ -54,43 +58,7 @@ pub(crate) enum FlowNews {
     Ended(Result<Arc<str>, Failure>),
 }
 
-/// A message of an attempt.
-pub(crate) enum Ours {
-    TurnEnded {
-        attempt: AttemptId,
-        turn: Box<Turn>,
-        blob: Option<Blob>,
-        answer: oneshot::Sender<()>,
-    },
-    TurnWanted {
-        attempt: AttemptId,
-        tool_results: Option<Content>,
-        tools: Vec<ToolCall>,
-        bound: TurnBound,
-        blob: Option<Blob>,
-        answer: oneshot::Sender<Room>,
-    },
-    HedgeWanted {
-        attempt: AttemptId,
-        answer: oneshot::Sender<()>,
-    },
-    HedgeEnded {
-        attempt: AttemptId,
-        billed: bool,
-    },
-    Reports {
-        attempt: AttemptId,
-        usage: Usage,
-        bill: Bill,
-        handle: Option<Arc<str>>,
-    },
-    Ended {
-        attempt: AttemptId,
-        result: Box<AttemptResult>,
-    },
-}
-
-/// The channel by which an attempt is answered.
+/// By what an attempt is answered.
 pub(crate) enum Reply {
     /// Its message is durable.
     Done(oneshot::Sender<()>),
@@ -98,10 +66,7 @@ pub(crate) enum Reply {
     Room(oneshot::Sender<Room>),
 }
 
-/// Longest reply in tokens, where the budget allows less than was asked for.
-pub(crate) type Room = Option<u32>;
-
-/// What waits for the outcome of a task.
+/// Who waits for the outcome of a task.
 pub(crate) enum Waiter {
     /// The flow's script, by the number of the call.
     Script(u64),

@@ -23,13 +23,13 @@ pub(crate) use journal::{each_event, read, replay};
 pub(crate) use live::LiveRuns;
 pub use live::{Control, LiveRun};
 pub(crate) use message::Answered;
-pub(crate) use message::{FlowNews, Message, Ours, Waiter};
+pub(crate) use message::{FlowNews, Message, Waiter};
 pub use message::{TaskEnd, TaskReport};
 
+use crate::attempt::Assignment;
 use crate::clock::wall_clock;
-use crate::executor::{Line, Signal};
+use crate::executor::{AttemptNews, Line, Signal, ToDriver};
 use crate::governor::{Governors, RunNumber};
-use crate::resolve::Assignment;
 use crate::store::{Batch, Lease, LeaseError, Store, StoreError, lease};
 use divisi_core::content::Blob;
 use divisi_core::event::ParkReason;
@@ -65,8 +65,10 @@ pub(crate) struct Driver {
     runs: RunLoop<Waiter, Reply>,
     store: Arc<dyn Store>,
     inbox: mpsc::UnboundedReceiver<Message>,
-    /// For attempts, to send their messages.
+    /// For attempts, to end by.
     sender: mpsc::UnboundedSender<Message>,
+    /// For attempts, to say by what they say on the way.
+    news: ToDriver,
     signals: broadcast::Sender<Signal>,
     /// Sends each durable batch to the subscribers of the run.
     bus: broadcast::Sender<Arc<Batch>>,
@@ -150,6 +152,7 @@ impl Driver {
             runs: RunLoop::new(run, position, quota_wait, ()),
             store,
             inbox,
+            news: news(&sender),
             sender,
             signals,
             bus,
@@ -296,7 +299,16 @@ impl Driver {
     }
 }
 
-/// Sleeps until `due`; for ever if nothing is due.
+/// Leads what attempts say to the inbox.
+fn news(sender: &mpsc::UnboundedSender<Message>) -> ToDriver {
+    let sender = sender.clone();
+    Arc::new(move |news: AttemptNews| {
+        // A driver that is gone listens no more.
+        let _ = sender.send(Message::Attempt(news));
+    })
+}
+
+/// Sleeps until `due`; for ever when nothing is due.
 async fn sleep_until(due: Option<Timestamp>) {
     match due {
         Some(due) => {

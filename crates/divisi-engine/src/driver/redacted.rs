@@ -3,8 +3,9 @@
 //! Replies, tool results and output of programs are redacted where they arrive. Here texts of
 //! scripts and results of custom executors are redacted.
 
-use super::message::{FlowNews, Message, Ours};
-use crate::executor::AttemptResult;
+use super::message::{FlowNews, Message};
+use crate::attempt::AttemptResult;
+use crate::executor::AttemptNews;
 use divisi_core::Failure;
 use divisi_core::content::Content;
 use divisi_providers::redact::{Known, known};
@@ -25,7 +26,7 @@ impl Message {
                     result.map_err(|failed| failure(&known, failed)),
                 ))
             }
-            Self::Ours(Ours::Ended { attempt, result }) => {
+            Self::Ended { attempt, result } => {
                 let AttemptResult {
                     result: value,
                     findings,
@@ -47,16 +48,19 @@ impl Message {
                     suspended,
                     ..*result
                 });
-                Self::Ours(Ours::Ended { attempt, result })
+                Self::Ended { attempt, result }
             }
-            Self::Ours(Ours::Reports {
+            Self::Attempt(AttemptNews::Log(line)) => {
+                Self::Attempt(AttemptNews::Log(known.shared(line)))
+            }
+            Self::Attempt(AttemptNews::Reports {
                 attempt,
                 usage,
                 bill,
                 handle,
             }) => {
                 let handle = handle.map(|handle| known.json(handle));
-                Self::Ours(Ours::Reports {
+                Self::Attempt(AttemptNews::Reports {
                     attempt,
                     usage,
                     bill,

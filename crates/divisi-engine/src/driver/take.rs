@@ -1,15 +1,16 @@
 //! Handles messages.
 
-use super::message::{FlowNews, Message, Ours, Reply, TaskReport, Waiter};
+use super::message::{FlowNews, Message, Reply, TaskReport, Waiter};
 use super::{DriveError, Driver};
+use crate::attempt::AttemptResult;
 use crate::clock::wall_clock;
-use crate::executor::{Line, Suspended};
+use crate::executor::{AttemptNews, Line, Suspended};
 use crate::resolve::Resolved;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Suspension;
 use divisi_core::run::{AttemptEnd, Report};
 use divisi_core::run_loop::{Submitted, UnderWay};
-use divisi_core::{Input, TaskId};
+use divisi_core::{AttemptId, Input, TaskId};
 use std::sync::Arc;
 
 impl Driver {
@@ -33,7 +34,8 @@ impl Driver {
                 let result = result.map(|value| self.keep(value)).map_err(Box::new);
                 self.runs.flow_ended(now, result)
             }
-            Message::Ours(ours) => return self.take_ours(ours),
+            Message::Attempt(news) => return self.take_news(news),
+            Message::Ended { attempt, result } => return self.take_end(attempt, *result),
             Message::Estimate(estimate) => self.runs.input(now, Input::Estimate(estimate)),
             Message::Park => self.runs.park(now),
             Message::Cancel => {
@@ -86,11 +88,11 @@ impl Driver {
             .is_some_and(|task| task.outcome().is_none())
     }
 
-    fn take_ours(&mut self, ours: Ours) -> Result<(), DriveError> {
+    fn take_news(&mut self, news: AttemptNews) -> Result<(), DriveError> {
         let now = wall_clock();
-        // When an answer channel is returned, dropping it tells the attempt of the refusal.
-        match ours {
-            Ours::TurnEnded {
+        // An answer that is given back is dropped, which tells the attempt so.
+        match news {
+            AttemptNews::TurnEnded {
                 attempt,
                 turn,
                 blob,
@@ -101,7 +103,7 @@ impl Driver {
                         .ask(now, Input::TurnEnded { attempt, turn }, Reply::Done(answer))?;
                 self.blobs.extend(blob.filter(|_| denied.is_none()));
             }
-            Ours::TurnWanted {
+            AttemptNews::TurnWanted {
                 attempt,
                 tool_results,
                 tools,
@@ -121,17 +123,17 @@ impl Driver {
                 self.blobs
                     .extend(blob.filter(|_| self.runs.batch().len() > before));
             }
-            Ours::HedgeWanted { attempt, answer } => {
+            AttemptNews::HedgeWanted { attempt, answer } => {
                 drop(
                     self.runs
                         .ask(now, Input::HedgeWanted { attempt }, Reply::Done(answer))?,
                 );
             }
-            Ours::HedgeEnded { attempt, billed } => {
+            AttemptNews::HedgeEnded { attempt, billed } => {
                 self.runs
                     .input(now, Input::HedgeEnded { attempt, billed })?;
             }
-            Ours::Reports {
+            AttemptNews::Reports {
                 attempt,
                 usage,
                 bill,
@@ -146,69 +148,77 @@ impl Driver {
                 self.runs
                     .input(now, Input::AttemptReports { attempt, report })?;
             }
-            Ours::Ended { attempt, result } => {
-                self.lines.remove(&attempt);
-                if let Some(suspended) = result.suspended {
-                    let Suspended {
-                        kind,
-                        handle,
-                        question,
-                        reserved,
-                        goes_on,
-                    } = *suspended;
-                    let handle = handle.map(|handle| self.keep(handle));
-                    let suspension = Box::new(Suspension {
-                        kind,
-                        handle,
-                        reserved,
-                        question,
-                        goes_on,
-                    });
-                    self.runs.input(
-                        now,
-                        Input::AttemptSuspended {
-                            attempt,
-                            suspension,
-                        },
-                    )?;
-                    return Ok(());
-                }
-                let last_turn = result.last_turn.map(|(turn, reply)| {
-                    if let Content::Stored { digest, .. } = &turn.reply {
-                        self.blobs.push(Blob {
-                            digest: *digest,
-                            text: reply,
-                        });
-                    }
-                    Box::new(turn)
-                });
-                let end = AttemptEnd {
-                    result: result.result.map(|value| self.keep(value)),
-                    last_turn,
-                    usage: result.usage,
-                    cost: result.cost,
-                    unanswered: result.unanswered,
-                    retry_after: result.retry_after,
-                    should_retry: result.should_retry,
-                    next_turn: result.next_turn,
-                    findings: result.findings.map(|findings| self.keep(findings)),
-                    waited: result.waited,
-                    waits: result.waits,
-                    worktree: result.worktree,
-                };
-                self.runs.input(
-                    now,
-                    Input::AttemptEnded {
-                        attempt,
-                        end: Box::new(end),
-                    },
-                )?;
+            AttemptNews::Log(line) => self.runs.input(now, Input::Log(line))?,
+            AttemptNews::Refused(refusal) => {
+                self.runs.input(now, Input::Refused { refusal, count: 1 })?;
             }
         }
         Ok(())
     }
 
-    /// Converts `text` to content; its bytes are stored with this batch if they are many.
+    /// Takes the end of an attempt.
+    fn take_end(&mut self, attempt: AttemptId, result: AttemptResult) -> Result<(), DriveError> {
+        let now = wall_clock();
+        self.lines.remove(&attempt);
+        if let Some(suspended) = result.suspended {
+            let Suspended {
+                kind,
+                handle,
+                question,
+                reserved,
+                goes_on,
+            } = *suspended;
+            let handle = handle.map(|handle| self.keep(handle));
+            let suspension = Box::new(Suspension {
+                kind,
+                handle,
+                reserved,
+                question,
+                goes_on,
+            });
+            self.runs.input(
+                now,
+                Input::AttemptSuspended {
+                    attempt,
+                    suspension,
+                },
+            )?;
+            return Ok(());
+        }
+        let last_turn = result.last_turn.map(|(turn, reply)| {
+            if let Content::Stored { digest, .. } = &turn.reply {
+                self.blobs.push(Blob {
+                    digest: *digest,
+                    text: reply,
+                });
+            }
+            Box::new(turn)
+        });
+        let end = AttemptEnd {
+            result: result.result.map(|value| self.keep(value)),
+            last_turn,
+            usage: result.usage,
+            cost: result.cost,
+            unanswered: result.unanswered,
+            retry_after: result.retry_after,
+            should_retry: result.should_retry,
+            next_turn: result.next_turn,
+            findings: result.findings.map(|findings| self.keep(findings)),
+            waited: result.waited,
+            waits: result.waits,
+            worktree: result.worktree,
+        };
+        self.runs.input(
+            now,
+            Input::AttemptEnded {
+                attempt,
+                end: Box::new(end),
+            },
+        )?;
+        Ok(())
+    }
+
+    /// The content of `text`, whose bytes go with this batch if they are many.
     fn keep(&mut self, text: Arc<str>) -> Content {
         let (content, blob) = Content::of(text);
         self.blobs.extend(blob);

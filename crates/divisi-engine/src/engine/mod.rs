@@ -10,11 +10,11 @@ pub use handle::{Finished, RunHandle};
 pub use job::Job;
 pub use subscription::{Events, Subscription};
 
+use crate::answer::misfit;
 use crate::clock::wall_clock;
 use crate::driver::{
     self, Audience, DriveError, Driver, FlowNews, LiveRun, LiveRuns, Message, Patience,
 };
-use crate::executor::misfit;
 use crate::flow::Flow;
 use crate::resolve::Resolver;
 use crate::setup::Setup;

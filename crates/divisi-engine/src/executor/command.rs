@@ -2,8 +2,8 @@
 //! result.
 
 use super::reports::{Reader, Reports};
-use super::schema::Checked;
 use super::{Context, Cost, Ending, Executor, ExecutorSpec, ModelUse};
+use crate::answer::Checked;
 use crate::process::{Exit, Limits, ProcessError, Program, Stop};
 use async_trait::async_trait;
 use divisi_core::{Failure, FailureClass, PicoUsd, Usage};

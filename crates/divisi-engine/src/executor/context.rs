@@ -1,10 +1,11 @@
 //! What an executor gets for an attempt.
 
-use super::{Attempt, Cost, Signal};
+use super::{Cost, Line, Signal};
 use crate::clock::wall_clock;
 use crate::framing;
 use crate::governor::Permit;
-use crate::models::Model;
+use crate::models::{Model, Models};
+use crate::prices::Catalogue;
 use divisi_core::attempt::Input;
 use divisi_core::governor::Estimate;
 use divisi_core::price::Billing;
@@ -18,15 +19,35 @@ use tokio_util::sync::CancellationToken;
 /// What an executor gets for an attempt: the task, its folder, and a channel for reports. Clones
 /// belong to the same attempt.
 #[derive(Clone)]
-pub struct Context(Arc<Given>);
+pub struct Context(Arc<Shared>);
 
-struct Given {
-    attempt: Arc<Attempt>,
-    root: PathBuf,
+/// What all clones share.
+struct Shared {
+    given: Given,
     said: Mutex<Said>,
 }
 
-/// The reports of an executor so far.
+/// What an executor is given.
+pub(crate) struct Given {
+    pub(crate) id: AttemptId,
+    pub(crate) task: Task,
+    pub(crate) root: PathBuf,
+    pub(crate) findings: Option<Arc<str>>,
+    /// The rung of its ladder that it is on.
+    pub(crate) scheduled: Option<Arc<str>>,
+    pub(crate) model: Option<Model>,
+    /// By what an earlier attempt has left its work, and what it has asked was answered:
+    /// JSON texts.
+    pub(crate) handle: Option<Arc<str>>,
+    pub(crate) answer: Option<Arc<str>>,
+    pub(crate) timeout: Millis,
+    pub(crate) cost: Cost,
+    pub(crate) models: Arc<Models>,
+    pub(crate) prices: Arc<Catalogue>,
+    pub(crate) line: Line,
+}
+
+/// What an executor has said so far.
 #[derive(Clone, Copy, Default)]
 struct Said {
     usage: Usage,
@@ -53,27 +74,26 @@ pub struct Leave {
 }
 
 impl Context {
-    pub(super) fn new(attempt: Arc<Attempt>, root: &Path) -> Self {
-        Self(Arc::new(Given {
-            attempt,
-            root: root.to_owned(),
+    pub(crate) fn new(given: Given) -> Self {
+        Self(Arc::new(Shared {
+            given,
             said: Mutex::default(),
         }))
     }
 
     /// Id of the attempt.
     pub fn id(&self) -> AttemptId {
-        self.0.attempt.id
+        self.0.given.id
     }
 
     /// The task, without secrets.
     pub fn task(&self) -> &Task {
-        &self.0.attempt.assignment.task
+        &self.0.given.task
     }
 
     /// The folder in which it works.
     pub fn root(&self) -> &Path {
-        &self.0.root
+        &self.0.given.root
     }
 
     /// The whole prompt: the shared context, the task's prompt, and the findings of a check about
@@ -91,25 +111,25 @@ impl Context {
 
     /// The findings of a check about the previous attempt's result.
     pub fn findings(&self) -> Option<&str> {
-        self.0.attempt.findings.as_deref()
+        self.0.given.findings.as_deref()
     }
 
     /// The current rung of the task's ladder: a model id for an executor that asks models, the
     /// flow's word for one that names them.
     pub fn model(&self) -> Option<&str> {
-        self.0.attempt.scheduled.as_deref()
+        self.0.given.scheduled.as_deref()
     }
 
     /// The model, for an executor that asks models.
     pub fn asked_model(&self) -> Option<&Model> {
-        self.0.attempt.model.as_ref()
+        self.0.given.model.as_ref()
     }
 
     /// The last handle kept by an earlier attempt that was lost or suspended. Only for an executor
     /// whose spec resumes.
     pub fn handle(&self) -> Option<Value> {
         self.0
-            .attempt
+            .given
             .handle
             .as_deref()
             .and_then(|json| serde_json::from_str(json).ok())
@@ -118,7 +138,7 @@ impl Context {
     /// The answer to the previous attempt's question.
     pub fn answer(&self) -> Option<Value> {
         self.0
-            .attempt
+            .given
             .answer
             .as_deref()
             .and_then(|json| serde_json::from_str(json).ok())
@@ -127,27 +147,27 @@ impl Context {
     /// Longest time of the attempt. After it, the future of [`Executor::run`](super::Executor::run)
     /// is dropped.
     pub fn timeout(&self) -> Millis {
-        self.0.attempt.assignment.timeout
+        self.0.given.timeout
     }
 
     /// Cancelled when the attempt must end at once; the future is also dropped then.
     pub fn stop(&self) -> &CancellationToken {
-        self.0.attempt.line.stop()
+        self.0.given.line.stop()
     }
 
     /// Cancelled when the run parks: work not needed for the result should not begin.
     pub fn parking(&self) -> &CancellationToken {
-        self.0.attempt.line.parking()
+        self.0.given.line.parking()
     }
 
     /// Adds a line to the run's log.
     pub fn log(&self, line: impl Into<String>) {
-        self.0.attempt.line.log(line.into());
+        self.0.given.line.log(line.into());
     }
 
     /// Shows its progress.
     pub fn shows(&self, progress: Progress) {
-        self.0.attempt.line.signal(|attempt| match progress {
+        self.0.given.line.signal(|attempt| match progress {
             Progress::Tool(what) => Signal::Tool {
                 attempt,
                 what: what.into(),
@@ -164,7 +184,7 @@ impl Context {
     pub fn keeps(&self, handle: &Value) {
         let handle = Some(handle.to_string().into());
         self.0
-            .attempt
+            .given
             .line
             .reports(Usage::default(), Bill::Of(PicoUsd::ZERO), handle);
     }
@@ -178,7 +198,7 @@ impl Context {
         said.usage += usage;
         said.cost += cost;
         said.of_cost = true;
-        self.0.attempt.line.reports(usage, Bill::Of(cost), None);
+        self.0.given.line.reports(usage, Bill::Of(cost), None);
     }
 
     /// Reports total usage, for a program that counts in totals. A total below the last one is
@@ -194,7 +214,7 @@ impl Context {
         let new = usage.since(said.usage);
         said.usage += new;
         self.0
-            .attempt
+            .given
             .line
             .reports(new, Bill::Of(PicoUsd::ZERO), None);
     }
@@ -202,9 +222,9 @@ impl Context {
     /// Reports tokens of `model`, a tier or an id; returns their cost at divisi's prices, which is
     /// recorded with them. `None`, and nothing is recorded, if the model has no price.
     pub fn used(&self, model: &str, usage: Usage) -> Option<PicoUsd> {
-        let setup = &self.0.attempt.assignment.setup;
-        let model = setup.models.find(Some(model)).ok()?;
-        let price = setup.prices.price_of(&model, wall_clock())?;
+        let Given { models, prices, .. } = &self.0.given;
+        let model = models.find(Some(model)).ok()?;
+        let price = prices.price_of(&model, wall_clock())?;
         let cost = price.billed(&usage, Billing::default());
         self.spent(usage, cost);
         Some(cost)
@@ -214,10 +234,8 @@ impl Context {
     /// account, shared with all runs of this process. The wait does not count as the attempt's own
     /// time.
     pub async fn leave(&self, model: &str, tokens: Usage) -> Result<Leave, Failure> {
-        let Attempt {
-            assignment, line, ..
-        } = &*self.0.attempt;
-        let model = assignment.setup.models.find(Some(model))?;
+        let Given { models, line, .. } = &self.0.given;
+        let model = models.find(Some(model))?;
         let gate = model.governors.of(&model.id);
         gate.limit_in_flight(model.provider.in_flight_max());
         let (run, priority) = line.turn();
@@ -241,12 +259,12 @@ impl Context {
         wait.await
     }
 
-    /// The program has ended. If it has a cost and reported none, the whole reservation counts as
-    /// spent.
-    pub(super) fn settle(&self) {
-        if self.0.attempt.assignment.cost != Cost::Free && !self.said().of_cost {
+    /// The program has ended. Where it may have cost something and has said nothing of it,
+    /// it may have cost all that was set aside.
+    pub(crate) fn settle(&self) {
+        if self.0.given.cost != Cost::Free && !self.said().of_cost {
             self.0
-                .attempt
+                .given
                 .line
                 .reports(Usage::default(), Bill::Unknown, None);
         }
@@ -262,13 +280,13 @@ struct Waiting<'a>(&'a Context);
 
 impl<'a> Waiting<'a> {
     fn begin(context: &'a Context) -> Self {
-        context.0.attempt.line.input(Input::Waits(true));
+        context.0.given.line.input(Input::Waits(true));
         Self(context)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.0.attempt.line.input(Input::Waits(false));
+        self.0.0.given.line.input(Input::Waits(false));
     }
 }

@@ -1,6 +1,5 @@
 //! The end of an executor's attempt.
 
-use super::AttemptResult;
 use divisi_core::{Failure, FailureClass, Millis, PicoUsd};
 use serde_json::Value;
 use std::sync::Arc;
@@ -9,9 +8,9 @@ use std::sync::Arc;
 /// something outside of the process.
 #[derive(Debug)]
 pub struct Ending {
-    result: Result<Value, Failure>,
-    retry_after: Option<Millis>,
-    suspended: Option<Suspended>,
+    pub(crate) result: Result<Value, Failure>,
+    pub(crate) retry_after: Option<Millis>,
+    pub(crate) suspended: Option<Suspended>,
 }
 
 /// The wait of a suspended attempt.
@@ -96,22 +95,5 @@ impl From<Result<Value, Failure>> for Ending {
 impl From<Failure> for Ending {
     fn from(failure: Failure) -> Self {
         Err(failure).into()
-    }
-}
-
-impl From<Ending> for AttemptResult {
-    fn from(
-        Ending {
-            result,
-            retry_after,
-            suspended,
-        }: Ending,
-    ) -> Self {
-        let result = result.map(|value| Arc::from(value.to_string()));
-        Self {
-            retry_after,
-            suspended: suspended.map(Box::new),
-            ..Self::of(result)
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! The channel between an attempt and its driver.
 
 use crate::clock::wall_clock;
-use crate::driver::{FlowNews, Message, Ours};
 use crate::governor::{Outlook, RunNumber};
 use divisi_core::attempt::{Attempt, Input, Owed, Signs};
 use divisi_core::budget::TurnBound;
@@ -11,7 +10,7 @@ use divisi_core::run::Bill;
 use divisi_core::{AttemptId, Millis, Timestamp, Usage};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +24,7 @@ struct Ends {
     run: RunNumber,
     /// Length of the longest chain of tasks known to wait for this one.
     priority: u32,
-    inbox: mpsc::UnboundedSender<Message>,
+    driver: ToDriver,
     signals: broadcast::Sender<Signal>,
     /// Cancelled when the attempt must end at once.
     stop: CancellationToken,
@@ -43,7 +42,49 @@ struct Ends {
     changed: Notify,
 }
 
-/// Progress for displays. It is not recorded.
+/// What an attempt says to its driver.
+pub(crate) enum AttemptNews {
+    TurnEnded {
+        attempt: AttemptId,
+        turn: Box<Turn>,
+        blob: Option<Blob>,
+        answer: oneshot::Sender<()>,
+    },
+    TurnWanted {
+        attempt: AttemptId,
+        tool_results: Option<Content>,
+        tools: Vec<ToolCall>,
+        bound: TurnBound,
+        blob: Option<Blob>,
+        answer: oneshot::Sender<Room>,
+    },
+    HedgeWanted {
+        attempt: AttemptId,
+        answer: oneshot::Sender<()>,
+    },
+    HedgeEnded {
+        attempt: AttemptId,
+        billed: bool,
+    },
+    Reports {
+        attempt: AttemptId,
+        usage: Usage,
+        bill: Bill,
+        handle: Option<Arc<str>>,
+    },
+    /// A line for the run's log.
+    Log(Arc<str>),
+    /// Something that its agent asked for was not done.
+    Refused(Refusal),
+}
+
+/// Longest reply that the budget leaves room for, where that is less than was wanted.
+pub(crate) type Room = Option<u32>;
+
+/// Hands what attempts say to their driver, which is told of more than that.
+pub(crate) type ToDriver = Arc<dyn Fn(AttemptNews) + Send + Sync>;
+
+/// Something worth showing that is no fact: it is not recorded.
 #[derive(Clone, Debug)]
 pub enum Signal {
     /// A reply is arriving, and has about this many tokens so far.
@@ -110,7 +151,7 @@ impl Line {
         attempt: AttemptId,
         state: Attempt,
         (run, priority): (RunNumber, u32),
-        inbox: mpsc::UnboundedSender<Message>,
+        driver: ToDriver,
         signals: broadcast::Sender<Signal>,
         parking: CancellationToken,
     ) -> Self {
@@ -118,7 +159,7 @@ impl Line {
             attempt,
             run,
             priority,
-            inbox,
+            driver,
             signals,
             stop: CancellationToken::new(),
             parking,
@@ -144,7 +185,7 @@ impl Line {
 
     /// Adds a line to the run's log.
     pub(crate) fn log(&self, line: String) {
-        self.tell(Message::Flow(FlowNews::Log(line.into())));
+        self.tell(AttemptNews::Log(line.into()));
     }
 
     /// Records a tool that the agent called without permission.
@@ -155,7 +196,7 @@ impl Line {
             tool: tool.into(),
             permission: permission.into(),
         };
-        self.tell(Message::Refused { refusal, count: 1 });
+        self.tell(AttemptNews::Refused(refusal));
     }
 
     /// Cancelled when the attempt must end at once.
@@ -163,21 +204,21 @@ impl Line {
         &self.0.stop
     }
 
-    /// Cancelled when the run parks.
-    pub(super) fn parking(&self) -> &CancellationToken {
+    /// Fires when the run parks.
+    pub(crate) fn parking(&self) -> &CancellationToken {
         &self.0.parking
     }
 
-    /// Sends a reply that is not the last. The returned future completes once it is durable.
-    pub(super) fn turn_ended(
+    /// Hands over a reply that is not the last. What is returned comes once it is durable.
+    pub(crate) fn turn_ended(
         &self,
         turn: Turn,
         reply: Arc<str>,
     ) -> impl Future<Output = Result<(), Stopped>> + Send + 'static {
         let blob = blob_of(&turn.reply, reply);
         let (attempt, turn) = (self.0.attempt, Box::new(turn));
-        // Sent before the future is polled, so that the driver gets it before any later message.
-        let durable = self.hand_over(|answer| Ours::TurnEnded {
+        // The driver takes it before whatever it is told next.
+        let durable = self.hand_over(|answer| AttemptNews::TurnEnded {
             attempt,
             turn,
             blob,
@@ -186,21 +227,22 @@ impl Line {
         async { durable.await.map_err(|_| Stopped) }
     }
 
-    /// Orders a further request. Completes once the order is durable, together with the results of
-    /// the tools called by the last reply (JSON text). Returns the longest reply in tokens, where
-    /// the budget allows less than `bound`.
-    pub(super) async fn turn_wanted(
+    /// Asks to send a further request. Returns once it is written down that it
+    /// is sent, together with the results of the tools that the last reply
+    /// called (JSON text). The answer is the longest reply there is money for,
+    /// where that is less than `bound` has.
+    pub(crate) async fn turn_wanted(
         &self,
         tool_results: Option<Arc<str>>,
         tools: Vec<ToolCall>,
         bound: TurnBound,
-    ) -> Result<Option<u32>, Stopped> {
+    ) -> Result<Room, Stopped> {
         let (tool_results, blob) = match tool_results.map(Content::of) {
             Some((content, blob)) => (Some(content), blob),
             None => (None, None),
         };
         let attempt = self.0.attempt;
-        self.ask(|answer| Ours::TurnWanted {
+        self.ask(|answer| AttemptNews::TurnWanted {
             attempt,
             tool_results,
             tools,
@@ -211,48 +253,51 @@ impl Line {
         .await
     }
 
-    /// Orders a hedge of the request under way. Completes once the order is durable; fails if it is
-    /// refused.
-    pub(super) async fn hedge_wanted(&self) -> Result<(), Stopped> {
-        self.ask(|answer| Ours::HedgeWanted {
+    /// Asks to send the request under way a second time. Returns once it is
+    /// written down that it is sent, and fails where it may not be.
+    pub(crate) async fn hedge_wanted(&self) -> Result<(), Stopped> {
+        self.ask(|answer| AttemptNews::HedgeWanted {
             attempt: self.0.attempt,
             answer,
         })
         .await
     }
 
-    /// Reports that one copy of a hedged request was abandoned or has failed.
-    pub(super) fn hedge_ended(&self, billed: bool) {
-        self.tell(Message::Ours(Ours::HedgeEnded {
+    /// Reports that of two requests one is given up, or has failed.
+    pub(crate) fn hedge_ended(&self, billed: bool) {
+        self.tell(AttemptNews::HedgeEnded {
             attempt: self.0.attempt,
             billed,
-        }));
+        });
     }
 
-    /// Reports usage since the last report, and a handle.
-    pub(super) fn reports(&self, usage: Usage, bill: Bill, handle: Option<Arc<str>>) {
+    /// Reports what has been used since the last report, and by what the work is found again.
+    pub(crate) fn reports(&self, usage: Usage, bill: Bill, handle: Option<Arc<str>>) {
         self.sign_of_life();
-        self.tell(Message::Ours(Ours::Reports {
+        self.tell(AttemptNews::Reports {
             attempt: self.0.attempt,
             usage,
             bill,
             handle,
-        }));
+        });
     }
 
-    /// Passes an input to the attempt's state machine, and wakes its performer.
-    pub(super) fn input(&self, input: Input) {
+    /// Tells the attempt what has happened, on behalf of what it carries out.
+    pub(crate) fn input(&self, input: Input) {
         let now = self.now();
         self.state().handle(now, input);
         self.0.changed.notify_one();
     }
 
-    /// Completes once after one or several calls of [`Line::input`].
-    pub(super) fn changed(&self) -> impl Future<Output = ()> + '_ {
+    /// Fires once after each [`Line::input`], or after several.
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> + '_ {
         self.0.changed.notified()
     }
 
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ours) -> Result<T, Stopped> {
+    async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<T>) -> AttemptNews,
+    ) -> Result<T, Stopped> {
         self.hand_over(message).await.map_err(|_| Stopped)
     }
 
@@ -260,10 +305,10 @@ impl Line {
     /// and all of them when it ends.
     fn hand_over<T>(
         &self,
-        message: impl FnOnce(oneshot::Sender<T>) -> Ours,
+        message: impl FnOnce(oneshot::Sender<T>) -> AttemptNews,
     ) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
-        self.tell(Message::Ours(message(answer)));
+        self.tell(message(answer));
         answered
     }
 
@@ -279,12 +324,12 @@ impl Line {
         self.0.alive_at.store(self.now().0, Ordering::Relaxed);
     }
 
-    /// Notes growth of the reply.
-    pub(super) fn grows(&self) {
+    /// Says that the reply grows.
+    pub(crate) fn grows(&self) {
         self.0.grew_at.store(self.now().0, Ordering::Relaxed);
     }
 
-    pub(super) fn signs(&self) -> Signs {
+    pub(crate) fn signs(&self) -> Signs {
         let at = |moment: &AtomicU64| Timestamp(moment.load(Ordering::Relaxed));
         Signs {
             alive_at: at(&self.0.alive_at),
@@ -292,45 +337,44 @@ impl Line {
         }
     }
 
-    /// Shows a signal without counting it as a sign of life.
-    pub(super) fn show(&self, signal: impl FnOnce(AttemptId) -> Signal) {
+    /// Shows something without being a sign of life.
+    pub(crate) fn show(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         if self.0.signals.receiver_count() > 0 {
             // Fails only without displays.
             let _ = self.0.signals.send(signal(self.0.attempt));
         }
     }
 
-    /// Shows that the attempt waits for a permit.
-    pub(super) fn shows_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
+    /// Shows that the attempt waits for its turn to send a request.
+    pub(crate) fn shows_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         self.0.is_shown_waiting.store(true, Ordering::Relaxed);
         self.show(signal);
     }
 
-    /// Shows that it no longer waits.
-    pub(super) fn shows_asking(&self) {
+    /// Shows that it waits no longer.
+    pub(crate) fn shows_asking(&self) {
         if self.0.is_shown_waiting.swap(false, Ordering::Relaxed) {
             self.show(|attempt| Signal::Writing { attempt, tokens: 0 });
         }
     }
 
-    /// Sends a message without an answer.
-    pub(crate) fn tell(&self, message: Message) {
-        // Fails only if the driver has ended.
-        let _ = self.0.inbox.send(message);
+    /// Says something that needs no answer.
+    fn tell(&self, news: AttemptNews) {
+        (self.0.driver)(news);
     }
 
     /// The time of the attempt.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp(self.0.since.elapsed().as_millis() as u64)
     }
 
-    /// Converts the attempt's time to an instant.
-    pub(super) fn instant(&self, at: Timestamp) -> Instant {
+    /// The moment at which the attempt's time is `at`.
+    pub(crate) fn instant(&self, at: Timestamp) -> Instant {
         self.0.since + std::time::Duration::from_millis(at.0)
     }
 
-    /// The attempt's state machine.
-    pub(super) fn state(&self) -> MutexGuard<'_, Attempt> {
+    /// The attempt itself.
+    pub(crate) fn state(&self) -> MutexGuard<'_, Attempt> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -349,8 +393,8 @@ impl Line {
         self.state().owed().first
     }
 
-    /// The first copy may not be sent yet, for this reason.
-    pub(super) fn held(&self, outlook: Outlook) {
+    /// The first request may not leave yet, for this reason.
+    pub(crate) fn held(&self, outlook: Outlook) {
         let cause = match outlook {
             Outlook::Limited(_) => WaitCause::Limit,
             Outlook::Full => WaitCause::Room,

@@ -1,7 +1,8 @@
 //! Resolution of tasks before a run, for forecasts.
 
 use super::{Parts, Resolver, executor_of};
-use crate::executor::{Brief, Cost, Registered, opening};
+use crate::attempt::{Brief, opening};
+use crate::executor::{Cost, Registered};
 use crate::models::{AUTO, Model};
 use crate::tokens;
 use divisi_core::choice::Choice;

@@ -4,13 +4,12 @@
 //! command sees its files. Their findings go to the next attempt. The core decides which checks are
 //! made and what follows.
 
-use super::dialogue::Dialogue;
-use super::schema::Checked;
-use super::{Line, Signal};
+use super::assignment::Assignment;
+use super::dialogue::{Dialogue, FINDINGS_BYTES_MAX, end_of, last_of};
+use crate::executor::{Line, Signal};
 use crate::framing;
 use crate::models::Model;
 use crate::process::{Limits, ProcessError, Program, Stop as ProgramStop};
-use crate::resolve::Assignment;
 use divisi_core::attempt::{Reading, VERDICT_TRIES_MAX};
 use divisi_core::check::Judge;
 use divisi_core::{Failure, FailureClass};
@@ -20,22 +19,13 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// Longest findings given to the next attempt; the reservation of its first request includes this
-/// length. The end of a command's output is kept, because it is usually the most useful part.
-pub(crate) const FINDINGS_BYTES_MAX: usize = 8 * 1024;
-
-/// Longest part of the command shown before its output.
+/// The most of a command that stands before what it has printed.
 const COMMAND_BYTES_MAX: usize = 512;
 
 /// Longest verdict of a judge in tokens, thinking included.
 const VERDICT_TOKENS_MAX: u32 = 4_096;
 
-/// The findings of a schema; `None` if the value fits.
-pub(crate) fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
-    Ok(Checked::new(schema)?.check(value).err())
-}
-
-/// The findings of a command: its output, if it fails.
+/// What a command has against the result: what it prints when it fails.
 pub(super) async fn run(
     command: &str,
     assignment: &Assignment,
@@ -220,13 +210,4 @@ fn plain(value: &str) -> String {
         Ok(Value::String(text)) => text,
         Ok(_) | Err(_) => value.to_owned(),
     }
-}
-
-/// The part of findings that the next attempt gets.
-pub(super) fn last_of(findings: &str) -> &str {
-    end_of(findings, FINDINGS_BYTES_MAX)
-}
-
-fn end_of(text: &str, bytes_max: usize) -> &str {
-    &text[text.ceil_char_boundary(text.len().saturating_sub(bytes_max))..]
 }

@@ -9,8 +9,10 @@ use super::check::{self, Verdicts};
 use super::dialogue::{Dialogue, opening, use_tools};
 use super::place::Place;
 use super::send::{Sending, bound, json};
-use super::{Attempt, AttemptResult, Context, Signal};
+use super::{Attempt, AttemptResult};
+use crate::answer;
 use crate::clock::wall_clock;
+use crate::executor::{Context, Given, Signal};
 use crate::governor::{Admission, Closed, Held, Leave, Permit};
 use crate::models::Model;
 use crate::tools::Toolbox;
@@ -25,6 +27,7 @@ use divisi_providers::{Block, ProviderError, Reply, Request};
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::future::pending;
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -642,7 +645,7 @@ impl Performer {
             } = &*attempt;
             let value = value.unwrap_or_default();
             Event::Checked(Box::new(match (assignment.task.check.get(check), &root) {
-                (Some(Check::Schema(schema)), _) => check::misfit(schema, &value),
+                (Some(Check::Schema(schema)), _) => answer::misfit(schema, &value),
                 (Some(Check::Command(command)), Some(place)) => {
                     check::run(command, assignment, &value, place.root(), line).await
                 }
@@ -818,7 +821,7 @@ impl Performer {
             .filter(|_| is_about_the_reply);
         let said = said
             .as_deref()
-            .map(super::said::answer)
+            .map(answer::of)
             .filter(|said| !said.is_empty());
         let partial = said.map(beginning);
         AttemptResult::from(Failure { partial, ..failure })
@@ -838,7 +841,7 @@ async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
     let (Some(executor), Some(place)) = (&assignment.executor, place) else {
         return Failure::new(FailureClass::Unavailable, "the task has no executor").into();
     };
-    let context = Context::new(attempt, place.root());
+    let context = Context::new(given(&attempt, place.root()));
     let mut ended = AttemptResult::from(executor.run(&context).await);
     if let Some(suspended) = &ended.suspended {
         match suspended.goes_on && !assignment.may_ask {
@@ -848,7 +851,7 @@ async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
     }
     context.settle();
     if let (Ok(value), Some(schema)) = (&ended.result, assignment.task.schema.as_deref()) {
-        match check::misfit(schema, value) {
+        match answer::misfit(schema, value) {
             Ok(None) => {}
             Ok(Some(violations)) => {
                 let message =
@@ -859,6 +862,26 @@ async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
         }
     }
     ended
+}
+
+/// What its executor is given of an attempt.
+fn given(attempt: &Attempt, root: &Path) -> Given {
+    let assignment = &attempt.assignment;
+    Given {
+        id: attempt.id,
+        task: assignment.task.clone(),
+        root: root.to_owned(),
+        findings: attempt.findings.clone(),
+        scheduled: attempt.scheduled.clone(),
+        model: attempt.model.clone(),
+        handle: attempt.handle.clone(),
+        answer: attempt.answer.clone(),
+        timeout: assignment.timeout,
+        cost: assignment.cost,
+        models: assignment.setup.models.clone(),
+        prices: assignment.setup.prices.clone(),
+        line: attempt.line.clone(),
+    }
 }
 
 fn undeclared() -> Failure {

@@ -1,7 +1,8 @@
 //! The folder in which an attempt works.
 
-use super::{Attempt, AttemptResult, Line};
-use crate::resolve::Assignment;
+use super::assignment::Assignment;
+use super::{Attempt, AttemptResult};
+use crate::executor::Line;
 use crate::workspace::{Workspace, WorkspaceError};
 use divisi_core::event::Worktree;
 use divisi_core::{Failure, FailureClass, Isolation};

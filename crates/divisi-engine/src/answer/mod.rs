@@ -1,7 +1,11 @@
 //! Extracts the answer of a reply: models on local servers write their thoughts before it, between
 //! tags.
 
-/// Tags around thoughts, in lower case.
+mod schema;
+
+pub(crate) use schema::{Checked, misfit};
+
+/// Marks around thoughts, in lower case.
 const MARKS: [(&str, &str); 8] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -15,9 +19,9 @@ const MARKS: [(&str, &str); 8] = [
 
 /// `said` without the thoughts before the answer. Unfinished thoughts leave an empty answer.
 ///
-/// If a model's template writes the opening tag, only the closing one is in the reply. It counts
-/// only on a line of its own, because an answer may mention it.
-pub(super) fn answer(said: &str) -> &str {
+/// Where the template of a model writes the opening mark, only the closing one
+/// comes. It counts where it stands on a line of its own: an answer may speak of it.
+pub(crate) fn of(said: &str) -> &str {
     let mut rest = said.trim();
     let mut has_thought = false;
     while let Some((open, close)) = MARKS.into_iter().find(|(open, _)| starts_with(rest, open)) {
@@ -71,10 +75,10 @@ mod tests {
             "One claim {x}.\n</think>\n\nThe result.",
             "  The result.\n",
         ] {
-            assert_eq!(answer(said), "The result.", "{said}");
+            assert_eq!(of(said), "The result.", "{said}");
         }
-        assert_eq!(answer("<think>and so on"), "");
-        assert_eq!(answer("<think></think>"), "");
+        assert_eq!(of("<think>and so on"), "");
+        assert_eq!(of("<think></think>"), "");
     }
 
     #[test]
@@ -83,7 +87,7 @@ mod tests {
             "The tag </think> ends them, <think> begins.",
             "Write:\n```\n</think>\n```\nThat is it.",
         ] {
-            assert_eq!(answer(said), said);
+            assert_eq!(of(said), said);
         }
     }
 }

@@ -5,11 +5,9 @@
 //! their replies among the recorded ones, and asks only for what is missing. The core decides what
 //! follows from a reply ([`divisi_core::attempt`]).
 
-use super::check::last_of;
-use super::said::answer;
-use super::schema::Checked;
-use super::{Line, Signal};
 use crate::agents::AgentDefinition;
+use crate::answer::{self, Checked};
+use crate::executor::{Line, Signal};
 use crate::framing;
 use crate::setup::Setup;
 use crate::tools::{NotPermitted, Toolbox};
@@ -21,7 +19,11 @@ use divisi_providers::{Block, Message, Reply, Request, Role, SystemBlock};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The tool result for calls that are not executed again.
+/// Longest findings that go to the next attempt: whoever reserves for its first request
+/// reserves for so much. The end of what a command prints says most.
+pub(crate) const FINDINGS_BYTES_MAX: usize = 8 * 1024;
+
+/// What the model hears where its calls are not carried out.
 const DEADLY: &str = "this call was not carried out again: twice in a row the program that carries out calls \
     has died while it, or another call of the same turn, was under way. If it may be the reason (a very large \
     or strange argument, a command that ends other programs), find another way; if not, ask for it once more.";
@@ -133,7 +135,7 @@ impl Dialogue {
     pub(super) fn read(&mut self, reply: &Reply) -> Reading {
         self.value = None;
         let text = reply.text();
-        let said = answer(&text);
+        let said = answer::of(&text);
         let fits = || {
             let value = match &self.checked {
                 Some(checked) => checked.check(said).map(|value| value.to_string()),
@@ -285,4 +287,14 @@ fn describe(name: &str, input: &Value) -> Arc<str> {
     )
     .trim_end()
     .into()
+}
+
+/// As much of findings as goes to the next attempt.
+pub(super) fn last_of(findings: &str) -> &str {
+    end_of(findings, FINDINGS_BYTES_MAX)
+}
+
+/// The end of a text, no longer than this.
+pub(super) fn end_of(text: &str, bytes_max: usize) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(bytes_max))..]
 }

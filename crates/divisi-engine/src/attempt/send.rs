@@ -1,6 +1,6 @@
 //! One request to a vendor.
 
-use super::{Line, Signal};
+use crate::executor::{Line, Signal};
 use crate::governor::{Admission, Closed, Gate, Leave, Pending, Permit};
 use crate::models::Model;
 use divisi_core::attempt::Durations;

@@ -1,6 +1,5 @@
 //! Structured results: finds them in a model's answer and checks them against the schema.
 
-use super::said::answer;
 use divisi_core::{Failure, FailureClass};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
@@ -26,14 +25,14 @@ const PATTERN_MEMORY_BYTES: usize = 1024 * 1024;
 /// Most backtracking steps for a pattern with look-around.
 const STEPS_MAX: usize = 100_000;
 
-/// Checks results against the full schema, of which vendors enforce only a part.
-pub(super) struct Checked {
+/// Holds results to the full schema, of which vendors enforce a part only.
+pub(crate) struct Checked {
     validator: Validator,
 }
 
 impl Checked {
-    /// Fails if `schema` is invalid.
-    pub(super) fn new(schema: &Value) -> Result<Self, Failure> {
+    /// Fails when `schema` is none.
+    pub(crate) fn new(schema: &Value) -> Result<Self, Failure> {
         let wrong = |why: String| {
             Failure::new(FailureClass::BadRequest, format!("the task's schema {why}"))
         };
@@ -54,10 +53,10 @@ impl Checked {
     /// The first value in `said` that fits the schema, or the reason why none does, in words for
     /// the model.
     ///
-    /// The reason is about the most likely value; if that is not valid JSON, it names the place of
-    /// the error.
-    pub(super) fn check(&self, said: &str) -> Result<Value, String> {
-        let said = answer(said);
+    /// Where none fits, that is about the value that is most likely meant; where
+    /// that is no JSON, about the place at which it breaks.
+    pub(crate) fn check(&self, said: &str) -> Result<Value, String> {
+        let said = super::of(said);
         let mut problem = None;
         for found in values(said) {
             let complaint = match found {
@@ -86,7 +85,13 @@ impl Checked {
     }
 }
 
-/// Whether a schema is small enough to compile: a flow may have got it from a model.
+/// What a schema has against a result.
+pub(crate) fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
+    Ok(Checked::new(schema)?.check(value).err())
+}
+
+/// Whether a schema is small enough to be compiled: a flow may have taken it from
+/// the words of a model.
 fn bounded(schema: &Value) -> Result<(), String> {
     let bytes = schema.to_string().len();
     if bytes > SCHEMA_BYTES_MAX {

@@ -14,6 +14,7 @@ mod plan;
 
 mod answer;
 mod architecture;
+mod cycles;
 mod executors;
 mod edited;
 mod later;

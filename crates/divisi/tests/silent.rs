@@ -447,7 +447,7 @@ fn a_reply_that_costs_more_than_was_set_aside_stops_the_run() {
 
 #[test]
 fn a_reservation_covers_what_an_account_may_be_set_up_for() {
-    let usage = r#"{"input_tokens":300,"output_tokens":16384,"inference_geo":"us"}"#;
+    let usage = r#"{"input_tokens":300,"output_tokens":2048,"inference_geo":"us"}"#;
     let place = Place::new(Config::default(), "return 1");
     let items: Vec<String> = (0..30).map(|i| i.to_string()).collect();
     let mut args = vec!["map", "x {}", "--model", "haiku", "--max-cost", "0.10"];

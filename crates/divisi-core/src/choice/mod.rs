@@ -164,11 +164,4 @@ impl fmt::Display for Reason {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-// A tool that runs on demand: it reads what to train with, uses all processors, writes the
-// weights and prints its table. Nothing of it ships.
-#[allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::print_stdout
-)]
 mod training;

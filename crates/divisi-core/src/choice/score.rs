@@ -393,13 +393,28 @@ impl<'a> Weighing<'a> {
             kind: name.clone(),
             weight: 0.0,
         });
+        let kind = self.kind_at(tier, kind);
         Choice {
+            kind: self.kinds.all()[kind].name.clone(),
             tier,
             confidence: scores.map_or(confidence, together::lead),
             declared: false,
             reasons: self.told(kind, rule),
-            kind: name,
         }
+    }
+
+    /// The likeliest kind of this tier where the one that the rules found is at the other end:
+    /// what a kind usually takes goes into estimates, and a proof is no search.
+    fn kind_at(&self, tier: Tier, found: usize) -> usize {
+        let ends = [self.tier(found), tier];
+        if !ends.contains(&Tier::Haiku) || !ends.iter().any(|tier| *tier > Tier::Sonnet) {
+            return found;
+        }
+        let total = |kind: usize| self.scores[kind].total();
+        (0..self.scores.len())
+            .filter(|&kind| self.tier(kind) == tier && total(kind) > 0.0)
+            .max_by(|&a, &b| total(a).total_cmp(&total(b)).then(b.cmp(&a)))
+            .unwrap_or(found)
     }
 
     /// The kind that the rules find, and how sure they are.

@@ -34,6 +34,11 @@ impl<T: Copy + Ord> Startable<T> {
         line.pop().map(|(_, Reverse(task))| task)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.programs.len() + self.others.len()
+    }
+
     /// Whether none may start.
     pub fn is_empty(&self) -> bool {
         self.programs.is_empty() && self.others.is_empty()

@@ -10,6 +10,8 @@ use crate::{PicoUsd, TaskId};
 pub(super) struct Lengths {
     count: u32,
     buckets: [u32; Self::BUCKETS],
+    /// What follows from them, because it is asked for more often than a reply comes.
+    enough: Option<u32>,
 }
 
 impl Default for Lengths {
@@ -17,6 +19,7 @@ impl Default for Lengths {
         Self {
             count: 0,
             buckets: [0; Self::BUCKETS],
+            enough: None,
         }
     }
 }
@@ -32,6 +35,7 @@ impl Lengths {
         self.count = self.count.saturating_add(1);
         let bucket = &mut self.buckets[Self::bucket(tokens)];
         *bucket = bucket.saturating_add(1);
+        self.enough = self.work_out();
     }
 
     /// Room that is enough for 99 replies of a hundred; `None` while there was none.
@@ -39,9 +43,10 @@ impl Lengths {
     /// Few replies say little about the longest, so the fewer there were, the more is added:
     /// three times as much for one, nearly a third for a hundred.
     pub(super) fn enough(&self) -> Option<u32> {
-        if self.count == 0 {
-            return None;
-        }
+        self.enough
+    }
+
+    fn work_out(&self) -> Option<u32> {
         let mut longer = self.count / Self::LONGER_ONE_IN;
         let is_enough = |(_, count): &(usize, &u32)| {
             let is_last = **count > longer;

@@ -10,7 +10,7 @@ impl Run {
     /// Most waiting tasks examined in one decision for one that the budget allows. Enough that
     /// smaller tasks behind larger ones usually keep their order, and few enough that a decision
     /// stays cheap.
-    pub const BUDGET_SCAN_MAX: usize = 1_024;
+    pub const BUDGET_SCAN_MAX: usize = 128;
 
     pub(super) fn tick(&self, now: Timestamp) -> Vec<Event> {
         // The order matters: nothing starts in a run that ends, and the warning precedes further

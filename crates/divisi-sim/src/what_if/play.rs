@@ -2,7 +2,7 @@
 
 use super::work::{Leg, Works};
 use super::{Limits, Tasks};
-use divisi_core::budget::Budget;
+use divisi_core::budget::{Budget, Headroom};
 use divisi_core::governor::{
     Decision, Ending, Estimate, Governor, Next, PermitId, Queue, RateLimits,
 };
@@ -140,13 +140,27 @@ impl<'a> Play<'a> {
             && self.least <= self.budget.left()
             && let Some(task) = self.ready.pop(self.programs < self.programs_max)
         {
-            match self.leg(task).map(|leg| leg.bound.most()) {
+            match self.leg(task).map(|leg| self.grant(leg)) {
                 None => self.end(task),
-                Some(most) if most > self.budget.left() => too_dear.push(task),
-                Some(most) => self.begin(task, most),
+                Some(None) => too_dear.push(task),
+                Some(Some(reserved)) => self.begin(task, reserved),
             }
         }
         too_dear.into_iter().for_each(|task| self.may_start(task));
+    }
+
+    /// What is reserved for the next request, as a run would; `None` while too little is left.
+    fn grant(&self, leg: &Leg) -> Option<PicoUsd> {
+        let left = self.budget.left();
+        let open = self.in_flight + self.ready.len();
+        let headroom = Headroom {
+            left,
+            unspent: PicoUsd(left.0.saturating_add(self.budget.reserved.0)),
+            at_once: open.clamp(1, self.in_flight_max),
+        };
+        let wanted = leg.bound.with_room(u32::MAX);
+        let grant = headroom.grant(leg.bound, wanted, || leg.usual())?;
+        Some(grant.reserved)
     }
 
     /// With nothing in flight, starts the first task that fits with less room for its reply.
@@ -283,19 +297,17 @@ impl<'a> Play<'a> {
                 self.let_through(family.into());
             }
         }
-        match self.leg(task).map(|leg| leg.bound) {
+        match self.leg(task).map(|leg| self.grant(leg)) {
             None => {
                 self.rest(task);
                 self.end(task);
             }
-            Some(bound) => match bound.fit(self.budget.left()) {
-                Some(grant) if grant.reply_tokens.is_none() => self.ask(task, grant.reserved),
-                // It waits until there is money for its full reservation.
-                Some(_) | None => {
-                    self.rest(task);
-                    self.may_start(task);
-                }
-            },
+            Some(Some(reserved)) => self.ask(task, reserved),
+            // It waits until there is money for its reservation.
+            Some(None) => {
+                self.rest(task);
+                self.may_start(task);
+            }
         }
     }
 

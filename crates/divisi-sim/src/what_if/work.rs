@@ -1,7 +1,7 @@
 //! The work of the tasks in one draw.
 
 use divisi_core::PicoUsd;
-use divisi_core::budget::TurnBound;
+use divisi_core::budget::{Grant, TurnBound};
 
 /// The work of a task on one model.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -20,6 +20,17 @@ pub struct Leg {
     pub cost: PicoUsd,
     /// Bound of the cost of each.
     pub bound: TurnBound,
+}
+
+/// Room for a reply, in lengths of the reply: about what a run has learned to be enough.
+const ROOM: u32 = 2;
+
+impl Leg {
+    /// What one of its requests is granted while a cap is short.
+    pub(super) fn usual(&self) -> Grant {
+        let enough = self.output / self.requests.max(1) * ROOM;
+        self.bound.usual(Some(enough), false)
+    }
 }
 
 /// The work of all tasks in one draw, in their order.
@@ -54,7 +65,7 @@ impl Works {
             true => self
                 .legs
                 .iter()
-                .map(|leg| leg.bound.most())
+                .map(|leg| leg.usual().reserved)
                 .min()
                 .unwrap_or_default(),
             false => PicoUsd::ZERO,

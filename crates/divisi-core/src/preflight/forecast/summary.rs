@@ -67,15 +67,20 @@ impl Forecaster {
         }
     }
 
-    /// What is set aside for all requests that are under way at once, at the most: a cap
-    /// that leaves as much keeps the width of a run to its last task.
+    /// What is reserved for all requests that are in flight at once while no reply is known: a
+    /// cap that leaves as much keeps the width of a run to its last task.
     fn room(&self, cast: &Cast, schedule: &Schedule) -> PicoUsd {
         let widest = schedule.waves().into_iter().max().unwrap_or_default();
         let mut most: Vec<PicoUsd> = cast
             .tasks
             .iter()
             .flatten()
-            .filter_map(|task| task.rungs.iter().map(|step| step.bound.most()).max())
+            .filter_map(|task| {
+                task.rungs
+                    .iter()
+                    .map(|step| step.bound.usual(None, false).reserved)
+                    .max()
+            })
             .collect();
         most.sort_unstable_by(|a, b| b.cmp(a));
         let at_once = widest.min(self.bounds.in_flight_max as usize);

@@ -125,6 +125,7 @@ impl Host {
         let runtime = Runtime::new()?;
         runtime.set_memory_limit(limits.memory_bytes_max);
         runtime.set_max_stack_size(limits.stack_bytes_max);
+        // Well below the limit, so that garbage is collected before memory runs out.
         runtime.set_gc_threshold(GC_BYTES.min(limits.memory_bytes_max / 4));
         let watch = Watch::over(&runtime, limits.busy_max, options.pulse.clone());
         let context = Context::full(&runtime)?;

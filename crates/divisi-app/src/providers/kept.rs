@@ -101,6 +101,7 @@ impl Vendors {
     /// settings if none is named.
     pub fn changed_to(mut self, provider: Option<&str>, model: Option<&str>) -> Self {
         if let Some(provider) = provider {
+            // Forgotten, so that it is recorded again with its present address and models.
             self.providers.remove(provider);
             provider.clone_into(&mut self.provider);
             self.model.clear();
@@ -239,6 +240,7 @@ impl KeptProvider {
                 hint,
             ));
         }
+        // The models of a local server are patterns made from its exact ids.
         let has = |id: &Arc<str>| now.models.iter().any(|known| *known == globset::escape(id));
         let gone = self
             .tiers

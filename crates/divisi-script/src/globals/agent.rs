@@ -74,6 +74,7 @@ impl<'js> Maker<'_, 'js> {
     ) -> Result<Promise<'js>> {
         let (site, column) = site::here_to_the_column(self.ctx, self.scope).unzip();
         let column = column.unwrap_or_default();
+        // Taken even if the task is refused: otherwise these facts would describe the next one.
         let Next {
             is_informed,
             elements_max,

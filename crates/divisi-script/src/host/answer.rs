@@ -16,6 +16,7 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
         reject: waiting.reject.restore(ctx)?,
         site: waiting.site,
     };
+    // Before the promise is settled: the code that it resumes belongs to this group.
     shared.borrow_mut().groups.go_on_in(waiting.group);
     match (waiting.asked, answer) {
         (
@@ -38,6 +39,7 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
             )? {
                 Ok(value) => settle.resolve.call((value,)),
                 Err(message) => {
+                    // The run reports the failure of the task, so this rejection needs no report.
                     shared.borrow_mut().rejections.is_told = true;
                     let settled = settle.with_error(&message);
                     shared.borrow_mut().rejections.is_told = false;

@@ -159,8 +159,8 @@ fn what_nobody_bills_is_free_and_not_without_a_price() {
         .filter(|line| line.contains("of models"))
         .collect();
     insta::assert_snapshot!(rows.join("\n"), @r"
-    of models without a price     40        -
-    of models without a bill   1.2 k     free
+    of models without a price      40        -
+    of models without a bill    1.2 k     free
     ");
 }
 

@@ -447,10 +447,10 @@ fn a_reply_that_costs_more_than_was_set_aside_stops_the_run() {
 
 #[test]
 fn a_reservation_covers_what_an_account_may_be_set_up_for() {
-    let usage = r#"{"input_tokens":300,"output_tokens":2048,"inference_geo":"us"}"#;
+    let usage = r#"{"input_tokens":300,"output_tokens":1024,"inference_geo":"us"}"#;
     let place = Place::new(Config::default(), "return 1");
     let items: Vec<String> = (0..30).map(|i| i.to_string()).collect();
-    let mut args = vec!["map", "x {}", "--model", "haiku", "--max-cost", "0.10"];
+    let mut args = vec!["map", "x {}", "--model", "haiku", "--max-cost", "0.01"];
     args.extend(items.iter().map(String::as_str));
     let run = place
         .divisi(&args)
@@ -461,7 +461,7 @@ fn a_reservation_covers_what_an_account_may_be_set_up_for() {
     let listed = place.listed();
     assert_eq!(listed["over"], 0);
     assert!(
-        listed["cost"].as_u64().unwrap() <= 100_000_000_000,
+        listed["cost"].as_u64().unwrap() <= 10_000_000_000,
         "{listed}"
     );
 }

@@ -11,6 +11,7 @@ mod input;
 mod keys;
 mod parking;
 mod schedule;
+mod lengths;
 mod room;
 mod siblings;
 mod span;

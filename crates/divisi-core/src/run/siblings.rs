@@ -9,7 +9,7 @@
 //! answered one, and would decide while others still run. If failures outnumber running attempts,
 //! failures decide: one hung request must not let the rest of the fan-out be spent.
 
-use super::room::Lengths;
+use super::lengths::Lengths;
 use crate::event::TaskFacts;
 use crate::{FailureClass, Outcome};
 use std::cmp::Ordering;

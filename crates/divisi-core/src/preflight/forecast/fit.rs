@@ -16,8 +16,7 @@
 
 use super::conversation::{Conversation, work};
 use super::priors::Priors;
-use super::results::Mean;
-use super::spread::{Shape, deviation};
+use super::spread::{Mean, Shape, deviation};
 use super::tree::{Found, Gauss, Level, Step, Tree};
 use crate::Usage;
 use crate::history::{History, Sample};

@@ -5,9 +5,6 @@ use super::fit::Fit;
 use super::task::Forecaster;
 use crate::preflight::{Graph, Node};
 
-/// How many tasks of a place, or of a kind, what is assumed of their results is worth.
-const WORTH: f64 = 2.0;
-
 /// Tasks of a kind that speak for a place that has not run: many of one flow say no more.
 const STRANGERS_MAX: f64 = 6.0;
 
@@ -37,24 +34,5 @@ impl Forecaster {
         let of_kind = by_kind.drawn_to(assumed, STRANGERS_MAX);
         let own = answers.at(flow, node.task.phase.as_deref(), &task.kind);
         own.drawn_to(of_kind, f64::INFINITY).exp()
-    }
-}
-
-/// A mean of logarithms.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mean {
-    count: f64,
-    mean: f64,
-}
-
-impl Mean {
-    pub(super) fn add(&mut self, log: f64) {
-        self.count += 1.0;
-        self.mean += (log - self.mean) / self.count;
-    }
-
-    fn drawn_to(self, assumed: f64, most: f64) -> f64 {
-        let count = self.count.min(most);
-        (self.mean * count + assumed * WORTH) / (count + WORTH)
     }
 }

@@ -89,6 +89,28 @@ impl Shape {
     }
 }
 
+/// How many tasks of a place, or of a kind, what is assumed of their results is worth.
+const WORTH: f64 = 2.0;
+
+/// A mean of logarithms.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mean {
+    count: f64,
+    mean: f64,
+}
+
+impl Mean {
+    pub(super) fn add(&mut self, log: f64) {
+        self.count += 1.0;
+        self.mean += (log - self.mean) / self.count;
+    }
+
+    pub(super) fn drawn_to(self, assumed: f64, most: f64) -> f64 {
+        let count = self.count.min(most);
+        (self.mean * count + assumed * WORTH) / (count + WORTH)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -76,7 +76,7 @@ fn check_of_a_plan() {
     ✓ dependencies mapped?            3 tasks, 2 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          1 on haiku, 2 on sonnet
-    ✓ cost estimated?                 about $0.3121, mostly $0.0842 to $1.00
+    ✓ cost estimated?                 about $0.3322, mostly $0.1403 to $0.8494
                                       capped at $10.00
     ✓ error handling planned?         timeout 20 min to 30 min, retries 4
     ");
@@ -89,7 +89,7 @@ fn check_of_scripts() {
     ✓ dependencies mapped?            5 tasks, no result goes from one to another
     ✓ parallelisation opportunities?  up to 5 tasks at the same time
     ✓ right model per agent?          5 on haiku
-    ✓ cost estimated?                 about $0.0091, mostly $0.0026 to $0.0290
+    ✓ cost estimated?                 about $0.0088, mostly $0.0037 to $0.0225
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
@@ -98,7 +98,7 @@ fn check_of_scripts() {
     ✓ dependencies mapped?            3 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  nothing runs at the same time
     ✓ right model per agent?          3 on sonnet
-    ✓ cost estimated?                 about $0.9173, mostly $0.2296 to $3.40
+    ✓ cost estimated?                 about $0.9627, mostly $0.4051 to $2.55
                                       capped at $10.00
     ✓ error handling planned?         timeout 20 min, retries 4
     ");
@@ -107,7 +107,7 @@ fn check_of_scripts() {
     ✓ dependencies mapped?            6 tasks, 5 results go from one to another
     ✓ parallelisation opportunities?  up to 5 tasks at the same time
     ✓ right model per agent?          5 on sonnet, 1 on opus
-    ✓ cost estimated?                 about $1.38, mostly $0.5591 to $3.73
+    ✓ cost estimated?                 about $1.32, mostly $0.5890 to $2.92
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
@@ -116,7 +116,7 @@ fn check_of_scripts() {
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 3 tasks at the same time
     ✓ right model per agent?          4 on sonnet
-    ✓ cost estimated?                 about $0.4970, mostly $0.1381 to $1.63
+    ✓ cost estimated?                 about $0.5088, mostly $0.2213 to $1.27
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
@@ -128,14 +128,14 @@ fn check_of_scripts() {
       ! examples/list-expensive.js:22  `read configs` waits for `find files` without reading what came of it · 0:42
         start them together with `parallel()`, unless `find files` changes files that `read configs` needs
     ! right model per agent?          4 on opus
-                                      about $0.3236 less on the tiers that suffice
-      ! examples/list-expensive.js:15  opus for `find files`, which is of the kind search · $0.1609
+                                      about $0.2905 less on the tiers that suffice
+      ! examples/list-expensive.js:15  opus for `find files`, which is of the kind search · $0.1520
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
-      ! examples/list-expensive.js:22  opus for `read configs`, which is of the kind read · $0.1003
+      ! examples/list-expensive.js:22  opus for `read configs`, which is of the kind read · $0.0869
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
-      ! examples/list-expensive.js:29  opus for `format`, which is of the kind format · $0.0624
+      ! examples/list-expensive.js:29  opus for `format`, which is of the kind format · $0.0515
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
-    ✓ cost estimated?                 about $0.7166, mostly $0.1914 to $2.28
+    ✓ cost estimated?                 about $0.7193, mostly $0.3244 to $1.97
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
@@ -144,7 +144,7 @@ fn check_of_scripts() {
     ✓ dependencies mapped?            4 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  up to 2 tasks at the same time
     ✓ right model per agent?          3 on haiku, 1 on opus
-    ✓ cost estimated?                 about $0.4618, mostly $0.1345 to $1.75
+    ✓ cost estimated?                 about $0.4438, mostly $0.1402 to $1.45
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");

@@ -182,22 +182,21 @@ mod tests {
     #[test]
     fn the_choice_is_explained() {
         insta::assert_snapshot!(shown("Find all files that mention the routing algorithm, not bugs.", None), @r#"
-        search · sonnet · confidence 0.50
-        find where something is
+        algorithm · haiku · confidence 0.80
+        code or proof where almost right is wrong: algorithms, concurrency, numerics
 
-        own-sonnet at corp would answer
+        own-haiku at corp would answer
 
         Evidence
-          rule  search     "algorithm" never goes to the cheapest tier
-          +5.0  search     first asks to "find"
-          -2.0  search     speaks of "bugs"
-          +1.5  search     speaks of "all files"
+          +5.1  vote       texts like this go to haiku: "files", "mention", "that"
           +1.5  algorithm  speaks of "algorithm"
+          +1.5  search     speaks of "all files"
+          +0.5  search     speaks of "find"
 
         A thousand such tasks, roughly
           haiku      $1.00  own-haiku
           sonnet  no price  own-sonnet
-          at 45 k prompt tokens in 6 turns, 1.5 k written; the dearest tenth costs 5 times the cheapest
+          at 400 k prompt tokens in 14 turns, 18 k written; the dearest tenth costs 8 times the cheapest
         "#);
     }
 

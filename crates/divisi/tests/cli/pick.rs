@@ -4,15 +4,16 @@ use crate::home::Home;
 fn the_choice_is_explained_without_a_key() {
     let said = Home::new().ends(0, &["pick", "Fix the crash when the file is empty"]);
     insta::assert_snapshot!(said.stdout, @r#"
-    bug · sonnet · confidence 0.68
+    bug · sonnet · confidence 0.82
     find out why something is wrong, and put it right
 
     claude-sonnet-5-5 at anthropic would answer
     the provider is not ready; `divisi doctor` says what is missing
 
     Evidence
-      +5.0  bug  first asks to "fix"
-      +1.5  bug  speaks of "crash"
+      +4.2  vote  texts like this go to sonnet: "empty", "crash", "when"
+      +5.0  bug   first asks to "fix"
+      +1.5  bug   speaks of "crash"
 
     A thousand such tasks, roughly
       haiku    $16.50  claude-haiku-5-5

@@ -18,12 +18,12 @@ fn a_plan_needs_no_key_and_leaves_nothing_behind() {
     Waves  3, 1
     Longest chain  2 steps: auth → gather
 
-      cost       about $0.0954 · $0.0263 to $0.2926 in eight runs of ten · $0.1439 on average
-      budget     --max-cost 0.30 holds nine runs of ten; without a cap, $2930.22 at the very worst
-      time       about 0:22, 0:51 in one of ten · 2 waves, the longest chain has 2 tasks
-      tokens     2.0 k fresh · 9.1 k out
-      by phase   Report $0.1058, Audit $0.0381 on average
-      strongest  all of it on claude-opus-5-5: $0.2879 on average; this saves 50 %
+      cost       about $0.0690 · $0.0338 to $0.1456 in eight runs of ten · $0.0820 on average
+      budget     --max-cost 0.25 holds nine runs of ten, as wide as without a cap
+      time       about 0:24, 0:42 in one of ten · 2 waves, the longest chain has 2 tasks
+      tokens     2.8 k fresh · 6.1 k out
+      by phase   Report $0.0502, Audit $0.0318 on average
+      strongest  all of it on claude-opus-5-5: $0.1640 on average; this saves 50 %
       from       rough figures per kind, as there is no history
     ");
     insta::assert_snapshot!(said.stderr, @"note: planned with the models of `anthropic`; there is no model to ask: no key is set, and the settings say not to look for a model server on this machine");
@@ -127,7 +127,7 @@ fn caps_warnings_and_what_cannot_be_saved_are_said() {
     let home = Home::with("rich.js", RICH);
     let said = home.ends(0, &["plan", "rich.js", "--demo", "--save", "rich.yaml"]);
     insta::assert_snapshot!(said.stderr, @"note: a plan cannot have functions that check `mend`: its first result is taken");
-    insta::assert_snapshot!(said.stdout, @r"
+    insta::assert_snapshot!(said.stdout, @"
     rich · 1 task · 1 wave
 
     Fix
@@ -135,8 +135,8 @@ fn caps_warnings_and_what_cannot_be_saved_are_said() {
 
       cost       about $0.0000
       phase caps Fix $0.5000
-      time       about 8.5 s, 0:33 in one of ten · 1 wave, the longest chain has 1 task
-      tokens     293 fresh · 1.3 k out
+      time       about 5.9 s, 0:26 in one of ten · 1 wave, the longest chain has 1 task
+      tokens     243 fresh · 1.1 k out
       from       rough figures per kind, as there is no history
 
     Warnings
@@ -325,31 +325,30 @@ fn a_simulation_says_what_holds_a_run_back() {
         )
     };
     let part = |said: &str| said.split("  simulated").nth(1).unwrap_or(said).to_owned();
-    insta::assert_snapshot!(part(&plan(&[]).stdout), @r"
+    insta::assert_snapshot!(part(&plan(&[]).stdout), @"
     200 runs · 1,000 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
-    run time   about 1:21 · 1:04 to 2:35 in eight runs of ten
-    run cost   about $0.3984 · $0.1140 to $1.12 in eight runs of ten
-    held up by requests a minute to anthropic: with twice as many 0:49 instead of 1:21
+    run time   about 1:24 · 1:07 to 2:12 in eight runs of ten
+    run cost   about $0.3850 · $0.1821 to $0.8894 in eight runs of ten
+    held up by requests a minute to anthropic: with twice as many 0:51 instead of 1:24
     doubled    input tokens a minute to anthropic no gain, tasks at once no gain
-    no limits  0:25 if nothing but tasks had to be waited for
+    no limits  0:26 if nothing but tasks had to be waited for
     ");
     insta::assert_snapshot!(part(&plan(&["--max-cost", "0.50", "--jobs", "4"]).stdout), @"
     200 runs · 4 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
-    run time   about 6:58 · 2:09 to 9:12 in eight runs of ten
-    run cost   about $0.3984 · $0.1140 to $0.4926 in eight runs of ten
-    cap        $0.5000 stops 80 of 200 runs, with about 36 of 60 tasks done; all of it costs about $0.3984, $1.12 in one of ten
-    held up by the cap: without it 2:39 for all tasks
-    doubled    tasks at once 1:33 instead of 2:39, requests a minute to anthropic 2:34 instead of 2:39, input tokens a minute to anthropic no gain (without the cap)
-    no limits  0:25 if nothing but tasks had to be waited for
+    run time   about 2:29 · 1:30 to 3:06 in eight runs of ten
+    run cost   about $0.3850 · $0.1821 to $0.4913 in eight runs of ten
+    cap        $0.5000 stops 75 of 200 runs, with about 44 of 60 tasks done; all of it costs about $0.3850, $0.8894 in one of ten
+    held up by tasks at once: with twice as many 1:32 instead of 2:36
+    doubled    requests a minute to anthropic 2:32 instead of 2:36, input tokens a minute to anthropic no gain (without the cap)
+    no limits  0:26 if nothing but tasks had to be waited for
     ");
     insta::assert_snapshot!(part(&plan(&["--max-cost", "3", "--jobs", "16"]).stdout), @"
     200 runs · 16 tasks at once · 60 requests, 100,000 input tokens a minute to anthropic
-    run time   about 1:22 · 1:04 to 2:36 in eight runs of ten
-    run cost   about $0.3984 · $0.1140 to $1.12 in eight runs of ten
-    cap        $3.00 stops 2 of 200 runs, with about 58 of 60 tasks done; all of it costs about $0.3984, $1.12 in one of ten
-    held up by requests a minute to anthropic: with twice as many 0:52 instead of 1:22
+    run time   about 1:24 · 1:07 to 2:14 in eight runs of ten
+    run cost   about $0.3850 · $0.1821 to $0.8894 in eight runs of ten
+    held up by requests a minute to anthropic: with twice as many 0:54 instead of 1:24
     doubled    tasks at once no gain, input tokens a minute to anthropic no gain (without the cap)
-    no limits  0:25 if nothing but tasks had to be waited for
+    no limits  0:26 if nothing but tasks had to be waited for
     ");
     let json: serde_json::Value = serde_json::from_str(&plan(&["--json"]).stdout).unwrap();
     insta::assert_snapshot!(json["simulation"]["holds"], @r#"{"by":"one","limit":"requestsPerMinute","provider":"anthropic"}"#);
@@ -375,37 +374,37 @@ fn a_fan_out_of_programs_takes_as_many_rounds_as_their_slots_allow() {
     };
     let part = |said: &str| said.split("  simulated").nth(1).unwrap_or(said).to_owned();
     let said = plan(&[]);
-    insta::assert_snapshot!(time(&said), @"  time       about 3:38, 10:29 in one of ten · 1 wave, the longest chain has 1 task");
+    insta::assert_snapshot!(time(&said), @"  time       about 3:40, 7:10 in one of ten · 1 wave, the longest chain has 1 task");
     insta::assert_snapshot!(part(&said), @"
     200 runs · 1,000 tasks at once, at most 64 of them programs
-    run time   about 3:22 · 1:15 to 9:33 in eight runs of ten
-    held up by programs at once (limits.programs_max): with twice as many 2:59 instead of 3:22
+    run time   about 3:41 · 2:02 to 7:21 in eight runs of ten
+    held up by programs at once (limits.programs_max): with twice as many 3:09 instead of 3:41
     doubled    tasks at once no gain
-    no limits  2:55 if nothing but tasks had to be waited for
+    no limits  3:07 if nothing but tasks had to be waited for
     ");
     let json: serde_json::Value = serde_json::from_str(&plan(&["--json"])).unwrap();
     assert_eq!(json["tasks"][0]["assigned"]["is_program"], true);
     insta::assert_snapshot!(json["simulation"]["holds"], @r#"{"by":"one","limit":"programsAtOnce"}"#);
-    insta::assert_snapshot!(json["simulation"]["gains"], @r#"[{"limit":"programsAtOnce","from":202877,"to":179432},{"limit":"tasksAtOnce","from":202877,"to":202877}]"#);
+    insta::assert_snapshot!(json["simulation"]["gains"], @r#"[{"limit":"programsAtOnce","from":221057,"to":189492},{"limit":"tasksAtOnce","from":221057,"to":221057}]"#);
     insta::assert_snapshot!(json["simulation"]["under"], @r#"{"tasksAtOnce":1000,"programsAtOnce":64,"cap":null,"rates":[]}"#);
     // What is said of all tasks holds for programs, too.
     let few = plan(&["--jobs", "16"]);
-    insta::assert_snapshot!(time(&few), @"  time       about 7:23, 19:50 in one of ten · 1 wave, the longest chain has 1 task");
+    insta::assert_snapshot!(time(&few), @"  time       about 7:14, 13:02 in one of ten · 1 wave, the longest chain has 1 task");
     insta::assert_snapshot!(part(&few), @"
     200 runs · 16 tasks at once
-    run time   about 7:03 · 2:24 to 17:42 in eight runs of ten
-    held up by tasks at once: with twice as many 4:25 instead of 7:03
-    no limits  2:55 if nothing but tasks had to be waited for
+    run time   about 7:11 · 3:50 to 13:21 in eight runs of ten
+    held up by tasks at once: with twice as many 4:47 instead of 7:11
+    no limits  3:07 if nothing but tasks had to be waited for
     ");
     home.write("divisi.toml", "[limits]\nprograms_max = 200\n");
     let all = plan(&[]);
-    insta::assert_snapshot!(time(&all), @"  time       about 3:06, 9:17 in one of ten · 1 wave, the longest chain has 1 task");
+    insta::assert_snapshot!(time(&all), @"  time       about 3:12, 6:32 in one of ten · 1 wave, the longest chain has 1 task");
     insta::assert_snapshot!(part(&all), @"
     200 runs · 1,000 tasks at once, at most 200 of them programs
-    run time   about 2:55 · 1:05 to 8:23 in eight runs of ten
+    run time   about 3:07 · 1:35 to 6:53 in eight runs of ten
     held up by the longest chain of tasks: no limit makes it longer
     doubled    tasks at once no gain, programs at once (limits.programs_max) no gain
-    no limits  2:55 if nothing but tasks had to be waited for
+    no limits  3:07 if nothing but tasks had to be waited for
     ");
 }
 
@@ -437,7 +436,7 @@ fn a_simulation_asks_each_provider_for_its_own_models() {
         .lines()
         .find(|line| line.contains("held up by"))
         .unwrap_or(&said);
-    insta::assert_snapshot!(held, @"  held up by requests a minute to gateway: with twice as many 0:49 instead of 1:21");
+    insta::assert_snapshot!(held, @"  held up by requests a minute to gateway: with twice as many 0:51 instead of 1:24");
 }
 
 #[test]
@@ -447,13 +446,13 @@ fn a_simulation_of_a_chain_says_that_no_limit_matters() {
         "let last\nfor (let i = 0; i < 4; i++) last = await agent(`Go on from ${last}`, { tools: [] })\nreturn last",
     );
     let said = home.ends(0, &["plan", "f.js", "--simulate"]).stdout;
-    insta::assert_snapshot!(said.split("  simulated").nth(1).unwrap_or(&said), @r"
+    insta::assert_snapshot!(said.split("  simulated").nth(1).unwrap_or(&said), @"
       200 runs · 1,000 tasks at once · no rates set for anthropic
-      run time   about 0:42 · 0:16 to 1:30 in eight runs of ten
-      run cost   about $0.0499 · $0.0129 to $0.1489 in eight runs of ten
+      run time   about 0:40 · 0:19 to 1:20 in eight runs of ten
+      run cost   about $0.0460 · $0.0203 to $0.1200 in eight runs of ten
       held up by the longest chain of tasks: no limit makes it longer
       doubled    tasks at once no gain
-      no limits  0:42 if nothing but tasks had to be waited for
+      no limits  0:40 if nothing but tasks had to be waited for
 
     Not known before the run
       its prompt says `undefined` where something else is meant, it seems  f.js:2

@@ -363,6 +363,7 @@ fn for_programs() {
             "executor": "api",
             "kind": "general",
             "kind_declared": false,
+            "suffices": "sonnet",
             "rungs": [
               {
                 "provider": "demo",

@@ -20,6 +20,9 @@ const UNKNOWN_ONE_IN: u32 = 8;
 /// Part of the longest reply that the room for it is never less than.
 const LEAST_ONE_IN: u32 = 128;
 
+/// Tokens that the room is never less than: OpenAI's Responses API refuses less than 16.
+const LEAST: u32 = 16;
+
 /// A reply that was cut off is asked for again with so many times the room.
 const WIDEN_BY: u32 = 4;
 
@@ -66,7 +69,11 @@ impl TurnBound {
     pub fn least_room(&self) -> u32 {
         match self.is_whole() {
             true => self.reply_tokens_max,
-            false => self.reply_tokens_max.div_ceil(LEAST_ONE_IN),
+            false => self
+                .reply_tokens_max
+                .div_ceil(LEAST_ONE_IN)
+                .max(LEAST)
+                .min(self.reply_tokens_max),
         }
     }
 }
@@ -139,6 +146,11 @@ mod tests {
         assert_eq!(room(Some(150)), Some(150));
         assert_eq!(room(Some(3)), Some(128));
         assert_eq!(room(Some(20_000)), None);
+        let small = TurnBound {
+            reply_tokens_max: 1_200,
+            ..bound
+        };
+        assert_eq!(small.usual(Some(1), false).reply_tokens, Some(16));
         assert_eq!(bound.whole().usual(Some(150), false).reply_tokens, None);
     }
 

@@ -173,7 +173,7 @@ impl Notes {
     }
 }
 
-/// Whether the width of each group is not the same in every run.
+/// Whether the width of each group differs between runs.
 pub(super) fn uneven_groups(main: &Played, others: &[Played]) -> Vec<bool> {
     let shape = |group: &Together| (group.kind as u8, group.site.clone(), group.width);
     let widths = |played: &Played| -> BTreeSet<_> { played.groups.iter().map(shape).collect() };

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// Most memory of the dry run. A flow that needs more has more tasks than an estimate covers.
 const MEMORY_BYTES_MAX: usize = 64 << 20;
 
-/// Delay of the estimate. The first requests have been sent by then, and no one reads an estimate
+/// Delay of the estimate. The first requests have been sent by then, and the estimate is not needed
 /// earlier.
 const HEAD_START: Duration = Duration::from_millis(50);
 

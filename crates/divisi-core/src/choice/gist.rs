@@ -1,4 +1,4 @@
-//! Splits a prompt into sentences, and tells instructions from the text around them.
+//! Splits a prompt into sentences, and distinguishes instructions from the text around them.
 //!
 //! Pasted code, logs and data are left out. Everything is in lower case, so that words can be
 //! compared byte by byte, including those with accents.

@@ -124,8 +124,8 @@ fn is_whole(text: &str, start: usize, end: usize, entry: &Entry) -> bool {
     !is_joined(text, start) && (entry.open_end || !is_joined(text, end))
 }
 
-/// Whether a word continues across `at`. In scripts without spaces this cannot be told, and counts
-/// as no.
+/// Whether a word continues across `at`. In scripts without spaces this is unknown, and counts as
+/// no.
 fn is_joined(text: &str, at: usize) -> bool {
     let is_word = |letter: Option<char>| {
         letter.is_some_and(|letter| {

@@ -29,7 +29,7 @@ pub struct Graph {
     pub returned: Vec<usize>,
     /// Prompts that a missing result would spoil.
     pub nulls: Vec<NullRead>,
-    /// Tasks that read several results without being told which are missing.
+    /// Tasks that read several results without information on which are missing.
     pub uninformed: Vec<usize>,
     /// The tasks whose results are checked by functions of the flow.
     pub checked_by_functions: Vec<usize>,
@@ -46,7 +46,7 @@ pub struct Graph {
 /// One task of a graph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// The task; `{{t3}}` in a text stands for the result of the task at index 3.
+    /// The task; `{{t3}}` in a text is the result of the task at index 3.
     pub task: Task,
     /// Its place in the flow.
     pub site: Option<Site>,

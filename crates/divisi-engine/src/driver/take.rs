@@ -90,7 +90,7 @@ impl Driver {
 
     fn take_news(&mut self, news: AttemptNews) -> Result<(), DriveError> {
         let now = wall_clock();
-        // When an answer channel is returned, dropping it tells the attempt of the refusal.
+        // When an answer channel is returned, dropping it signals the refusal to the attempt.
         match news {
             AttemptNews::TurnEnded {
                 attempt,

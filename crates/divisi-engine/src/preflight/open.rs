@@ -11,7 +11,7 @@ use divisi_script::Script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Texts in a prompt that stand for an unintended conversion.
+/// Texts in a prompt that result from an unintended conversion.
 const STRAY: [&str; 3] = ["[object Object]", "undefined", "NaN"];
 
 /// What the runs show about dependence on results.

@@ -53,7 +53,7 @@ struct Cli {
 enum Command {
     /// Replays a history of real tasks: estimates and ladders against the truth
     Replay(replay::Args),
-    /// Plays flows of agents: what is planned for them before and after they have run
+    /// Simulates flows of agents, and compares their cost with the plans for them
     Estimates(estimates::Args),
     /// Runs tasks through the Rust API in this process, to be profiled
     Tasks(inside::Args),

@@ -1,16 +1,15 @@
-//! Agents that are played: how many turns they take, what each of them reads and says,
-//! and what a cache makes of it.
+//! A model of agents: the number of their turns, the tokens that each turn reads and writes, and
+//! the effect of the prompt cache.
 //!
-//! Figures of agents are public ones: turns and replies are skewed, a tool brings some
-//! hundred to some thousand tokens, a prompt prefix is read from the cache at a tenth of
-//! its price once it is long enough. Nothing of `priors.toml` or of the table of kinds is
-//! read here.
+//! The figures are public ones: turns and replies are skewed, a tool result has some hundred to
+//! some thousand tokens, and a prompt prefix that is long enough is read from the cache at a tenth
+//! of its price. Nothing is taken from `priors.toml` or from the table of kinds.
 
 use divisi_core::price::Rates;
 use divisi_core::{ModelPrice, PicoUsd, Usage};
 use fastrand::Rng;
 
-/// A quantity with a middle and a spread: log-normal.
+/// A log-normal quantity, by its median and the standard deviation of its logarithm.
 #[derive(Clone, Copy)]
 pub(super) struct About {
     pub(super) middle: f64,
@@ -40,29 +39,29 @@ pub(super) fn bell(rng: &mut Rng) -> f64 {
     radius * (std::f64::consts::TAU * rng.f64()).cos()
 }
 
-/// How agents work at one sort of task.
+/// How agents do one sort of task.
 #[derive(Clone, Copy)]
 pub(super) struct Agent {
     /// Requests of one attempt.
     pub(super) turns: About,
     /// Output tokens of a turn that calls a tool.
     pub(super) reply: About,
-    /// Tokens that a tool brings in.
+    /// Tokens of a tool result.
     pub(super) result: About,
-    /// Output tokens of the last turn: what the flow gets.
+    /// Output tokens of the last turn, which is the result.
     pub(super) answer: About,
 }
 
-/// A model at its vendor.
+/// A model with its provider and prices.
 #[derive(Clone, Copy)]
 pub(super) struct Model {
     pub(super) provider: &'static str,
     pub(super) id: &'static str,
-    /// Dollars of a million tokens: input, output.
+    /// Dollars per million tokens: input, output.
     dollars: (f64, f64),
-    /// What a write to the cache costs, of the input's price.
+    /// Price of a cache write, relative to that of input.
     write: f64,
-    /// Shortest prefix that a cache keeps.
+    /// Shortest prefix that the cache keeps, in tokens.
     cached_min: u64,
 }
 
@@ -109,17 +108,17 @@ impl Model {
     }
 }
 
-/// The longest context before an agent gives up; its turns end there.
+/// Longest context in tokens: beyond it the attempt ends.
 const CONTEXT_MAX: u64 = 180_000;
 
 /// Most turns of one attempt.
 pub(super) const TURNS_MAX: u32 = 100;
 
-/// A pause longer than a cache lives, between two turns: a slow tool.
+/// Share of turns followed by a pause that outlasts the cache, because of a slow tool.
 const SLOW_TOOL: f64 = 0.02;
 
-/// What the turns of one attempt use. `primed` tokens of the prompt are in the cache
-/// already, `shared` of them are to be left there for others.
+/// Usage of each turn of one attempt. `prompt` and `shared` are tokens: `shared` is the prefix in
+/// common with other tasks; if `primed`, it is in the cache already.
 pub(super) fn attempt(
     agent: &Agent,
     model: &Model,
@@ -131,7 +130,7 @@ pub(super) fn attempt(
         true => (agent.turns.draw(rng).round() as u32).clamp(1, TURNS_MAX),
         false => 1,
     };
-    // Whoever talks much in one turn does so in the next: tasks differ, not only turns.
+    // Factors of the whole attempt, because tasks differ, not only turns.
     let (wordy, heavy) = ((0.25 * bell(rng)).exp(), (0.3 * bell(rng)).exp());
     let (mut context, mut cached) = (prompt, if primed { shared } else { 0 });
     let mut all = vec![];

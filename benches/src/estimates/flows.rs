@@ -1,60 +1,61 @@
-//! The flows that are played: what each asks for, and how its agents work.
+//! The simulated flows: their tasks, and how their agents work.
 
 use super::agents::{About, Agent, GPT, HAIKU, MINI, Model, OPUS, SONNET, about};
 
-/// A flow, as its author would describe it.
+/// A flow, by its steps.
 #[derive(Clone, Copy)]
 pub(super) struct Flow {
     pub(super) name: &'static str,
     pub(super) steps: &'static [Step],
 }
 
-/// Tasks that a flow asks for at one line.
+/// The tasks that a flow requests at one line.
 #[derive(Clone, Copy)]
 pub(super) struct Step {
     pub(super) phase: &'static str,
     pub(super) kind: &'static str,
     pub(super) model: &'static Model,
-    /// The model that takes what the first one's check refuses, and the share it accepts.
+    /// The next model of the ladder, and the share of results that the check of the first one
+    /// accepts.
     pub(super) above: Option<(&'static Model, f64)>,
     pub(super) width: Width,
     pub(super) names: Names,
     pub(super) has_tools: bool,
-    /// Tokens of a prompt without what it reads: instructions, tools, and the task.
+    /// Tokens of a prompt without other tasks' results: instructions, tools, and the task.
     pub(super) prompt: About,
-    /// Tokens of a prefix that all of them share, part of the prompt.
+    /// Tokens of a prefix that all its tasks share, part of the prompt.
     pub(super) shared: u64,
     pub(super) reads: Reads,
     pub(super) agent: Agent,
 }
 
-/// How many tasks there are.
+/// The number of tasks.
 #[derive(Clone, Copy)]
 pub(super) enum Width {
-    /// As the script says.
+    /// Fixed by the script.
     Said(u32),
-    /// A result decides: a list, or rounds of a loop.
+    /// Decided by a result: a list, or rounds of a loop.
     Found(About),
 }
 
-/// What tasks are called.
+/// The labels of tasks.
 #[derive(Clone, Copy)]
 pub(super) enum Names {
-    /// All the same.
+    /// The same label for all.
     One,
-    /// Each as in the run before.
+    /// A label per item, the same in every run.
     Each,
-    /// Each by what an agent has found.
+    /// A label per item that an agent has found, different in every run.
     Found,
 }
 
-/// Whose results stand in a prompt.
+/// The results that a prompt contains.
 #[derive(Clone, Copy)]
 pub(super) enum Reads {
     Nothing,
-    /// All of the step before.
+    /// All results of the previous step.
     All,
-    /// That of the same item in the step before.
+    /// The result of the same item in the previous step.
     Own,
 }
 

@@ -1,9 +1,9 @@
-//! Plays flows of agents and asks the code that plans runs what they will cost: after
-//! nothing, after runs of the flow itself, and after runs of others.
+//! Simulates flows of agents and compares their cost with the plans for them: without history,
+//! after runs of the flow itself, and after runs of other flows.
 //!
-//! No model is asked and nothing is sent. Agents are drawn turn by turn, their runs leave
-//! journals, the history reads those as it reads any, and the plan that comes of it is held
-//! against runs that are played anew. `docs/estimates.md` holds the latest table.
+//! No model is asked and nothing is sent. Agents are drawn turn by turn, their runs are recorded as
+//! journals, the history is read from those as from any, and the resulting plan is compared with
+//! further simulated runs. `docs/estimates.md` has the latest table.
 
 mod agents;
 mod flows;
@@ -18,31 +18,31 @@ use play::{Habits, play};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Plays flows of agents and judges what is planned for them.
+/// Simulates flows of agents, and compares their cost with the plans for them.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Worlds in which every flow is played.
+    /// Worlds; in each, all flows are simulated with agents of other properties.
     #[arg(long, default_value_t = 12)]
     worlds: u64,
-    /// Runs of a flow that its plan is held against.
+    /// Runs of a flow that its plan is compared with.
     #[arg(long, default_value_t = 40)]
     runs: u32,
     /// Simulated runs of a plan.
     #[arg(long, default_value_t = 300)]
     draws: u32,
-    /// Seed of all that is random.
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-/// What was run before the plan is made.
+/// The history of a plan.
 #[derive(Clone, Copy, PartialEq)]
 enum Before {
-    /// The flow itself, so often.
+    /// This number of runs of the flow itself.
     Own(u32),
-    /// Each of the others alone, once: as many plans as there are others.
+    /// One run of a single other flow: as many plans as there are other flows.
     EachOther,
-    /// All of the others, once.
+    /// One run of each other flow.
     AllOthers,
 }
 
@@ -55,16 +55,16 @@ const BEFORE: [(Before, &str); 6] = [
     (Before::AllOthers, "1 run of all others"),
 ];
 
-/// How plans of one flow after one sort of history did.
+/// The results of plans of one flow after one sort of history.
 #[derive(Default, Clone)]
 struct Judged {
-    /// The middle of the plan over the middle of the runs.
+    /// Median of the plan divided by the median of the runs.
     ratios: Vec<f64>,
-    /// Runs inside p10–p90, and all.
+    /// Number of runs inside p10–p90, and of all runs.
     inside: (u32, u32),
-    /// p90 over p10.
+    /// p90 divided by p10.
     widths: Vec<f64>,
-    /// The middle of the plan over that of the plan after nothing.
+    /// Median of the plan divided by that of the plan without history.
     moved: Vec<f64>,
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         let mut rng = Rng::with_seed(args.seed << 32 | world);
         let habits: Vec<Habits> = FLOWS.iter().map(|_| Habits::draw(&mut rng)).collect();
         for (place, flow) in FLOWS.iter().enumerate() {
-            // The runs that a plan is held against have the inputs that it was made for.
+            // These runs have the inputs that the plan was made for.
             let inputs = rng.u64(..);
             let mut own = || play(flow, habits[place], (1_000, inputs), &mut rng);
             let mut actual: Vec<f64> = (0..args.runs).map(|_| own().cost.0 as f64).collect();
@@ -154,7 +154,7 @@ impl Judged {
         f64::from(self.inside.0) / f64::from(self.inside.1) * 100.0
     }
 
-    /// How far the farthest of these ratios is from 1, either way.
+    /// The largest factor between one of these ratios and 1, in either direction.
     fn worst(ratios: &[f64]) -> f64 {
         let off = ratios.iter().map(|ratio| ratio.max(1.0 / ratio));
         off.fold(1.0, f64::max)
@@ -169,7 +169,7 @@ impl Judged {
 fn print(table: &[Vec<Judged>]) {
     let mut out = std::io::stdout().lock();
     let mut line = |cells: Vec<String>| {
-        // A reader that has gone away has seen enough.
+        // A closed stdout is ignored.
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     };
     let names = BEFORE.iter().map(|(_, name)| (*name).to_owned());
@@ -229,7 +229,7 @@ fn print(table: &[Vec<Judged>]) {
     });
 }
 
-/// A ratio that may be absurd.
+/// A ratio, without decimals if it is large.
 struct Times(f64);
 
 impl std::fmt::Display for Times {

@@ -1,4 +1,4 @@
-//! What a dry run of a flow shows, put before the code that plans runs.
+//! Makes the graph that a dry run of a flow would show, and its forecast.
 
 use super::agents::{GPT, HAIKU, MINI, Model, OPUS, SONNET, TURNS_MAX};
 use super::flows::{Flow, Names, Reads, Step, Width};
@@ -11,10 +11,10 @@ use divisi_core::preflight::{
 };
 use divisi_core::{History, Millis, Task, Tier};
 
-/// Elements of a list of which nothing is known, as a dry run assumes.
+/// Elements of a list without observations, as in a dry run.
 const WIDTH: usize = 3;
 
-/// What `divisi plan` says of `flow` after this history.
+/// The forecast of `divisi plan` for `flow` with this history.
 pub(super) fn plan(flow: &Flow, history: &History, inputs: u64, draws: u32) -> Forecast {
     let bounds = Bounds {
         draws,
@@ -44,7 +44,7 @@ fn graph(flow: &Flow, history: &History, inputs: u64) -> Graph {
         };
         guess.counted = match step.width {
             Width::Said(width) => width as usize,
-            // As a dry run does: three of what nobody knows.
+            // As in a dry run.
             Width::Found(_) if guess.seen.is_empty() => WIDTH,
             Width::Found(_) => guess.expected(),
         };
@@ -122,7 +122,7 @@ fn node(step: &Step, item: u32, inputs: u64) -> Node {
             why: String::new(),
             checked: step.above.is_some(),
             prompt_tokens: match step.names {
-                // What an agent will find is not known yet.
+                // The items are not known yet.
                 Names::Found => step.prompt.middle as u64,
                 Names::One | Names::Each => prompt(step, item, inputs),
             },

@@ -1,4 +1,4 @@
-//! One run of a flow, played: what it costs, and the journal that it leaves.
+//! Simulates one run of a flow: its cost, and its journal.
 
 use super::agents::{Model, attempt, bell};
 use super::flows::{Flow, Names, Reads, Step, Width};
@@ -14,18 +14,18 @@ use divisi_core::{
 use fastrand::Rng;
 use std::sync::Arc;
 
-/// Share of attempts that fail half-way and are tried again.
+/// Share of attempts that fail half-way and are retried.
 const FAILS: f64 = 0.03;
 
-/// Of tasks that share a prefix, those that find it in the cache though a sibling has
-/// only just begun to write it.
+/// Share of the tasks with a shared prefix that find it in the cache, although a sibling has only
+/// just begun to write it.
 const FINDS_PREFIX: f64 = 0.95;
 
 /// Tokens of a judge's verdict.
 const VERDICT: u64 = 250;
 
-/// The flow's place in a world: how much its agents turn and read there, against what is
-/// usual for such a flow. It stays as it is from run to run.
+/// The properties of a flow in one world: factors on its agents' turns and tool results. They are
+/// the same in all its runs.
 #[derive(Clone, Copy)]
 pub(super) struct Habits {
     turns: f64,
@@ -41,15 +41,15 @@ impl Habits {
     }
 }
 
-/// A run that is played.
+/// A simulated run.
 pub(super) struct Played {
-    /// What the vendor bills.
+    /// The bill of the vendor.
     pub(super) cost: PicoUsd,
     /// Its journal.
     pub(super) events: Vec<Recorded>,
 }
 
-/// Plays `flow` on these inputs; `at` is when it starts.
+/// Simulates a run of `flow` with these inputs, which starts at `at`.
 pub(super) fn play(flow: &Flow, habits: Habits, (at, inputs): (u64, u64), rng: &mut Rng) -> Played {
     let mut player = Player {
         events: vec![],
@@ -74,7 +74,7 @@ pub(super) fn play(flow: &Flow, habits: Habits, (at, inputs): (u64, u64), rng: &
 }
 
 impl Played {
-    /// Adds to `history` what the journal tells.
+    /// Adds the journal to `history`.
     pub(super) fn teach(&self, history: &mut History) {
         let mut reader = Reader::default();
         for recorded in &self.events {
@@ -93,12 +93,12 @@ struct Player {
     inputs: u64,
 }
 
-/// The line of a step.
+/// The line number of a step.
 pub(super) fn line(place: usize) -> u32 {
     place as u32 * 10 + 5
 }
 
-/// What the task of an item is called.
+/// The label of an item's task.
 pub(super) fn label(step: &Step, item: u32, salt: u64) -> String {
     match step.names {
         Names::One => step.phase.to_owned(),
@@ -107,7 +107,7 @@ pub(super) fn label(step: &Step, item: u32, salt: u64) -> String {
     }
 }
 
-/// Tokens of the prompt of an item, without what it reads.
+/// Tokens of an item's prompt, without results of other tasks.
 pub(super) fn prompt(step: &Step, item: u32, inputs: u64) -> u64 {
     let mut rng = Rng::with_seed(inputs ^ u64::from(item) << 32);
     step.prompt.draw(&mut rng).max(step.shared as f64 + 1.0) as u64
@@ -123,7 +123,7 @@ impl Player {
         });
     }
 
-    /// Plays all tasks of a step; returns how long their answers are.
+    /// Simulates all tasks of a step; returns the lengths of their answers.
     fn step(&mut self, place: usize, step: &Step, before: &[u64], rng: &mut Rng) -> Vec<u64> {
         let width = match step.width {
             Width::Said(width) => width,
@@ -187,7 +187,7 @@ impl Player {
             },
         })));
         let prompt = prompt(step, item, self.inputs ^ place as u64) + read;
-        // What is hard for one model is hard for the next.
+        // A hard task is hard on every model.
         let hard = (0.2 * bell(rng)).exp() * self.run;
         let primed = step.shared > 0 && item > 0 && rng.f64() < FINDS_PREFIX;
         let mut number = 0;
@@ -222,7 +222,7 @@ impl Player {
         answer
     }
 
-    /// Plays one attempt; returns how long its answer is. One that fails is ended here.
+    /// Simulates one attempt; returns the length of its answer. A failed attempt is ended here.
     fn attempt(
         &mut self,
         step: &Step,

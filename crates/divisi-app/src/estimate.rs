@@ -1,9 +1,9 @@
 //! The estimate of a run, computed while the run starts.
 //!
-//! It is what `divisi plan` would have said, to the digit: made of the same history, by as
-//! many dry and simulated runs. It is kept with the run so that what the
-//! run costs can be held against it. Nothing waits for it: the first request
-//! does not, and a run that ends before the estimate is there goes without.
+//! It equals the forecast of `divisi plan`, because it is made from the same history with as many
+//! dry and simulated runs. It is recorded with the run so that the cost can be compared with it.
+//! Nothing waits for it: neither the first request, nor a run that ends before the estimate is
+//! ready.
 
 use crate::preflight::{Learnt, foresee};
 use crate::{FlowInput, Problem};
@@ -18,11 +18,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// Most memory of the dry run. Whatever needs more asks for more tasks than an
-/// estimate is made of.
+/// Most memory of the dry run. A flow that needs more has more tasks than an estimate covers.
 const MEMORY_BYTES_MAX: usize = 64 << 20;
 
-/// Delay of the estimate. The first requests have been sent by then, and no one reads an estimate
+/// Delay of the estimate. The first requests have been sent by then, and the estimate is not needed
 /// earlier.
 const HEAD_START: Duration = Duration::from_millis(50);
 

@@ -174,8 +174,8 @@ impl Learnt {
     }
 }
 
-/// Whether a run with these options asked models that send a bill. What cannot be read was
-/// kept by another version, whose run did.
+/// Whether the answers of a run with these options were billed. Unreadable options are from another
+/// version, and count as billed.
 fn was_billed(options: &str) -> bool {
     serde_json::from_str(options).map_or(true, |request: RunRequest| {
         !request.demo && request.replay.is_none()
@@ -267,7 +267,7 @@ async fn count(graph: &mut Graph, resolver: &Resolver) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What holds a run back.
+/// The limits of a run that a forecast respects.
 fn bounds(setup: &Setup) -> Bounds {
     Bounds {
         in_flight_max: setup.limits.in_flight_max,
@@ -276,7 +276,7 @@ fn bounds(setup: &Setup) -> Bounds {
     }
 }
 
-/// What the checklist has to know of the settings.
+/// The settings for the checklist.
 fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
     let provider = Some(setup.models.provider.as_str());
     let rule = |kind: &Kind| KindRule {

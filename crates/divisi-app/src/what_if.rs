@@ -17,7 +17,7 @@ pub struct Simulation {
     pub providers: Vec<String>,
     /// Number of tasks.
     pub tasks: usize,
-    /// Whether any of them is a program, which needs a slot of those as well.
+    /// Whether any of them is a program, which needs a slot of programs, too.
     pub has_programs: bool,
 }
 

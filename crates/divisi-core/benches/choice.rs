@@ -1,7 +1,7 @@
-//! What it takes to choose the kind and tier of a task.
+//! Measures the choice of a task's kind and tier.
 //!
-//! `cargo bench -p divisi-core --bench choice`. It should stay below a
-//! millisecond for a prompt of any length.
+//! `cargo bench -p divisi-core --bench choice`. It should stay below a millisecond for a prompt of
+//! any length.
 
 use divisi_core::choice::{Evidence, Kinds};
 

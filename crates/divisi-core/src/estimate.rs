@@ -36,7 +36,7 @@ pub struct Spread<T> {
 }
 
 impl<T: Copy> Spread<T> {
-    /// The same with each point changed.
+    /// Applies a function to each point.
     pub fn map<U>(self, change: impl Fn(T) -> U) -> Spread<U> {
         Spread {
             p10: change(self.p10),
@@ -46,7 +46,7 @@ impl<T: Copy> Spread<T> {
     }
 }
 
-/// How far a run was from its estimate.
+/// The difference between a run and its estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EstimateError {
     /// Its cost.

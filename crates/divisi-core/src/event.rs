@@ -445,7 +445,7 @@ pub struct GroupBegan {
     pub site: Option<CallSite>,
 }
 
-/// What asks for tasks together.
+/// A function that requests tasks together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupKind {
@@ -453,12 +453,12 @@ pub enum GroupKind {
     Parallel,
     /// `pipeline()`: stages in order for each item, no wait between items.
     Pipeline,
-    /// `decompose()`: a planner's tasks.
+    /// `decompose()`: the tasks of a planner.
     Decompose,
 }
 
 impl GroupKind {
-    /// The function that asks.
+    /// The name of the function.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Parallel => "parallel",

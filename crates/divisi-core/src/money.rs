@@ -19,7 +19,7 @@ pub struct PicoUsd(pub u64);
 impl PicoUsd {
     /// No money.
     pub const ZERO: Self = Self(0);
-    /// The largest amount; stands for "without a limit".
+    /// The largest amount; means "without a limit".
     pub const MAX: Self = Self(u64::MAX);
     /// One dollar.
     pub const DOLLAR: Self = Self(1_000_000_000_000);

@@ -3,7 +3,7 @@
 //! A script puts results into prompts in any form: whole, cut, as JSON, within other text. So a few
 //! short pieces of each result are kept, plain and as escaped in JSON, and each new prompt is
 //! searched once with a rolling hash. Rewritten results are not found, and neither are results too
-//! short to be told from coincidence.
+//! short to exclude a coincidence.
 
 use crate::TaskId;
 use serde_json::Value;

@@ -1,8 +1,8 @@
-//! How much of a fan-out's width a cap leaves, and how much of the cap can be used.
+//! Measures how much of a fan-out's width a cap leaves, and how much of the cap can be spent.
 //!
-//! Fan-outs whose replies have any length play in virtual time under caps from half of what
-//! they cost to three times as much, and once without one. Each task asks once; a reply that
-//! does not fit the room it was granted is cut off, paid for and asked for again.
+//! Fan-outs with random reply lengths are played in virtual time under caps from half of their cost
+//! to three times as much, and once without a cap. Each task sends one request; a reply that does
+//! not fit its room is cut off, paid for and requested again.
 
 use divisi_core::budget::TurnBound;
 use divisi_core::event::{Caps, FlowSource, TaskFacts, Turn};
@@ -15,40 +15,40 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-/// The longest reply of a request, as the engine asks for it where nothing is said.
+/// The longest reply of a request, as the engine asks for it by default.
 const REPLY_TOKENS_MAX: u32 = 16_384;
 
 /// Picodollars: 15 dollars for a million tokens.
 const TOKEN: PicoUsd = PicoUsd(15_000_000);
 
-/// A request takes so long, and so much for each token of its reply.
+/// Duration of a request in milliseconds: a constant part, and a part per token of its reply.
 const LATENCY: Millis = Millis(1_000);
 const TOKEN_TAKES: u64 = 15;
 
-/// A fan-out of tasks whose replies will have these lengths.
+/// A fan-out of tasks with these reply lengths.
 struct FanOut {
     replies: Vec<u32>,
     prompt: PicoUsd,
 }
 
-/// What it came to.
+/// The result of a play.
 struct Played {
     took: Millis,
     done: usize,
-    /// Replies that did not fit their room.
+    /// Replies cut off by their room.
     cut: usize,
     billed: PicoUsd,
     is_parked: bool,
 }
 
 impl FanOut {
-    /// Most replies lie within a factor of one another that the seed says.
+    /// Creates a fan-out with log-normal reply lengths; the seed decides their median and spread.
     fn of(seed: u64, tasks: usize) -> Self {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let middle = f64::from(80 + dice.below(1_400));
         let spread = 0.2 + f64::from(dice.below(60)) / 100.0;
         let replies = (0..tasks).map(|_| {
-            // Twelve dice less six are nearly a normal distribution.
+            // The sum of twelve uniform numbers minus six is nearly normal.
             let normal: f64 = (0..12)
                 .map(|_| f64::from(dice.below(1_000)) / 1_000.0)
                 .sum();
@@ -64,7 +64,7 @@ impl FanOut {
         TurnBound::new(self.prompt, TOKEN, REPLY_TOKENS_MAX)
     }
 
-    /// Half of a prompt's bound is what a prompt costs.
+    /// The cost of a reply: the prompt costs half of its bound.
     fn bill(&self, tokens: u32) -> PicoUsd {
         PicoUsd(self.prompt.0 / 2 + TOKEN.0 * u64::from(tokens))
     }
@@ -73,7 +73,7 @@ impl FanOut {
         self.replies.iter().map(|tokens| self.bill(*tokens)).sum()
     }
 
-    /// Plays it to its end, or until the cap holds no more.
+    /// Plays it to its end, or until the cap allows no more.
     fn play(&self, cap: Option<PicoUsd>) -> Played {
         let mut stage = Playing::start(cap);
         for i in 0..self.replies.len() {
@@ -230,15 +230,15 @@ impl Dice {
     }
 }
 
-/// Fan-outs of one size under one cap, beside the same without it.
+/// The results of fan-outs of one size under one cap, compared with no cap.
 struct Row {
     tasks: usize,
-    /// The cap, in percent of what they cost.
+    /// The cap, in percent of the cost.
     percent: u64,
-    /// Time over the time without a cap: of all on average, and of the slowest.
+    /// Duration divided by that without a cap: the mean, and the largest.
     slower: f64,
     slowest: f64,
-    /// Parts of the cap that the runs that parked had spent, the least.
+    /// Share of the cap spent by runs that parked: the smallest.
     used: f64,
     parked: usize,
     cut: usize,
@@ -297,7 +297,7 @@ fn a_cap_near_the_cost_leaves_a_fan_out_its_width() {
             if tasks >= 400 && enough {
                 assert!(row.slower <= 1.3, "{name}: {:.2}", row.slower);
             }
-            // One at a time would take 20 times as long.
+            // One task at a time would take 20 times as long.
             assert!(row.slowest <= 7.0, "{name}: {:.2}", row.slowest);
         }
     }

@@ -1,15 +1,13 @@
-//! Copies of a repository for agents: where they stand, and what programs in them are told
-//! of git.
+//! Copies of a repository for agents: their place, and the environment of git for programs in them.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Where copies stand, below the root of the workspace.
+/// The folder of copies, below the root of the workspace.
 pub(crate) const FOLDER: [&str; 2] = [".divisi", "worktrees"];
 
-/// Variables that lead git to another repository, index or object than the
-/// folder it is run in: those that hooks and filters are started with, of
-/// `git rev-parse --local-env-vars`, and two more.
+/// Variables that lead git to another repository, index or object than those of its working folder:
+/// those set for hooks and filters, those of `git rev-parse --local-env-vars`, and two more.
 /// Settings given by variables (`GIT_CONFIG_COUNT`) are the user's and stay.
 pub(crate) const MISLEADING: [&str; 22] = [
     "GIT_DIR",
@@ -28,7 +26,7 @@ pub(crate) const MISLEADING: [&str; 22] = [
     "GIT_REPLACE_REF_BASE",
     "GIT_NO_REPLACE_OBJECTS",
     "GIT_ATTR_SOURCE",
-    // What they add to what git says is not said of the repository.
+    // Trace output would be mixed with git's answers.
     "GIT_TRACE",
     "GIT_TRACE_SETUP",
     "GIT_TRACE_PERFORMANCE",
@@ -37,15 +35,14 @@ pub(crate) const MISLEADING: [&str; 22] = [
     "GIT_TRACE2_PERF",
 ];
 
-/// Folders at which git stops looking further up for a repository.
+/// Variable with the folders above which git does not search for a repository.
 pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 
-/// For a program that is started in a copy: the variables that it goes without,
-/// and one that it gets, so that git finds the copy or nothing. `None` elsewhere,
-/// where the user's own variables hold.
+/// Variables for a program started in a copy, so that git finds the copy or nothing: those to
+/// remove, and the value of one to set. `None` elsewhere, where the user's own variables apply.
 ///
-/// The copies stand inside the user's repository. If one is no longer a worktree,
-/// because an agent has removed its `.git`, git would go up and work there.
+/// Copies are inside the user's repository. If an agent has removed the `.git` of one, git would
+/// otherwise find the user's repository above it.
 pub(crate) fn git_environment(folder: &Path) -> Option<(&'static [&'static str], OsString)> {
     let copies = folder
         .ancestors()

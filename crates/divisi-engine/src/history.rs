@@ -21,8 +21,8 @@ pub struct Reach {
 }
 
 impl Default for Reach {
-    /// Less than half a second's work, which a run that has just begun does beside itself.
-    /// Older runs say little about today's models and prices.
+    /// Less than half a second of work, done in parallel with the first tasks of a run. Older runs
+    /// say little about today's models and prices.
     fn default() -> Self {
         Self {
             runs_max: 100,
@@ -37,9 +37,9 @@ impl Default for Reach {
 /// count, too. An unreadable journal is skipped and logged, because an estimate is not worth a
 /// failure.
 ///
-/// Tasks that say no kind are given the one that `kinds` finds in their prompts. Of a run
-/// that was started with options (see [`FlowSource`]) `counts` says whether to learn from it:
-/// where answers are scripted or replayed, nobody was billed.
+/// Tasks without a declared kind get the one that `kinds` finds in their prompts. A run with
+/// options (see [`FlowSource`]) is read only if `counts` accepts them: scripted or replayed answers
+/// are not billed.
 ///
 /// [`FlowSource`]: divisi_core::event::FlowSource
 pub async fn history(

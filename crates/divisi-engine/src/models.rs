@@ -1,4 +1,4 @@
-//! Who answers, and what words for models mean there.
+//! Providers, models, and the meaning of model words.
 
 use crate::globs;
 use crate::governor::{Governors, SharedLimits};
@@ -13,29 +13,29 @@ use std::sync::Arc;
 /// The word for "the tier that suffices for this task".
 pub(crate) const AUTO: &str = "auto";
 
-/// The providers there are, and what a task's word for a model means.
+/// The providers, and the meaning of model words.
 #[derive(Clone)]
 pub struct Models {
-    /// Taken when a task names no model; `auto` takes the tier that suffices.
+    /// The model of tasks without a model word; `auto` takes the tier that suffices.
     pub default: Arc<str>,
-    /// Answers what names no provider.
+    /// Name of the default provider.
     pub provider: String,
     /// All providers by name.
     pub providers: BTreeMap<String, ProviderModels>,
 }
 
-/// One provider and what it calls its models.
+/// One provider and its models.
 #[derive(Clone)]
 pub struct ProviderModels {
     /// Sends the requests.
     pub provider: Arc<dyn Provider>,
     /// Model ids by tier.
     pub tiers: BTreeMap<String, Arc<str>>,
-    /// Patterns of the model ids it has.
+    /// Patterns of its model ids.
     pub known: Vec<GlobMatcher>,
-    /// Whether nobody sends a bill: a server of one's own, scripted answers.
+    /// Whether its requests are unpriced: a local server, scripted answers.
     pub free: bool,
-    /// Say when requests to its models may leave.
+    /// The gates for requests to its models.
     pub governors: Arc<Governors>,
 }
 
@@ -44,15 +44,15 @@ pub struct ProviderModels {
 pub struct Model {
     /// Sends the requests.
     pub provider: Arc<dyn Provider>,
-    /// The vendor's id of it.
+    /// The vendor's model id.
     pub id: Arc<str>,
-    /// The tier it stands for, if it stands for one.
+    /// Its tier, if it has one.
     pub tier: Option<Tier>,
-    /// Whether nobody sends a bill for it.
+    /// Whether its requests are unpriced.
     pub free: bool,
-    /// What it costs when it is asked; `None` where that is not known, or not asked for.
+    /// Its present price; `None` if unknown or not needed.
     pub price: Option<Arc<ModelPrice>>,
-    /// Say when requests to it may leave.
+    /// The gates for requests to it.
     pub governors: Arc<Governors>,
 }
 
@@ -60,16 +60,15 @@ pub struct Model {
 pub const TIERS: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
 impl Model {
-    /// The fewest tokens of a prefix that siblings can read for less; `None` where nobody
-    /// can, or nobody sends a bill: then there is nothing to save.
+    /// Length in tokens from which siblings can read a prefix at a lower price; `None` if the
+    /// provider has no such cache, or the model is unpriced.
     pub(crate) fn cached_tokens_min(&self) -> Option<u64> {
         self.provider.cached_tokens_min().filter(|_| !self.free)
     }
 }
 
 impl Models {
-    /// One provider for everything. `tiers` gives its model ids, `known` the
-    /// patterns of all ids it has.
+    /// A single provider. `tiers` gives its model ids by tier, `known` the patterns of all its ids.
     pub fn one(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
         let name = provider.name().to_owned();
         let models = ProviderModels::new(provider, tiers, known);
@@ -80,15 +79,15 @@ impl Models {
         }
     }
 
-    /// What `word` means: a tier, `inherit`, a model id, or `provider:model`.
+    /// Resolves `word`: a tier, `inherit`, a model id, or `provider:model`.
     ///
-    /// `auto` means the balanced tier here, where no task is known. Fails with
-    /// the nearest names when nobody knows it.
+    /// Without a task, `auto` is the balanced tier. Fails with the nearest names if the word is
+    /// unknown.
     pub fn find(&self, word: Option<&str>) -> Result<Model, Failure> {
         self.find_for(word, Tier::Sonnet)
     }
 
-    /// The same for a task for which `tier` suffices, which is what `auto` means.
+    /// The same for a task for which `tier` suffices, which is what `auto` becomes.
     pub fn find_for(&self, word: Option<&str>, tier: Tier) -> Result<Model, Failure> {
         let (name, word) = self.wanted(word);
         let word = if word == AUTO { tier.as_str() } else { word };
@@ -118,8 +117,7 @@ impl Models {
         })
     }
 
-    /// The name of the provider that `model` is at; the first of those that are
-    /// limited together.
+    /// The name of the provider of `model`; the first one if several share its gates.
     pub fn name_of(&self, model: &Model) -> Option<&str> {
         let at = self
             .providers
@@ -128,17 +126,17 @@ impl Models {
         at.map(|(name, _)| name.as_str())
     }
 
-    /// Whether somebody may send a bill.
+    /// Whether any provider is priced.
     pub fn cost_money(&self) -> bool {
         self.providers.values().any(|provider| !provider.free)
     }
 
-    /// What lets requests to all of them leave.
+    /// The gates of all providers.
     pub(crate) fn governors(&self) -> impl Iterator<Item = &Arc<Governors>> {
         self.providers.values().map(|models| &models.governors)
     }
 
-    /// The provider that `word` is meant for, and what it is asked for.
+    /// The provider that `word` is meant for, and the word for it.
     pub fn wanted<'a>(&'a self, word: Option<&'a str>) -> (&'a str, &'a str) {
         let word = match word {
             None | Some("inherit") => &*self.default,
@@ -152,8 +150,7 @@ impl Models {
 }
 
 impl ProviderModels {
-    /// A provider with its tiers and the patterns of the ids it has. A pattern
-    /// that is none matches nothing.
+    /// A provider with its tiers and patterns of model ids. An invalid pattern matches nothing.
     pub fn new(provider: Arc<dyn Provider>, tiers: &[(&str, &str)], known: &[&str]) -> Self {
         Self {
             tiers: tiers
@@ -170,19 +167,19 @@ impl ProviderModels {
         }
     }
 
-    /// The same where nobody sends a bill.
+    /// Marks its requests as unpriced.
     pub fn free(mut self) -> Self {
         self.free = true;
         self
     }
 
-    /// The same with limits that the user has set.
+    /// Sets the user's rate limits.
     pub fn limited(mut self, limits: RateSettings) -> Self {
         self.governors = Arc::new(Governors::new(limits));
         self
     }
 
-    /// The same in step with all on this machine who use the credential.
+    /// Shares rate limits with all processes on this machine that use the credential.
     pub fn shared(mut self, limits: SharedLimits) -> Self {
         self.governors = Arc::new(self.governors.shared(limits));
         self

@@ -110,12 +110,10 @@ pub fn stage(make: impl Fn(&str) -> Task + Send + Sync + 'static) -> Stage {
 
 /// Hierarchical decomposition: a planner divides the goal, workers do the parts.
 ///
-/// The planner's task is given the schema of a [`Plan`]; a plan that is none
-/// goes back to it with what is wrong. `worker` is what every part starts
-/// from: the part's prompt and whatever else the plan says replace its own.
-/// A planner without a model is `opus`; a worker for which neither says one is `auto`.
-/// Parts run as soon as what they need is there; a part whose need failed is
-/// skipped.
+/// The planner's task has the schema of a [`Plan`]; an invalid plan is returned to it with the
+/// error. `worker` is the template of every part: the part's prompt and options replace its own. A
+/// planner without a model is `opus`; a worker whose model is given by neither is `auto`. A part
+/// runs as soon as its needs have ended; if one of them failed, the part is skipped.
 ///
 /// ```
 /// # use divisi_engine::{Engine, Job, Models, RunOptions, Setup, store::MemoryStore};
@@ -151,7 +149,7 @@ pub async fn decompose(
     Ok(run_plan(job, &plan, &worker).await.tasks)
 }
 
-/// The task with a model where nobody has chosen one: an agent definition may name its own.
+/// Sets the model of a task without one, unless an agent definition may name it.
 fn with_model(task: Task, model: &str) -> Task {
     match task.model.is_empty() && task.agent_type.is_none() {
         true => task.model(model),
@@ -159,7 +157,7 @@ fn with_model(task: Task, model: &str) -> Task {
     }
 }
 
-/// Asks a planner for a plan until it hands in one.
+/// Asks a planner until its plan is valid.
 async fn plan(job: &Job, goal: &str, planner: Task, tasks_max: usize) -> Result<Plan, Failure> {
     let mut complaint = None;
     for _ in 0..PLANS_MAX {

@@ -56,7 +56,7 @@ pub struct Resolver {
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
 
-/// A task on its way to a driver.
+/// A resolved task.
 pub struct Resolved {
     /// The submission for the run.
     pub submission: Submission,

@@ -14,9 +14,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Setup {
-    /// Who answers, and what tiers mean there.
+    /// Providers, models and tiers.
     pub models: Arc<Models>,
-    /// What carries out tasks, by the name a task asks for.
+    /// Executors by name.
     pub executors: Executors,
     /// What agents may do besides reading.
     pub permissions: Permissions,

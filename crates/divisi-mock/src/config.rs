@@ -73,8 +73,8 @@ impl Config {
     }
 }
 
-/// Faults drawn from a seed, the request and how often it was received, so never from the order of
-/// arrival.
+/// Random faults. They depend on the seed, the request and how often it was received, and never on
+/// the order of arrival.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultRates {

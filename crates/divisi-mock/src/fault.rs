@@ -91,7 +91,7 @@ pub enum Breakage {
     WrongModel,
 }
 
-/// A habit of some server, written in snake case like a fault.
+/// An oddity of some server, written in snake case like a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Oddity {
@@ -99,51 +99,51 @@ pub enum Oddity {
     CarriageReturns,
     /// A byte order mark comes first.
     ByteOrderMark,
-    /// No blank line stands between events.
+    /// There are no blank lines between events.
     NoBlankLines,
     /// Comments keep the connection alive.
     Comments,
-    /// Half of the answer comes, then comments for ever.
+    /// Half of the answer is sent, then comments for ever.
     CommentsForEver,
-    /// Events come one a line, without being marked as data.
+    /// Events are sent one per line, without being marked as data.
     JsonLines,
-    /// The body calls itself plain text.
+    /// The content type of the body is plain text.
     PlainLabel,
-    /// The answer comes as a whole, though a stream was asked for.
+    /// The answer is sent as a whole, though a stream was requested.
     NotStreamed,
-    /// The body is compressed, though nobody asked for it.
+    /// The body is compressed, though the client did not permit it.
     Compressed,
     /// The connection stays open after the answer.
     KeptOpen,
-    /// The mark after the last event is left out, where there is one.
+    /// The mark after the last event is left out, if the API has one.
     NoEndMark,
-    /// Fields and events that nobody knows, and null where fields may be left out.
+    /// Unknown fields and events, and null for fields that may be left out.
     UnknownFields,
     /// All counts are zero.
     ZeroUsage,
-    /// Nothing is said.
+    /// The answer has no text.
     Empty,
-    /// Only white space is said.
+    /// The answer is white space.
     Blank,
-    /// The answer stops to call a tool, and calls none.
+    /// The stop reason is a tool call, but there is none.
     ToolStopWithoutCall,
-    /// The answer calls a tool, and says that it is done.
+    /// The answer calls a tool, but its stop reason is a normal end.
     ProperStopWithCall,
-    /// Why the answer ends is not said.
+    /// There is no stop reason.
     NoStopReason,
-    /// The answer ends because of an error.
+    /// The stop reason is an error.
     OddStopReason,
-    /// Calls of tools have no ids.
+    /// Tool calls have no ids.
     NoIds,
-    /// Calls of tools have one id together.
+    /// All tool calls have the same id.
     SameIds,
-    /// The arguments of tools are JSON within a text of JSON.
+    /// The arguments of tools are a JSON string that contains JSON.
     EncodedArguments,
-    /// An error comes with the status of success.
+    /// An error is sent with a status of success.
     ErrorUnderOk,
 }
 
-/// One error as a request meets it.
+/// An error answer to a request.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,

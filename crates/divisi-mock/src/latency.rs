@@ -1,18 +1,17 @@
-//! How long an answer takes.
+//! The latency of answers.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long an answer takes. An answer that is not streamed arrives when its stream would have
-/// ended.
+/// The duration of an answer. An unstreamed answer arrives when its stream would have ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Latency {
-    /// Until the status line and the first event.
+    /// Time until the status line and the first event.
     pub first_byte_ms: u64,
-    /// Between two events of a stream.
+    /// Time between two events of a stream.
     pub chunk_ms: u64,
-    /// Until the last event; when given, it decides the time between events.
+    /// Time until the last event; if given, it decides the time between events.
     pub total_ms: Option<u64>,
 }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// What the handlers share.
+/// The state shared by the handlers.
 pub(crate) struct Memory {
     config: Arc<Config>,
     session: RwLock<Arc<Session>>,
@@ -31,7 +31,7 @@ impl Memory {
         }
     }
 
-    /// The session of now. A request keeps the one in which it arrived.
+    /// The current session. A request keeps the one in which it arrived.
     pub(crate) fn session(&self) -> Arc<Session> {
         Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -42,7 +42,7 @@ impl Memory {
     }
 }
 
-/// The memory of a mock. Every lock is held for a few lines and never across an await.
+/// The state of a mock. Every lock is held for a few lines and never across an await.
 pub(crate) struct Session {
     pub(crate) config: Arc<Config>,
     rule_uses: Vec<AtomicU32>,

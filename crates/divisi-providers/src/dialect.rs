@@ -1,5 +1,4 @@
-//! What of a request a server may not take. How requests are written without it, and learn to be,
-//! is in `manners`.
+//! Parts of a request that a server may not accept. Requests without them are in `manners`.
 //!
 //! A [`Request`](crate::Request) is what is asked, and only that determines its digest. A dialect
 //! is the form for one server. So omitting a part changes no digest, and a reply is found again in
@@ -84,7 +83,7 @@ impl Part {
         }
     }
 
-    /// What is not taken, and what follows from going on without it.
+    /// The refused part, and the consequence of leaving it out.
     pub(crate) fn consequence(self) -> (&'static str, &'static str) {
         match self {
             Self::StreamOptions => ("stream_options", "tokens may have to be estimated"),

@@ -79,8 +79,7 @@ impl From<ProviderError> for Failure {
     }
 }
 
-/// What is at the bottom of an error. The layers above it repeat the address,
-/// in which a key may stand.
+/// The innermost cause of an error. The outer ones repeat the address, which may contain a key.
 pub(crate) fn innermost(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

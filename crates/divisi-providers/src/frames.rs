@@ -234,12 +234,12 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether `data` is the mark that nothing follows.
+/// Whether `data` is the end mark.
 pub(crate) fn is_done(data: &str) -> bool {
     data.trim().eq_ignore_ascii_case("[DONE]")
 }
 
-/// A value without labels that a proxy has put before it once more.
+/// A value without repeated `data:` labels of a proxy.
 fn unlabelled(mut value: &str) -> &str {
     while let Some(rest) = value.strip_prefix("data:") {
         value = rest.trim_start();

@@ -68,12 +68,12 @@ pub enum Progress {
     OutputTokens(u64),
 }
 
-/// What is particular to a wire format.
+/// The properties of a wire format.
 pub(crate) struct Spec {
     /// Its name in the settings.
     pub(crate) name: &'static str,
-    /// Whether what is read from a cache counts against limits on input tokens.
+    /// Whether cached prompt tokens count towards limits on input tokens.
     pub(crate) counts_cached: bool,
-    /// Makes ready what speaks it.
+    /// Creates a provider.
     pub(crate) connect: fn(Endpoint) -> Result<Arc<dyn Provider>, EndpointError>,
 }

@@ -76,7 +76,7 @@ impl From<serde_json::Error> for Trouble {
     }
 }
 
-/// Reads the reply that `response` brings.
+/// Reads the reply in `response`.
 pub(crate) async fn reply(
     endpoint: &Endpoint,
     response: Response,

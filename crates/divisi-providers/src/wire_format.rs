@@ -1,7 +1,7 @@
 //! The supported APIs.
 //!
-//! Each is a folder of its own, with how it writes requests and reads replies. What is known
-//! of it from outside is its `Spec`; here they are listed.
+//! Each has a folder of its own for its requests and replies. Its `Spec` has the properties used
+//! elsewhere.
 
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::provider::{Provider, Spec};

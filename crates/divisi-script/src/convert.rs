@@ -22,11 +22,10 @@ pub(crate) fn dollars(amount: PicoUsd) -> f64 {
     amount.0 as f64 / PicoUsd::DOLLAR.0 as f64
 }
 
-/// An amount that a script gives as a number; `None` where it is none.
+/// The dollars of a JavaScript number; `None` if it is no amount.
 ///
-/// The shortest text that stands for a number is what was written, to the last
-/// digit. What was computed may have digits below a picodollar, which are cut:
-/// a limit may be lower than what was meant, never higher.
+/// Its shortest decimal text is what was written in the script. A computed number may have digits
+/// below a picodollar; they are cut, so a limit may be lower than intended, never higher.
 pub(crate) fn dollars_of(number: f64) -> Option<PicoUsd> {
     const DECIMALS_MAX: usize = 12;
     let written = number.to_string();
@@ -36,7 +35,7 @@ pub(crate) fn dollars_of(number: f64) -> Option<PicoUsd> {
     PicoUsd::parse_dollars(&written[..end])
 }
 
-/// The JSON text of a value; `None` where JSON has nothing for it.
+/// The JSON text of a value; `None` if JSON cannot express it.
 pub(crate) fn json<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>> {
     let Some(written) = ctx.json_stringify(value)? else {
         return Ok(None);

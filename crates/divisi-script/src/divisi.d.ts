@@ -301,7 +301,7 @@ interface DecomposeOptions {
   plan?: { goal?: string; tasks: readonly PlanTask[] };
   /** Options of the agent that plans, or just its model; `opus` when absent. */
   planner?: AgentOptions | Model;
-  /** Options of the agents that do the work, or just their model: before what the plan says, else `auto`. */
+  /** Options of the agents that do the work, or just their model; they override the plan's. Without either: `auto`. */
   worker?: AgentOptions | Model;
   /** Most tasks of the plan; 20 when absent. */
   max?: number;

@@ -69,7 +69,7 @@ impl Scope {
         })
     }
 
-    /// What is shown for the group that the script calls `title`.
+    /// The displayed name of the phase that the script calls `title`.
     pub(crate) fn phase_name(&self, title: &str) -> Arc<str> {
         self.phases.name(title)
     }

@@ -280,7 +280,7 @@ fn run<'js>(
     body.call(())
 }
 
-/// Gives the warnings of a script that starts.
+/// Records the warnings about a script that starts.
 fn warn_of(script: &Script, state: &mut State) {
     for warning in script.warnings() {
         let site = Site {
@@ -295,7 +295,7 @@ fn warn_of(script: &Script, state: &mut State) {
     }
 }
 
-/// Tells the caps that `meta` gives phases, before anything is asked for.
+/// Sends the caps that `meta` gives phases, before the first task.
 fn cap_phases(meta: &Meta, shared: &Shared, scope: &Scope) {
     for phase in meta.phases.iter().filter(|phase| phase.cap.is_some()) {
         shared
@@ -304,7 +304,7 @@ fn cap_phases(meta: &Meta, shared: &Shared, scope: &Scope) {
     }
 }
 
-/// What the promise has come to, as JSON text; `None` when nothing yet.
+/// The promise's value as JSON text; `None` while it is pending.
 fn look(ctx: &Ctx<'_>, promise: Persistent<Promise<'static>>) -> Result<Option<String>, Failure> {
     let promise = promise
         .restore(ctx)

@@ -22,7 +22,7 @@ impl From<rquickjs::Error> for Refusal {
 }
 
 impl Refusal {
-    /// The exception, with the script's place in its stack.
+    /// The exception, with the script's line in its stack.
     pub(crate) fn into_js<'js>(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
         match self {
             Self::Type(message) => error_object(ctx, "TypeError", &message),

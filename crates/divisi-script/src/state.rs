@@ -215,7 +215,7 @@ impl State {
         }
     }
 
-    /// Counts a message; says once that there will be no more.
+    /// Counts a message; the first one beyond the limit becomes a note that no more follow.
     fn may_speak(&mut self) -> bool {
         let messages_max = self.options.limits.messages_max;
         self.messages = self.messages.saturating_add(1);

@@ -1,4 +1,4 @@
-//! One process after the other, until the run has come to what the flow means.
+//! Executes a run in one process after the other, until it has the intended result.
 
 use crate::Tally;
 use crate::ask::{Ask, Fate};
@@ -12,11 +12,11 @@ use divisi_core::run_loop::RunLoop;
 use divisi_core::{Content, Event, Input, Limits, Outcome, PicoUsd, Position, Run, TaskId};
 use std::collections::BTreeSet;
 
-/// Executions before the calm one; more find little that these do not.
+/// Executions before the undisturbed one; more find hardly anything new.
 const EXECUTIONS_MAX: u64 = 6;
 
 impl World {
-    /// Executes the flow until people have had enough, then once more in peace.
+    /// Executes the flow with disturbances, then once more without.
     pub(crate) fn play(mut self) -> Result<Tally, String> {
         let (mut run, mut reopen_failed) = (Run::new(), false);
         loop {
@@ -51,7 +51,7 @@ impl World {
         Ok(self.tally)
     }
 
-    /// One process, from what is durable to what is durable.
+    /// One process, from durable events to durable events.
     pub(crate) fn execute(
         &mut self,
         run: Run,
@@ -108,8 +108,8 @@ impl World {
         Ok(replayed)
     }
 
-    /// People answer some of what a run waits for while nothing drives it, as
-    /// `Engine::answer` does; each answer is taken once.
+    /// The user answers some suspended tasks while no process drives the run, as `Engine::answer`
+    /// does; each answer is accepted once.
     fn answer(&mut self, run: Run, percent: u64) -> Result<Run, String> {
         let waiting: Vec<TaskId> = run.suspended().collect();
         let position = Position(self.journal.len() as u64);
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// What people do before they resume.
+    /// What the user does before resuming.
     fn prepare(&mut self, run: &Run, reopen_failed: bool) {
         let edited = self.scenario.edits && self.editor.percent(60);
         if edited {
@@ -190,7 +190,7 @@ impl World {
             .then(|| run.tasks().map(|(id, _)| id).collect());
     }
 
-    /// What people do about a quota that is used up and a key that is refused.
+    /// What the user does about exhausted quota and a refused key.
     fn vendor_again(&mut self, run: &Run) {
         let waits = self.people.percent(50);
         match (run.stage(), self.vendor.quota_resets_at()) {
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// An undisturbed execution comes to what the flow means.
+    /// Checks that an undisturbed execution has the intended result.
     fn judge(&self, run: &Run) -> Result<(), String> {
         let result = match run.result() {
             Some(Ok(Content::Inline(text))) => text.parse().map_err(|_| ()),

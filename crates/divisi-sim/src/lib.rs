@@ -32,11 +32,11 @@
 //! share, since there is only one process at a time; worktrees; and everything that a script does
 //! besides requesting tasks. The other runs exist only as far as gates know them.
 //!
-//! Read in this order: [`scenario`] says what a seed brings, `ask`, `flow` and
-//! `script` what is asked for, `vendor` who answers, `process` what is done for the run
-//! until it stops or is killed, `watch` what must hold, `world` what is left
-//! when a process is gone, `executions` how one follows the other, `fan_out` how much of a budget is used, `story` how
-//! it is told, `tally` what is counted.
+//! Read in this order: [`scenario`] is what a seed decides, `ask`, `flow` and `script` what is
+//! requested, `vendor` how it is answered, `process` what runs until it stops or is killed, `watch`
+//! what must hold, `world` what remains when a process is gone, `executions` how processes follow
+//! each other, `fan_out` how much of a budget is used, `story` how a run is written down, `tally`
+//! what is counted.
 //!
 //! [`RunLoop`]: divisi_core::run_loop::RunLoop
 //! [`Attempt`]: divisi_core::attempt::Attempt

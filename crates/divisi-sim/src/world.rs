@@ -13,7 +13,7 @@ use divisi_core::event::{Caps, Recorded};
 use divisi_core::{Limits, PicoUsd, Run, TaskId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A run and everything around it.
+/// A run and its surroundings.
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
     pub(crate) story: Story,
@@ -31,9 +31,9 @@ pub(crate) struct World {
     pub(crate) people: Chance,
     pub(crate) editor: Chance,
     pub(crate) death: Chance,
-    /// Tasks of the last execution, if the next must ask for them again.
+    /// Tasks of the last execution, if the next must request them again.
     pub(crate) expected: Option<BTreeSet<TaskId>>,
-    /// Whether every execution so far was of the same flow, in the same order.
+    /// Whether every execution so far had the same flow in the same order.
     pub(crate) unchanged: bool,
 }
 
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// The run as the journal tells it, read as it would be from a disk.
+    /// The run rebuilt from the journal, read as from a disk.
     pub(crate) fn reload(&mut self) -> Result<Run, String> {
         for recorded in &mut self.journal[self.on_disk..] {
             let written = serde_json::to_vec(recorded).map_err(|error| error.to_string())?;

@@ -247,8 +247,8 @@ fn is_ignored(signal: SignalKind) -> bool {
     ignores(&status, signal.as_raw_value())
 }
 
-/// On systems that do not tell, a process without any terminal is taken for one that ignores the
-/// signal.
+/// On systems that do not report it, a process without any terminal is taken for one that ignores
+/// the signal.
 #[cfg(not(target_os = "linux"))]
 fn is_ignored(_: SignalKind) -> bool {
     use std::io::IsTerminal;

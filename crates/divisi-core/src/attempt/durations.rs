@@ -12,7 +12,7 @@ const HEDGE_FACTOR: u64 = 3;
 /// 95th percentile is the second slowest.
 const SAMPLES_MIN: usize = 20;
 
-/// The percentile that stands for nearly all requests.
+/// The percentile that counts as nearly all requests.
 const NEARLY_ALL_PERCENT: usize = 95;
 
 /// Durations kept per model, the latest.

@@ -730,7 +730,7 @@ impl Attempt {
         }
     }
 
-    /// Gives up the hedge. The run is told unless it has denied the hedge.
+    /// Gives up the hedge. The run is notified unless it has denied the hedge.
     fn give_up_second(&mut self, is_granted: bool) {
         let billed = self.exchange.second == Second::Out;
         match self.exchange.second {

@@ -170,7 +170,7 @@ impl Budgets {
             .is_some_and(|budget| budget.cap.is_some())
     }
 
-    /// What tasks of this phase have not spent, reserved or not.
+    /// The money of this phase that is not spent, reserved or not.
     pub(crate) fn unspent(&self, phase: Phase<'_>) -> PicoUsd {
         let unspent = |budget: &Budget| PicoUsd(budget.left().0.saturating_add(budget.reserved.0));
         let of_phase = phase.and_then(|phase| self.phases.get(phase));
@@ -362,7 +362,7 @@ impl TurnBound {
         })
     }
 
-    /// The request with this room for its reply, or what it wants where that is less.
+    /// Reserves this much room for the reply, or what the request wants if that is less.
     pub fn with_room(&self, tokens: u32) -> Grant {
         let tokens = tokens.min(self.reply_tokens_max);
         Grant {

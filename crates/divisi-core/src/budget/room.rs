@@ -1,33 +1,32 @@
-//! How much room for its reply a request gets while money is short.
+//! Room for the reply of a request while money is short.
 //!
-//! What a request may cost is mostly its longest reply, and replies are rarely as long. Were
-//! all of it set aside for every request, a cap near the cost of a run would let few requests
-//! be under way, and a fan-out would become a queue. So a request gets all the room it wants
-//! only where the budget holds as much for everything that could be under way beside it;
-//! otherwise it gets the room that was enough for nearly all replies of its siblings. A reply that
-//! is cut off there is asked for again with several times the room, and counts as a long one
-//! from then on.
+//! Most of the bound of a request is its longest possible reply, and replies are rarely that long.
+//! If every request reserved its whole bound, a cap near the cost of a run would allow only a few
+//! requests at once, and a fan-out would become a queue. So a request gets all the room it wants
+//! only if the budget holds as much for everything that could be in flight beside it. Otherwise it
+//! gets the room that was enough for nearly all replies of its siblings. A reply that is cut off
+//! there is requested again with several times the room, and counts as a long one from then on.
 //!
-//! What is set aside is what the granted room may cost, so that the budget holds at every
-//! event, whatever the replies are.
+//! The reservation is what the granted room may cost, so the budget holds at every event, whatever
+//! the replies are.
 
 use super::{Grant, TurnBound};
 use crate::PicoUsd;
 
-/// Part of the longest reply that is assumed to be enough while no reply is known.
+/// The fraction 1/8 of the longest reply is assumed to be enough while no reply is known.
 const UNKNOWN_ONE_IN: u32 = 8;
 
-/// Part of the longest reply that the room for it is never less than.
+/// The room for a reply is at least 1/128 of the longest one.
 const LEAST_ONE_IN: u32 = 128;
 
-/// Tokens that the room is never less than: OpenAI's Responses API refuses less than 16.
+/// The least room in tokens: OpenAI's Responses API refuses less than 16.
 const LEAST: u32 = 16;
 
-/// A reply that was cut off is asked for again with so many times the room.
+/// Factor by which the room grows after a reply was cut off.
 const WIDEN_BY: u32 = 4;
 
 impl TurnBound {
-    /// The same request after its reply was cut off at this room.
+    /// The request after its reply was cut off at this room.
     pub fn widened(self, room: u32) -> Self {
         let more = room.saturating_mul(WIDEN_BY).max(room.saturating_add(1));
         let least = self.reply_tokens_min.max(more);
@@ -37,7 +36,7 @@ impl TurnBound {
         }
     }
 
-    /// The same request as one that was cut off before, if `before` was.
+    /// The request with the least room that was decided after `before` was cut off, if it was.
     pub(crate) fn as_wide_as(self, before: Option<TurnBound>) -> Self {
         let least = before.map_or(0, |before| before.reply_tokens_min);
         Self {
@@ -46,10 +45,11 @@ impl TurnBound {
         }
     }
 
-    /// The request with room for a usual reply, where `enough` is known of its siblings'.
+    /// The request with room for a usual reply; `enough` is the room that suffices for its
+    /// siblings.
     ///
-    /// Where they are short, that may be less than what is the least for a reply of unknown
-    /// length; not so where this very reply is known to be longer.
+    /// For short siblings that may be less than the minimum for a reply of unknown length, unless
+    /// this very reply is known to be longer.
     pub fn usual(&self, enough: Option<u32>, is_known_longer: bool) -> Grant {
         self.with_room(match enough {
             Some(enough) if !is_known_longer && !self.is_whole() => enough.max(self.least_room()),
@@ -60,12 +60,12 @@ impl TurnBound {
         })
     }
 
-    /// Whether a shorter reply is of no use.
+    /// Whether only a reply with all the room is of use.
     fn is_whole(&self) -> bool {
         self.reply_tokens_min == self.reply_tokens_max
     }
 
-    /// The least room that its reply is ever given.
+    /// The least room that its reply ever gets.
     pub fn least_room(&self) -> u32 {
         match self.is_whole() {
             true => self.reply_tokens_max,
@@ -78,21 +78,21 @@ impl TurnBound {
     }
 }
 
-/// The money that requests have yet to share, as one of them wants some of it.
+/// The money available to requests, as seen by one of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Headroom {
-    /// What is neither spent nor set aside.
+    /// Neither spent nor reserved.
     pub left: PicoUsd,
-    /// What is not spent.
+    /// Not spent, reserved or not.
     pub unspent: PicoUsd,
-    /// How many requests could be under way at once, were there money enough; not none.
+    /// Number of requests that could be in flight with enough money; at least 1.
     pub at_once: usize,
 }
 
 impl Headroom {
-    /// All that is wanted where its share of the money holds that; otherwise half of its
-    /// share, so that something is left for what comes, but always room for a usual reply;
-    /// `None` while not even that is left. What is alone needs to leave nothing.
+    /// Grants all that is wanted if the request's share of the money holds that. Otherwise it
+    /// grants half of the share, to leave something for later requests, but at least room for a
+    /// usual reply; `None` if less than that is left. A request that is alone gets its whole share.
     pub fn grant(
         &self,
         bound: TurnBound,

@@ -1,39 +1,39 @@
-//! What a prompt says, sentence by sentence: what it asks, and what only stands around that.
+//! Splits a prompt into sentences, and distinguishes instructions from the text around them.
 //!
-//! Pasted code, logs and data are left out. Everything is lower case, so that
-//! words can be compared byte by byte, those with accents too.
+//! Pasted code, logs and data are left out. Everything is in lower case, so that words can be
+//! compared byte by byte, including those with accents.
 
 use super::{HEAD_BYTES_MAX, TAIL_BYTES_MAX};
 use std::ops::Range;
 
-/// Most bytes of a heading that is told by the colon at its end.
+/// Most bytes of a heading that is recognised by the colon at its end.
 const HEADING_BYTES_MAX: usize = 40;
 
-/// What a sentence is for.
+/// The function of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// It may ask for something.
+    /// It may contain an instruction.
     Plain,
-    /// Says who the agent is.
+    /// The role of the agent.
     Role,
-    /// Something to be read before the work begins.
+    /// Something to read before the work begins.
     Prelude,
-    /// Holds in some cases only: "create the folder if needed".
+    /// Applies in some cases only: "create the folder if needed".
     Condition,
-    /// Says what is not to be done.
+    /// A prohibition.
     Ban,
     /// A title.
     Heading,
 }
 
-/// A piece of the prompt.
+/// A sentence of the prompt.
 #[derive(Clone, Debug)]
 pub(super) struct Sentence {
     pub(super) at: Range<usize>,
     pub(super) part: Part,
 }
 
-/// A prompt as it is weighed.
+/// A prompt prepared for weighing.
 #[derive(Clone, Debug)]
 pub(super) struct Gist {
     pub(super) text: String,
@@ -41,7 +41,7 @@ pub(super) struct Gist {
 }
 
 impl Gist {
-    /// The beginning of a prompt and its end, where people say what they want.
+    /// Takes the beginning and the end of a prompt, where instructions usually are.
     pub(super) fn of(prompt: &str) -> Self {
         let (head, tail) = edges(prompt);
         let mut text = String::with_capacity(head.len() + tail.len() + 2);
@@ -69,19 +69,20 @@ impl Gist {
             .partition_point(|sentence| sentence.at.end <= at)
     }
 
-    /// What the sentence of this number is for.
+    /// The function of the sentence with this number.
     pub(super) fn part(&self, sentence: usize) -> Part {
         self.sentences
             .get(sentence)
             .map_or(Part::Plain, |sentence| sentence.part)
     }
 
-    /// What the sentence at this byte is for.
+    /// The function of the sentence at this byte.
     pub(super) fn part_at(&self, at: usize) -> Part {
         self.part(self.sentence_at(at))
     }
 
-    /// What is to be read first is a prelude only where something else follows.
+    /// A prelude counts as one only if there is a plain sentence; otherwise it is the instruction
+    /// itself.
     fn tell_preludes(&mut self) {
         let plain = self.sentences.iter().filter(|s| s.part == Part::Plain);
         if plain.count() > 0 {
@@ -95,7 +96,7 @@ impl Gist {
     }
 }
 
-/// The beginning of a text and its end, as far as they are looked at.
+/// The parts of a text that are searched: its beginning and its end.
 pub(super) fn edges(text: &str) -> (&str, &str) {
     let head = text.floor_char_boundary(HEAD_BYTES_MAX);
     let tail = text
@@ -104,7 +105,7 @@ pub(super) fn edges(text: &str) -> (&str, &str) {
     (&text[..head], &text[tail..])
 }
 
-/// Adds what people have written of a text, in lower case.
+/// Appends the prose of a text, in lower case.
 fn add_prose(text: &str, prose: &mut String) {
     let mut in_fence = false;
     for line in text.lines() {
@@ -121,7 +122,7 @@ fn add_prose(text: &str, prose: &mut String) {
     }
 }
 
-/// Whether a line is code, a log or data rather than something that is said.
+/// Whether a line is code, a log or data rather than prose.
 fn is_code(line: &str) -> bool {
     let signs = line
         .bytes()
@@ -164,7 +165,7 @@ fn cut(text: &str, line: Range<usize>) -> Vec<Range<usize>> {
         };
         if ends {
             let end = line.start + offset + letter.len_utf8();
-            // "e.g. " and "1. " end nothing.
+            // "e.g. " and "1. " do not end a sentence.
             if letter == '.' && text[start..end].trim().chars().count() < 5 {
                 continue;
             }
@@ -178,7 +179,7 @@ fn cut(text: &str, line: Range<usize>) -> Vec<Range<usize>> {
     pieces
 }
 
-/// How sentences begin that say who the agent is.
+/// Beginnings of sentences that state the agent's role.
 const ROLES: [&str; 20] = [
     "you are ",
     "you're ",
@@ -202,7 +203,7 @@ const ROLES: [&str; 20] = [
     "너는",
 ];
 
-/// How sentences begin that hold in some cases only.
+/// Beginnings of sentences that apply in some cases only.
 const CONDITIONS: [&str; 21] = [
     "if ",
     "when ",
@@ -227,7 +228,7 @@ const CONDITIONS: [&str; 21] = [
     "ignore ",
 ];
 
-/// How sentences begin that say what is not to be done.
+/// Beginnings of prohibitions.
 const BANS: [&str; 22] = [
     "do not ",
     "don't ",
@@ -253,7 +254,7 @@ const BANS: [&str; 22] = [
     "勿",
 ];
 
-/// What is read before the work begins.
+/// Beginnings of sentences that name what to read before the work.
 const PRELUDES: [&str; 14] = [
     "read claude.md",
     "read agents.md",
@@ -271,7 +272,7 @@ const PRELUDES: [&str; 14] = [
     "сначала прочитай ",
 ];
 
-/// What a sentence is for, by how it begins.
+/// The function of a sentence, by its beginning.
 fn part(sentence: &str) -> Part {
     let bare = sentence.trim_start_matches(|c: char| {
         c.is_whitespace() || c.is_ascii_digit() || "-*•>_\"'.)".contains(c)
@@ -284,7 +285,7 @@ fn part(sentence: &str) -> Part {
     if bare.ends_with([':', '：']) && bare.len() <= HEADING_BYTES_MAX && !bare.contains(' ') {
         return Part::Heading;
     }
-    // "As a customer I want" asks for something.
+    // "As a customer I want" is an instruction.
     if begins(&ROLES) && !bare.contains(" want") {
         return Part::Role;
     }

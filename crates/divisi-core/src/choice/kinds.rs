@@ -41,13 +41,13 @@ pub struct Kind {
     /// Words that are not found in such a prompt.
     #[serde(default)]
     pub against: Vec<String>,
-    /// Objects with which an order is none of this kind.
+    /// Objects with which an instruction is not of this kind.
     #[serde(default)]
     pub except: Vec<String>,
-    /// Whether a user has said its tier. The vote knows only ours.
+    /// Whether a user has set its tier. The vote is trained for the built-in tiers only.
     #[serde(skip)]
     pub(super) is_said: bool,
-    /// Kinds whose orders make it this kind, if there are phrases of it too.
+    /// Kinds whose instructions make a task this kind, if the prompt also has phrases of it.
     #[serde(default)]
     pub takes: Vec<String>,
     /// Prefixes of the names of agent definitions for it.
@@ -165,10 +165,10 @@ pub struct KindChange {
     /// Words that are not found in such a prompt.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub against: Vec<String>,
-    /// Objects with which an order is none of this kind.
+    /// Objects with which an instruction is not of this kind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<String>,
-    /// Kinds whose orders make it this kind, if there are phrases of it too.
+    /// Kinds whose instructions make a task this kind, if the prompt also has phrases of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub takes: Vec<String>,
     /// Prefixes of the names of agent definitions for it.
@@ -271,7 +271,7 @@ impl Kinds {
         set.copied().unwrap_or(kind.tier)
     }
 
-    /// Whether somebody has said the tier of a kind at a provider.
+    /// Whether the user has set the tier of a kind at a provider.
     pub(super) fn is_said(&self, kind: &Kind, provider: Option<&str>) -> bool {
         let tiers = provider.and_then(|provider| self.per_provider.get(provider));
         kind.is_said || tiers.is_some_and(|tiers| tiers.contains_key(&*kind.name))

@@ -1,24 +1,25 @@
 //! Classifies tasks by kind of work, and finds the model tier that suffices.
 //!
-//! The kinds are data: `kinds.toml`, changed by the user's settings ([`Kinds`]). [`Kinds::choose`]
-//! weighs the available [`Evidence`]: a declared kind decides; otherwise the words of the prompt
-//! count, most of all its first instruction, then the name of the agent, the schema, the tools and
-//! the effort. The result lists what was weighed ([`Choice::reasons`]).
+//! The kinds are data: `kinds.toml` and `languages.toml`, changed by the user's settings
+//! ([`Kinds`]).
+//! [`Kinds::choose`] weighs the available [`Evidence`]: a declared kind decides; otherwise the words
+//! of the prompt count, most of all its first instruction, then the name of the agent, the schema,
+//! the tools and the effort. The result lists what was weighed ([`Choice::reasons`]).
 //!
-//! Beside these rules there is a vote (`vote.rs`): a linear model over the words of
-//! the prompt, which has learnt what tier texts of such words are given. What the rules
-//! have found and the vote are weighed against each other (`together.rs`); where both
-//! are thin, the balanced tier is taken. One rule stands above the weights: a prompt that
-//! asks for an architecture, a plan or a proof never goes to the cheapest tier. Where a
-//! user has said the tier of a kind, there is no vote on it.
+//! Beside these rules there is a vote (`vote.rs`): a linear classifier over the words of the
+//! prompt, trained on texts labelled with tiers. The findings of the rules and the vote are combined
+//! with trained weights (`together.rs`); with weak evidence from both, the balanced tier is taken.
+//! Two rules override the weights: a prompt that asks for an architecture, a plan or a proof never
+//! gets the cheapest tier, and one whose only hard instruction is for a small thing ("design a
+//! button") never gets the strongest. Where the user has set the tier of a kind, there is no vote.
 //!
-//! This tells kinds of work apart; it cannot tell how hard one task is within its kind. Published
-//! routers that look at the prompt alone score little better than chance at that, and word rules no
-//! better. Savings beyond the kind come from ladders with checks.
+//! This distinguishes kinds of work; it cannot predict how hard one task is within its kind.
+//! Published routers that look at the prompt alone are little better than chance at that, and word
+//! rules no better. Savings beyond the kind come from ladders with checks.
 //!
 //! The texts are in `tests/data/tiers`: those of `training`, of `dev.txt` and of
-//! `tests/data/prompts.tsv` are trained on, those of `evaluation.txt` never.
-//! `scripts/train-tiers` trains and prints how good it is; `docs/tiers.md` has its table.
+//! `tests/data/prompts.tsv` are used for training, those of `evaluation.txt` never.
+//! `scripts/train-tiers` trains and prints the accuracy; `docs/tiers.md` has its table.
 
 mod gist;
 mod kinds;
@@ -97,7 +98,7 @@ impl Choice {
 pub struct Reason {
     /// What it is.
     pub what: What,
-    /// The kind it speaks of; `vote` where it speaks of the tier alone.
+    /// The kind it is about; `vote` if it is about the tier alone.
     pub kind: Arc<str>,
     /// Its weight; negative values are evidence against the kind.
     pub weight: f32,
@@ -113,7 +114,7 @@ pub enum What {
     Ask(Arc<str>),
     /// Words in the prompt.
     Phrase(Arc<str>),
-    /// Who the prompt says the agent is.
+    /// The role that the prompt gives the agent.
     Role(Arc<str>),
     /// Name of the agent definition.
     Agent(Arc<str>),
@@ -127,9 +128,9 @@ pub enum What {
     Effort(Effort),
     /// A long prompt.
     Length,
-    /// The tier that texts of such words are given, and the words that tell most.
+    /// The tier by the vote, and the words that contribute most.
     Vote(Tier, Vec<Arc<str>>),
-    /// Rule: who asks for hard work never gets the cheapest tier.
+    /// Rule: a prompt that asks for hard work never gets the cheapest tier.
     NeverCheapest(Arc<str>),
     /// Rule: with weak evidence, the balanced tier.
     Unsure,

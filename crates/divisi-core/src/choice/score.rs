@@ -23,7 +23,7 @@ const PHRASE: f32 = 1.5;
 const PHRASES_MAX: f32 = 4.5;
 /// A word that tasks of the kind do not have.
 const AGAINST: f32 = -2.0;
-/// Who the prompt says the agent is.
+/// The role that the prompt gives the agent.
 const ROLE: f32 = 2.0;
 /// The name of the agent definition.
 const AGENT: f32 = 4.0;
@@ -52,7 +52,8 @@ const SMALL_SCHEMA_MAX: usize = 4;
 impl Kinds {
     /// Chooses the kind of a task and the tier that suffices for it.
     ///
-    /// Takes a few microseconds per kilobyte of prompt. Fails only if the declared kind is unknown.
+    /// Only a bounded part of the prompt is searched, so the time is bounded (`benches/choice.rs`).
+    /// Fails only if the declared kind is unknown.
     pub fn choose(&self, evidence: &Evidence<'_>) -> Result<Choice, UnknownKind> {
         if let Some(name) = evidence.declared {
             let kind = self.get(name)?;
@@ -73,7 +74,7 @@ impl Kinds {
         Ok(choice)
     }
 
-    /// Weighs what is known of a task, with a vote or by the rules alone.
+    /// Weighs the evidence, with a vote or by the rules alone.
     pub(super) fn weigh(
         &self,
         evidence: &Evidence<'_>,
@@ -88,8 +89,7 @@ impl Kinds {
 }
 
 impl Choice {
-    /// Adds what the vote says to the reasons, behind the rule that decided and the
-    /// weightiest reason.
+    /// Adds the vote to the reasons, after the rule that decided and before the evidence by weight.
     fn tell(&mut self, vote: &Vote, gist: &Gist) {
         let (tier, lead) = vote.tier();
         let at = self
@@ -107,17 +107,17 @@ impl Choice {
     }
 }
 
-/// Kinds that a role makes a task of, whatever else the task is told to do.
+/// Kinds that a role alone decides, whatever the instructions are.
 const JUDGES: [&str; 2] = ["review", "security-review"];
 
-/// What a hit is worth where it stands.
+/// The position of a hit, which decides its weight.
 struct Sign {
     is_first: bool,
     is_order: bool,
     is_about: bool,
 }
 
-/// Evidence on its way to a choice.
+/// The evidence for all kinds, while it is collected.
 struct Weighing<'a> {
     kinds: &'a Kinds,
     provider: Option<&'a str>,
@@ -125,9 +125,9 @@ struct Weighing<'a> {
     reasons: Vec<(usize, What, f32)>,
     /// The first words of a hard kind, which keep the task from the cheapest tier.
     hard: Option<Arc<str>>,
-    /// Whether hard work is asked for.
+    /// Whether an instruction asks for hard work.
     asks_hard: bool,
-    /// Whether an order that is hard otherwise is for a small thing.
+    /// Whether an instruction of a hard kind is for a small thing.
     asks_small: bool,
 }
 
@@ -197,7 +197,7 @@ impl<'a> Weighing<'a> {
             let sign = Sign {
                 is_first: first.is_some_and(|(at, _)| at == hit.at),
                 is_order: is_order(hit),
-                // What is only carried by a document or a name is not to be done.
+                // A word that only describes a document or a name is no work to do.
                 is_about: part == Part::Plain
                     && !(is_easy && is_carried(&gist.text, hit.at, hit.end)),
             };
@@ -249,18 +249,18 @@ impl<'a> Weighing<'a> {
         self.reasons.push((hit.kind, what, weight));
     }
 
-    /// Who the agent is said to be: named as definitions made for a kind are.
+    /// Weighs the agent's role, by the names of agent definitions for each kind.
     fn role(&mut self, role: &str) {
         let is_meant = |kind: &Kind| kind.agents.iter().any(|agent| is_agent(role, agent));
         for index in self.indices(is_meant) {
-            // Who judges is not there to look something up.
+            // A judge's instructions to read or search serve the judgement.
             self.scores[index].is_ordered |= JUDGES.contains(&&*self.kinds.all()[index].name);
             let words = role.trim().trim_end_matches('.').into();
             self.add(index, ROLE, What::Role(words));
         }
     }
 
-    /// Everything but the prompt.
+    /// Weighs everything but the prompt.
     fn surroundings(&mut self, evidence: &Evidence<'_>) {
         if let Some(name) = evidence.agent {
             self.agent(name);
@@ -372,7 +372,7 @@ impl<'a> Weighing<'a> {
         }
         let by_rules = if rule.is_some() { Tier::Sonnet } else { tier };
         let name = self.kinds.all()[kind].name.clone();
-        // What users say of a kind is not voted on.
+        // The vote does not apply to tiers set by the user.
         let is_said = self.kinds.is_said(&self.kinds.all()[kind], self.provider);
         let scores = vote.filter(|_| !is_said).map(|(vote, together)| {
             let found = Found {
@@ -403,8 +403,8 @@ impl<'a> Weighing<'a> {
         }
     }
 
-    /// The likeliest kind of this tier where the one that the rules found is at the other end:
-    /// what a kind usually takes goes into estimates, and a proof is no search.
+    /// The kind with most evidence at this tier, if the kind found by the rules is at the other end
+    /// of the tiers: estimates use what a kind typically takes, and a proof is not a search.
     fn kind_at(&self, tier: Tier, found: usize) -> usize {
         let ends = [self.tier(found), tier];
         if !ends.contains(&Tier::Haiku) || !ends.iter().any(|tier| *tier > Tier::Sonnet) {
@@ -417,7 +417,7 @@ impl<'a> Weighing<'a> {
             .unwrap_or(found)
     }
 
-    /// The kind that the rules find, and how sure they are.
+    /// The kind found by the rules, and its confidence.
     fn by_rules(&self) -> (usize, f32) {
         let totals: Vec<f32> = self.scores.iter().map(Score::total).collect();
         let best_of = |candidates: &mut dyn Iterator<Item = usize>| {
@@ -475,7 +475,7 @@ impl<'a> Weighing<'a> {
     }
 }
 
-/// Nouns for what carries words without being what they mean.
+/// Nouns for documents, names and the like: words about a topic next to them only describe them.
 const CARRIERS: [&str; 32] = [
     "document",
     "documents",
@@ -511,7 +511,7 @@ const CARRIERS: [&str; 32] = [
     "handbook",
 ];
 
-/// Words before such that are only named.
+/// Words before a topic that is only mentioned.
 const NAMING: [&str; 9] = [
     "mention",
     "mentions",
@@ -524,7 +524,7 @@ const NAMING: [&str; 9] = [
     "for",
 ];
 
-/// Whether the words at this place only say of what a document or a name is.
+/// Whether the words at this place only describe a document or a name.
 fn is_carried(text: &str, start: usize, end: usize) -> bool {
     let clean = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
     let mut after = text[end..].split_whitespace().take(3).map(clean);

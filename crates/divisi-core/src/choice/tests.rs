@@ -140,7 +140,7 @@ fn most_of_our_prompts_get_their_tier() {
     let corpus = corpus();
     let (fit, wrong_fit) = right(corpus.iter().filter(|labelled| !labelled.is_held_out));
     let (held, wrong_held) = right(corpus.iter().filter(|labelled| labelled.is_held_out));
-    // The vote was trained on them, so this says only that nothing is lost.
+    // The vote was trained on these texts, so this tests only that nothing is lost.
     let ((fit_tiers, fit_kinds, _), (held_tiers, held_kinds, _)) = (fit, held);
     assert!(
         fit_tiers >= 130 && fit_kinds >= 128 && held_tiers >= 65 && held_kinds >= 63,

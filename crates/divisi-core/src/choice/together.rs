@@ -1,8 +1,8 @@
-//! Rules and vote together.
+//! Combines the rules and the vote.
 //!
-//! What the rules have found adds to the vote as much as `together.toml` says.
-//! `scripts/train-tiers` writes that file: it weighs both sorts of evidence on
-//! votes over texts that the vote was not trained on.
+//! A linear model adds what the rules have found to the scores of the vote, with the weights of
+//! `together.toml`. `scripts/train-tiers` fits these to cross-validated votes: those on texts that
+//! the vote was not trained on.
 
 use super::vote::{ONE, Vote};
 use crate::tier::Tier;
@@ -10,30 +10,30 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// Least score at which the cheapest tier is taken: a bad result costs more than
-/// what is saved.
+/// Least score for the cheapest tier: a bad result costs more than is saved.
 const HAIKU_MIN: i32 = 3 * ONE / 8;
 
-/// Least lead of the cheapest tier over the strongest: complex work on the
-/// cheapest is the worst that can happen.
+/// Least lead of the cheapest tier over the strongest: complex work on the cheapest tier is the
+/// worst error.
 const LEAD_MIN: i32 = 3 * ONE / 2;
 
-/// Least score at which the strongest tier is taken.
+/// Least score for the strongest tier.
 const OPUS_MIN: i32 = ONE / 8;
 
-/// How rules and vote are weighed; scores for the cheapest tier, then for the strongest.
+/// The weights of rules and vote: each for the score of the cheapest tier, then for that of the
+/// strongest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Together {
     pub(super) bias: [i32; 2],
-    /// How much each of the vote's two scores adds to each of ours, in percent.
+    /// Weight of each of the vote's two scores in each of the combined scores, in percent.
     pub(super) votes: [[i32; 2]; 2],
-    /// What is added for the tier by the rules, and how sure they are.
+    /// Added by the tier that the rules found and their confidence.
     pub(super) sure: BTreeMap<String, [i32; 2]>,
-    /// What is added for the kind, and its tier by the rules.
+    /// Added by the kind and the tier that the rules found.
     pub(super) found: BTreeMap<String, [i32; 2]>,
 }
 
-/// What the rules have found.
+/// The result of the rules.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found<'a> {
     pub(super) kind: &'a str,
@@ -62,12 +62,13 @@ static TOGETHER: LazyLock<Together> = LazyLock::new(|| {
 });
 
 impl Together {
-    /// Ours.
+    /// The built-in weights.
     pub(super) fn built_in() -> &'static Self {
         &TOGETHER
     }
 
-    /// How much more likely the cheapest and the strongest tier are than the balanced one.
+    /// Log odds of the cheapest and of the strongest tier against the balanced one, in units of
+    /// [`ONE`].
     pub(super) fn scores(&self, found: Found<'_>, vote: &Vote) -> [i32; 2] {
         let votes = [vote.haiku, vote.opus];
         let added = [self.sure.get(&found.sure()), self.found.get(&found.found())];
@@ -81,7 +82,7 @@ impl Together {
     }
 }
 
-/// How far the tier of such scores is ahead, as a share: 0 to 1, in hundredths.
+/// The lead of the tier with these scores, as a share from 0 to 1, in steps of a hundredth.
 pub(super) fn lead(scores: [i32; 2]) -> f32 {
     let [haiku, opus] = scores;
     let lead = match tier(scores) {
@@ -93,7 +94,7 @@ pub(super) fn lead(scores: [i32; 2]) -> f32 {
     (100 * lead / (lead + ONE)) as f32 / 100.0
 }
 
-/// The tier that such scores stand for.
+/// The tier with these scores.
 pub(super) fn tier([haiku, opus]: [i32; 2]) -> Tier {
     if opus >= OPUS_MIN && opus > haiku {
         Tier::Opus

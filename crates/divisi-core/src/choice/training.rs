@@ -1,7 +1,7 @@
-//! Trains the vote and says how good the choice is.
+//! Trains the vote, and measures the accuracy of the choice.
 //!
-//! `scripts/train-tiers` runs this. It is made of tests so that it shares every
-//! line with what ships: the weights belong to the features as they are cut there.
+//! `scripts/train-tiers` runs this. It consists of tests, so that it uses the shipped code: the
+//! weights depend on how the features are computed.
 
 #![allow(
     clippy::print_stdout,
@@ -18,7 +18,7 @@ use crate::tier::Tier;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// A text with the tiers that are right for it, the best one first.
+/// A text with its acceptable tiers, the best one first.
 #[derive(Clone, Debug)]
 pub(super) struct Example {
     pub(super) text: String,
@@ -111,7 +111,7 @@ pub(super) fn dev() -> Vec<Example> {
     read(include_str!("../../tests/data/tiers/dev.txt"))
 }
 
-/// A text ready to be trained on.
+/// A text as a training point.
 struct Point {
     features: Vec<(usize, f32)>,
     target: [f32; 3],
@@ -145,7 +145,7 @@ impl Point {
     }
 }
 
-/// Sentences that stand around an ask.
+/// Sentences around an instruction, before it (`<`) or after it (`>`).
 fn frames(sign: &str) -> Vec<String> {
     let lines = include_str!("../../tests/data/tiers/frames.txt").lines();
     lines
@@ -153,7 +153,7 @@ fn frames(sign: &str) -> Vec<String> {
         .collect()
 }
 
-/// The texts as they are, and English ones once more amid others.
+/// The texts, and English ones a second time between other sentences.
 fn points<'a>(
     examples: impl Iterator<Item = &'a Example>,
     random: &mut fastrand::Rng,
@@ -196,7 +196,7 @@ pub(super) const SETTINGS: Settings = Settings {
     rate: 0.2,
 };
 
-/// Logistic regression by AdaGrad.
+/// Logistic regression with AdaGrad.
 fn train(
     points: &[Point],
     settings: &Settings,
@@ -247,15 +247,15 @@ fn train(
     bytes
 }
 
-/// What a way to choose makes of texts.
+/// The results of one way to choose.
 #[derive(Default)]
 struct Tally {
     texts: usize,
     strict: usize,
     acceptable: usize,
-    /// By label: texts, acceptable.
+    /// By label: number of texts, and of acceptable choices.
     by_label: [(usize, usize); 3],
-    /// Complex work on the cheapest, trivial work on the strongest.
+    /// Complex work on the cheapest tier, and trivial work on the strongest.
     complex_low: usize,
     trivial_high: usize,
     middle_low: usize,
@@ -263,7 +263,7 @@ struct Tally {
     wrong: String,
 }
 
-/// Prices of the tiers.
+/// Relative prices of the tiers.
 const PRICES: [u32; 3] = [1, 20, 40];
 
 impl Tally {
@@ -321,7 +321,7 @@ fn by_vote(vote: &Vote) -> Tier {
     together::tier([vote.haiku, vote.opus])
 }
 
-/// What the rules alone make of a text.
+/// The choice of the rules alone.
 fn by_rules(example: &Example) -> Choice {
     let evidence = Evidence {
         prompt: &example.text,
@@ -338,10 +338,10 @@ fn found(choice: &Choice) -> Found<'_> {
     }
 }
 
-/// How strongly what is seldom found is drawn to zero, in texts.
+/// Number of texts that the prior of zero counts for in the weight of a finding.
 const RARE: f32 = 20.0;
 
-/// Weighs rules and votes: logistic regression over few features.
+/// Fits the weights of rules and votes: logistic regression with few features.
 fn weigh(examples: &[Example], votes: &[Vote]) -> Together {
     const ROUNDS: usize = 200;
     let choices: Vec<Choice> = examples.iter().map(by_rules).collect();
@@ -409,7 +409,7 @@ fn weigh(examples: &[Example], votes: &[Vote]) -> Together {
     together
 }
 
-/// Chooses in three ways for each text.
+/// Tabulates the choices of the rules, of the vote and of both.
 fn table(examples: &[Example], votes: &[Vote], together: &Together, verbose: bool) -> String {
     let mut tallies: BTreeMap<(u8, String, &str), Tally> = BTreeMap::new();
     for (example, vote) in examples.iter().zip(votes) {
@@ -459,7 +459,7 @@ fn table(examples: &[Example], votes: &[Vote], together: &Together, verbose: boo
     text
 }
 
-/// Votes on examples by weights that were trained without their fold.
+/// Votes on examples with weights trained without their fold.
 fn cross_votes(
     examples: &[Example],
     fold_of: impl Fn(usize) -> usize,
@@ -511,7 +511,8 @@ fn cross_votes(
     votes
 }
 
-/// What is written of the evaluation stays true, and the weights are those it was made with.
+/// Checks the documented accuracy on the evaluation texts, and that the weights are the documented
+/// ones.
 #[test]
 fn texts_that_were_never_trained_on_get_their_tier() {
     let mut tally = Tally::default();
@@ -560,7 +561,7 @@ fn texts_that_were_never_trained_on_get_their_tier() {
     );
 }
 
-/// The scores of the evaluation texts in one number: the same on every machine.
+/// A hash of the scores of the evaluation texts, which is the same on every machine.
 const SCORES: &str = "344777b0f673f6eb";
 
 #[test]
@@ -575,7 +576,7 @@ fn the_missions_own_examples_get_the_missions_tier() {
     }
 }
 
-/// Trains, writes the weights where `TIERS_WEIGHTS` says, and prints the tables.
+/// Trains, writes the weights to the folder in `TIERS_WEIGHTS` if it is set, and prints the tables.
 #[test]
 #[ignore = "takes minutes; scripts/train-tiers runs it"]
 fn train_the_vote() {

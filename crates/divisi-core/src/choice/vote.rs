@@ -1,30 +1,30 @@
-//! A learned vote beside the rules: which tier people have given to texts of such words.
+//! A learned vote beside the rules: the tier that texts with such words have in the training data.
 //!
-//! A linear model over words, pairs of words, beginnings of words and pieces of
-//! scripts that are written without spaces. Its weights are data (`vote.weights`),
-//! trained by `scripts/train-tiers` on the texts in `tests/data/tiers`. All
-//! arithmetic is of integers, so every machine gives the same vote.
+//! A linear classifier over words, pairs of words, beginnings of words, and character n-grams for
+//! scripts without spaces. Its weights are data (`vote.weights`), trained by `scripts/train-tiers`
+//! on the texts in `tests/data/tiers`. All arithmetic is in integers, so that every machine gives
+//! the same vote.
 
 use super::gist::{Gist, Part};
 use crate::tier::Tier;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Weights for each of the two scores. A power of two.
+/// Hash buckets, each with a weight for each of the two scores. A power of two.
 pub(super) const BUCKETS: usize = 1 << 17;
 
-/// What one is in scores: a difference of so much makes a tier e times as likely.
+/// The value of 1.0 in scores: a difference of this much makes a tier e times as likely.
 pub(super) const ONE: i32 = 256;
 
-/// Bytes of the weights: a bias of two bytes for each score, then the weights.
+/// Bytes of the weights file: a bias of two bytes for each score, then one byte per weight.
 pub(super) const WEIGHTS_BYTES: usize = 4 + 2 * BUCKETS;
 
 static WEIGHTS: &[u8; WEIGHTS_BYTES] = include_bytes!("vote.weights");
 
-/// Words that are told of a vote.
+/// Most words named as the reason of a vote.
 const TELLING_MAX: usize = 3;
 
-/// How much more likely a tier is than the balanced one, in [`ONE`]s.
+/// Log odds of a tier against the balanced one, in units of [`ONE`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Vote {
     pub(super) haiku: i32,
@@ -32,12 +32,12 @@ pub(super) struct Vote {
 }
 
 impl Vote {
-    /// The vote on a prompt. Takes time in the length of what is looked at.
+    /// The vote on a prompt. Takes time proportional to the searched part.
     pub(super) fn of(gist: &Gist) -> Self {
         Self::by(WEIGHTS, gist)
     }
 
-    /// The tier it is for, and by how much.
+    /// The tier with the highest score, and its lead.
     pub(super) fn tier(&self) -> (Tier, i32) {
         let Self { haiku, opus } = *self;
         if haiku > opus.max(0) {
@@ -49,7 +49,7 @@ impl Vote {
         }
     }
 
-    /// The words of a prompt that speak most for a tier.
+    /// The words of a prompt that contribute most to a tier.
     pub(super) fn telling(gist: &Gist, tier: Tier) -> Vec<Arc<str>> {
         let mut sums: BTreeMap<String, i32> = BTreeMap::new();
         features(gist, &mut |bucket, value, word| {
@@ -87,7 +87,7 @@ impl Vote {
         told
     }
 
-    /// The vote by these weights.
+    /// The vote with these weights.
     pub(super) fn by(weights: &[u8; WEIGHTS_BYTES], gist: &Gist) -> Self {
         let mut sums = [0_i32; 2];
         let mut squares = 0_i32;
@@ -112,21 +112,22 @@ impl Vote {
     }
 }
 
-/// What a weight of one adds to a score, in a text of one feature.
+/// What a weight of one adds to a score, in a text with a single feature.
 pub(super) const SCALE: i32 = 16;
 
-/// Words of a sentence that may ask for something; those around it count less.
+/// Value of a feature in the first plain sentence, and in sentences that only surround the
+/// instruction.
 const PLAIN: i32 = 4;
 const AROUND: i32 = 1;
 
-/// Plain sentences that count in full: what comes later seldom says what is wanted.
+/// Plain sentences that count at least half; later ones seldom state what is wanted and count as
+/// surroundings.
 const PLAIN_MAX: usize = 3;
 
-/// Most words of a sentence that are looked at.
+/// Most words of a sentence that are used.
 const WORDS_MAX: usize = 60;
 
-/// Calls `see` with each feature of a prompt: its bucket, how much it counts, and the
-/// word it is taken from.
+/// Calls `see` with each feature of a prompt: its bucket, its value, and the word it comes from.
 pub(super) fn features(gist: &Gist, see: &mut impl FnMut(usize, i32, &str)) {
     let mut plain = 0;
     for (part, sentence) in gist.iter() {
@@ -196,7 +197,7 @@ fn of_sentence(sentence: &str, value: i32, is_first: bool, see: &mut impl FnMut(
     }
 }
 
-/// Words that say nothing of what is asked, where a sentence begins with them.
+/// Words at the beginning of a sentence that say nothing about the task.
 const PADDING: [&str; 14] = [
     "please",
     "now",
@@ -214,7 +215,7 @@ const PADDING: [&str; 14] = [
     "to",
 ];
 
-/// Every four letters of a word that follow each other, its ends marked.
+/// Every four consecutive letters of a word, with its ends marked.
 fn grams(word: &str, value: i32, see: &mut impl FnMut(usize, i32, &str)) {
     let letters: Vec<char> = std::iter::once('^')
         .chain(word.chars())
@@ -233,7 +234,7 @@ fn grams(word: &str, value: i32, see: &mut impl FnMut(usize, i32, &str)) {
     }
 }
 
-/// Pieces of one, two and three letters of a word that is written without spaces.
+/// Pieces of one, two and three letters of a word in a script without spaces.
 fn pieces(word: &str, value: i32, see: &mut impl FnMut(usize, i32, &str)) {
     let ends: Vec<usize> = word
         .char_indices()
@@ -252,8 +253,8 @@ fn pieces(word: &str, value: i32, see: &mut impl FnMut(usize, i32, &str)) {
     }
 }
 
-/// The words of a sentence. What is quoted as code, a path, a name out of code or
-/// a number says little by its letters: one word stands for all of them.
+/// The words of a sentence. Quoted code, paths, identifiers and numbers say little by their
+/// letters, so each sort is replaced by one word.
 fn words(sentence: &str) -> Vec<&str> {
     let mut words = vec![];
     for (index, said) in sentence.split('`').enumerate() {
@@ -282,7 +283,7 @@ fn words(sentence: &str) -> Vec<&str> {
     words
 }
 
-/// Cuts where a script with spaces and one without them meet, and at hyphens.
+/// Splits where a script with spaces and one without them meet, and at hyphens.
 fn add_runs<'a>(chunk: &'a str, words: &mut Vec<&'a str>) {
     let mut start = 0;
     let mut kind = None;
@@ -303,13 +304,13 @@ fn push_run<'a>(run: &'a str, words: &mut Vec<&'a str>) {
     }
 }
 
-/// Whether a word is of a script that is cut into pieces.
+/// Whether a word is in a script that is cut into pieces.
 fn is_unspaced(word: &str) -> bool {
     word.chars().next().is_some_and(is_unspaced_letter)
 }
 
-/// Whether a letter is of a script in which words follow each other without
-/// spaces, or carry their endings as syllables.
+/// Whether a letter is of a script that is written without spaces between words, or whose endings
+/// are separate syllables.
 pub(super) fn is_unspaced_letter(letter: char) -> bool {
     matches!(letter, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}'
         | '\u{f900}'..='\u{faff}' | '\u{0e00}'..='\u{0e7f}')
@@ -323,7 +324,7 @@ fn stem(word: &str, letters: usize) -> &str {
     }
 }
 
-/// The bucket of a feature: FNV-1a over its sort and its parts.
+/// The bucket of a feature: FNV-1a over its type and its parts.
 fn bucket(sort: u8, parts: &[&[u8]]) -> usize {
     let mut hash = 0x811c_9dc5_u32;
     let mut add = |byte: u8| hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);

@@ -14,7 +14,7 @@ pub(super) enum Role {
     Phrase,
     /// A word that its prompts do not have.
     Against,
-    /// Objects with which an order is none of this kind.
+    /// An object with which an instruction is not of this kind.
     Except,
 }
 
@@ -41,9 +41,9 @@ pub(super) struct Hit<'a> {
     pub(super) role: Role,
     /// Byte offset of the first word.
     pub(super) at: usize,
-    /// Where they end.
+    /// Byte offset of their end.
     pub(super) end: usize,
-    /// Whether a clause begins with them, so that they are an order.
+    /// Whether a clause begins with it, which makes a verb an instruction.
     pub(super) opens: bool,
     /// Whether a longer hit of the same role covers it.
     pub(super) covered: bool,
@@ -79,7 +79,7 @@ impl Lexicon {
         Ok(Self { automaton, entries })
     }
 
-    /// What `text`, in lower case, has of them, in the order of the text.
+    /// Finds the entries in `text`, which is in lower case, in the order of the text.
     pub(super) fn hits<'a>(&'a self, text: &str) -> Vec<Hit<'a>> {
         let mut found: Vec<(usize, usize, &Entry)> = self
             .automaton
@@ -95,7 +95,7 @@ impl Lexicon {
             .collect();
         found.sort_by_key(|&(start, end, _)| (start, usize::MAX - end));
         let mut hits = Vec::with_capacity(found.len());
-        // Up to where words of each role reach.
+        // For each role, the end of the longest hit so far.
         let mut reach = [0; 4];
         for (start, end, entry) in found {
             let opens = opens_clause(text, start);
@@ -119,12 +119,13 @@ impl Lexicon {
     }
 }
 
-/// Whether what was found is a word rather than a piece of one.
+/// Whether the hit is a whole word rather than a part of one.
 fn is_whole(text: &str, start: usize, end: usize, entry: &Entry) -> bool {
     !is_joined(text, start) && (entry.open_end || !is_joined(text, end))
 }
 
-/// Whether a word goes on at `at`. Scripts without spaces have no such places.
+/// Whether a word continues across `at`. In scripts without spaces this is unknown, and counts as
+/// no.
 fn is_joined(text: &str, at: usize) -> bool {
     let is_word = |letter: Option<char>| {
         letter.is_some_and(|letter| {
@@ -134,7 +135,7 @@ fn is_joined(text: &str, at: usize) -> bool {
     is_word(text[..at].chars().next_back()) && is_word(text[at..].chars().next())
 }
 
-/// Words that may stand between the beginning of a clause and its verb.
+/// Words that may come between the beginning of a clause and its verb.
 const BETWEEN: [&str; 34] = [
     "please",
     "now",
@@ -214,8 +215,8 @@ const BEFORE: [&str; 38] = [
     "step is to",
 ];
 
-/// Whether a clause begins at `at`, but for words such as *please*. In scripts
-/// without spaces nothing tells, and verbs often stand at the end.
+/// Whether a clause begins at `at`, but for words such as *please*. In scripts without spaces every
+/// place counts, because clauses are not marked and verbs are often at the end.
 fn opens_clause(text: &str, at: usize) -> bool {
     if text[at..].chars().next().is_some_and(is_unspaced_letter) {
         return true;

@@ -252,8 +252,8 @@ impl Open {
         }
     }
 
-    /// The task has ended. A part that is still open has brought no result that a check
-    /// could look at: that says nothing about what such a task costs.
+    /// The task has ended. An open part counts only if the task succeeded: work without a result
+    /// says nothing about the cost of such a task.
     fn finish(&mut self, outcome: &Outcome) -> Option<Sample> {
         self.attempt = None;
         let part = self.part.take()?;

@@ -45,9 +45,9 @@ pub struct Sample {
     pub turns: u32,
     /// Tokens of the first prompt; 0 where the executor does not report it.
     pub prompt_tokens: u64,
-    /// Tokens of the last reply, which gives the result; 0 where that is not known.
+    /// Tokens of the last reply, which is the result; 0 if unknown.
     pub answer_tokens: u64,
-    /// What all of it cost, without checks.
+    /// Cost of its requests, without checks.
     pub cost: PicoUsd,
     /// The part of `cost` of failed attempts and of hedges whose reply was not used.
     pub lost: PicoUsd,
@@ -65,7 +65,7 @@ pub struct Sample {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     samples: Vec<Sample>,
-    /// How the runs were shaped whose flows came to their end.
+    /// Shapes of the runs whose flows have ended.
     #[serde(default)]
     shapes: Vec<RunShape>,
 }

@@ -1,4 +1,4 @@
-//! How many tasks a run asked for at each line of its flow.
+//! The number of tasks that a run requested at each line of its flow.
 
 use super::History;
 use crate::Timestamp;
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A line of a flow: its script, where it is another than the flow's own, and the number.
+/// A line of a flow: the script, if it is not the flow's own, and the line number.
 pub type Line = (Option<Arc<str>>, u32);
 
-/// How many tasks one run asked for where.
+/// The number of tasks that one run requested at each line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunShape {
     /// When it started.
     pub at: Timestamp,
     /// Name of the flow.
     pub flow: Arc<str>,
-    /// Functions or items that groups of each line were given, in their order.
+    /// Width of each group by line, in order: the number of its functions or items.
     groups: Vec<(Line, u32)>,
-    /// Tasks of each line.
+    /// Number of tasks by line.
     tasks: Vec<(Line, u32)>,
 }
 
-/// Gathers the shape of a run that is being read.
+/// Collects the shape of a run while its journal is read.
 #[derive(Debug, Default)]
 pub(super) struct Shaping {
     groups: BTreeMap<u32, (Line, u32)>,
@@ -31,7 +31,7 @@ pub(super) struct Shaping {
 }
 
 impl Shaping {
-    /// A new task has been asked for.
+    /// Adds a new task.
     pub(super) fn add(&mut self, edges: &Edges) {
         for group in &edges.groups {
             if let Some(site) = &group.site {
@@ -43,7 +43,7 @@ impl Shaping {
         }
     }
 
-    /// The flow has come to its end.
+    /// Ends the collection when the flow has ended.
     pub(super) fn done(&mut self, flow: Arc<str>, at: Timestamp) -> RunShape {
         let Self { groups, tasks } = std::mem::take(self);
         RunShape {
@@ -60,10 +60,10 @@ fn line(site: &CallSite) -> Line {
 }
 
 impl History {
-    /// Most runs of which the shape is kept.
+    /// Most runs whose shape is kept.
     const SHAPES_MAX: usize = 1_000;
 
-    /// Adds the shape of a run. Where that makes too many, the oldest go.
+    /// Adds the shape of a run. Above the limit the oldest are removed.
     pub fn add_shape(&mut self, shape: RunShape) {
         self.shapes.push(shape);
         if self.shapes.len() >= 2 * Self::SHAPES_MAX {
@@ -72,7 +72,7 @@ impl History {
         }
     }
 
-    /// How wide groups at this line were, in all runs of which the shape is known.
+    /// Widths of the groups at this line, in all runs with a known shape.
     pub fn widths(&self, line: &Line) -> Vec<u32> {
         self.shapes
             .iter()
@@ -82,13 +82,13 @@ impl History {
             .collect()
     }
 
-    /// How many tasks runs asked for at this line, each run in all.
+    /// Numbers of tasks that runs requested at this line: one number per run.
     pub fn tasks_at(&self, line: &Line) -> Vec<u32> {
         let at_line = |run: &RunShape| run.tasks.iter().find(|(at, _)| at == line).map(|at| at.1);
         self.shapes.iter().filter_map(at_line).collect()
     }
 
-    /// The shapes of the runs of one flow, oldest first, without anything else.
+    /// A history with the shapes of one flow's runs, oldest first, and nothing else.
     pub fn shapes_of(&self, flow: &str) -> Self {
         let mut shapes: Vec<RunShape> = self
             .shapes
@@ -103,7 +103,7 @@ impl History {
         }
     }
 
-    /// Whether the shape of no run is known.
+    /// Whether it has no shapes.
     pub fn is_shapeless(&self) -> bool {
         self.shapes.is_empty()
     }

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Tasks that may start, for whoever foresees a run: the longest chain first, then what
-/// stands first.
+/// A queue of tasks that may start, for simulations and forecasts of a run: longest chain first,
+/// then in order of their indices.
 ///
-/// Programs have a line of their own, because they need a slot of their own beside that of
-/// every task: where none is free, all of them are passed by at once, however many wait.
+/// Programs have a queue of their own, because each needs one of the slots of programs beside that
+/// of a task: while none is free, all of them are skipped at once, however many wait.
 #[derive(Debug)]
 pub struct Startable<T> {
     programs: BinaryHeap<(u32, Reverse<T>)>,
@@ -15,7 +15,7 @@ pub struct Startable<T> {
 }
 
 impl<T: Copy + Ord> Startable<T> {
-    /// Takes in a task that may start now.
+    /// Adds a task that may start now.
     pub fn push(&mut self, task: T, priority: u32, is_program: bool) {
         let line = match is_program {
             true => &mut self.programs,
@@ -24,7 +24,7 @@ impl<T: Copy + Ord> Startable<T> {
         line.push((priority, Reverse(task)));
     }
 
-    /// Takes out the next one; with or without those of programs.
+    /// Removes the next one, with or without programs.
     pub fn pop(&mut self, with_programs: bool) -> Option<T> {
         let program = self.programs.peek().filter(|_| with_programs);
         let line = match program > self.others.peek() {
@@ -34,12 +34,12 @@ impl<T: Copy + Ord> Startable<T> {
         line.pop().map(|(_, Reverse(task))| task)
     }
 
-    /// How many there are.
+    /// Number of tasks.
     pub fn len(&self) -> usize {
         self.programs.len() + self.others.len()
     }
 
-    /// Whether none may start.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.programs.is_empty() && self.others.is_empty()
     }
@@ -58,7 +58,7 @@ impl<T: Ord> Default for Startable<T> {
 mod tests {
     use super::*;
 
-    /// Four tasks of which the odd ones are programs; the last two have the longer chain.
+    /// Four tasks: the odd ones are programs, the last two have the longer chain.
     fn four() -> Startable<usize> {
         let mut four = Startable::default();
         for task in 0..4 {

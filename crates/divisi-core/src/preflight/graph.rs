@@ -22,14 +22,14 @@ pub struct Graph {
     pub groups: Vec<Group>,
     /// Places at which its shape depends on results.
     pub open: Vec<Remark>,
-    /// Tasks of which results decide how many there are.
+    /// Tasks whose number depends on results.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guesses: Vec<Guess>,
-    /// The tasks whose results are in what the flow returns.
+    /// The tasks whose results the flow returns.
     pub returned: Vec<usize>,
     /// Prompts that a missing result would spoil.
     pub nulls: Vec<NullRead>,
-    /// Tasks that read several results without being told which are missing.
+    /// Tasks that read several results without information on which are missing.
     pub uninformed: Vec<usize>,
     /// The tasks whose results are checked by functions of the flow.
     pub checked_by_functions: Vec<usize>,
@@ -46,7 +46,7 @@ pub struct Graph {
 /// One task of a graph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// The task; `{{t3}}` in a text stands for the result of the task at index 3.
+    /// The task; `{{t3}}` in a text is the result of the task at index 3.
     pub task: Task,
     /// Its place in the flow.
     pub site: Option<Site>,
@@ -79,11 +79,11 @@ pub enum Use {
 pub struct Assigned {
     /// Name of the executor.
     pub executor: Arc<str>,
-    /// Whether that is a program on this machine, which takes one of the slots that programs
-    /// have (`limits.programs_max`).
+    /// Whether the executor is a program on this machine, which takes a slot of programs
+    /// (`limits.programs_max`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_program: bool,
-    /// Whether that may change files by itself, without tools of ours.
+    /// Whether the executor may change files by itself, without divisi's tools.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub writes: bool,
     /// Cost of one attempt besides divisi's own requests to models.
@@ -93,7 +93,7 @@ pub struct Assigned {
     pub kind: Arc<str>,
     /// Whether the flow declares the kind.
     pub kind_declared: bool,
-    /// The tier that `auto` would take; that of the kind where it is not known.
+    /// The tier that `auto` would use; without it, that of the kind applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suffices: Option<Tier>,
     /// The models it may climb, cheapest first; empty for executors without models.
@@ -171,17 +171,16 @@ pub struct Group {
     pub by_result: bool,
 }
 
-/// Tasks of which results decide how many there are: those of a list, or of the rounds of a
-/// loop.
+/// Tasks whose number depends on results: those of a list, or of the rounds of a loop.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Guess {
-    /// Their places.
+    /// Their indices.
     pub tasks: Vec<usize>,
-    /// Elements or rounds that the graph has of them.
+    /// Elements or rounds in the graph.
     pub counted: usize,
-    /// Elements or rounds of past runs.
+    /// Elements or rounds in past runs, oldest first.
     pub seen: Vec<u32>,
-    /// Whether they are rounds.
+    /// Whether it is a loop.
     pub repeats: bool,
 }
 
@@ -262,7 +261,7 @@ impl Node {
         self.task.title()
     }
 
-    /// Whether a program on this machine carries it out.
+    /// Whether a program on this machine executes it.
     pub fn is_program(&self) -> bool {
         self.assigned.as_ref().is_ok_and(|task| task.is_program)
     }

@@ -91,7 +91,7 @@ impl Run {
                 }
                 self.count_death(attempt.task, failure.as_deref());
                 if next_turn.is_some() {
-                    // It was cut off: how long it would have been is not known.
+                    // It was cut off, so its full length is unknown; double counts.
                     self.learn_length(attempt.task, usage.output.saturating_mul(2));
                 }
                 let task = &mut self.tasks[attempt.task];
@@ -540,8 +540,8 @@ impl Run {
         Ok(())
     }
 
-    /// A reply of so many tokens has come from the model that the task asks. None at all
-    /// says that they were not counted.
+    /// Records the length of a reply by the model that the task asks. Zero means that tokens were
+    /// not counted.
     fn learn_length(&mut self, task: TaskId, tokens: u64) {
         if tokens == 0 {
             return;

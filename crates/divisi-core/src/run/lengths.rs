@@ -1,11 +1,11 @@
-//! How long the replies of siblings were.
+//! Lengths of the replies to sibling tasks.
 
-/// How long replies were, in buckets of a quarter of an octave.
+/// A histogram of reply lengths in tokens, with four buckets per octave.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Lengths {
     count: u32,
     buckets: [u32; Self::BUCKETS],
-    /// What follows from them, because it is asked for more often than a reply comes.
+    /// Cached result of `work_out`: it is read more often than replies arrive.
     enough: Option<u32>,
 }
 
@@ -20,10 +20,10 @@ impl Default for Lengths {
 }
 
 impl Lengths {
-    /// Buckets up to a million tokens; longer replies count as that long.
+    /// Buckets up to a million tokens; longer replies are counted in the last one.
     const BUCKETS: usize = 76;
     const TOKENS_MAX: u32 = (1 << 20) - 1;
-    /// One reply in so many may be longer than what is called enough.
+    /// One reply in this number may be longer than the room called enough.
     const LONGER_ONE_IN: u32 = 100;
 
     pub(super) fn add(&mut self, tokens: u32) {
@@ -33,10 +33,10 @@ impl Lengths {
         self.enough = self.work_out();
     }
 
-    /// Room that is enough for 99 replies of a hundred; `None` while there was none.
+    /// Room that is enough for 99 of 100 replies; `None` without any reply.
     ///
-    /// Few replies say little about the longest, so the fewer there were, the more is added:
-    /// three times as much for one, nearly a third for a hundred.
+    /// A few replies say little about the longest one, so a margin is added: three times the length
+    /// for a single reply, three tenths for a hundred.
     pub(super) fn enough(&self) -> Option<u32> {
         self.enough
     }
@@ -63,7 +63,7 @@ impl Lengths {
         }
     }
 
-    /// The longest reply that is counted in a bucket.
+    /// The longest reply that a bucket counts.
     fn longest_of(bucket: usize) -> u32 {
         match bucket.checked_sub(4) {
             None => bucket as u32,

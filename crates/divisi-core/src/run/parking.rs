@@ -1,4 +1,4 @@
-//! When a run comes to rest by itself, and what it does while it rests.
+//! When a run parks by itself, and what a parked run does.
 
 use super::{Run, Stage, TaskState};
 use crate::event::ParkReason;
@@ -50,8 +50,8 @@ impl Run {
         }
     }
 
-    /// Why those that wait are not tried any more once an attempt of `task` has
-    /// ended it with this failure, if so.
+    /// The reason to park when an attempt of `task` has ended with this failure and its cohort has
+    /// no prospects.
     pub(super) fn hopeless(&self, task: &TaskState, failure: &Failure) -> Option<ParkReason> {
         let first = self.limits.hopeless_after;
         let failed = self.siblings.hopeless(task.sibling, failure.class, first)?;

@@ -1,13 +1,12 @@
-//! What room for its reply the next request gets, by how long those of its siblings were
-//! ([`Headroom`]).
+//! Room for the reply of the next request, by the length of its siblings' replies ([`Headroom`]).
 
 use super::{Run, TaskState};
 use crate::budget::{Grant, Headroom, TurnBound};
 use crate::{PicoUsd, TaskId};
 
 impl TaskState {
-    /// The least that its next attempt may ever reserve. It does not change while the task
-    /// waits, whatever is learnt of its siblings.
+    /// The least that its next attempt may ever reserve. It does not change while the task waits,
+    /// whatever is learnt about its siblings.
     pub(super) fn least(&self) -> Option<PicoUsd> {
         let (bound, wanted) = (self.bound(), self.wanted()?);
         let least = match self.next_turn {
@@ -19,8 +18,7 @@ impl TaskState {
 }
 
 impl Run {
-    /// What the next attempt of a task is granted of `left`; `None` while that does not
-    /// hold it.
+    /// The grant of a task's next attempt out of `left`; `None` while that is too little.
     pub(super) fn grant(&self, id: TaskId, left: PicoUsd) -> Option<Grant> {
         let task = &self.tasks[id];
         let wanted = task.wanted()?;
@@ -28,9 +26,9 @@ impl Run {
         self.headroom(task, left).grant(task.bound(), wanted, usual)
     }
 
-    /// What the next request of an attempt under way is granted of `left`.
+    /// The grant of the next request of a running attempt out of `left`.
     ///
-    /// It may be any of many turns, or one to a judge: how short most replies are says
+    /// It may be one of many turns, or a request to a judge, so the length of most replies says
     /// little about the longest.
     pub(super) fn grant_turn(
         &self,
@@ -43,23 +41,23 @@ impl Run {
         self.headroom(task, left).grant(bound, wanted, usual)
     }
 
-    /// Whether `left` holds the next attempt of a task.
+    /// Whether `left` is enough for the next attempt of a task.
     pub(super) fn fits(&self, id: TaskId, left: PicoUsd) -> bool {
         let task = &self.tasks[id];
         task.wanted()
             .is_some_and(|wanted| self.usual(task, wanted).reserved <= left)
     }
 
-    /// The least that the next attempt of a task may reserve; `None` where it cannot start.
+    /// The least that the next attempt of a task may reserve; `None` if it cannot start.
     pub(super) fn least_start(&self, id: TaskId) -> Option<PicoUsd> {
         let task = &self.tasks[id];
         let usual = self.usual(task, task.wanted()?);
         Some(usual.reserved.min(task.bound().least()))
     }
 
-    /// What the next attempt of a task reserves for a usual reply, or for the request it is
-    /// known to wait for, whichever is more: it would be turned down otherwise, and the
-    /// attempt begin again and again.
+    /// The reservation of a task's next attempt for a usual reply or, if it is more, for the
+    /// request that the task is known to wait for: with less, that request would be denied and the
+    /// attempt would start again and again.
     fn usual(&self, task: &TaskState, wanted: Grant) -> Grant {
         let (enough, is_known_longer) = (self.enough(task), task.next_turn.is_some());
         let usual = task.bound().usual(enough, is_known_longer);
@@ -83,7 +81,7 @@ impl Run {
         }
     }
 
-    /// Tokens that are enough for nearly all replies of the siblings of a task on its model.
+    /// Tokens that are enough for nearly all replies to siblings of the task, on its model.
     fn enough(&self, task: &TaskState) -> Option<u32> {
         self.siblings
             .lengths(task.sibling, task.next_place())?

@@ -100,9 +100,8 @@ impl Run {
             .then_some(Event::SoftLimitReached { spent, cap })
     }
 
-    /// Starts tasks in order, passing over those that the budget does not allow.
-    ///
-    /// Each gets room for its reply by [`Run::grant`].
+    /// Starts tasks in order, passing over those that the budget does not allow. [`Run::grant`]
+    /// decides the room for each reply.
     ///
     /// With nothing in flight, no reservation will be released: then the first task that fits with
     /// a shorter reply starts. If there is none, none will ever fit, and the run parks.
@@ -201,7 +200,7 @@ impl Run {
         usual.or_else(|| task.bound().fit(task.own_left().min(left)))
     }
 
-    /// Whether the next attempt can start at all, given enough of the run's money.
+    /// Whether the next attempt could start with enough money in the run.
     fn can_start(&self, id: TaskId) -> bool {
         self.tasks[id].wanted().is_some() && !self.is_uncovered(id)
     }

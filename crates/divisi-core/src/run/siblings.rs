@@ -51,7 +51,7 @@ struct Group {
     /// Whether the first tasks failed with several classes.
     is_mixed: bool,
     has_succeeded: bool,
-    /// Of their replies, by the place of the model among those of the tasks.
+    /// Lengths of their replies, by the model's index in the tasks' ladder.
     lengths: Vec<Lengths>,
 }
 
@@ -67,7 +67,7 @@ impl Siblings {
         Place { group, order: None }
     }
 
-    /// Nothing counts any more but how long replies were.
+    /// Resets all cohorts for the next execution, except for the lengths of replies.
     pub(super) fn begin_again(&mut self) {
         for group in &mut self.groups {
             let lengths = std::mem::take(&mut group.lengths);
@@ -78,7 +78,7 @@ impl Siblings {
         }
     }
 
-    /// A reply of so many tokens has come from the model at this place.
+    /// Records the length of a reply by the model with this index.
     pub(super) fn replied(&mut self, place: Place, model: usize, tokens: u32) {
         let lengths = &mut self.groups[place.group as usize].lengths;
         if lengths.len() <= model {
@@ -87,7 +87,7 @@ impl Siblings {
         lengths[model].add(tokens);
     }
 
-    /// How long replies to siblings were, from the model at this place.
+    /// Lengths of the siblings' replies by the model with this index.
     pub(super) fn lengths(&self, place: Place, model: usize) -> Option<&Lengths> {
         self.groups[place.group as usize].lengths.get(model)
     }
@@ -134,8 +134,8 @@ impl Siblings {
         }
     }
 
-    /// Whether siblings wait, and there is no hope for them, once a task under
-    /// way has failed so. Tells how many have failed then.
+    /// Whether waiting siblings have no prospects once a running task fails with this class.
+    /// Returns the number of failures, including this one.
     pub(super) fn hopeless(&self, place: Place, class: FailureClass, first: u32) -> Option<u32> {
         let group = &self.groups[place.group as usize];
         let (alike, failed) = group.first_failed.unwrap_or((class, 0));

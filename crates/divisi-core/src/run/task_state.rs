@@ -365,7 +365,7 @@ impl TaskState {
         })
     }
 
-    /// The name of its next attempt.
+    /// The id of its next attempt.
     pub(super) fn next_attempt(&self, id: TaskId) -> AttemptId {
         AttemptId {
             task: id,

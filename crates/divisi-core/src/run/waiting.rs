@@ -35,7 +35,7 @@ struct Pool {
     ready: BTreeSet<(Reverse<u32>, TaskId)>,
     /// Tasks that may start later, by that moment.
     resting: BTreeSet<(Timestamp, TaskId)>,
-    /// All tasks by the least they may reserve; kept only if there is a cap.
+    /// All tasks by their least reservation; kept only if there is a cap.
     by_cost: Option<BTreeSet<(PicoUsd, TaskId)>>,
 }
 
@@ -50,9 +50,9 @@ pub(super) struct Place<'a> {
 }
 
 impl TaskState {
-    /// What its place among those that wait depends on.
+    /// The values that decide its place among waiting tasks.
     pub(super) fn place(&self, id: TaskId) -> Place<'_> {
-        // One that can only fail reserves nothing.
+        // A task that cannot start reserves nothing.
         let cost = self.least().unwrap_or_default();
         let TaskFacts {
             priority,
@@ -70,7 +70,7 @@ impl TaskState {
     }
 }
 
-/// The order in which tasks start: the rested first, then the ready.
+/// The order in which tasks start: first those whose delay is over, then the ready ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Turn {
     Rested(Timestamp),

@@ -5,7 +5,7 @@ mod schema;
 
 pub(crate) use schema::{Checked, misfit};
 
-/// Marks around thoughts, in lower case.
+/// Tags around thoughts, in lower case.
 const MARKS: [(&str, &str); 8] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -19,8 +19,8 @@ const MARKS: [(&str, &str); 8] = [
 
 /// `said` without the thoughts before the answer. Unfinished thoughts leave an empty answer.
 ///
-/// Where the template of a model writes the opening mark, only the closing one
-/// comes. It counts where it stands on a line of its own: an answer may speak of it.
+/// If a model's template writes the opening tag, only the closing one is in the reply. It counts
+/// only on a line of its own, because an answer may mention it.
 pub(crate) fn of(said: &str) -> &str {
     let mut rest = said.trim();
     let mut has_thought = false;

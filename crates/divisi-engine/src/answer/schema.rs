@@ -25,13 +25,13 @@ const PATTERN_MEMORY_BYTES: usize = 1024 * 1024;
 /// Most backtracking steps for a pattern with look-around.
 const STEPS_MAX: usize = 100_000;
 
-/// Holds results to the full schema, of which vendors enforce a part only.
+/// Checks results against the full schema, of which vendors enforce only a part.
 pub(crate) struct Checked {
     validator: Validator,
 }
 
 impl Checked {
-    /// Fails when `schema` is none.
+    /// Fails if `schema` is invalid.
     pub(crate) fn new(schema: &Value) -> Result<Self, Failure> {
         let wrong = |why: String| {
             Failure::new(FailureClass::BadRequest, format!("the task's schema {why}"))
@@ -53,8 +53,8 @@ impl Checked {
     /// The first value in `said` that fits the schema, or the reason why none does, in words for
     /// the model.
     ///
-    /// Where none fits, that is about the value that is most likely meant; where
-    /// that is no JSON, about the place at which it breaks.
+    /// The reason is about the most likely value; if that is not valid JSON, it names the place of
+    /// the error.
     pub(crate) fn check(&self, said: &str) -> Result<Value, String> {
         let said = super::of(said);
         let mut problem = None;
@@ -85,13 +85,12 @@ impl Checked {
     }
 }
 
-/// What a schema has against a result.
+/// The violations of a schema by a result; `None` if it is valid.
 pub(crate) fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
     Ok(Checked::new(schema)?.check(value).err())
 }
 
-/// Whether a schema is small enough to be compiled: a flow may have taken it from
-/// the words of a model.
+/// Whether a schema is small enough to compile: a flow may have got it from a model.
 fn bounded(schema: &Value) -> Result<(), String> {
     let bytes = schema.to_string().len();
     if bytes > SCHEMA_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! What is to be carried out.
+//! The resolved task that attempts execute.
 
 use super::dialogue::Brief;
 use super::send::SharedDurations;
@@ -10,28 +10,27 @@ use crate::toolset::Toolset;
 use divisi_core::{Isolation, Millis, Task};
 use std::sync::Arc;
 
-/// A task that can be carried out.
+/// A task that can be executed.
 pub struct Assignment {
-    /// As the flow asked for it.
+    /// The task as requested.
     pub task: Task,
-    /// What carries it out; `None` for agents of our own.
+    /// Its executor; `None` for built-in agents.
     pub executor: Option<Arc<dyn Executor>>,
-    /// What is known of its cost.
+    /// What is known about its cost.
     pub cost: Cost,
-    /// Whether an attempt can go on where one was lost or suspended.
+    /// Whether an attempt can continue a lost or suspended one.
     pub resumes: bool,
-    /// Whether it may stop to ask, and go on with the answer.
+    /// Whether it may suspend with a question, and continue with the answer.
     pub may_ask: bool,
-    /// The models of its ladder, then those that stand in for them; none where
-    /// no model is asked.
+    /// The models of its ladder, then its fallbacks; empty for executors without models.
     pub models: Vec<Model>,
-    /// For each of its checks the model that judges, where one does.
+    /// For each of its checks the judge's model, if there is one.
     pub judges: Vec<Option<Model>>,
-    /// The definition it names.
+    /// Its agent definition.
     pub agent: Option<Arc<AgentDefinition>>,
     /// The tools it may use.
     pub tools: Arc<Toolset>,
-    /// Where it works.
+    /// Whether it works in a copy of the repository.
     pub isolation: Isolation,
     /// Requests one attempt may send.
     pub turns_max: u32,
@@ -39,10 +38,9 @@ pub struct Assignment {
     pub timeout: Millis,
     /// Longest time one attempt may go without any sign of progress.
     pub idle_timeout: Millis,
-    /// How long requests of the run have taken, where one that takes far longer
-    /// than others may be sent a second time.
+    /// Durations of the run's requests, if slow ones may be hedged.
     pub hedge: Option<Arc<SharedDurations>>,
-    /// The surroundings.
+    /// The setup of the run.
     pub setup: Arc<Setup>,
 }
 

@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// The most of a command that stands before what it has printed.
+/// Longest part of the command shown before its output.
 const COMMAND_BYTES_MAX: usize = 512;
 
 /// Longest verdict of a judge in tokens, thinking included.
 const VERDICT_TOKENS_MAX: u32 = 4_096;
 
-/// What a command has against the result: what it prints when it fails.
+/// The findings of a command: its output, if it fails.
 pub(super) async fn run(
     command: &str,
     assignment: &Assignment,

@@ -19,11 +19,11 @@ use divisi_providers::{Block, Message, Reply, Request, Role, SystemBlock};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Longest findings that go to the next attempt: whoever reserves for its first request
-/// reserves for so much. The end of what a command prints says most.
+/// Longest findings given to the next attempt; the reservation of its first request includes this
+/// length. The end of a command's output is kept, because it is usually the most useful part.
 pub(crate) const FINDINGS_BYTES_MAX: usize = 8 * 1024;
 
-/// What the model hears where its calls are not carried out.
+/// The tool result for calls that are not executed again.
 const DEADLY: &str = "this call was not carried out again: twice in a row the program that carries out calls \
     has died while it, or another call of the same turn, was under way. If it may be the reason (a very large \
     or strange argument, a command that ends other programs), find another way; if not, ask for it once more.";
@@ -289,12 +289,12 @@ fn describe(name: &str, input: &Value) -> Arc<str> {
     .into()
 }
 
-/// As much of findings as goes to the next attempt.
+/// The part of findings that the next attempt gets.
 pub(super) fn last_of(findings: &str) -> &str {
     end_of(findings, FINDINGS_BYTES_MAX)
 }
 
-/// The end of a text, no longer than this.
+/// The end of a text, of at most this length.
 pub(super) fn end_of(text: &str, bytes_max: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(bytes_max))..]
 }

@@ -1,8 +1,8 @@
-//! One attempt, from its place in the world to its end.
+//! Executes one attempt, from its worktree to its end.
 //!
-//! What an attempt does next is decided by the core ([`divisi_core::attempt`]);
-//! `perform` does it: with models for agents of ours (`dialogue`, `send`), with an
-//! [`Executor`](crate::executor::Executor) for all others. Its line leads to the driver.
+//! The core decides what an attempt does next ([`divisi_core::attempt`]); `perform` does it: with
+//! models for built-in agents (`dialogue`, `send`), and with an
+//! [`Executor`](crate::executor::Executor) for all others. Its line is the channel to the driver.
 
 mod assignment;
 mod perform;
@@ -23,25 +23,24 @@ use divisi_core::event::{Turn, Wait, Worktree};
 use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Usage};
 use std::sync::Arc;
 
-/// One attempt to be carried out.
+/// An attempt to be carried out.
 pub(crate) struct Attempt {
     /// Which one.
     pub id: AttemptId,
-    /// What is to be done.
+    /// The resolved task.
     pub assignment: Arc<Assignment>,
-    /// The rung of its ladder that it is on, as the journal has it.
+    /// The rung of its ladder, as recorded.
     pub scheduled: Option<Arc<str>>,
-    /// Which model is asked; `None` where no model is.
+    /// The model to ask; `None` for executors without models.
     pub model: Option<Model>,
-    /// What was wrong with the result of the attempt before, if it was refused.
+    /// The findings about the previous attempt's result, if that was refused.
     pub findings: Option<Arc<str>>,
-    /// Replies of earlier attempts that need not be asked for again.
+    /// Recorded replies of earlier attempts, used instead of new requests.
     pub kept: Vec<Kept>,
-    /// By what an earlier attempt has left its work, and what it has asked was answered:
-    /// JSON texts.
+    /// The handle left by an earlier attempt, and the answer to its question: JSON texts.
     pub handle: Option<Arc<str>>,
     pub answer: Option<Arc<str>>,
-    /// Leads to the driver.
+    /// Channel to the driver.
     pub line: Line,
 }
 
@@ -50,7 +49,7 @@ pub(crate) struct Attempt {
 pub(crate) struct Kept {
     /// The reply: JSON text.
     pub reply: Arc<str>,
-    /// Results of the tools it called, if they ran: JSON text.
+    /// Results of the tools it called, if they were executed: JSON text.
     pub tool_results: Option<Arc<str>>,
 }
 
@@ -59,37 +58,35 @@ pub(crate) struct Kept {
 pub(crate) struct AttemptResult {
     /// The result as JSON text, or why there is none.
     pub result: Result<Arc<str>, Failure>,
-    /// Its last reply, where that has not been reported by itself, with its text.
+    /// Its last reply, if that has not been reported separately, with its text.
     pub last_turn: Option<(Turn, Arc<str>)>,
-    /// Tokens that stand in none of its turns.
+    /// Tokens beyond its turns.
     pub usage: Usage,
     /// What those cost.
     pub cost: PicoUsd,
-    /// Whether a request was sent whose reply never came: it may be billed.
+    /// Whether a request without a reply was sent: it may be billed.
     pub unanswered: bool,
-    /// How long the vendor wants us to wait.
+    /// Time that the vendor asks to wait.
     pub retry_after: Option<Millis>,
-    /// What the vendor says about trying again.
+    /// The vendor's statement on whether to retry.
     pub should_retry: Option<bool>,
-    /// What its last request may cost with all the room it wants, where the
-    /// reply was cut off because the budget gave it less.
+    /// Bound of its last request with full room for the reply, if the reply was cut off because the
+    /// budget allowed less.
     pub next_turn: Option<TurnBound>,
-    /// What a check has against its result.
+    /// Findings of a check that refused its result.
     pub findings: Option<Arc<str>>,
-    /// How long it waited for its turn to send requests. Its [`Line`] knows, and
-    /// whoever watches the attempt enters it.
+    /// Total time it waited for permits, entered by the attempt's task from its [`Line`].
     pub waited: Millis,
-    /// What for, as far as none of its turns says it.
+    /// The waits that none of its turns records.
     pub waits: Vec<Wait>,
-    /// What it waits for from now on, outside of the process: then there is no result
-    /// yet.
+    /// What it waits for outside of the process, if it is suspended: then it has no result yet.
     pub suspended: Option<Box<Suspended>>,
-    /// The worktree that was kept of it.
+    /// Its worktree, if that was kept.
     pub worktree: Option<Box<Worktree>>,
 }
 
 impl AttemptResult {
-    /// An end of which nothing else is to be said.
+    /// An end with this result and empty fields otherwise.
     pub(crate) fn of(result: Result<Arc<str>, Failure>) -> Self {
         Self {
             result,

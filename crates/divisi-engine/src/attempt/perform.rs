@@ -864,7 +864,7 @@ async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
     ended
 }
 
-/// What its executor is given of an attempt.
+/// The parts of an attempt that its executor gets.
 fn given(attempt: &Attempt, root: &Path) -> Given {
     let assignment = &attempt.assignment;
     Given {

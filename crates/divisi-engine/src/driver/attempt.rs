@@ -24,7 +24,7 @@ pub(super) struct Start {
     pub(super) findings: Option<Content>,
 }
 
-/// Starts `attempt`. However it ends, by a panic too, the driver is told.
+/// Starts `attempt`. The driver gets its result however it ends, even by a panic.
 pub(super) fn start(
     id: AttemptId,
     start: Start,
@@ -70,7 +70,7 @@ impl Drop for Report {
         result.waited = self.line.waited();
         result.waits = self.line.take_waits();
         let attempt = self.id;
-        // A driver that is gone listens no more.
+        // Fails only if the driver has ended.
         let _ = self.driver.send(Message::Ended { attempt, result });
     }
 }

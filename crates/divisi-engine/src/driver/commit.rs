@@ -136,7 +136,7 @@ impl Driver {
             let message = format!("{attempt} was scheduled, but what it is to do is not known");
             let failure = Failure::new(FailureClass::Unavailable, message);
             let result = Box::new(failure.into());
-            // The driver holds the receiver.
+            // Cannot fail: the driver holds the receiver.
             let _ = self.sender.send(Message::Ended { attempt, result });
             return;
         };

@@ -46,41 +46,39 @@ impl LiveRun {
     }
 }
 
-/// Parks or cancels a run from elsewhere, or tells it something.
+/// Controls a run from elsewhere.
 #[derive(Clone)]
 pub struct Control {
     inbox: mpsc::UnboundedSender<Message>,
 }
 
 impl Control {
-    /// That of the run that is driven by what comes here.
+    /// The control of the run whose driver has this inbox.
     pub(crate) fn of(inbox: &mpsc::UnboundedSender<Message>) -> Self {
         Self {
             inbox: inbox.clone(),
         }
     }
 
-    /// Lets what is in flight finish its turn and starts nothing new. What only
-    /// waits for its turn to send a request ends at once.
+    /// Parks the run: starts nothing new and lets requests in flight finish. Requests that wait for
+    /// a permit end at once.
     pub fn park(&self) {
-        // A run that is over cannot be parked any more.
+        // Fails if the run has ended, which needs no parking.
         let _ = self.inbox.send(Message::Park);
     }
 
-    /// Tells the run what it is expected to cost, for its journal. Only the
-    /// first estimate of an execution is kept, and none once the run is over.
+    /// Sends the estimate of the run for its journal. Only the first one of an execution is kept.
     pub fn estimate(&self, estimate: Estimate) {
         let _ = self.inbox.send(Message::Estimate(Box::new(estimate)));
     }
 
-    /// Ends the run at once. What is in flight is lost; requests that have left may
-    /// be billed.
+    /// Ends the run at once. Attempts in flight are lost; requests that were sent may be billed.
     pub fn cancel(&self) {
         let _ = self.inbox.send(Message::Cancel);
     }
 }
 
-/// Leads the durable batches of a run to its subscribers.
+/// Sends the durable batches of a run to its subscribers.
 pub(crate) type Bus = broadcast::Sender<Arc<Batch>>;
 
 /// The runs that this process drives, and their buses. Only this list and the drivers keep a bus
@@ -94,8 +92,7 @@ impl LiveRuns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists a run until the first of what is returned is dropped; the second is for its
-    /// driver.
+    /// Lists a run until the returned guard is dropped; the bus is for its driver.
     pub(crate) fn list(&self, run: LiveRun) -> (Listed, Bus) {
         let (bus, _) = broadcast::channel(BUS_BATCHES_MAX);
         let listed = Listed {
@@ -110,7 +107,7 @@ impl LiveRuns {
         self.lock().get(id).map(|(run, _)| run.clone())
     }
 
-    /// The batches of a run from now on, once each is durable. It closes with the run.
+    /// The durable batches of a run from now on. The channel closes with the run.
     pub(crate) fn batches(&self, id: &RunId) -> Option<broadcast::Receiver<Arc<Batch>>> {
         self.lock().get(id).map(|(_, bus)| bus.subscribe())
     }

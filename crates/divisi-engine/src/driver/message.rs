@@ -22,16 +22,16 @@ pub(crate) enum Message {
     },
     /// News of the flow.
     Flow(FlowNews),
-    /// Something that the flow asked for was not done.
+    /// A request of the flow was refused.
     Refused { refusal: Refusal, count: u32 },
-    /// An attempt says something.
+    /// A message of an attempt.
     Attempt(AttemptNews),
     /// An attempt has ended.
     Ended {
         attempt: AttemptId,
         result: Box<AttemptResult>,
     },
-    /// What the run is expected to cost.
+    /// The estimate of the run.
     Estimate(Box<Estimate>),
     /// The user parks the run.
     Park,
@@ -58,7 +58,7 @@ pub(crate) enum FlowNews {
     Ended(Result<Arc<str>, Failure>),
 }
 
-/// By what an attempt is answered.
+/// The channel by which an attempt is answered.
 pub(crate) enum Reply {
     /// Its message is durable.
     Done(oneshot::Sender<()>),
@@ -66,7 +66,7 @@ pub(crate) enum Reply {
     Room(oneshot::Sender<Room>),
 }
 
-/// Who waits for the outcome of a task.
+/// What waits for the outcome of a task.
 pub(crate) enum Waiter {
     /// The flow's script, by the number of the call.
     Script(u64),

@@ -65,9 +65,9 @@ pub(crate) struct Driver {
     runs: RunLoop<Waiter, Reply>,
     store: Arc<dyn Store>,
     inbox: mpsc::UnboundedReceiver<Message>,
-    /// For attempts, to end by.
+    /// For attempts, to send their results.
     sender: mpsc::UnboundedSender<Message>,
-    /// For attempts, to say by what they say on the way.
+    /// For attempts, to send their messages before the result.
     news: ToDriver,
     signals: broadcast::Sender<Signal>,
     /// Sends each durable batch to the subscribers of the run.
@@ -299,16 +299,16 @@ impl Driver {
     }
 }
 
-/// Leads what attempts say to the inbox.
+/// Forwards the messages of attempts to the inbox.
 fn news(sender: &mpsc::UnboundedSender<Message>) -> ToDriver {
     let sender = sender.clone();
     Arc::new(move |news: AttemptNews| {
-        // A driver that is gone listens no more.
+        // Fails only if the driver has ended.
         let _ = sender.send(Message::Attempt(news));
     })
 }
 
-/// Sleeps until `due`; for ever when nothing is due.
+/// Sleeps until `due`; for ever if nothing is due.
 async fn sleep_until(due: Option<Timestamp>) {
     match due {
         Some(due) => {

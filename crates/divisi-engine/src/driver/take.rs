@@ -90,7 +90,7 @@ impl Driver {
 
     fn take_news(&mut self, news: AttemptNews) -> Result<(), DriveError> {
         let now = wall_clock();
-        // An answer that is given back is dropped, which tells the attempt so.
+        // When an answer channel is returned, dropping it signals the refusal to the attempt.
         match news {
             AttemptNews::TurnEnded {
                 attempt,
@@ -156,7 +156,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes the end of an attempt.
+    /// Handles the end of an attempt.
     fn take_end(&mut self, attempt: AttemptId, result: AttemptResult) -> Result<(), DriveError> {
         let now = wall_clock();
         self.lines.remove(&attempt);
@@ -218,7 +218,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The content of `text`, whose bytes go with this batch if they are many.
+    /// Converts `text` to content; its bytes are stored with this batch if they are many.
     fn keep(&mut self, text: Arc<str>) -> Content {
         let (content, blob) = Content::of(text);
         self.blobs.extend(blob);

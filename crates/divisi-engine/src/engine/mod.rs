@@ -57,9 +57,9 @@ pub struct RunOptions {
     pub folder: Option<Arc<str>>,
     /// What the caller needs to resume the run later; kept unchanged.
     pub kept: Option<Value>,
-    /// Whether to wait, when the account's quota is used up, until there is some
-    /// again: the run parks, and goes on by itself. Without it the run is left
-    /// parked. [`Control::park`](crate::Control::park) ends the wait.
+    /// Whether to wait for the reset when the account's quota is used up: the run parks, and
+    /// continues by itself. Without it the run stays parked.
+    /// [`Control::park`](crate::Control::park) ends the wait.
     pub quota_wait: Option<QuotaWait>,
 }
 

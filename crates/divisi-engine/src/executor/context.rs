@@ -21,23 +21,22 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct Context(Arc<Shared>);
 
-/// What all clones share.
+/// State shared by all clones.
 struct Shared {
     given: Given,
     said: Mutex<Said>,
 }
 
-/// What an executor is given.
+/// The parts of an attempt that its executor gets.
 pub(crate) struct Given {
     pub(crate) id: AttemptId,
     pub(crate) task: Task,
     pub(crate) root: PathBuf,
     pub(crate) findings: Option<Arc<str>>,
-    /// The rung of its ladder that it is on.
+    /// The rung of its ladder, as recorded.
     pub(crate) scheduled: Option<Arc<str>>,
     pub(crate) model: Option<Model>,
-    /// By what an earlier attempt has left its work, and what it has asked was answered:
-    /// JSON texts.
+    /// The handle left by an earlier attempt, and the answer to its question: JSON texts.
     pub(crate) handle: Option<Arc<str>>,
     pub(crate) answer: Option<Arc<str>>,
     pub(crate) timeout: Millis,
@@ -47,7 +46,7 @@ pub(crate) struct Given {
     pub(crate) line: Line,
 }
 
-/// What an executor has said so far.
+/// The reports of an executor so far.
 #[derive(Clone, Copy, Default)]
 struct Said {
     usage: Usage,
@@ -259,8 +258,8 @@ impl Context {
         wait.await
     }
 
-    /// The program has ended. Where it may have cost something and has said nothing of it,
-    /// it may have cost all that was set aside.
+    /// The program has ended. If it has a cost and reported none, the whole reservation counts as
+    /// spent.
     pub(crate) fn settle(&self) {
         if self.0.given.cost != Cost::Free && !self.said().of_cost {
             self.0

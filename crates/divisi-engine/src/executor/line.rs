@@ -42,7 +42,7 @@ struct Ends {
     changed: Notify,
 }
 
-/// What an attempt says to its driver.
+/// A message of an attempt to its driver.
 pub(crate) enum AttemptNews {
     TurnEnded {
         attempt: AttemptId,
@@ -74,17 +74,17 @@ pub(crate) enum AttemptNews {
     },
     /// A line for the run's log.
     Log(Arc<str>),
-    /// Something that its agent asked for was not done.
+    /// A request of its agent was refused.
     Refused(Refusal),
 }
 
-/// Longest reply that the budget leaves room for, where that is less than was wanted.
+/// Longest reply in tokens, where the budget allows less than was asked for.
 pub(crate) type Room = Option<u32>;
 
-/// Hands what attempts say to their driver, which is told of more than that.
+/// Sends messages of attempts to their driver, whose inbox also has other messages.
 pub(crate) type ToDriver = Arc<dyn Fn(AttemptNews) + Send + Sync>;
 
-/// Something worth showing that is no fact: it is not recorded.
+/// Progress for displays. It is not recorded.
 #[derive(Clone, Debug)]
 pub enum Signal {
     /// A reply is arriving, and has about this many tokens so far.
@@ -204,12 +204,12 @@ impl Line {
         &self.0.stop
     }
 
-    /// Fires when the run parks.
+    /// Cancelled when the run parks.
     pub(crate) fn parking(&self) -> &CancellationToken {
         &self.0.parking
     }
 
-    /// Hands over a reply that is not the last. What is returned comes once it is durable.
+    /// Sends a reply that is not the last. The returned future completes once it is durable.
     pub(crate) fn turn_ended(
         &self,
         turn: Turn,
@@ -217,7 +217,7 @@ impl Line {
     ) -> impl Future<Output = Result<(), Stopped>> + Send + 'static {
         let blob = blob_of(&turn.reply, reply);
         let (attempt, turn) = (self.0.attempt, Box::new(turn));
-        // The driver takes it before whatever it is told next.
+        // Sent before the future is polled, so that the driver gets it before any later message.
         let durable = self.hand_over(|answer| AttemptNews::TurnEnded {
             attempt,
             turn,
@@ -227,10 +227,9 @@ impl Line {
         async { durable.await.map_err(|_| Stopped) }
     }
 
-    /// Asks to send a further request. Returns once it is written down that it
-    /// is sent, together with the results of the tools that the last reply
-    /// called (JSON text). The answer is the longest reply there is money for,
-    /// where that is less than `bound` has.
+    /// Orders a further request. Completes once the order is durable, together with the results of
+    /// the tools called by the last reply (JSON text). Returns the longest reply in tokens, where
+    /// the budget allows less than `bound`.
     pub(crate) async fn turn_wanted(
         &self,
         tool_results: Option<Arc<str>>,
@@ -253,8 +252,8 @@ impl Line {
         .await
     }
 
-    /// Asks to send the request under way a second time. Returns once it is
-    /// written down that it is sent, and fails where it may not be.
+    /// Orders a hedge of the request under way. Completes once the order is durable; fails if it is
+    /// refused.
     pub(crate) async fn hedge_wanted(&self) -> Result<(), Stopped> {
         self.ask(|answer| AttemptNews::HedgeWanted {
             attempt: self.0.attempt,
@@ -263,7 +262,7 @@ impl Line {
         .await
     }
 
-    /// Reports that of two requests one is given up, or has failed.
+    /// Reports that one copy of a hedged request was abandoned or has failed.
     pub(crate) fn hedge_ended(&self, billed: bool) {
         self.tell(AttemptNews::HedgeEnded {
             attempt: self.0.attempt,
@@ -271,7 +270,7 @@ impl Line {
         });
     }
 
-    /// Reports what has been used since the last report, and by what the work is found again.
+    /// Reports usage since the last report, and a handle.
     pub(crate) fn reports(&self, usage: Usage, bill: Bill, handle: Option<Arc<str>>) {
         self.sign_of_life();
         self.tell(AttemptNews::Reports {
@@ -282,14 +281,14 @@ impl Line {
         });
     }
 
-    /// Tells the attempt what has happened, on behalf of what it carries out.
+    /// Passes an input to the attempt's state machine, and wakes its performer.
     pub(crate) fn input(&self, input: Input) {
         let now = self.now();
         self.state().handle(now, input);
         self.0.changed.notify_one();
     }
 
-    /// Fires once after each [`Line::input`], or after several.
+    /// Completes once after one or several calls of [`Line::input`].
     pub(crate) fn changed(&self) -> impl Future<Output = ()> + '_ {
         self.0.changed.notified()
     }
@@ -324,7 +323,7 @@ impl Line {
         self.0.alive_at.store(self.now().0, Ordering::Relaxed);
     }
 
-    /// Says that the reply grows.
+    /// Notes growth of the reply.
     pub(crate) fn grows(&self) {
         self.0.grew_at.store(self.now().0, Ordering::Relaxed);
     }
@@ -337,7 +336,7 @@ impl Line {
         }
     }
 
-    /// Shows something without being a sign of life.
+    /// Shows a signal without counting it as a sign of life.
     pub(crate) fn show(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         if self.0.signals.receiver_count() > 0 {
             // Fails only without displays.
@@ -345,20 +344,20 @@ impl Line {
         }
     }
 
-    /// Shows that the attempt waits for its turn to send a request.
+    /// Shows that the attempt waits for a permit.
     pub(crate) fn shows_waiting(&self, signal: impl FnOnce(AttemptId) -> Signal) {
         self.0.is_shown_waiting.store(true, Ordering::Relaxed);
         self.show(signal);
     }
 
-    /// Shows that it waits no longer.
+    /// Shows that it no longer waits.
     pub(crate) fn shows_asking(&self) {
         if self.0.is_shown_waiting.swap(false, Ordering::Relaxed) {
             self.show(|attempt| Signal::Writing { attempt, tokens: 0 });
         }
     }
 
-    /// Says something that needs no answer.
+    /// Sends a message without an answer.
     fn tell(&self, news: AttemptNews) {
         (self.0.driver)(news);
     }
@@ -368,12 +367,12 @@ impl Line {
         Timestamp(self.0.since.elapsed().as_millis() as u64)
     }
 
-    /// The moment at which the attempt's time is `at`.
+    /// Converts the attempt's time to an instant.
     pub(crate) fn instant(&self, at: Timestamp) -> Instant {
         self.0.since + std::time::Duration::from_millis(at.0)
     }
 
-    /// The attempt itself.
+    /// The attempt's state machine.
     pub(crate) fn state(&self) -> MutexGuard<'_, Attempt> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -393,7 +392,7 @@ impl Line {
         self.state().owed().first
     }
 
-    /// The first request may not leave yet, for this reason.
+    /// The first copy may not be sent yet, for this reason.
     pub(crate) fn held(&self, outlook: Outlook) {
         let cause = match outlook {
             Outlook::Limited(_) => WaitCause::Limit,

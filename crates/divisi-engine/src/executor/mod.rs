@@ -1,4 +1,4 @@
-//! What carries out attempts, besides agents of ours.
+//! Executors, which carry out attempts other than those of built-in agents.
 //!
 //! An executor is one file and one registration: its [`ExecutorSpec`] decides about its tasks
 //! before they start, and a [`Context`] is all that it gets. The built-in ones are always in

@@ -25,8 +25,8 @@ pub(crate) struct Registered {
 pub struct NameTaken(pub Arc<str>);
 
 impl Registered {
-    /// Whether its tasks take one of the slots that programs have. Agents of ours take none:
-    /// they wait on the network.
+    /// Whether its tasks take a slot of programs. Built-in agents take none, because they wait for
+    /// the network.
     pub(crate) fn is_program(&self) -> bool {
         self.program.is_some() && self.spec.runs_here
     }

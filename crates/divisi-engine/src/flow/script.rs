@@ -29,16 +29,16 @@ const STACK_BYTES: usize = 4 * 1024 * 1024;
 /// Receives the error of a failed script, for display with its source.
 pub(crate) type ScriptEnd = oneshot::Receiver<ScriptError>;
 
-/// Why nothing has come of what was to be computed on a script's thread.
+/// Why a computation on a script's thread has no result.
 pub(crate) enum NoResult {
-    /// The system gives no thread.
+    /// The system could not start a thread.
     Thread(std::io::Error),
-    /// It was left behind.
+    /// The thread was abandoned.
     Stuck(Box<ScriptError>),
 }
 
-/// Computes something with `script` on a thread that has the stack for it. A thread
-/// that does not come back, as the pulse of `options` tells, is left behind.
+/// Computes something with `script` on a thread with enough stack. A thread that does not return,
+/// as the pulse of `options` shows, is abandoned.
 pub(crate) fn on_stack<T: Send + 'static>(
     script: &Script,
     options: &HostOptions,

@@ -63,9 +63,9 @@ impl Governors {
         &self.settings
     }
 
-    /// Lets `request` be under way, if it need not wait for others that share its prefix, or
-    /// is not `patient`. It counts as under way until the [`Admission`] is dropped. A
-    /// prefix counts from `tokens_min` on; without that, none does.
+    /// Admits `request`, unless it is `patient` and must wait for another one that writes its
+    /// prefix. It counts as under way until the [`Admission`] is dropped. Prefixes of at least
+    /// `tokens_min` tokens count; without that, none do.
     pub(crate) fn admit(
         &self,
         tokens_min: Option<u64>,
@@ -123,7 +123,7 @@ pub fn family(model: &str) -> &str {
     if is_date { undated } else { model }
 }
 
-/// The prefixes of `request` that siblings can read for less.
+/// The prefixes of `request` that siblings can read at a lower price.
 fn cacheable(tokens_min: Option<u64>, request: &Request) -> Vec<Digest> {
     let Some(tokens_min) = tokens_min else {
         return vec![];

@@ -1,4 +1,4 @@
-//! How far our counts of tokens are off, learnt from the journal.
+//! The error of local token counts, learnt from the journal.
 
 use crate::driver;
 use crate::resolve::Resolver;

@@ -1,4 +1,4 @@
-//! How long lists were and how often loops went round in past runs of a flow.
+//! Lengths of lists and rounds of loops in past runs of a flow.
 
 use super::ROUNDS;
 use super::play::{Asked, Played};
@@ -10,25 +10,26 @@ use divisi_script::Script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What past runs have shown of what only results decide.
+/// Numbers that only results decide, as past runs have shown them.
 #[derive(Debug, Default)]
 pub(super) struct Learnt {
-    /// Elements of the lists that tasks of a line give.
+    /// Elements of the lists that tasks of a line return.
     pub(super) widths: BTreeMap<Site, usize>,
-    /// Rounds before results say that nothing is left, by what is asked for in each.
+    /// Rounds before a result says that nothing is left, by the request repeated in each.
     pub(super) rounds: BTreeMap<Arc<str>, usize>,
-    /// How wide groups of a line were.
+    /// Widths of the groups of a line.
     groups: BTreeMap<Site, Vec<u32>>,
-    /// How many rounds there were.
+    /// Numbers of rounds, by the repeated request.
     loops: BTreeMap<Arc<str>, Vec<u32>>,
 }
 
-/// What ends after some rounds, and for each group whether its width is a guess.
+/// The requests whose repetition ends after some rounds, and for each group whether its width is a
+/// guess.
 pub(super) type Guessed<'a> = (&'a BTreeSet<Arc<str>>, &'a [bool]);
 
 impl Learnt {
-    /// Looks up what a first run has left open. A list is taken to be what the tasks of a
-    /// group read of a task outside of it.
+    /// Looks up what the first dry run has left open. A group's list is taken to be the result of
+    /// an earlier task that the group's tasks read.
     pub(super) fn of(
         history: &History,
         script: &Script,
@@ -72,7 +73,7 @@ impl Learnt {
                 continue;
             }
             let seen: Vec<u32> = seen.iter().map(|tasks| tasks.div_ceil(in_each)).collect();
-            // The last round is the one that says so.
+            // The last round is the one that finds nothing.
             let rounds = expected(&seen, true).saturating_sub(1);
             learnt.rounds.insert(same.clone(), rounds);
             learnt.loops.insert(same.clone(), seen);
@@ -84,13 +85,13 @@ impl Learnt {
         self.groups.is_empty() && self.loops.is_empty()
     }
 
-    /// Whether past runs have shown how wide groups of this line are.
+    /// Whether past runs have shown the width of groups of this line.
     pub(super) fn knows(&self, site: Option<&Site>) -> bool {
         site.is_some_and(|site| self.groups.contains_key(site))
     }
 }
 
-/// The tasks whose results decide the width of a group: what its tasks read of those before.
+/// The tasks whose results decide the width of a group: the earlier ones that its tasks read.
 fn deciding(main: &Played, group: usize) -> BTreeSet<usize> {
     let members: BTreeSet<usize> = members(main, group).collect();
     let read = members.iter().flat_map(|place| &main.tasks[*place].reads);
@@ -99,7 +100,7 @@ fn deciding(main: &Played, group: usize) -> BTreeSet<usize> {
         .filter(|read| !members.contains(read))
         .collect();
     match outside.is_empty() {
-        // Nothing of it stands in their prompts: the last one that was answered before.
+        // Their prompts contain no result: the last task answered before the group decides.
         true => members
             .first()
             .and_then(|first| main.tasks[*first].after)
@@ -109,7 +110,7 @@ fn deciding(main: &Played, group: usize) -> BTreeSet<usize> {
     }
 }
 
-/// The tasks of a group and of those in it.
+/// The tasks of a group and of the groups in it.
 fn members(main: &Played, group: usize) -> impl Iterator<Item = usize> {
     let is_in = move |own: Option<usize>| {
         std::iter::successors(own, |own| main.groups[*own].parent).any(|own| own == group)
@@ -120,7 +121,7 @@ fn members(main: &Played, group: usize) -> impl Iterator<Item = usize> {
         .map(|(place, _)| place)
 }
 
-/// The tasks of which results decide how many there are, each list and each loop once.
+/// The tasks whose number depends on results, with one entry for each list and each loop.
 pub(super) fn guesses(
     main: &Played,
     (ending, guessed): Guessed<'_>,
@@ -139,7 +140,7 @@ pub(super) fn guesses(
                 deciding(main, place).into_iter().collect()
             }
         };
-        // Two groups over one list are as long as each other.
+        // Two groups over one list have the same length.
         let one = decides.is_empty().then_some(place);
         let key = (
             one.map_or(decides, |place| vec![place]),
@@ -192,7 +193,7 @@ fn expected(seen: &[u32], repeats: bool) -> usize {
     guess.expected()
 }
 
-/// A line as journals name it.
+/// A line as journals record it.
 fn line(script: &Script, site: &Site) -> Line {
     let other = Some(&site.script).filter(|name| **name != *script.name());
     (other.cloned(), site.line)

@@ -71,8 +71,8 @@ pub fn trace(flow: &Flow, setup: Arc<Setup>, limits: &TraceLimits) -> Result<Gra
     trace_after(flow, setup, limits, &History::default())
 }
 
-/// The same, with lists as long and loops as often as past runs of it have shown; `history`
-/// holds the shapes of these runs and of no others.
+/// The same, with lists as long and loops with as many rounds as in past runs; `history` has the
+/// shapes of these runs and of no others.
 pub fn trace_after(
     flow: &Flow,
     setup: Arc<Setup>,
@@ -261,7 +261,7 @@ impl Tracer<'_> {
         Ok(Graph { guesses, ..graph })
     }
 
-    /// What past runs tell of the lists and loops that this flow leaves open.
+    /// The lists and loops that this flow leaves open, as past runs have shown them.
     fn learnt(
         &mut self,
         history: &History,
@@ -283,7 +283,7 @@ impl Tracer<'_> {
         ))
     }
 
-    /// The way of a run in which nothing is unusual.
+    /// The options of a run without anything unusual.
     fn usual<'w>(
         &self,
         ending: &'w BTreeSet<Arc<str>>,
@@ -305,8 +305,8 @@ impl Tracer<'_> {
 
     /// The run from which the graph is made, and the loops that end in it after some rounds.
     ///
-    /// A loop over a list of the script repeats as often as it repeats. One that
-    /// repeats less often when results say that it is enough is ended by them.
+    /// A loop over a list of the script has a fixed number of rounds. A loop with fewer rounds when
+    /// results say that nothing is left is ended by results.
     fn first(&self, learnt: &Learnt) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
         let limits = self.stage.limits;
         let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {

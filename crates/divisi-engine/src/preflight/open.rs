@@ -11,7 +11,7 @@ use divisi_script::Script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Texts in a prompt that stand for an unintended conversion.
+/// Texts in a prompt that result from an unintended conversion.
 const STRAY: [&str; 3] = ["[object Object]", "undefined", "NaN"];
 
 /// What the runs show about dependence on results.
@@ -173,7 +173,7 @@ impl Notes {
     }
 }
 
-/// Whether the width of each group is not the same in every run.
+/// Whether the width of each group differs between runs.
 pub(super) fn uneven_groups(main: &Played, others: &[Played]) -> Vec<bool> {
     let shape = |group: &Together| (group.kind as u8, group.site.clone(), group.width);
     let widths = |played: &Played| -> BTreeSet<_> { played.groups.iter().map(shape).collect() };

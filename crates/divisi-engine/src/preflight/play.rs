@@ -28,11 +28,11 @@ pub(super) struct Way<'a> {
     pub(super) order: Order,
     /// Length of lists without an expectation.
     pub(super) width: usize,
-    /// Elements of the lists that tasks of a line give, as past runs have shown.
+    /// Elements of the lists that tasks of a line return, as past runs have shown.
     pub(super) widths: &'a BTreeMap<Site, usize>,
-    /// Rounds of what ends after some, where past runs have shown how many.
+    /// Rounds of repeated requests that results end, as past runs have shown.
     pub(super) rounds: &'a BTreeMap<Arc<str>, usize>,
-    /// Whether lists are as long as the flow says.
+    /// Whether lists have the length that the flow expects.
     pub(super) heeds_expect: bool,
     /// Requests whose repetition ends after some rounds.
     pub(super) ending: &'a BTreeSet<Arc<str>>,
@@ -45,13 +45,13 @@ pub(super) struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// After how many rounds results say that nothing is left to do.
+    /// The number of rounds after which results say that nothing is left to do.
     fn rounds_of(&self, same: &str) -> usize {
         self.rounds.get(same).copied().unwrap_or(super::ROUNDS)
     }
 }
 
-/// Which of the waiting tasks is answered next.
+/// Which waiting task is answered next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// The one that has waited longest, as if all took equally long.

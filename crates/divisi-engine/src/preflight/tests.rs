@@ -215,8 +215,7 @@ fn lists_of_results_are_guesses() {
     ");
 }
 
-/// Learns from a run whose group at one line was so wide, and that asked for so many tasks
-/// at another.
+/// Learns from a run with a group of this width at one line, and this number of tasks at another.
 fn learn(history: &mut History, group: (u32, u32), tasks: (u32, u32)) {
     use divisi_core::event::{CallSite, Edges, GroupBegan, TaskFacts, TaskSubmitted};
     use divisi_core::{Content, Digest, Event, Key, Position, Recorded, TaskId, Timestamp};

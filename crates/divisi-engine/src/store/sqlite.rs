@@ -1,8 +1,8 @@
 //! The durable store: one SQLite file, also readable with `sqlite3`.
 //!
 //! One thread writes. It takes all batches queued since its last commit, writes them in one
-//! transaction, syncs once, and only then answers: many runs and events share one sync, and no one
-//! acts on an event that a power cut could undo. Another thread reads (`reader.rs`) with a
+//! transaction, syncs once, and only then answers: many runs and events share one sync, and no
+//! effect follows from an event that a power cut could undo. Another thread reads (`reader.rs`) with a
 //! connection of its own: it never waits for the writer, and never blocks its caller's thread.
 
 mod reader;

@@ -81,7 +81,7 @@ impl Ignored {
         }
     }
 
-    /// Whether it is ignored. The nearest file that says something decides.
+    /// Whether an entry is ignored. The nearest file with a matching pattern decides.
     pub(super) fn holds(&self, root: &Root, place: &Place, is_folder: bool) -> bool {
         let path = root.path().join(place.path());
         let mut rules = Some(self);

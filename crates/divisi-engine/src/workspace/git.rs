@@ -25,7 +25,7 @@ const LOOKUPS: [&str; 2] = ["rev-parse", "config"];
 /// Bytes kept of git's output: about 100,000 paths.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// What holds for every command, over all settings of the repository.
+/// Settings of every command, which override those of the repository.
 const SETTINGS: [&str; 6] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",

@@ -23,7 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// Longest name of a worktree in bytes; git adds to it in its own files.
+/// Longest name of a worktree in bytes; git extends it in its own files.
 const NAME_BYTES_MAX: usize = 80;
 
 /// Names tried for one worktree. If a task has left more, something else is wrong.
@@ -196,7 +196,7 @@ async fn changed_since(
         .collect())
 }
 
-/// A name that is one folder and no option: everything odd becomes a dash.
+/// A name that is a single path component and not an option: other characters become dashes.
 fn safe(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name: String = name

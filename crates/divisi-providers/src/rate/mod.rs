@@ -1,8 +1,8 @@
 //! Reads rate limits from response headers.
 //!
-//! Vendors name the same numbers differently: how is in a file for each. All are read from
-//! every response, because gateways send either. Moments become spans, measured by the vendor's
-//! own clock where it sends one, so that ours may be wrong.
+//! Vendors use different names, which have a file each. All names are tried for every response,
+//! because gateways pass them on. Moments are converted to spans by the vendor's own clock if it
+//! sends one, so that a wrong local clock does no harm.
 
 mod anthropic;
 mod openai;

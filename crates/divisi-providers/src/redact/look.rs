@@ -187,7 +187,7 @@ pub(super) fn in_address(value: &str, certainty: Certainty) -> Vec<String> {
     found
 }
 
-/// What is secret in the value of a variable, setting, header or parameter of this name.
+/// The secrets in the value of a variable, setting, header or parameter with this name.
 pub(super) fn in_named(name: &str, value: &str) -> Vec<String> {
     let certainty = match variables::is_secret(name) {
         false => Certainty::None,

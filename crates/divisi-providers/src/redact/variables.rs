@@ -1,6 +1,6 @@
 //! Decides which environment variables hold a secret, as far as names show.
 
-/// Words of a name that make its value a secret, as in `GITHUB_PAT`.
+/// Words in a name that make its value a secret, as in `GITHUB_PAT`.
 const WORDS: [&str; 36] = [
     "HEADERS",
     "NETRC",
@@ -117,7 +117,7 @@ pub(super) fn is_needed(name: &str) -> bool {
     NEEDED.contains(&name)
 }
 
-/// Whether it is a password by its name, which may look like any word.
+/// Whether the name is that of a password, whose value may look like any word.
 pub(super) fn is_password(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let ends_so = |word: &str| PASSWORDS.iter().any(|end| word.ends_with(end));

@@ -1,4 +1,4 @@
-//! How a task is handed out, whoever in the script asks for it.
+//! Hands out tasks, for every function of the script that requests one.
 
 use crate::refusal::Refusal;
 use crate::state::{Asked, Shared, Waiting};
@@ -7,7 +7,7 @@ use divisi_core::Task;
 use divisi_core::event::Refusal as Limit;
 use rquickjs::{Ctx, Promise, Result};
 
-/// Where a task is asked for, and what is said of it there.
+/// Where a task is requested, and the facts known there.
 #[derive(Clone)]
 pub(super) struct Spot {
     pub(super) site: Option<Site>,
@@ -58,7 +58,7 @@ pub(super) fn ask<'js>(
     Ok(promise)
 }
 
-/// Whether the run's limits allow one more call; one that they do not is counted.
+/// Whether the run's limits permit one more call. A refusal is counted.
 pub(super) fn may_ask(shared: &Shared) -> std::result::Result<(), Refusal> {
     let refused = shared.borrow_mut().refuse();
     let spent = shared.borrow().spent();

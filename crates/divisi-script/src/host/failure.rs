@@ -21,7 +21,7 @@ pub(super) struct Failure {
 }
 
 impl ScriptError {
-    /// The error of a script that is left behind, see [`Pulse`](crate::Pulse).
+    /// The error of a script whose thread is abandoned, see [`Pulse`](crate::Pulse).
     pub fn stuck(script: &Script, busy_max: Duration) -> Self {
         Problem::busy(busy_max)
             .hint("look for a loop that does not end, or a built-in function over a huge array or text")

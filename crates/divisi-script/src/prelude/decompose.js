@@ -21,7 +21,7 @@
   // `planner` and `worker` may be just the model.
   const asOptions = (given) => (typeof given === 'object' && given !== null ? given : { model: given });
 
-  // What nobody has chosen: an agent definition may name a model of its own.
+  // Only without a model: an agent definition may name one of its own.
   const withModel = (options, model) => (options.model || options.agentType ? options : { ...options, model });
 
   const workerOptions = (worker, plan) => {
@@ -71,8 +71,8 @@
     return new Map(tasks.map(({ id }, index) => [id, outcomes[index]]));
   };
 
-  // Starts when all it needs has ended. What the user says of workers goes
-  // before what the planner says of a task.
+  // Starts when all its dependencies have ended. The flow's options for workers
+  // override the planner's options for a task.
   const run = async ({ task, priority }, { otherwise, ...worker }, optionsOf, start) => {
     const texts = byName([]);
     for (const need of task.needs) {

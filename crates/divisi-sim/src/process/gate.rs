@@ -451,7 +451,7 @@ impl Process<'_, '_> {
     }
 }
 
-/// What the engine takes a request to have, before it is answered: rather too much.
+/// The engine's estimate of a request before its reply: deliberately high.
 fn estimate(request: Request) -> Estimate {
     Estimate {
         input: request.input * 5 / 4,

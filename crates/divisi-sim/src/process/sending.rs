@@ -1,29 +1,29 @@
-//! A request on its way to the vendor, and whose it is.
+//! Requests to the vendor, with their senders.
 
 use crate::vendor::Request;
 use divisi_core::AttemptId;
 use divisi_core::attempt::Slot;
 use std::fmt;
 
-/// Whose request it is: the run's, or another one's of the same process.
+/// The sender of a request: the watched run, or another one of the same process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    /// The request of this turn of an attempt, the first or the second time.
+    /// The request of this turn of an attempt, the first or the hedge.
     Attempt(AttemptId, usize, Slot),
     Other(u32),
 }
 
-/// The number of the run that is watched; others count from 1.
+/// The number of the watched run; others count from 1.
 const OURS: u32 = 0;
 
-/// A request that waits, or is under way.
+/// A request that waits or is in flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sending {
     pub(super) who: Who,
     pub(super) request: Request,
-    /// The longer the chain behind it, the sooner it is its turn.
+    /// Length of the chain that waits for its task; longer chains go first.
     pub(super) priority: u32,
-    /// Tells it apart from all others.
+    /// A unique number.
     pub(super) ticket: u64,
 }
 

@@ -46,9 +46,9 @@ pub(crate) struct Watch {
     edges: Edges,
     /// Digests of durable replies, which must not be requested again.
     recorded: BTreeMap<TaskId, BTreeSet<Digest>>,
-    /// The room of each request that has left last.
+    /// Room for the reply of each request, as last sent.
     rooms: BTreeMap<(TaskId, Digest), u32>,
-    /// Requests whose replies were cut off at so much room, which need several times as much.
+    /// Requests whose replies were cut off, with their room; a retry needs several times as much.
     cut: BTreeMap<TaskId, BTreeMap<Digest, u32>>,
     /// Tasks of the previous execution, which a replay must request again.
     expected: Option<BTreeSet<TaskId>>,

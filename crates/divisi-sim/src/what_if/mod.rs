@@ -40,8 +40,8 @@ use serde::Serialize;
 pub struct Limits {
     /// Tasks at once.
     pub in_flight_max: u32,
-    /// Those of them that programs on this machine carry out. Where it is the same as
-    /// `in_flight_max`, as with `--jobs`, both are one limit and are raised together.
+    /// The number of these that may be programs on this machine. If it equals `in_flight_max`, as
+    /// with `--jobs`, both are one limit and are raised together.
     pub programs_max: u32,
     /// Most that may be spent.
     pub cap: Option<PicoUsd>,
@@ -72,12 +72,13 @@ pub enum Limit {
     },
     /// Tasks at once.
     TasksAtOnce,
-    /// Tasks at once that programs on this machine carry out.
+    /// Programs on this machine at once.
     ProgramsAtOnce,
 }
 
 impl Limits {
-    /// All that can be raised, but for the cap. `has_programs` says whether any task is one.
+    /// All limits that can be raised, except the cap. `has_programs` says whether any task is a
+    /// program.
     fn all(&self, has_programs: bool) -> Vec<Limit> {
         let mut all = vec![];
         for (provider, rate) in self.rates.iter().enumerate() {
@@ -107,12 +108,12 @@ impl Limits {
         all
     }
 
-    /// Whether fewer programs may be at work at once than tasks.
+    /// Whether fewer programs than tasks may run at once.
     pub fn holds_programs(&self) -> bool {
         self.programs_max < self.in_flight_max
     }
 
-    /// The same with one of them twice as high.
+    /// The limits with one of them doubled.
     fn doubled(mut self, limit: Limit) -> Self {
         let double = |set: &mut Option<u64>| *set = set.map(|limit| limit.saturating_mul(2));
         match limit {

@@ -38,12 +38,12 @@ pub(super) struct Play<'a> {
     /// Number of unfinished dependencies of each task.
     waits: Vec<u32>,
     at: Vec<At>,
-    /// Those that may start.
+    /// Tasks that may start, longest chain first.
     ready: Startable<u32>,
-    /// Replies to come.
+    /// Future replies.
     due: BinaryHeap<Reverse<(Timestamp, u32)>>,
     in_flight: usize,
-    /// How many of them are programs.
+    /// Number of programs in flight.
     programs: usize,
     played: Played,
 }
@@ -132,7 +132,7 @@ impl<'a> Play<'a> {
         self.ready.push(task, priority, is_program);
     }
 
-    /// Starts what may start; programs without a slot are passed by.
+    /// Starts the tasks that can start, skipping programs without a slot.
     fn start(&mut self) {
         let mut too_dear = vec![];
         while self.in_flight < self.in_flight_max
@@ -149,7 +149,7 @@ impl<'a> Play<'a> {
         too_dear.into_iter().for_each(|task| self.may_start(task));
     }
 
-    /// What is reserved for the next request, as a run would; `None` while too little is left.
+    /// The reservation of the next request, as in a run; `None` while too little is left.
     fn grant(&self, leg: &Leg) -> Option<PicoUsd> {
         let left = self.budget.left();
         let open = self.in_flight + self.ready.len();
@@ -190,13 +190,13 @@ impl<'a> Play<'a> {
         self.ask(task, reserved);
     }
 
-    /// A task lets go of its slots.
+    /// Releases the slots of a task.
     fn rest(&mut self, task: u32) {
         self.in_flight -= 1;
         self.programs -= usize::from(self.tasks.is_program(task as usize));
     }
 
-    /// The next request of a task wants to leave.
+    /// Sends or queues the next request of a task.
     fn ask(&mut self, task: u32, reserved: PicoUsd) {
         self.budget.reserved += reserved;
         self.at[task as usize].reserved = reserved;

@@ -14,7 +14,7 @@ pub struct Tasks {
     /// Length of the longest chain that waits for a task, in tasks: the order in which tasks are
     /// started.
     pub(super) priority: Vec<u32>,
-    /// Which ones are programs; empty where none is.
+    /// For each task whether it is a program; empty if there is none.
     is_program: Vec<bool>,
 }
 
@@ -48,7 +48,7 @@ impl Tasks {
         }
     }
 
-    /// The same where programs on this machine carry out some of them.
+    /// Marks the tasks that are programs on this machine.
     pub fn programs(mut self, is_program: impl Fn(usize) -> bool) -> Self {
         self.is_program = (0..self.count()).map(is_program).collect();
         if !self.is_program.contains(&true) {
@@ -62,7 +62,7 @@ impl Tasks {
         !self.is_program.is_empty()
     }
 
-    /// How many there are.
+    /// Number of tasks.
     pub fn count(&self) -> usize {
         self.waits.len()
     }
@@ -71,7 +71,7 @@ impl Tasks {
         self.is_program.get(task).is_some_and(|is| *is)
     }
 
-    /// Those that wait for this one.
+    /// The tasks that wait for this one.
     pub(super) fn followers(&self, task: usize) -> &[u32] {
         &self.followers[self.begin[task] as usize..self.begin[task + 1] as usize]
     }

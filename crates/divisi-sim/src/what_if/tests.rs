@@ -59,7 +59,7 @@ fn tasks_at_once_are_as_many_as_they_may_be() {
     assert_eq!(answer.cost.p50, PicoUsd(1_000_000));
 }
 
-/// A second each, without a provider or a bill.
+/// One second per task, without a provider or a bill.
 fn seconds_of_programs(tasks: &Tasks, limits: &Limits) -> Answer {
     let leg = Leg {
         requests: 1,
@@ -115,10 +115,10 @@ fn programs_without_a_slot_are_passed_by() {
         programs_max: 1,
         ..free(2)
     };
-    // Two programs, and two requests behind them: one of each at once.
+    // Two programs and two requests after them: one of each at a time.
     let mixed = wide(4).programs(|task| task < 2);
     assert_eq!(seconds(&seconds_of_programs(&mixed, &limits)), 2.0);
-    // Beside three programs there is nothing else to do in the end.
+    // With three programs, only one task runs at a time in the end.
     let mixed = wide(4).programs(|task| task < 3);
     assert_eq!(seconds(&seconds_of_programs(&mixed, &limits)), 3.0);
     let none = Limits {
@@ -155,8 +155,8 @@ fn a_program_that_waits_for_money_lets_go_of_its_slot() {
         cap: Some(PicoUsd(13_000)),
         ..free(8)
     };
-    // The second leg of the second one does not fit beside that of another until the end, and
-    // the others go past it: first legs at 0, 0, 100 and 200 ms, second ones at 100, 200, 300
+    // The second leg of the second task does not fit beside another second leg until the end, and
+    // the other tasks overtake it: first legs at 0, 0, 100 and 200 ms, second ones at 100, 200, 300
     // and 400.
     let answer = what_if(&wide(4).programs(|_| true), &limits, |_, works| {
         for task in 0..4 {

@@ -22,11 +22,11 @@ pub struct Leg {
     pub bound: TurnBound,
 }
 
-/// Room for a reply, in lengths of the reply: about what a run has learned to be enough.
+/// Room for a reply as a multiple of its length: about what a run has learnt to be enough.
 const ROOM: u32 = 2;
 
 impl Leg {
-    /// What one of its requests is granted while a cap is short.
+    /// The usual grant of one of its requests while money is short.
     pub(super) fn usual(&self) -> Grant {
         let enough = self.output / self.requests.max(1) * ROOM;
         self.bound.usual(Some(enough), false)

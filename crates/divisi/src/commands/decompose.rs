@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "goal": args.goal,
         "planner": args.planner,
         "worker": args.worker,
-        // What the user says of all tasks goes before `auto`.
+        // A model given for all tasks takes precedence over `auto`.
         "otherwise": if args.flags.names_model() { "inherit" } else { "auto" },
         "max": args.max,
         "synthesis": args.gather,

@@ -1,10 +1,9 @@
 //! What the user sees of runs.
 //!
-//! A [`plan`] tells what a flow would ask for; a [`Reporter`] tells what a run
-//! does while it does it; [`show`] and [`runs`] tell of it afterwards. Everything here is told
-//! facts and the time, and gives back text: what is shown is the same for a live run and for a
-//! story in a test. Nothing that a model has written reaches a terminal as it is; see
-//! [`text`](crate::text).
+//! [`plan`] shows what a flow would request; a [`Reporter`] shows what a run does while it does it;
+//! [`show`] and [`runs`] show it afterwards. Everything here turns facts and a time into text, so
+//! that a live run and a test print the same. Text written by a model never reaches a terminal
+//! unchanged; see [`text`](crate::text).
 
 mod progress;
 pub(crate) mod reporter;

@@ -79,13 +79,13 @@ pub(crate) struct RunFlags {
 }
 
 impl RunFlags {
-    /// Whether they say what tasks without a model take.
+    /// Whether they give a model for tasks without one.
     pub(crate) fn names_model(&self) -> bool {
         self.model.is_some()
     }
 }
 
-/// The words for what agents may do.
+/// Parses what agents may do.
 fn grants() -> impl TypedValueParser<Value = Grant> {
     let words = Grant::ALL.map(|grant| PossibleValue::new(grant.as_str()).help(grant.about()));
     PossibleValuesParser::new(words).try_map(|word| word.parse::<Grant>())

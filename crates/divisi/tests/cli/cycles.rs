@@ -1,10 +1,10 @@
 //! No module depends on itself through others.
 //!
-//! Read from the source: a module depends on every module that its paths lead through, in a
-//! `use`, in an expression or within a macro, and on those that a re-exported name comes from.
-//! Tests do not count. Modules are compared with their siblings, folder by folder, each
-//! together with all that is below it. So a folder and the files in it may depend on each other,
-//! because they are one idea; two folders, or two files of one folder, may not.
+//! Dependencies are read from the source: a module depends on every module in its paths, in a
+//! `use`, in an expression or within a macro, and on the origin of a re-exported name. Tests do not
+//! count. Modules are compared with their siblings, folder by folder, each together with everything
+//! below it. So a folder and the files in it may depend on each other, because they are one idea;
+//! two folders, or two files of one folder, may not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -66,7 +66,7 @@ fn cycles_are_found_however_they_are_written() {
     );
 }
 
-/// The segments of a path; of a module the path from the root of its crate.
+/// The segments of a path; for a module, the path from the root of its crate.
 type Segments = Vec<String>;
 
 /// The modules of a crate.
@@ -75,20 +75,20 @@ struct Tree(BTreeMap<Segments, Module>);
 
 #[derive(Default)]
 struct Module {
-    /// All paths that are written in it.
+    /// All paths in it.
     paths: Vec<Segments>,
-    /// The names that its `use` items bring in, and what they stand for.
+    /// The names imported by its `use` items, with their paths.
     imports: BTreeMap<String, Segments>,
 }
 
-/// In one folder: who depends on whom, with one path that shows it.
+/// Dependencies between the modules of one folder: from, to, and a path that shows it.
 type Dependencies = BTreeMap<(String, String), String>;
 
 /// Modules of one folder that depend on each other.
 struct Cycle {
     folder: Segments,
     modules: Vec<String>,
-    /// For each dependency one path that shows it.
+    /// For each dependency a path that shows it.
     steps: Vec<String>,
 }
 
@@ -146,8 +146,8 @@ impl Tree {
         self.0.insert(name, module);
     }
 
-    /// Follows `path`, which is written in the module `at`, and tells each module on the way.
-    /// `hops` limits how often a name may be re-exported.
+    /// Follows `path`, which occurs in the module `at`, and reports each module on the way. `hops`
+    /// limits how often a name may be re-exported.
     fn follow(&self, at: &[String], path: &[String], hops: usize, tell: &mut impl FnMut(Segments)) {
         let Some((first, rest)) = path.split_first() else {
             return;
@@ -160,7 +160,7 @@ impl Tree {
         }
     }
 
-    /// The same for a path whose first segment is looked up in `at`.
+    /// The same for a path whose first segment is resolved in `at`.
     fn descend(
         &self,
         at: &[String],
@@ -180,7 +180,7 @@ impl Tree {
         }
     }
 
-    /// The dependencies between siblings, by the folder they are in.
+    /// The dependencies between siblings, by their folder.
     fn dependencies(&self) -> BTreeMap<Segments, Dependencies> {
         const HOPS_MAX: usize = 8;
         let mut all: BTreeMap<Segments, Dependencies> = BTreeMap::new();
@@ -233,7 +233,7 @@ impl Tree {
     }
 }
 
-/// All that `from` depends on, itself or through others.
+/// Everything that `from` depends on, directly or through others.
 fn reached<'a>(dependencies: &'a Dependencies, from: &'a str) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut left = vec![from];
@@ -248,7 +248,7 @@ impl<'ast> Visit<'ast> for Module {
     fn visit_item(&mut self, item: &'ast Item) {
         match item {
             item if is_test(attributes(item)) => {}
-            // A module of its own.
+            // Visited as a module of its own.
             Item::Mod(_) => {}
             Item::Use(item) => flatten(&item.tree, &[], &mut |_, path| self.paths.push(path)),
             item => visit::visit_item(self, item),
@@ -281,7 +281,7 @@ impl<'ast> Visit<'ast> for Module {
     }
 }
 
-/// Tells each name that a `use` item brings in, and what it stands for.
+/// Reports each name that a `use` item imports, with its path.
 fn flatten(tree: &UseTree, before: &[String], tell: &mut impl FnMut(String, Segments)) {
     let with = |ident: &syn::Ident| match ident == "self" {
         true => before.to_vec(),
@@ -302,7 +302,7 @@ fn flatten(tree: &UseTree, before: &[String], tell: &mut impl FnMut(String, Segm
     }
 }
 
-/// Whether something is compiled for tests only.
+/// Whether an item is compiled for tests only.
 fn is_test(attributes: &[Attribute]) -> bool {
     let condition = |attribute: &Attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("cfg") => Some(list.tokens.to_string()),

@@ -387,7 +387,7 @@ fn a_fan_out_of_programs_takes_as_many_rounds_as_their_slots_allow() {
     insta::assert_snapshot!(json["simulation"]["holds"], @r#"{"by":"one","limit":"programsAtOnce"}"#);
     insta::assert_snapshot!(json["simulation"]["gains"], @r#"[{"limit":"programsAtOnce","from":221057,"to":189492},{"limit":"tasksAtOnce","from":221057,"to":221057}]"#);
     insta::assert_snapshot!(json["simulation"]["under"], @r#"{"tasksAtOnce":1000,"programsAtOnce":64,"cap":null,"rates":[]}"#);
-    // What is said of all tasks holds for programs, too.
+    // A limit on all tasks applies to programs, too.
     let few = plan(&["--jobs", "16"]);
     insta::assert_snapshot!(time(&few), @"  time       about 7:14, 13:02 in one of ten · 1 wave, the longest chain has 1 task");
     insta::assert_snapshot!(part(&few), @"

@@ -71,7 +71,7 @@ fn evidence(flow: &Flow<'_>) -> Vec<String> {
     evidence
 }
 
-/// Tasks that read several results without being told which are missing.
+/// Tasks that read several results without information on which are missing.
 fn uninformed(flow: &Flow<'_>) -> Vec<Finding> {
     let finding = |(site, places): (Option<Site>, Vec<usize>)| {
         let (sees, takes) = (

@@ -243,7 +243,8 @@ pub struct Total {
     pub p90: PicoUsd,
     /// No run costs more, apart from the cap.
     pub ceiling: PicoUsd,
-    /// A cap that holds nine of ten, and as many tasks at once as there are without.
+    /// A cap that nine of ten runs stay below, with room for as many tasks at once as without a
+    /// cap.
     pub budget: PicoUsd,
 }
 
@@ -258,7 +259,7 @@ pub struct Settings {
     pub kinds: BTreeMap<Arc<str>, KindRule>,
     /// Whether agents without tools of their own may change files.
     pub agents_write: bool,
-    /// What holds it back.
+    /// Its limits.
     pub bounds: Bounds,
 }
 

@@ -1,9 +1,9 @@
 //! Question: does each agent have the cheapest model that does its work well?
 //!
-//! What suffices is what `auto` would take, so no advice is bolder than that. It
-//! is a rule of thumb and a kind is often inferred, so one step beside it is no finding. Two steps are: the strongest models for a
-//! search are money thrown away, the cheapest for an architecture is a result
-//! that cannot be used.
+//! The sufficient tier is the one that `auto` would use, so that advice never goes further. It is a
+//! rule of thumb and a kind is often inferred, so a difference of one tier is no finding. Two tiers
+//! are: the strongest model for a search wastes money, the cheapest for an architecture gives a
+//! useless result.
 
 use super::{Finding, Flow, Item, Question, counted};
 use crate::preflight::{Assigned, Site};
@@ -96,7 +96,7 @@ impl<'a> Choice<'a> {
     fn of(flow: &Flow<'a>, place: usize) -> Option<Self> {
         let assigned = flow.node(place).assigned.as_ref().ok()?;
         let of_kind = flow.settings.kinds.get(&assigned.kind)?.tier;
-        // Advice is never bolder than what `auto` would do.
+        // Advice must not go further than `auto`.
         let wanted = assigned.suffices.unwrap_or(of_kind);
         let first = assigned.rungs.first()?.tier?;
         // A checked ladder may start low if it ends high enough.

@@ -1,10 +1,9 @@
 //! Question: does a task wait for another one without need?
 //!
-//! A wait has a reason when the result that is waited for stands in the prompt,
-//! went through a task in between, may have decided whether the task is asked
-//! at all, or came from a task that may change files. Every other wait is
-//! pointed at, with the time by which the flow would end earlier without it,
-//! under the limits of the run.
+//! A wait is justified if the prompt contains the result, directly or through a task in between; if
+//! the result may have decided whether the task is requested at all; or if it came from a task that
+//! may change files. Every other wait is a finding, with the time by which the flow would end
+//! earlier without it, under the limits of the run.
 
 use super::{Finding, Flow, Item, Question, spoken, verb};
 use crate::Millis;
@@ -42,13 +41,13 @@ struct Waits<'a> {
     told_of: Vec<BTreeSet<usize>>,
     /// Lines at which the flow loops an unknown number of times.
     loops: BTreeSet<&'a Site>,
-    /// How long each task takes; `None` while nobody knows.
+    /// Duration of each task; `None` if one is unknown.
     demands: Option<Vec<Demand>>,
-    /// When the last task ends as the flow is.
+    /// When the last task ends with the present waits.
     end: Option<Millis>,
 }
 
-/// Tasks that stand at the same depth.
+/// Tasks at the same depth of dependencies.
 #[derive(Clone, Copy, Default)]
 struct Wave {
     programs: usize,
@@ -150,14 +149,14 @@ impl<'a> Waits<'a> {
         kept
     }
 
-    /// When the last task ends where these start without their needless waits, as soon as
-    /// there is a slot; `None` while nobody knows how long tasks take.
+    /// When the last task ends if the `freed` tasks start without their needless waits, as soon as
+    /// there is a slot; `None` if a duration is unknown.
     fn end_without(&self, freed: &BTreeSet<usize>) -> Option<Millis> {
         let demands = self.demands.as_ref()?;
         let waits = |(place, node): (usize, &Node)| -> Vec<usize> {
             match freed.contains(&place) {
                 true => self.kept(place).into_iter().collect(),
-                // What it reads may stand behind one of its waits, which may be freed.
+                // A task it reads may come before one of its waits, and that wait may be freed.
                 false => node
                     .waits
                     .iter()
@@ -176,7 +175,7 @@ impl<'a> Waits<'a> {
     /// By how much earlier the flow would end.
     fn saved(&self, freed: &[usize]) -> Option<Millis> {
         let then = self.end_without(&freed.iter().copied().collect())?;
-        // Another order under the same limits may even take longer.
+        // The order under the same limits changes, so it may even take longer.
         Some(Millis(self.end?.0.saturating_sub(then.0)))
     }
 
@@ -242,7 +241,7 @@ impl<'a> Waits<'a> {
         })
     }
 
-    /// How many tasks run at the same time, and how many would but for a limit.
+    /// The number of tasks at the same time, and what it would be without a limit.
     fn together(&self) -> String {
         let waves = self.waves();
         let most = |in_flight_max: usize, programs_max: usize| {
@@ -253,7 +252,7 @@ impl<'a> Waits<'a> {
         let bounds = &self.flow.settings.bounds;
         let in_flight_max = bounds.in_flight_max.max(1) as usize;
         let programs_max = match bounds.programs_max {
-            // As many as tasks: no limit of its own.
+            // Not below the limit on tasks, so it is no limit of its own.
             programs if programs >= bounds.in_flight_max => usize::MAX,
             programs => programs.max(1) as usize,
         };
@@ -274,7 +273,7 @@ impl<'a> Waits<'a> {
         format!("{said}, without {limit} up to {all}")
     }
 
-    /// Tasks by how many others they stand behind.
+    /// Tasks by depth of dependencies.
     fn waves(&self) -> Vec<Wave> {
         let mut depths: Vec<usize> = vec![];
         let mut waves: Vec<Wave> = vec![];

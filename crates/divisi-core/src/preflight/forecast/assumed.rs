@@ -11,7 +11,8 @@ pub(super) struct Assumed<'a> {
     pub(super) priors: &'a Priors,
     pub(super) task: &'a Assigned,
     pub(super) rung: &'a Rung,
-    /// Whether it takes more than one turn: tasks at its place have, or it may.
+    /// Whether it takes more than one turn: tasks at its place have done so or, if none has run, it
+    /// has tools or an executor of its own.
     pub(super) uses_tools: bool,
     pub(super) primed: bool,
 }
@@ -39,7 +40,7 @@ impl Assumed<'_> {
         Conversation::of(self.task, prior, prompt, self.uses_tools, self.primed)
     }
 
-    /// How much work would be assumed of it, were it past.
+    /// The work that would be assumed for it as a past task: without limits and without a cache.
     pub(super) fn past_work(&self) -> f64 {
         let prior = self.priors.kind(&self.task.kind);
         Conversation::past(prior, self.task.prompt_tokens.max(1), self.uses_tools).work()

@@ -42,7 +42,7 @@ fn named(node: &Node) -> u64 {
     words.max(1 + u64::from(words == 1 && !node.task.check.is_empty()))
 }
 
-/// What the first request of a task may cost on this model.
+/// Bound of the first request of a task on this model.
 pub(super) fn bound(task: &Assigned, rung: &Rung) -> TurnBound {
     if let AttemptCost::UpTo(most) = task.attempt_cost {
         return TurnBound::fixed(most);

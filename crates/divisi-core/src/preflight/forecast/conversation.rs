@@ -29,8 +29,8 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// What such a task is taken to say, within its own limits. `primed` says
-    /// that a sibling has written the shared prefix before.
+    /// The assumed conversation of a task, within the task's limits. With `primed` a sibling has
+    /// written the shared prefix before.
     pub(super) fn of(
         task: &Assigned,
         prior: &KindPrior,
@@ -55,8 +55,8 @@ impl Conversation {
         }
     }
 
-    /// What a past task of this kind is taken to have said, of which nothing is known but
-    /// its prompt and whether it used tools.
+    /// The assumed conversation of a past task of this kind, of which only the prompt and the use
+    /// of tools are known.
     pub(super) fn past(prior: &KindPrior, prompt: u64, has_tools: bool) -> Self {
         Self {
             prompt,
@@ -80,14 +80,14 @@ impl Conversation {
         }
     }
 
-    /// How much work that is at a price that has nothing to do with any vendor: in fresh
-    /// prompt tokens, by the proportions that most prices have.
+    /// Its work: a cost independent of vendors, in fresh prompt tokens, by the usual ratios of
+    /// prices.
     pub(super) fn work(&self) -> f64 {
         let turns = 0..self.turns.min(TURNS_PRICED_MAX);
         turns.map(|turn| work(&self.turn(turn))).sum()
     }
 
-    /// What one turn uses, from 0.
+    /// Usage of one turn, counted from 0.
     fn turn(&self, turn: u32) -> Usage {
         let goes_on = turn + 1 < self.turns;
         let (read, fresh) = if turn == 0 {
@@ -123,13 +123,13 @@ impl Conversation {
     }
 }
 
-/// The same of what was used.
+/// The work of this usage, in fresh prompt tokens.
 pub(super) fn work(usage: &Usage) -> f64 {
     let written = (usage.cache_write_5m + usage.cache_write_1h) as f64;
     usage.input as f64 + 1.25 * written + 0.1 * usage.cache_read as f64 + 5.0 * usage.output as f64
 }
 
-/// Output tokens of a judge: marks, and what is wrong in some sentences.
+/// Output tokens of a judge: a mark, and some sentences of findings.
 const VERDICT_TOKENS: u64 = 300;
 
 /// Cost of one verdict on a typical result: the judge reads the prompt, the rubric and the result.

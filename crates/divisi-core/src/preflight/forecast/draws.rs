@@ -24,10 +24,11 @@ const COSTS_MAX: usize = 4_000_000;
 /// Fewest draws, however large a graph is.
 const DRAWS_MIN: usize = 100;
 
-/// How far all tasks of a run are off together: no two runs have the same work to do.
+/// Standard deviation of a factor common to all tasks of a run, as a logarithm: two runs never have
+/// the same work to do.
 const RUN_DEVIATION: f64 = 0.1;
 
-/// The model that a tier stands for at the provider of the run.
+/// Finds the model of a tier at the run's provider.
 pub(super) type Tiers<'a> = &'a dyn Fn(Tier) -> Option<Rung>;
 
 /// A task prepared for drawing.
@@ -35,7 +36,7 @@ pub(super) struct Prepared {
     pub(super) rungs: Vec<Step>,
     /// Index of its phase.
     pub(super) phase: usize,
-    /// The guesses that it is part of.
+    /// Indices of the guesses that count this task.
     guesses: Vec<usize>,
     last_is_kept: bool,
     checked: bool,
@@ -51,22 +52,22 @@ pub(super) struct Step {
     pub(super) model: usize,
     /// Index among the pairs of provider and model.
     pub(super) asked: usize,
-    /// Its place among what tasks have in common.
-    knot: usize,
+    /// Index of the smallest group that it belongs to.
+    group: usize,
     middle: f64,
 }
 
-/// How far a group of tasks is off, in one draw: as far as the group that it is part of, by
-/// the share by which it follows that one, and then some.
+/// The deviation of a group of tasks in one draw, as a logarithm: a share of its parent's, plus a
+/// normal part of its own.
 #[derive(Clone, Copy)]
-struct Knot {
+struct Group {
     above: Option<usize>,
     follows: f64,
     own: f64,
 }
 
-/// Who is asked: a provider by its name, and a model of it by its id. Where no
-/// model is asked, the name is empty and the id is the executor's.
+/// A provider's name and a model id of it. Without a model, the name is empty and the id is the
+/// executor's.
 pub(super) type Asked = (Arc<str>, Arc<str>);
 
 /// All tasks of a graph, prepared for drawing.
@@ -75,9 +76,9 @@ pub(super) struct Cast {
     pub(super) phases: Vec<Arc<str>>,
     pub(super) models: Vec<Arc<str>>,
     pub(super) asked: Vec<Asked>,
-    /// What tasks have in common, each behind what it is part of.
-    knots: Vec<Knot>,
-    /// By how much there will be more tasks than the graph has.
+    /// The groups of tasks, each after its parent.
+    groups: Vec<Group>,
+    /// For each guess the factor between the expected number of tasks and that of the graph.
     guesses: Vec<More>,
 }
 
@@ -118,7 +119,7 @@ impl Cast {
         let mut shapes = Shapes::default();
         let mut written: BTreeSet<(Arc<str>, Arc<str>)> = BTreeSet::new();
         let (mut phases, mut models) = (Places::default(), Places::default());
-        let mut knots: Vec<Knot> = vec![];
+        let mut groups: Vec<Group> = vec![];
         let mut known: BTreeMap<(Option<usize>, tree::Step), usize> = BTreeMap::new();
         let mut asked = Places::default();
         let guesses_of = |place: usize| {
@@ -151,24 +152,24 @@ impl Cast {
                 let around = around(forecaster, node, task, rungs, tiers, primed);
                 let mut outlook =
                     forecaster.outlook(&mut shapes, &graph.name, node, rung, &around)?;
-                let mut knot = None;
+                let mut group = None;
                 for (step, follows, own) in std::mem::take(&mut outlook.path) {
-                    let place = known.entry((knot, step)).or_insert_with(|| {
-                        knots.push(Knot {
-                            above: knot,
+                    let place = known.entry((group, step)).or_insert_with(|| {
+                        groups.push(Group {
+                            above: group,
                             follows,
                             own,
                         });
-                        knots.len() - 1
+                        groups.len() - 1
                     });
-                    knot = Some(*place);
+                    group = Some(*place);
                 }
                 steps.push(Step {
                     bound: bound(task, rung),
                     middle: outlook.log_cost.map_or(0.0, f64::exp),
                     model: models.place(rung.model.clone()),
                     asked: asked.place((rung.provider.clone(), rung.model.clone())),
-                    knot: knot.unwrap_or_default(),
+                    group: group.unwrap_or_default(),
                     outlook,
                 });
             }
@@ -191,7 +192,7 @@ impl Cast {
             phases: phases.names,
             models: models.names,
             asked: asked.names,
-            knots,
+            groups,
             guesses: graph.guesses.iter().map(More::of).collect(),
         }
     }
@@ -230,15 +231,15 @@ impl Cast {
     }
 }
 
-/// What the tasks of one draw have in common, and what they add up to.
+/// Values shared by the tasks of one draw, and their sums.
 pub(super) struct Draw<'a> {
     bell: &'a Bell,
     accepts: Vec<f64>,
-    /// How far each group of tasks is off.
-    knots: Vec<f64>,
-    /// How far the whole run is.
+    /// Deviation of each group of tasks, as a logarithm.
+    groups: Vec<f64>,
+    /// Deviation of the whole run, as a logarithm.
     run: f64,
-    /// How many tasks there are for each that the graph has.
+    /// For each guess, tasks per task of the graph.
     guesses: Vec<f64>,
     by_model: Vec<f64>,
     by_phase: Vec<f64>,
@@ -247,15 +248,15 @@ pub(super) struct Draw<'a> {
 
 impl<'a> Draw<'a> {
     pub(super) fn of(cast: &Cast, bell: &'a Bell, rng: &mut Rng) -> Self {
-        let mut knots: Vec<f64> = Vec::with_capacity(cast.knots.len());
-        for knot in &cast.knots {
-            let above = knot.above.map_or(0.0, |above| knots[above]);
-            knots.push(knot.follows * above + knot.own * bell.draw(rng));
+        let mut groups: Vec<f64> = Vec::with_capacity(cast.groups.len());
+        for group in &cast.groups {
+            let above = group.above.map_or(0.0, |above| groups[above]);
+            groups.push(group.follows * above + group.own * bell.draw(rng));
         }
         Self {
             bell,
             accepts: (0..cast.models.len()).map(|_| bell.draw(rng)).collect(),
-            knots,
+            groups,
             run: RUN_DEVIATION * bell.draw(rng),
             guesses: cast
                 .guesses
@@ -268,7 +269,7 @@ impl<'a> Draw<'a> {
         }
     }
 
-    /// How many tasks there are where the graph has this one.
+    /// Number of tasks for this task of the graph.
     fn times(&self, task: &Prepared) -> f64 {
         task.guesses
             .iter()
@@ -276,9 +277,8 @@ impl<'a> Draw<'a> {
             .product()
     }
 
-    /// Draws one task up its ladder; returns picodollars. `each` hears what it
-    /// takes on each of its models, by what factor that is more than usual, and
-    /// what it costs there.
+    /// Draws one task up its ladder; returns picodollars. `each` is called for each of its models
+    /// with the demand, the factor by which that exceeds the usual one, and the cost.
     pub(super) fn task(
         &mut self,
         task: &Prepared,
@@ -292,7 +292,7 @@ impl<'a> Draw<'a> {
             let step = &task.rungs[rung];
             let outlook = &step.outlook;
             let log_factor =
-                outlook.shape.points[rng.usize(..POINTS)] + self.knots[step.knot] + self.run;
+                outlook.shape.points[rng.usize(..POINTS)] + self.groups[step.group] + self.run;
             let factor = log_factor.exp();
             // Reservations enforce the ceiling, so no draw exceeds it.
             let most = (outlook.ceiling.0 as f64).min(task.cost_max - total);

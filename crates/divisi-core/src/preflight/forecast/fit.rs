@@ -1,18 +1,18 @@
-//! What a history says of the size of tasks: by how much they differ from what is assumed
-//! of their kind.
+//! A model of the size of tasks, fitted to a history: how far their logarithms are from what is
+//! assumed for their kind.
 //!
 //! `log cost = log of the assumed conversation at this prompt + tree + slope × log prompt + rest`
 //!
-//! Costs of tasks are skewed and multiply, so it is logarithms that add. The assumed
-//! conversation knows what a longer prompt costs; what is learnt is how far tasks are from
-//! it, as a [`Tree`] of groups that are drawn towards each other, the more the less speaks
-//! for them. A slope is learnt from prompts that differ within a group, against a prior
-//! that it is none, and counts no further than prompts were seen. So nothing is trusted
-//! because there is much of it, only because it tells something.
+//! Costs of tasks are skewed and multiply, so their logarithms are added. The assumed conversation
+//! includes the cost of a longer prompt. What is learnt is the distance of tasks from it, as a
+//! [`Tree`] of groups, which are shrunk towards their parents, more so with fewer tasks. The slope
+//! is learnt from prompts that differ within a group, with a prior mean of zero, and is not
+//! extrapolated beyond the observed prompts. So evidence counts by what it distinguishes, not by
+//! its amount.
 //!
-//! Tasks without tools answer once: what their prompt costs is known beforehand, and it is
-//! the length of the answer alone that is learnt. The rest is kept as it was seen, because
-//! tails are where budgets break.
+//! Tasks without tools have one turn. The cost of their prompt is known in advance, so only the
+//! length of the answer is learnt. The rest is kept as observed, because budgets break in the
+//! tails.
 
 use super::conversation::{Conversation, work};
 use super::priors::Priors;
@@ -28,93 +28,94 @@ use std::sync::Arc;
 /// evidence.
 pub(super) const ENOUGH: u64 = 5;
 
-/// How far the cost of such tasks grows faster or slower with the prompt than the assumed
-/// conversation, as a power of the prompt: two of three by less than this. An answer may
-/// grow as its prompt does (translations) or not at all.
+/// Prior standard deviation of the slope: of the exponent of the prompt's length by which cost
+/// deviates from the assumed conversation. By [`Measure`]; an answer may grow with its prompt, as a
+/// translation does, or not at all.
 const SLOPE_DEVIATION: [f64; 2] = [0.15, 0.4];
 
-/// How many groups the usual difference between labels is worth.
+/// Number of labels that the prior variance between labels counts for.
 const LABELS_WORTH: f64 = 4.0;
 
 /// With fewer than two tasks per fitted parameter, the rest is no evidence.
 const FITTED_MAX: f64 = 0.5;
 
-/// Turns of a task on average, above which such tasks are taken to use tools.
+/// Mean number of turns above which the tasks of a place are taken to use tools.
 const TURNS_OF_ONE: f64 = 1.5;
 
-/// How far from the assumption a place may be taken to be that has not run itself: the
-/// others say so, and others they are.
+/// Largest distance from the assumption, as a logarithm, for a task of a flow that has not run:
+/// only other flows are evidence for it.
 const STRANGER_MAX: f64 = 1.098_612_288_668_109_8; // three times
 
-/// By how much bills may differ from a price before it is the price that is wrong.
+/// Largest ratio, as a logarithm, between bills and prices that counts as a discount; beyond it the
+/// price is taken to be wrong.
 const DISCOUNT_MAX: f64 = std::f64::consts::LN_10; // ten times
 
-/// All that forecasts need to know of a history.
+/// Everything that forecasts use of a history.
 #[derive(Debug, Default)]
 pub(super) struct Fit {
     cells: BTreeMap<CellKey, Cell>,
     tree: Tree,
-    /// By what is asked.
+    /// By model, or by executor where there is none.
     billed: BTreeMap<Arc<str>, Billed>,
-    /// How tasks at a place of a flow work.
+    /// How tasks at a place of a flow work: turns, and whether their usage is known.
     habits: BTreeMap<Spot, Habit>,
-    /// By how much labels of a phase differ, by the knot of the phase.
+    /// Variance between the labels of a phase, by the phase's node.
     labels: BTreeMap<usize, f64>,
     seen: BTreeMap<(Group, Arc<str>), u64>,
     pub(super) answers: Answers,
-    /// What prompts of one turn took, by place and what is asked.
+    /// Usage of prompts, by place and model.
     prompts: BTreeMap<(Spot, Arc<str>), Prompts>,
 }
 
-/// How long results were, by kind and by place.
+/// Lengths of results, by kind and by place.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     kinds: BTreeMap<Arc<str>, Mean>,
     spots: BTreeMap<Spot, Mean>,
 }
 
-/// What prompts of one turn took: how much work, and how many tokens.
+/// Usage of prompts: their work (see [`work`]) and their tokens.
 #[derive(Clone, Copy, Debug, Default)]
 struct Prompts {
     tasks: f64,
     work: f64,
     tokens: f64,
-    /// Sum and sum of squares of the work of a token, task by task.
+    /// Sum, and sum of squares, of the work per token of each task.
     rates: (f64, f64),
 }
 
-/// A place in a flow: the flow, the phase, and the kind of task.
+/// A place in a flow: the flow, the phase and the kind of task.
 type Spot = (Arc<str>, Arc<str>, Arc<str>);
 
-/// What is asked, the kind of task, and what is learnt of it.
+/// The model or executor, the kind of task, and what is learnt of it.
 type CellKey = (Arc<str>, Arc<str>, Measure);
 
 /// What is learnt of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Measure {
-    /// Its whole cost, which is that of many turns.
+    /// Its whole cost, over many turns.
     Whole,
-    /// How much it answers: it has one turn, and what its prompt costs is known.
+    /// The length of its answer: it has one turn, and the cost of its prompt is known.
     Answer,
 }
 
-/// How tasks at a place of a flow have worked.
+/// Observed turns of the tasks at a place of a flow.
 #[derive(Clone, Copy, Debug, Default)]
 struct Habit {
     tasks: u64,
     turns: u64,
-    /// Whether of some of them it is not known what they used.
+    /// Whether the usage of some of them is unknown.
     is_vague: bool,
 }
 
-/// What is billed for work, in picodollars for a fresh prompt token's worth of it.
+/// The price of work on a model: picodollars billed for the equivalent of one fresh prompt token.
 #[derive(Clone, Copy, Debug, Default)]
 struct Billed {
     cost: f64,
     work: f64,
     usage: Usage,
-    /// Tasks of which the cost alone is known, and the mean of its logarithm over what is
-    /// assumed of them.
+    /// Number of tasks with a cost but without usage, and the mean logarithm of their cost over the
+    /// assumed work.
     vague: f64,
     log_vague: f64,
 }
@@ -124,7 +125,7 @@ struct Billed {
 pub(super) struct Cell {
     /// Tasks with a known cost.
     pub(super) priced: u64,
-    /// Picodollars of them all, checks left out.
+    /// Sum of their costs in picodollars, without checks.
     pub(super) cost: f64,
     /// The part of it for failed attempts.
     pub(super) lost: f64,
@@ -142,27 +143,27 @@ pub(super) struct Cell {
     pub(super) accepted: u64,
     /// What the checks cost, in picodollars.
     pub(super) check_cost: f64,
-    /// By how much they differ from what is assumed, on average.
+    /// Mean distance from the assumption, as a logarithm.
     pub(super) log_off: f64,
     slope: Slope,
-    /// What is left, sorted.
+    /// The unexplained rests, sorted.
     rests: Vec<f64>,
-    /// Share of what varied that fitting took away whether it meant anything or not.
+    /// Share of the variance that fitting removes even from pure noise.
     fitted: f64,
 }
 
-/// How the difference from what is assumed changes with the prompt.
+/// The change of the distance from the assumption with the length of the prompt.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slope {
     by: f64,
-    /// Mean of the logarithms of prompts, the smallest and the largest.
+    /// Mean, minimum and maximum of the logarithms of the observed prompts.
     mean: f64,
     least: f64,
     most: f64,
 }
 
 impl Slope {
-    /// What is added at this prompt: no more than where the last one was seen.
+    /// The effect at this prompt; constant beyond the observed prompts.
     fn at(&self, log_prompt: f64) -> f64 {
         self.by * (log_prompt.clamp(self.least, self.most) - self.mean)
     }
@@ -187,7 +188,7 @@ pub(super) enum Seen {
     Nothing,
 }
 
-/// A task as the model of costs sees it.
+/// A task as described to the cost model.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) flow: &'a str,
@@ -196,7 +197,7 @@ pub(super) struct Place<'a> {
     pub(super) kind: &'a str,
     pub(super) executor: &'a str,
     pub(super) provider: &'a str,
-    /// What is asked: a model, or the executor again.
+    /// The model, or the executor where there is none.
     pub(super) model: &'a str,
 }
 
@@ -218,24 +219,24 @@ impl Answers {
     }
 }
 
-/// How far a place is taken to be from what is assumed of it.
+/// The expected distance of a task from its assumption, as a logarithm.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Off {
     pub(super) mean: f64,
     pub(super) variance: f64,
-    /// Whether such tasks of its flow have not been seen.
+    /// Whether no such task of its flow has been observed.
     pub(super) is_stranger: bool,
-    /// From all tasks down to this one's label: how much of the group above each has, and
-    /// the deviation of its own.
+    /// For each group from all tasks down to this one's label: the share of its parent's deviation
+    /// that it inherits, and its own standard deviation.
     pub(super) path: Vec<(Step, f64, f64)>,
 }
 
-/// One sample on its way through the fit.
+/// One sample during the fit.
 struct Row<'a> {
     sample: &'a Sample,
     cell: CellKey,
     leaf: usize,
-    /// What was measured over what was assumed, as a logarithm.
+    /// Logarithm of the measured over the assumed value.
     off: f64,
     log_prompt: Option<f64>,
 }
@@ -270,7 +271,7 @@ impl Fit {
     }
 
     fn count(&mut self, sample: &Sample) {
-        // What nobody was billed for may be scripted.
+        // Unbilled answers may be scripted, so they show neither turns nor lengths.
         if sample.cost.0 > 0 {
             self.get_to_know(sample);
         }
@@ -291,8 +292,8 @@ impl Fit {
         }
     }
 
-    /// How tasks at the place of a sample work, what they answer, and what becomes of
-    /// their prompts.
+    /// Records how tasks at the place of a sample work: turns, lengths of answers, usage of
+    /// prompts.
     fn get_to_know(&mut self, sample: &Sample) {
         let habit = self.habits.entry(spot_of(sample)).or_default();
         habit.tasks += 1;
@@ -328,7 +329,7 @@ impl Fit {
         }
     }
 
-    /// Adds to what is billed for work on the model of a sample.
+    /// Adds to the observed price of work on the sample's model.
     fn bill(&mut self, sample: &Sample, priors: &Priors) {
         let Some(cost) = log(sample.cost.0) else {
             return;
@@ -345,7 +346,7 @@ impl Fit {
         }
     }
 
-    /// How much work is assumed of a past task.
+    /// The work assumed for a past task.
     fn assumed_work(&self, sample: &Sample, priors: &Priors) -> f64 {
         let prior = priors.kind(sample.kind.as_deref().unwrap_or_default());
         let uses_tools = self
@@ -399,8 +400,8 @@ impl Fit {
         })
     }
 
-    /// Looks at the rows of one cell, those of one leaf beside each other: what the prompt
-    /// explains, how much they vary, and what each leaf shows.
+    /// Fits the rows of one cell, sorted by leaf: the effect of the prompt, the noise, and the mean
+    /// of each leaf.
     fn look(&mut self, rows: &mut [Row<'_>], priors: &Priors) {
         let Some(Row { cell: key, .. }) = rows.first() else {
             return;
@@ -411,7 +412,7 @@ impl Fit {
         for row in rows.iter_mut() {
             row.off -= row.log_prompt.map_or(0.0, |prompt| slope.at(prompt));
         }
-        // Labels below their phases.
+        // Leaves (labels) by phase: leaf, count, mean, sum of squares.
         let mut phases: BTreeMap<usize, Vec<(usize, f64, f64, f64)>> = BTreeMap::new();
         for rows in rows.chunk_by(|a, b| a.leaf == b.leaf) {
             let count = rows.len() as f64;
@@ -444,19 +445,19 @@ impl Fit {
         }
     }
 
-    /// Keeps what is left of the rows of one cell, moved so that the model of costs would
-    /// have foretold the sum of what they cost.
+    /// Keeps the rests of one cell's rows, shifted so that the model would have predicted the sum
+    /// of their costs.
     ///
-    /// Logarithms that are right on average need not make a right sum: where the
-    /// dearer groups also vary more, it comes out some percent too low.
+    /// Logarithms that are right on average need not give the right sum: if dearer groups also vary
+    /// more, the sum is some percent too low.
     fn keep_rests(&mut self, rows: &[Row<'_>]) {
         let Some(Row { cell: key, .. }) = rows.first() else {
             return;
         };
         let count = rows.len() as f64;
-        let known = |row: &Row<'_>| self.tree.knot(row.leaf).known.mean;
+        let known = |row: &Row<'_>| self.tree.node(row.leaf).known.mean;
         let mut rests: Vec<f64> = rows.iter().map(|row| row.off - known(row)).collect();
-        // Groups that are not trusted whole leave something over on one side.
+        // Shrinking the groups leaves a bias in the rests, which is removed here.
         let middle = rests.iter().sum::<f64>() / count;
         rests.iter_mut().for_each(|rest| *rest -= middle);
         let size = |row: &Row<'_>| match key.2 {
@@ -475,7 +476,7 @@ impl Fit {
         rests.sort_by(f64::total_cmp);
         let trusted: f64 = rows
             .chunk_by(|a, b| a.leaf == b.leaf)
-            .map(|rows| 1.0 - self.tree.knot(rows[0].leaf).follows)
+            .map(|rows| 1.0 - self.tree.node(rows[0].leaf).follows)
             .sum();
         let fitted = ((1.0 + trusted) / count).min(FITTED_MAX);
         if let Some(cell) = self.cells.get_mut(key) {
@@ -483,8 +484,8 @@ impl Fit {
         }
     }
 
-    /// What is learnt of tasks at this place, and whether they use tools; `uses_tools` says
-    /// what is assumed of one that has not been there.
+    /// What is learnt of tasks at this place, and whether they use tools; `uses_tools` is the
+    /// assumption for a place without observations.
     pub(super) fn measure(&self, place: &Place<'_>, uses_tools: bool) -> (Measure, bool) {
         match self.habits.get(&place.spot()) {
             Some(habit) => {
@@ -501,7 +502,8 @@ impl Fit {
         }
     }
 
-    /// How far tasks at this place, with such a prompt, are from what is assumed of them.
+    /// The expected distance of tasks at this place, with a prompt of this length, from their
+    /// assumption.
     pub(super) fn off(&self, place: &Place<'_>, measure: Measure, prompt: u64) -> Off {
         let steps = path(place, measure);
         let Found { last, steps: known } = self.tree.find(&steps);
@@ -510,7 +512,7 @@ impl Fit {
                 mean: 0.0,
                 variance: 0.0,
             },
-            |last| self.tree.knot(last).known,
+            |last| self.tree.node(last).known,
         );
         let is_stranger = known <= Level::Family as usize + 1;
         let mut off = Off {
@@ -522,14 +524,14 @@ impl Fit {
             is_stranger,
             path: vec![],
         };
-        let mut knots: Vec<usize> =
-            std::iter::successors(last, |knot| self.tree.above(*knot)).collect();
-        knots.reverse();
+        let mut nodes: Vec<usize> =
+            std::iter::successors(last, |node| self.tree.above(*node)).collect();
+        nodes.reverse();
         for (depth, step) in steps.into_iter().enumerate() {
-            let (follows, own) = match knots.get(depth) {
-                Some(knot) => {
-                    let knot = self.tree.knot(*knot);
-                    (knot.follows, knot.own)
+            let (follows, own) = match nodes.get(depth) {
+                Some(node) => {
+                    let node = self.tree.node(*node);
+                    (node.follows, node.own)
                 }
                 None => {
                     let labels = last.filter(|_| step.0 == Level::Label && depth == known);
@@ -549,8 +551,7 @@ impl Fit {
         off
     }
 
-    /// The logarithm of what is billed on a model over what its price says: discounts, and
-    /// prices that have changed.
+    /// Logarithm of a model's bills over its price: discounts, and prices that have changed since.
     pub(super) fn discount(&self, model: &str, price: &Rates) -> f64 {
         let Some(billed) = self.billed.get(model).filter(|billed| billed.work > 0.0) else {
             return 0.0;
@@ -564,17 +565,17 @@ impl Fit {
         discount.clamp(-DISCOUNT_MAX, DISCOUNT_MAX)
     }
 
-    /// The logarithm of what a task's worth of work costs on a model, as it was billed, in
-    /// picodollars; where the cost is all that is known of tasks, with how many they are.
+    /// Logarithm of the billed price of work on a model, in picodollars. If only costs of its tasks
+    /// are known, it is that of cost over assumed work, with the number of those tasks.
     pub(super) fn billed(&self, asked: &str) -> Option<(f64, Option<f64>)> {
         let billed = self.billed.get(asked)?;
         let is_vague = billed.work <= 0.0;
         Some((billed.log(), is_vague.then_some(billed.vague)))
     }
 
-    /// By how much the prompts of tasks at this place, which have one turn, took more than
-    /// `prompt` says, and how that varies: who finds a shared prefix in the cache is known
-    /// only afterwards.
+    /// The factor by which the prompts of tasks at this place with one turn took more work than
+    /// `prompt` suggests, and the variance of its logarithm: whether a task finds a shared prefix
+    /// in the cache is known only afterwards.
     pub(super) fn prompt_factor(&self, place: &Place<'_>, prompt: &Usage) -> (f64, f64) {
         let spot = (place.spot(), Arc::from(place.model));
         let assumed = work(prompt) / prompt.prompt().max(1) as f64;
@@ -599,8 +600,7 @@ impl Fit {
         self.habits.contains_key(&place.spot())
     }
 
-    /// What is left when all is explained that can be: its shape, together with
-    /// an assumed deviation.
+    /// The distribution of the rest, combined with an assumed deviation.
     pub(super) fn shape(&self, place: &Place<'_>, measure: Measure, assumed: f64) -> Shape {
         let cell = self.cell(place.model, place.kind, measure);
         let (rests, fitted) = cell.map_or((&[][..], 0.0), |cell| (&cell.rests, cell.fitted));
@@ -680,7 +680,7 @@ impl Cell {
 
 impl Habit {
     fn uses_tools(&self) -> bool {
-        // Of whoever does not say how often he asks, the most is assumed.
+        // Without a number of requests, tools are assumed, which is the dearer case.
         self.turns == 0 || self.turns as f64 > TURNS_OF_ONE * self.tasks as f64
     }
 
@@ -693,7 +693,8 @@ impl Habit {
 }
 
 impl Billed {
-    /// Its logarithm; of tasks of which the cost alone is known, that of their mean.
+    /// Logarithm of the price of work; if only costs are known, that of their mean ratio to the
+    /// assumed work.
     fn log(&self) -> f64 {
         if self.work > 0.0 {
             (self.cost / self.work).ln()
@@ -704,8 +705,8 @@ impl Billed {
 }
 
 impl Slope {
-    /// Learns from prompts that differ within their leaves: rows of one leaf stand beside
-    /// each other and vary by `noise` for other reasons.
+    /// Fits the slope to prompts that differ within their leaves. Rows of one leaf are adjacent;
+    /// `noise` is their variance for other reasons.
     fn of(rows: &[Row<'_>], measure: Measure, noise: f64) -> Self {
         let prompts = rows.iter().filter_map(|row| row.log_prompt);
         let (count, sum) = prompts
@@ -739,18 +740,19 @@ impl Slope {
     }
 }
 
-/// How the labels of one phase vary.
+/// The variation of the labels of one phase.
 struct Labels {
-    /// Within labels, or within the phase where nearly every task has a label of its own.
+    /// Sum of squares and degrees of freedom within labels; within the phase, if nearly every task
+    /// has a label of its own.
     squares: f64,
     free: f64,
-    /// Variance between them, as far as they tell.
+    /// Variance between labels, if the data determine it.
     between: Option<f64>,
 }
 
 impl Labels {
-    /// Of labels given as knot, count, mean and squares. The variance between them is the
-    /// analysis of variance's.
+    /// Computes it from labels given as node, count, mean and sum of squares, by an analysis of
+    /// variance.
     fn of(labels: &[(usize, f64, f64, f64)]) -> Self {
         let groups = labels.len() as f64;
         let count: f64 = labels.iter().map(|label| label.1).sum();
@@ -777,7 +779,7 @@ impl Labels {
         }
     }
 
-    /// The variance between them, what is usual weighed in.
+    /// The variance between labels, combined with its prior.
     fn between(&self, groups: f64) -> f64 {
         let usual = Level::Label.variance();
         self.between.map_or(usual, |seen| {
@@ -786,12 +788,12 @@ impl Labels {
     }
 }
 
-/// How many tasks the assumption is worth that the mean of costs follows from their middle.
+/// Number of tasks for which the assumption counts that the mean of costs needs no correction.
 const CALIBRATION_WORTH: f64 = 20.0;
 
-/// From all tasks to those of one label.
+/// The path of a task in the tree, from the executor down to the label.
 fn path(place: &Place<'_>, measure: Measure) -> Vec<Step> {
-    // How long answers are says nothing of how many turns are taken.
+    // Separate groups: the length of answers is no evidence of the number of turns.
     let executor = match measure {
         Measure::Whole => place.executor.into(),
         Measure::Answer => format!("{} without tools", place.executor).into(),
@@ -828,7 +830,7 @@ fn asked(sample: &Sample) -> Arc<str> {
     }
 }
 
-/// Whether only its cost is known, and nothing that could be priced again.
+/// Whether only its cost is known, without usage that could be priced.
 fn is_vague(sample: &Sample) -> bool {
     sample.model.is_empty() || sample.usage.total() == 0
 }
@@ -845,7 +847,7 @@ fn spot_of(sample: &Sample) -> Spot {
     )
 }
 
-/// The natural logarithm of something that there is.
+/// The natural logarithm; `None` for zero.
 fn log(n: u64) -> Option<f64> {
     (n > 0).then(|| (n as f64).ln())
 }

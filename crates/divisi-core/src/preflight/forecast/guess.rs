@@ -1,33 +1,33 @@
-//! How many tasks there will be where a result decides it.
+//! The number of tasks where results decide it.
 
 use crate::preflight::Guess;
 
-/// Elements of a list that an agent makes, where nothing is known: four or five in the
-/// middle. A dry run shows fewer, so that lists in lists stay small.
+/// Median number of elements of a list made by an agent, without observations. The dry run uses
+/// fewer, so that nested lists stay small.
 const LIST: f64 = 4.5;
 
-/// Rounds of a loop that results end: three that bring something, and the one that says that
-/// nothing is left.
+/// Median number of rounds of a loop that is ended by a result: three that find something, and one
+/// that finds nothing more.
 const ROUNDS: f64 = 4.0;
 
-/// How far such a list of one place usually is from that, as a logarithm.
+/// Prior standard deviation of a place's number from these, as a logarithm.
 const PLACE_DEVIATION: f64 = 0.55;
 
-/// And how far those of single runs are from each other.
+/// Assumed standard deviation between runs of one place, as a logarithm.
 const RUN_DEVIATION: f64 = 0.35;
 
-/// How many runs that is worth.
+/// Number of runs that [`RUN_DEVIATION`] counts for.
 const RUN_WORTH: f64 = 3.0;
 
-/// Runs that count: lists change as what they list does.
+/// Newest runs that are used, because lists change over time.
 const RUNS_MAX: usize = 20;
 
-/// By how much there will be more tasks than a graph counts.
+/// The factor between the expected number of tasks and that of the graph.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct More {
-    /// The logarithm of the middle.
+    /// Logarithm of its median.
     pub(super) log: f64,
-    /// And its deviation.
+    /// Standard deviation of this logarithm.
     pub(super) deviation: f64,
 }
 
@@ -43,14 +43,14 @@ impl More {
 }
 
 impl Guess {
-    /// Elements or rounds to count with: the middle of what was seen and what is usual.
+    /// The number of elements or rounds to assume: past runs, combined with the usual number.
     pub fn expected(&self) -> usize {
         let (log, _) = expected(&self.seen, self.repeats);
         (log.exp().round() as usize).max(1)
     }
 }
 
-/// Logarithm of the middle, and how far a run may be from it.
+/// Logarithm of the median number, and its standard deviation for one run.
 fn expected(seen: &[u32], repeats: bool) -> (f64, f64) {
     let usual = if repeats { ROUNDS } else { LIST }.ln();
     let newest = &seen[seen.len().saturating_sub(RUNS_MAX)..];

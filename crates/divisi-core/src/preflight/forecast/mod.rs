@@ -44,9 +44,9 @@ use std::sync::Arc;
 pub struct Bounds {
     /// Tasks in flight at once.
     pub in_flight_max: u32,
-    /// Those of them that programs on this machine carry out.
+    /// The number of these that may be programs on this machine.
     pub programs_max: u32,
-    /// Requests that may be sent in a minute, where that is known.
+    /// Requests per minute, if known.
     pub requests_per_minute: Option<u32>,
     /// Tokens in and out per minute, if known.
     pub tokens_per_minute: Option<u64>,
@@ -149,11 +149,11 @@ pub struct Forecast {
     pub models: Vec<Total>,
     /// The same flow with everything on the strongest tier.
     pub baseline: Option<Baseline>,
-    /// A budget that holds nine of ten such runs, and lets as many tasks run at once as
-    /// without one.
+    /// A cap that nine of ten such runs stay below, with room for as many tasks at once as without
+    /// a cap.
     pub budget: PicoUsd,
-    /// Whether results decide how many tasks there are, so that its most is that of the
-    /// tasks it counts.
+    /// Whether results decide the number of tasks; the ceiling then covers only the tasks of the
+    /// graph.
     #[serde(default)]
     pub is_open: bool,
     /// Advice on each ladder, one for each kind of task and pair of models.
@@ -163,7 +163,7 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The part of it that is kept with a run.
+    /// The part of the forecast that is recorded with a run.
     pub fn estimate(&self) -> Estimate {
         Estimate {
             cost: self.cost,

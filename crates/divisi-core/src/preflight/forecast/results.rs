@@ -1,17 +1,18 @@
-//! How long the results are that stand in later prompts.
+//! The length of results that later prompts contain.
 
 use super::conversation::Conversation;
 use super::fit::Fit;
 use super::task::Forecaster;
 use crate::preflight::{Graph, Node};
 
-/// Tasks of a kind that speak for a place that has not run: many of one flow say no more.
+/// Most tasks for which the mean of a kind counts: many tasks of one flow say no more about other
+/// places than a few.
 const STRANGERS_MAX: f64 = 6.0;
 
 impl Forecaster {
-    /// Counts the results that prompts of `graph` hold, which stand in them as `{{t3}}`: as
-    /// long as those of past tasks at the same places were, or as tasks of their kinds give
-    /// where there are none.
+    /// Adds the lengths of results to the prompts of `graph`, which contain them as marks such as
+    /// `{{t3}}`. A length is that of past tasks at the same place, else that of tasks of the same
+    /// kind.
     pub fn count_results(&self, graph: &mut Graph) {
         let flow = graph.name.clone();
         let result = |node: &Node| self.result_tokens(&flow, node).round() as u64;
@@ -26,7 +27,7 @@ impl Forecaster {
 
     fn result_tokens(&self, flow: &str, node: &Node) -> f64 {
         let Ok(task) = &node.assigned else { return 0.0 };
-        // The last of its turns gives the result.
+        // The result is the reply of the last turn.
         let prior = self.priors.kind(&task.kind);
         let assumed = Conversation::reply(prior, task.has_tools).max(1.0).ln();
         let Fit { answers, .. } = &self.fit;

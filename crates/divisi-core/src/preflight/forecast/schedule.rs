@@ -7,15 +7,15 @@ use crate::preflight::{Graph, Node};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// The waits of a graph in the form in which they are scheduled again and again.
+/// The dependencies of a graph, prepared for repeated scheduling.
 pub(in crate::preflight) struct Schedule {
-    /// The tasks that wait for each one.
+    /// For each task, the tasks that wait for it.
     followers: Vec<Vec<usize>>,
     /// For each task, the number of tasks it waits for.
     waits: Vec<usize>,
     /// Priority among tasks that may start: largest first.
     priority: Vec<u32>,
-    /// Which of them are programs.
+    /// For each task, whether it is a program.
     is_program: Vec<bool>,
     in_flight_max: usize,
     programs_max: usize,
@@ -32,7 +32,7 @@ pub(in crate::preflight) struct Demand {
 }
 
 impl Demand {
-    /// This long, whatever limits requests.
+    /// A task of this duration that uses up no rate limit.
     pub(in crate::preflight) fn of(took: Millis) -> Self {
         Self {
             seconds: took.0 as f64 / 1_000.0,
@@ -40,7 +40,7 @@ impl Demand {
         }
     }
 
-    /// The same on another model as well.
+    /// Adds the demand of the same task on another model.
     pub(super) fn add(&mut self, more: Self) {
         self.seconds += more.seconds;
         self.requests += more.requests;
@@ -72,8 +72,8 @@ impl Schedule {
         Self::new(graph, |task| &graph.tasks[task].waits, bounds)
     }
 
-    /// The same for tasks of a graph that wait for those at the places that `waits` says,
-    /// which are smaller than their own.
+    /// Prepares a graph with other dependencies: `waits` gives the indices of the tasks that a task
+    /// waits for, all smaller than its own.
     pub(in crate::preflight) fn new<'w>(
         graph: &Graph,
         waits: impl Fn(usize) -> &'w [usize],
@@ -100,7 +100,7 @@ impl Schedule {
         }
     }
 
-    /// How many tasks have as many others before them: none, one, two, …
+    /// Number of tasks at each depth of dependencies, from 0.
     pub(super) fn waves(&self) -> Vec<usize> {
         let mut wave = vec![0; self.waits.len()];
         let mut waves = vec![];
@@ -114,11 +114,10 @@ impl Schedule {
         waves
     }
 
-    /// The chain of tasks behind one another that takes longest, when they typically take so
-    /// many seconds.
+    /// The longest chain of dependent tasks, given the usual duration of each task in seconds.
     pub(super) fn critical_path(&self, typical: &[f64]) -> Vec<usize> {
         let count = self.waits.len();
-        // Whatever waits for a task stands behind it, so the way back meets it first.
+        // Followers come later in the order, so the backward pass has seen them already.
         let mut chain = vec![0.0; count];
         for i in (0..count).rev() {
             let behind = self.followers[i]
@@ -140,10 +139,10 @@ impl Schedule {
 
     /// Seconds until the last task ends, with these demands.
     ///
-    /// Those that may start do so as soon as one of the allowed number is free, in
-    /// the order of a run. Programs need one of their own slots as well; where all of
-    /// those are taken, what stands behind them starts. A rate limit is a pipe that all
-    /// requests go through: a task ends no earlier than its own are through it.
+    /// A task starts when it may and a slot is free, in the order of a run. A program also needs
+    /// one of the slots of programs; while all of those are taken, the tasks behind it start. A
+    /// rate limit is modelled as a pipe: a task ends no earlier than its requests and tokens have
+    /// passed it.
     pub(in crate::preflight) fn makespan(&self, demands: &[Demand]) -> f64 {
         let mut waits = self.waits.clone();
         let mut startable = Startable::default();
@@ -224,7 +223,7 @@ mod tests {
         assert_eq!(makespan(&four, &[1.0, 2.0, 3.0, 4.0], &at_once(1)), 10.0);
     }
 
-    /// The same graph with these tasks carried out by programs.
+    /// The graph with these tasks executed by programs.
     fn with_programs(mut graph: Graph, are_programs: impl Fn(usize) -> bool) -> Graph {
         for (task, node) in graph.tasks.iter_mut().enumerate() {
             node.assigned.as_mut().unwrap().is_program = are_programs(task);

@@ -89,7 +89,7 @@ impl Shape {
     }
 }
 
-/// How many tasks of a place, or of a kind, what is assumed of their results is worth.
+/// Number of tasks, of a place or a kind, that the assumed length of a result counts for.
 const WORTH: f64 = 2.0;
 
 /// A mean of logarithms.

@@ -67,8 +67,8 @@ impl Forecaster {
         }
     }
 
-    /// What is reserved for all requests that are in flight at once while no reply is known: a
-    /// cap that leaves as much keeps the width of a run to its last task.
+    /// Sum of the reservations of all requests in flight at once while no reply is known. A cap
+    /// that leaves this much unspent keeps the width of a run to its last task.
     fn room(&self, cast: &Cast, schedule: &Schedule) -> PicoUsd {
         let widest = schedule.waves().into_iter().max().unwrap_or_default();
         let mut most: Vec<PicoUsd> = cast
@@ -87,8 +87,7 @@ impl Forecaster {
         most.into_iter().take(at_once).sum()
     }
 
-    /// Everything on the strongest tier: opus, or what is above it where the
-    /// flow asks for that anyway.
+    /// Everything on the strongest tier: opus, or a higher one if the flow uses it.
     fn baseline(
         &self,
         graph: &Graph,
@@ -313,7 +312,8 @@ mod tests {
         let all = forecaster(&history).graph(&wide(3), &tiers, 1);
         let at = |i: usize| all.tasks[i].cost.p50.0 as f64;
         assert!(at(1) / at(0) > 6.0, "{}", at(1) / at(0));
-        // Labels that far apart say little of a third one, and what is assumed is more.
+        // Labels that differ so much say little about a third one, whose estimate stays near the
+        // assumption, which is higher.
         assert!(
             at(0) < at(2) && at(2) < at(1) * 2.0,
             "a new label is not far from those known"

@@ -34,7 +34,7 @@ pub struct TaskForecast {
     pub cost: Spread<PicoUsd>,
     /// The mean, which is above the median: the average cost of many such tasks.
     pub mean: PicoUsd,
-    /// The most it can cost; `None` if the model has no price.
+    /// The most it can cost; zero if the model has no price.
     pub ceiling: PicoUsd,
     /// Tokens of a typical task.
     pub tokens: Usage,
@@ -70,28 +70,29 @@ pub(super) struct Around {
     pub(super) check_max: PicoUsd,
 }
 
-/// Shapes by model, kind, what is learnt of it, and assumed deviation.
+/// Shapes by model, kind, measure and the bits of the assumed deviation.
 pub(super) type Shapes = BTreeMap<(Arc<str>, Arc<str>, Measure, u64), Arc<Shape>>;
 
 /// Everything that a draw uses of a task on one model.
 #[derive(Clone, Debug)]
 pub(super) struct Outlook {
-    /// Picodollars that it costs whatever happens: its prompt, where it has one turn.
+    /// Picodollars of the part that does not depend on the answer: the prompt of a task with one
+    /// turn, else zero.
     pub(super) fixed: f64,
-    /// How far that may be off, as a logarithm.
+    /// Standard deviation of its logarithm.
     pub(super) fixed_deviation: f64,
-    /// Tokens of that.
+    /// Tokens of this part.
     pub(super) fixed_usage: Usage,
-    /// Logarithm of the middle of all other cost in picodollars; `None` where nobody sends a
-    /// bill.
+    /// Logarithm of the median of the remaining cost in picodollars; `None` for an unpriced model.
     pub(super) log_cost: Option<f64>,
     pub(super) shape: Arc<Shape>,
-    /// How unsure that middle is.
+    /// Uncertainty of that median: the standard deviation of its logarithm.
     pub(super) deviation: f64,
-    /// And in what it is so together with other tasks: from all of them down to its label,
-    /// how much each group has of the one above, and the deviation of its own.
+    /// The parts of this uncertainty that are shared with other tasks, for each group from all
+    /// tasks down to the label: the share of its parent's deviation that it inherits, and its own
+    /// standard deviation.
     pub(super) path: Vec<(Step, f64, f64)>,
-    /// What a typical one uses besides that.
+    /// Usage of a typical task besides the fixed part.
     pub(super) usage: Usage,
     pub(super) turns: f64,
     /// Duration of a typical task in seconds.
@@ -183,7 +184,7 @@ impl Forecaster {
         };
         let prior = self.priors.kind(&task.kind);
         let deviation = assumed.deviation(prior);
-        // Tasks of one kind on one model share their shape: it takes a while to make.
+        // Tasks of one kind on one model share their shape, which is expensive to build.
         let key = (
             rung.model.clone(),
             task.kind.clone(),
@@ -230,7 +231,7 @@ impl Forecaster {
         })
     }
 
-    /// What is assumed of a task, at the bills of its model.
+    /// The assumed cost of a task, at the billed prices of its model.
     fn base(
         &self,
         node: &Node,
@@ -270,11 +271,12 @@ impl Forecaster {
         let prior = priced(cost).map(|prior| prior + discount);
         let past = assumed.past_work().ln() + more.ln();
         let (log_cost, variance) = match (prior, self.fit.billed(place.model)) {
-            // What was learnt here was learnt against the bills of the model.
+            // The distance of this place was learnt relative to the model's bills, so these replace
+            // the price.
             (_, Some((billed, None))) if !is_stranger => (Some(billed + past), 0.0),
             (prior, None | Some((_, None))) => (prior, 0.0),
-            // Only costs are known, so that the size of tasks and the price cannot be told
-            // apart: together they are believed against the prior.
+            // Without usage, the size of tasks and the price cannot be separated: their product is
+            // compared with the prior, and weighted by its evidence.
             (None, Some((billed, Some(tasks)))) => (
                 Some(billed + past),
                 shape.deviation * shape.deviation / tasks,
@@ -297,7 +299,7 @@ impl Forecaster {
         }
     }
 
-    /// What the kind has shown on the model, or the model on all kinds.
+    /// Observations of the kind on the model, or of the model on all kinds.
     fn cell(&self, place: &Place<'_>, measure: Measure) -> Cell {
         if let Some(cell) = self.fit.cell(place.model, place.kind, measure)
             && cell.priced + cell.timed > 0
@@ -311,7 +313,7 @@ impl Forecaster {
         all
     }
 
-    /// Time of a typical one, which grows more slowly than its cost.
+    /// Duration of a typical task in seconds; it grows more slowly than the cost.
     fn seconds(&self, cell: &Cell, assumed: &Assumed<'_>, shift: f64) -> f64 {
         let prior = assumed.seconds().ln();
         let timed = cell.timed as f64;
@@ -349,15 +351,15 @@ impl Forecaster {
     }
 }
 
-/// How far costs are off from the prior where they are all that is known: nine of ten by
-/// less than 2.8 times.
+/// Prior standard deviation of the logarithm of cost for models of which only costs are known: nine
+/// of ten are off by a factor of less than 2.8.
 const VAGUE_DEVIATION: f64 = 0.8;
 
-/// How far a prompt may be from its count, as a logarithm: one that is there, one that holds
-/// results of places that have run, and one that holds any.
+/// Standard deviation of the logarithm of a prompt's cost: without results of other tasks, with
+/// results at a place that has run, and with results at one that has not.
 const PROMPT_DEVIATION: [f64; 3] = [0.05, 0.15, 0.35];
 
-/// What is assumed of a task, at the bills of its model.
+/// The assumed cost of a task, at the billed prices of its model.
 struct Base {
     fixed: f64,
     fixed_deviation: f64,
@@ -367,7 +369,7 @@ struct Base {
     variance: f64,
 }
 
-/// Tokens of a typical one: they keep their mix and grow with the cost.
+/// Tokens of a typical task: they keep their mix and grow with the cost.
 fn usage(cell: &Cell, assumed: Usage, log_cost: Option<f64>) -> Usage {
     if cell.usage.total() == 0 || cell.cost <= 0.0 {
         return assumed;

@@ -1,26 +1,26 @@
-//! What tasks have in common, from all of them down to those of one label.
+//! A hierarchical model of tasks: a tree of groups, from all tasks down to those of one label.
 //!
-//! Each knot of the tree stands for a group of tasks and differs from the knot above it by
-//! an amount that nobody knows before, but of which it is known how large it usually is.
-//! Values are seen at the leaves. From there each knot is told what its own tasks show and
-//! how surely, and from the root each is told what the others make likely: with normal
-//! amounts that is the exact posterior, in two passes. A group with little to show stays
-//! near the one above it; one that nobody has seen is that one, less surely.
+//! Each node is a group of tasks. Its mean differs from its parent's by a normal amount with a
+//! known prior variance ([`Level::variance`]). Values are observed at the leaves. Two passes give
+//! the exact posterior of every node: upwards, each node gets the evidence of its own subtree as a
+//! mean with a variance; downwards, this is combined with the posterior of its parent. A group with
+//! little evidence stays near its parent; an unseen group has its parent's mean with a larger
+//! variance.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// From one knot to the next one below it.
+/// A step from a node to one of its children.
 pub(super) type Step = (Level, Arc<str>);
 
-/// What a group of tasks has in common, the largest groups first.
+/// What a group of tasks has in common, from the largest groups to the smallest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
-    /// What carries them out, with tools or without.
+    /// The executor, with tools or without.
     Executor,
-    /// The sort of work.
+    /// The kind of work.
     Kind,
-    /// Models of one name, whatever their version.
+    /// Models with the same name, whatever their version.
     Family,
     Flow,
     Phase,
@@ -28,11 +28,11 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// How far a group usually is from the one above it, in logarithms of cost: two of
-    /// three by less.
+    /// Prior standard deviation of the difference between a group and its parent, as a logarithm of
+    /// cost.
     ///
-    /// Judgements, of the same sort as the figures of kinds: together they say that nine of
-    /// ten priors are off by less than three times.
+    /// These are judgements, like the priors of kinds. Together they say that the priors of nine of
+    /// ten groups are off by a factor of less than three.
     const fn deviation(self) -> f64 {
         match self {
             Self::Executor | Self::Kind => 0.3,
@@ -42,37 +42,37 @@ impl Level {
         }
     }
 
-    /// The same as a variance.
+    /// The prior variance.
     pub(super) const fn variance(self) -> f64 {
         self.deviation() * self.deviation()
     }
 }
 
-/// Degrees of freedom of what is usual: a group that is far away is believed to be far
-/// away, and not to be many times improbable.
+/// Degrees of freedom of the prior differences, which have a t distribution: a group far from its
+/// parent gets a larger prior variance instead of being pulled back.
 const FREEDOM: f64 = 4.0;
 
-/// Passes in which that is found out; the third changes figures by some percent.
+/// Iterations that fit these variances; the third one changes figures by some percent.
 const PASSES: usize = 4;
 
 /// A group of tasks.
 #[derive(Clone, Debug)]
-pub(super) struct Knot {
+pub(super) struct Node {
     above: Option<usize>,
-    /// Variance of its difference from the knot above.
+    /// Variance of its difference from the parent.
     between: f64,
-    /// Values at this knot: how many, and their mean.
+    /// Number and mean of the values observed at this node.
     count: f64,
     mean: f64,
-    /// Variance of one of them.
+    /// Variance of a single value.
     noise: f64,
-    /// What its own tasks show, and how surely.
+    /// Evidence of its own subtree; infinite variance without any.
     told: Gauss,
-    /// What is known of it when all has been seen.
+    /// Its posterior.
     pub(super) known: Gauss,
-    /// Given the knot above, it is that one by this share...
+    /// Given its parent's value, its mean is this share of that value plus a constant…
     pub(super) follows: f64,
-    /// ...and else unsure by this deviation.
+    /// …with this standard deviation of its own.
     pub(super) own: f64,
 }
 
@@ -93,28 +93,28 @@ impl Gauss {
 /// Groups of tasks, each below a larger one.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    knots: Vec<Knot>,
+    nodes: Vec<Node>,
     below: BTreeMap<(Option<usize>, Step), usize>,
 }
 
-/// A path as far as the tree knows it, and the levels beyond.
+/// The known part of a path.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    /// The last knot that is known.
+    /// The last known node.
     pub(super) last: Option<usize>,
-    /// How many steps of the path lead there.
+    /// Number of steps of the path that lead there.
     pub(super) steps: usize,
 }
 
 impl Tree {
-    /// The knot at the end of a path, made where it is not there yet.
+    /// The node at the end of a path; missing nodes are created.
     pub(super) fn make(&mut self, path: &[Step]) -> usize {
         let mut above = None;
         for step in path {
-            let next = self.knots.len();
-            let knot = *self.below.entry((above, step.clone())).or_insert(next);
-            if knot == next {
-                self.knots.push(Knot {
+            let next = self.nodes.len();
+            let node = *self.below.entry((above, step.clone())).or_insert(next);
+            if node == next {
+                self.nodes.push(Node {
                     above,
                     between: step.0.variance(),
                     count: 0.0,
@@ -126,7 +126,7 @@ impl Tree {
                     own: step.0.deviation(),
                 });
             }
-            above = Some(knot);
+            above = Some(node);
         }
         above.unwrap_or_default()
     }
@@ -138,100 +138,104 @@ impl Tree {
             steps: 0,
         };
         for step in path {
-            let Some(knot) = self.below.get(&(found.last, step.clone())) else {
+            let Some(node) = self.below.get(&(found.last, step.clone())) else {
                 break;
             };
-            (found.last, found.steps) = (Some(*knot), found.steps + 1);
+            (found.last, found.steps) = (Some(*node), found.steps + 1);
         }
         found
     }
 
-    pub(super) fn knot(&self, place: usize) -> &Knot {
-        &self.knots[place]
+    pub(super) fn node(&self, place: usize) -> &Node {
+        &self.nodes[place]
     }
 
-    /// The knot above.
+    /// The parent.
     pub(super) fn above(&self, place: usize) -> Option<usize> {
-        self.knots[place].above
+        self.nodes[place].above
     }
 
-    /// Adds what was seen at a knot: values with this mean that vary by `noise`.
+    /// Records the values observed at a node: their number, their mean and the variance of a single
+    /// one.
     pub(super) fn see(&mut self, place: usize, count: f64, mean: f64, noise: f64) {
-        let knot = &mut self.knots[place];
-        (knot.count, knot.mean, knot.noise) = (count, mean, noise);
+        let node = &mut self.nodes[place];
+        (node.count, node.mean, node.noise) = (count, mean, noise);
     }
 
-    /// Says how far a knot is from the one above it, where more is known than is usual.
+    /// Sets the variance of a node's difference from its parent, where observations give a better
+    /// one than the level's.
     pub(super) fn vary(&mut self, place: usize, between: f64) {
-        self.knots[place].between = between;
+        self.nodes[place].between = between;
     }
 
-    /// Finds out what is known of each knot, with all values in place.
+    /// Computes all posteriors. All values must be recorded.
     pub(super) fn learn(&mut self) {
-        let usual: Vec<f64> = self.knots.iter().map(|knot| knot.between).collect();
+        let usual: Vec<f64> = self.nodes.iter().map(|node| node.between).collect();
         for _ in 0..PASSES {
             self.upwards();
             self.downwards();
             for (place, usual) in usual.iter().enumerate() {
-                let above = self.knots[place]
+                let above = self.nodes[place]
                     .above
-                    .map_or(0.0, |above| self.knots[above].known.mean);
-                let knot = &self.knots[place];
-                let off = knot.known.mean - above;
-                let far = off * off + knot.own * knot.own;
-                self.knots[place].between = usual * (FREEDOM + far / usual) / (FREEDOM + 1.0);
+                    .map_or(0.0, |above| self.nodes[above].known.mean);
+                let node = &self.nodes[place];
+                let off = node.known.mean - above;
+                let far = off * off + node.own * node.own;
+                self.nodes[place].between = usual * (FREEDOM + far / usual) / (FREEDOM + 1.0);
             }
         }
         self.upwards();
         self.downwards();
     }
 
-    /// A knot is made after the one above it, so backwards is upwards.
+    /// Collects the evidence of each subtree. Parents have smaller indices than their children, so
+    /// the reverse order is upwards.
     fn upwards(&mut self) {
-        // Sums of precisions, and of means by precision.
-        let mut sums = vec![(0.0, 0.0); self.knots.len()];
-        for place in (0..self.knots.len()).rev() {
-            let knot = &mut self.knots[place];
+        // For each node the sum of its children's precisions, and of their means weighted by
+        // precision.
+        let mut sums = vec![(0.0, 0.0); self.nodes.len()];
+        for place in (0..self.nodes.len()).rev() {
+            let node = &mut self.nodes[place];
             let (mut precision, mut weighed) = sums[place];
-            if knot.count > 0.0 {
-                precision += knot.count / knot.noise;
-                weighed += knot.mean * knot.count / knot.noise;
+            if node.count > 0.0 {
+                precision += node.count / node.noise;
+                weighed += node.mean * node.count / node.noise;
             }
-            knot.told = match precision > 0.0 {
+            node.told = match precision > 0.0 {
                 true => Gauss {
                     mean: weighed / precision,
                     variance: 1.0 / precision,
                 },
                 false => Gauss::NOTHING,
             };
-            if let (Some(above), true) = (knot.above, precision > 0.0) {
-                let surely = 1.0 / (knot.told.variance + knot.between);
+            if let (Some(above), true) = (node.above, precision > 0.0) {
+                let surely = 1.0 / (node.told.variance + node.between);
                 sums[above].0 += surely;
-                sums[above].1 += knot.told.mean * surely;
+                sums[above].1 += node.told.mean * surely;
             }
         }
     }
 
     fn downwards(&mut self) {
-        for place in 0..self.knots.len() {
-            let above = match self.knots[place].above {
-                Some(above) => self.knots[above].known,
+        for place in 0..self.nodes.len() {
+            let above = match self.nodes[place].above {
+                Some(above) => self.nodes[above].known,
                 None => Gauss {
                     mean: 0.0,
                     variance: 0.0,
                 },
             };
-            let knot = &mut self.knots[place];
-            let Gauss { mean, variance } = knot.told;
-            // Nothing told is infinitely unsure.
+            let node = &mut self.nodes[place];
+            let Gauss { mean, variance } = node.told;
+            // Without evidence the variance is infinite, and the node follows its parent.
             let follows = match variance.is_finite() {
-                true => variance / (variance + knot.between),
+                true => variance / (variance + node.between),
                 false => 1.0,
             };
-            let own = knot.between * follows;
-            knot.follows = follows;
-            knot.own = own.sqrt();
-            knot.known = Gauss {
+            let own = node.between * follows;
+            node.follows = follows;
+            node.own = own.sqrt();
+            node.known = Gauss {
                 mean: follows * above.mean + (1.0 - follows) * mean,
                 variance: follows * follows * above.variance + own,
             };
@@ -252,19 +256,19 @@ mod tests {
             .collect()
     }
 
-    /// A tree with values at some paths: how many, and their mean.
+    /// A tree with observations at these paths: number and mean.
     fn tree(seen: &[(&[&str], f64, f64)]) -> Tree {
         let mut tree = Tree::default();
         for (names, count, mean) in seen {
-            let knot = tree.make(&path(names));
-            tree.see(knot, *count, *mean, 0.5);
+            let node = tree.make(&path(names));
+            tree.see(node, *count, *mean, 0.5);
         }
         tree.learn();
         tree
     }
 
     fn known(tree: &Tree, names: &[&str]) -> Gauss {
-        tree.knot(tree.find(&path(names)).last.unwrap()).known
+        tree.node(tree.find(&path(names)).last.unwrap()).known
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The table of refusals, from documentation and public reports of vendors.
 //!
-//! What Anthropic and OpenAI say has a file for each; here is what is said by all others that speak
-//! their APIs. For every server all rows count, because gateways pass on what the vendors
-//! behind them have said. Of those that fit, the first [`Case`] decides, whatever the status: the
-//! same wall stands under 400, 401, 402, 403 and 429. What no row fits is decided by its status.
-//! `reports.yaml` has a body for each row, with where it is from.
+//! Refusals of Anthropic and OpenAI have a file each; this table has those of other servers with
+//! their APIs. All rows apply to every server, because gateways pass on refusals of other vendors.
+//! Of the matching rows the first [`Case`] decides, whatever the status: quota errors come with
+//! status 400, 401, 402, 403 and 429. Without a matching row the status decides. `reports.yaml` has
+//! an example body for each row, with its source.
 
 mod anthropic;
 mod openai;
@@ -81,7 +81,7 @@ impl Case {
 /// How a row is recognised. Everything is compared in lower case.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sign {
-    /// One of its words is this.
+    /// One of the error codes is this.
     Code(&'static str),
     /// One of the error codes contains this.
     CodePart(&'static str),
@@ -98,7 +98,7 @@ pub(super) const fn row(case: Case, sign: Sign) -> Shape {
     Shape { case, sign }
 }
 
-/// What is said by others than those who have a file.
+/// Refusals of vendors without a file of their own.
 static OTHERS: &[Shape] = &[
     // The prompt is refused.
     row(Declined, Code("responsibleaipolicyviolation")), // Azure, through gateways

@@ -173,7 +173,7 @@ fn groups(graph: &Graph) -> (Vec<GroupFold>, Vec<usize>) {
     (folds, of_group)
 }
 
-/// A label in which dots stand for results; several results in a row become one.
+/// A label with dots in place of results; several results in a row become one.
 pub(crate) fn readable(label: &str) -> String {
     let dotted = divisi_core::plan::render(label, |id| is_task(id).then_some("…"));
     let is_between = |text: &&str| !text.chars().any(char::is_alphanumeric);

@@ -68,7 +68,7 @@ fn cost(forecast: &Forecast, look: &Look) -> Line {
     line
 }
 
-/// The cap, or one that is worth having.
+/// The cap, or the proposed one.
 fn budget(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
     if forecast.ceiling == PicoUsd::ZERO {
         return None;
@@ -95,7 +95,7 @@ fn budget(forecast: &Forecast, cap: Option<PicoUsd>) -> Option<Line> {
     ))
 }
 
-/// What arithmetic says of the worst: no help to whoever sets a cap.
+/// The arithmetical bound, which is no help in choosing a cap.
 fn ceiling(forecast: &Forecast) -> Option<Line> {
     let worst = Some(forecast.ceiling).filter(|most| *most > PicoUsd::ZERO)?;
     let of = match forecast.is_open {

@@ -197,7 +197,7 @@ fn what_runs_at_the_same_time_is_bounded() {
     assert_snapshot!(told(&flow, (16, 16)), @"✓ parallelisation opportunities?  up to 16 tasks at the same time, without `limits.in_flight_max` up to 131");
     assert_snapshot!(told(&flow, (1, 64)), @"✓ parallelisation opportunities?  nothing runs at the same time, without `limits.in_flight_max` up to 131");
 
-    // The same one behind the other: without their waits they go 64 at a time.
+    // The same tasks in a chain: without their waits, 64 of them run at a time.
     for place in 1..130 {
         let node = &mut flow.graph.tasks[place];
         (node.waits, node.site) = (vec![place - 1], None);

@@ -121,6 +121,66 @@ fn a_request_that_was_never_answered_is_settled_above_its_bill() {
     assert!(names.contains(&"without a reply"), "{names:?}");
 }
 
+/// A mock that takes a second to begin each answer, so that a fan-out is in flight at once.
+fn slow() -> Config {
+    Config {
+        latency: Latency {
+            first_byte_ms: 1_000,
+            ..Latency::default()
+        },
+        ..Config::default()
+    }
+}
+
+/// All the room that a reply may want costs eight tenths of a cent, so that this cap would
+/// hold seven requests at a time.
+#[test]
+fn a_cap_near_the_cost_leaves_a_fan_out_its_width() {
+    let machine = Machine::new(prices(
+        slow().rule(Rule::new(When::any(), Reply::text("fine"))),
+    ));
+    let items: Vec<String> = (0..40).map(|i| i.to_string()).collect();
+    let mut args = vec!["map", "Say {}", "--model", "haiku", "--max-cost", "0.06"];
+    args.extend(items.iter().map(String::as_str));
+    let run = machine.run(&args);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let stats = machine.mock.stats();
+    assert_eq!(stats.completed, 40);
+    assert!(stats.in_flight_max >= 20, "{}", stats.in_flight_max);
+    assert_eq!(pico(&bill(&machine)["total"]["cost"]), stats.cost_pico);
+}
+
+#[test]
+fn a_reply_that_is_cut_off_under_a_cap_is_requested_again_with_more_room() {
+    let long = "word ".repeat(3_500);
+    let config = slow()
+        .rule(Rule::new(When::prompt("Say long"), Reply::text(&long)))
+        .rule(Rule::new(When::any(), Reply::text("fine")));
+    let machine = Machine::new(prices(config));
+    let mut args = vec!["map", "Say {}", "--model", "haiku", "--max-cost", "0.03"];
+    args.extend(["a", "b", "c", "d", "e", "f", "g", "h", "i", "long"]);
+    let run = machine.run(&args);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert!(said(&run).contains(long.trim()), "the whole answer is used");
+    let rooms: Vec<u64> = machine
+        .mock
+        .requests()
+        .iter()
+        .filter(|request| request.body.to_string().contains("Say long"))
+        .map(|request| request.body["max_tokens"].as_u64().unwrap())
+        .collect();
+    assert!(
+        matches!(rooms[..], [first, second] if second >= 4 * first),
+        "{rooms:?}"
+    );
+    let (cost, billed) = (
+        pico(&bill(&machine)["total"]["cost"]),
+        machine.mock.stats().cost_pico,
+    );
+    assert_eq!(cost, billed, "both replies are paid for");
+    assert!(billed <= 30_000_000_000, "{billed}");
+}
+
 #[test]
 fn another_model_than_the_one_asked_is_told_of() {
     let other = Rule::fault(When::any(), Breakage::WrongModel);

@@ -73,7 +73,7 @@ impl TurnBound {
                 .reply_tokens_max
                 .div_ceil(LEAST_ONE_IN)
                 .max(LEAST)
-                .min(self.reply_tokens_max),
+                .min(self.reply_tokens_min),
         }
     }
 }

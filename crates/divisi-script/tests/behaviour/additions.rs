@@ -83,8 +83,8 @@ fn decompose_runs_what_the_planner_planned() {
     .run();
     insta::assert_snapshot!(played, @r#"
     warning flow.js:1 the script has no `meta`
-    c0 flow.js:1 Split this goal into tasks for agents that work at the same time:⏎⏎Audit it⏎⏎Make 20 tasks at most, and only as many as help. Each agent sees its own prompt and… {"label":"plan","schema":["tasks"],"required":true}
-    c1 ? Do a {"label":"first","tools":["read"]}
+    c0 flow.js:1 Split this goal into tasks for agents that work at the same time:⏎⏎Audit it⏎⏎Make 20 tasks at most, and only as many as help. Each agent sees its own prompt and… {"label":"plan","model":"opus","schema":["tasks"],"required":true}
+    c1 ? Do a {"label":"first","model":"auto","tools":["read"]}
     c2 ? Do b {"label":"b","model":"haiku","tools":["read"]}
     c3 ? Join Do a and Do b {"label":"join","model":"opus","tools":["read"]}
     c4 ? Sum up⏎⏎## join⏎⏎Join Do a and Do b⏎⏎## a⏎⏎Do a⏎⏎## b⏎⏎Do b {"label":"gather"}

@@ -371,10 +371,7 @@ impl<'f> Process<'_, 'f> {
             left_at.get_or_insert(now);
             prefixes.leaves(&prefix(carried.ask), *lead);
         }
-        let least = request
-            .bound
-            .least_room()
-            .min(request.bound.reply_tokens_min);
+        let least = request.bound.least_room();
         ensure!(
             request.room >= least,
             "{id} leaves a reply of {least} tokens only {}",

@@ -135,8 +135,8 @@ fn caps_warnings_and_what_cannot_be_saved_are_said() {
 
       cost       about $0.0000
       phase caps Fix $0.5000
-      time       about 5.9 s, 0:26 in one of ten · 1 wave, the longest chain has 1 task
-      tokens     243 fresh · 1.1 k out
+      time       about 7.7 s, 0:30 in one of ten · 1 wave, the longest chain has 1 task
+      tokens     268 fresh · 1.2 k out
       from       rough figures per kind, as there is no history
 
     Warnings

@@ -5,7 +5,7 @@
 //! Nothing waits for it: neither the first request, nor a run that ends before the estimate is
 //! ready.
 
-use crate::preflight::{Learnt, foresee};
+use crate::preflight::{Expected, Learnt, expect};
 use crate::{FlowInput, Problem};
 use divisi_core::estimate::Estimate;
 use divisi_core::{PicoUsd, RunId};
@@ -54,7 +54,7 @@ pub(crate) fn begin(
 }
 
 /// Limits the estimate to the cap of the run.
-fn capped(estimate: Estimate, cap: Option<PicoUsd>) -> Estimate {
+pub(crate) fn capped(estimate: Estimate, cap: Option<PicoUsd>) -> Estimate {
     let ceiling = [estimate.ceiling, cap].into_iter().flatten().min();
     Estimate {
         ceiling,
@@ -73,14 +73,7 @@ fn estimate(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(Problem::failed)?;
-    let host = HostLimits {
-        memory_bytes_max: MEMORY_BYTES_MAX,
-        ..HostLimits::default()
-    };
-    let limits = TraceLimits {
-        host,
-        ..TraceLimits::default()
-    };
+    let limits = limits();
     let asked_for = runtime.block_on(store.run(run))?.map_or(0, |so_far| {
         let RunSummary {
             ok,
@@ -97,8 +90,35 @@ fn estimate(
     }
     let setup = Arc::new(setup);
     let learnt = runtime.block_on(Learnt::of(store, &setup, Reach::default(), Some(run)))?;
-    let forecast = foresee(input, &setup, &learnt, &limits)?;
-    Ok(forecast
-        .map(|forecast| forecast.estimate())
-        .filter(|estimate| estimate.cost.p90 > PicoUsd::ZERO))
+    Ok(recorded(&expect(input, &setup, &learnt, &limits)?))
+}
+
+/// What is known of a run before it starts; `None` if nothing in it costs money.
+pub(crate) async fn ahead(
+    input: &FlowInput,
+    setup: &Setup,
+    store: &dyn Store,
+) -> Result<Option<Expected>, Problem> {
+    if !setup.models.cost_money() && !setup.executors.cost_money() {
+        return Ok(None);
+    }
+    let setup = Arc::new(setup.clone());
+    let learnt = Learnt::of(store, &setup, Reach::default(), None).await?;
+    expect(input, &setup, &learnt, &limits()).map(Some)
+}
+
+/// The part of it that is recorded with the run; `None` if it is free or unknown.
+pub(crate) fn recorded(expected: &Expected) -> Option<Estimate> {
+    let forecast = expected.forecast.as_ref()?;
+    Some(forecast.estimate()).filter(|estimate| estimate.cost.p90 > PicoUsd::ZERO)
+}
+
+fn limits() -> TraceLimits {
+    TraceLimits {
+        host: HostLimits {
+            memory_bytes_max: MEMORY_BYTES_MAX,
+            ..HostLimits::default()
+        },
+        ..TraceLimits::default()
+    }
 }

@@ -1,10 +1,12 @@
 //! Starts a run from a flow and a request.
 
+use crate::preflight::Expected;
 use crate::prepare::{Purpose, settle, setup};
 use crate::providers::{self, Answering, Vendors};
 use crate::settings::Settings;
 use crate::{App, FlowInput, Problem, RunRequest, estimate, preflight, protect};
 use divisi_core::RunId;
+use divisi_core::estimate::Estimate;
 use divisi_core::retry::QuotaWait;
 use divisi_engine::{Engine, Flow, RunHandle, RunOptions, Setup};
 use serde::{Deserialize, Serialize};
@@ -66,6 +68,7 @@ pub struct Ready {
     kept: Kept,
     options: RunOptions,
     earlier: Option<Earlier>,
+    estimate: Option<Estimate>,
 }
 
 /// A run that has started.
@@ -137,6 +140,7 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
         kept,
         options,
         earlier,
+        estimate: None,
     })
 }
 
@@ -149,6 +153,19 @@ impl Ready {
     /// The flow that will run.
     pub fn flow(&self) -> &Flow {
         &self.flow
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What is known of a new run before it starts; `None` if nothing in it costs money. Blocks
+    /// while a script computes.
+    pub async fn expect(&mut self) -> Result<Option<Expected>, Problem> {
+        let expected = estimate::ahead(&self.input, &self.setup, &**self.engine.store()).await?;
+        self.estimate = expected.as_ref().and_then(estimate::recorded);
+        Ok(expected)
     }
 
     /// The data that will be recorded with it.
@@ -167,15 +184,18 @@ impl Ready {
             kept,
             options,
             earlier,
+            estimate,
         } = self;
         let handle = match earlier {
             None => {
                 let estimating = settings.estimate && !kept.request.demo;
-                let ahead = estimating.then(|| (input, setup.clone()));
+                let ahead = (estimating && estimate.is_none()).then(|| (input, setup.clone()));
                 let handle = engine.start(flow, setup, options).await?;
+                let most = settings.cost_max.map(|most| most.0);
                 if let Some((input, setup)) = ahead {
-                    let most = settings.cost_max.map(|most| most.0);
                     estimate::begin(input, setup, most, engine.store().clone(), &handle);
+                } else if let Some(estimate) = estimate.filter(|_| estimating) {
+                    handle.control().estimate(estimate::capped(estimate, most));
                 }
                 handle
             }

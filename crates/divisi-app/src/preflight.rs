@@ -131,7 +131,9 @@ pub async fn look(
     };
     let mut graph = graph_of(&input, &setup, &learnt, &TraceLimits::default())?;
     for site in sites(&mut graph) {
-        *site = near(site, app.folder());
+        *site = site
+            .take()
+            .and_then(|site| shown(&site, &input, app.folder()));
     }
     if exact {
         count(&mut graph, &Resolver::new(setup.clone())).await?;
@@ -190,16 +192,30 @@ struct Foreseen {
     tiers: Tiers,
 }
 
-/// The forecast of a flow with this setup; `None` if its dry run does not reach the end. Blocks
-/// while its script computes.
-pub(crate) fn foresee(
+/// What is known of a run before it starts.
+#[derive(Debug)]
+pub struct Expected {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Number of tasks that the dry run reached.
+    pub tasks: usize,
+    /// Its cost and duration; `None` if the dry run did not reach the end.
+    pub forecast: Option<Forecast>,
+}
+
+/// What is known of a run with this setup. Blocks while its script computes.
+pub(crate) fn expect(
     input: &FlowInput,
     setup: &Arc<Setup>,
     learnt: &Learnt,
     limits: &TraceLimits,
-) -> Result<Option<Forecast>, Problem> {
+) -> Result<Expected, Problem> {
     let graph = graph_of(input, setup, learnt, limits)?;
-    Ok((!graph.ends_early).then(|| Foreseen::of(graph, setup, learnt).forecast))
+    Ok(Expected {
+        name: graph.name.clone(),
+        tasks: graph.tasks.len(),
+        forecast: (!graph.ends_early).then(|| Foreseen::of(graph, setup, learnt).forecast),
+    })
 }
 
 impl Foreseen {
@@ -347,7 +363,7 @@ impl Money for Looked {
 }
 
 /// All places of a graph.
-fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Site> {
+fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Option<Site>> {
     let tasks = graph.tasks.iter_mut().map(|task| &mut task.site);
     let groups = graph.groups.iter_mut().map(|group| &mut group.site);
     let open = graph.open.iter_mut().map(|open| &mut open.site);
@@ -357,12 +373,14 @@ fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Site> {
         .iter_mut()
         .chain(&mut graph.broke_off)
         .map(|said| &mut said.site);
-    tasks
-        .chain(groups)
-        .chain(open)
-        .chain(nulls)
-        .chain(said)
-        .flatten()
+    tasks.chain(groups).chain(open).chain(nulls).chain(said)
+}
+
+/// The place as it is shown from `folder`; `None` in the built-in script of a pattern, which is not
+/// the user's.
+fn shown(site: &Site, input: &FlowInput, folder: &Path) -> Option<Site> {
+    let is_ours = matches!(input, FlowInput::Script(flow) if flow.path.is_none());
+    (!is_ours).then(|| near(site, folder))
 }
 
 /// The place, relative to this folder.

@@ -13,7 +13,6 @@ use std::ops::{Add, AddAssign};
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(transparent)]
 pub struct PicoUsd(pub u64);
 
 impl PicoUsd {

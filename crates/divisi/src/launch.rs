@@ -1,6 +1,7 @@
 //! Drives a run from the command line to its end.
 
 use crate::again;
+use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::follow::{self, Telling};
@@ -13,11 +14,21 @@ use divisi_engine::Finished;
 /// Drives a run to its end, reports it on stderr and writes its result to stdout.
 ///
 /// All problems that can be found early are reported before the run is created.
-pub(crate) async fn launch(launch: Launch, context: &Context) -> Result<Exit, Problem> {
+/// A new run that may be dear starts only after a question on the terminal, unless that is
+/// `confirmed` already.
+pub(crate) async fn launch(
+    launch: Launch,
+    confirmed: bool,
+    context: &Context,
+) -> Result<Exit, Problem> {
     let is_new = launch.earlier.is_none();
-    let ready = prepare(launch, &context.app).await?;
+    let mut ready = prepare(launch, &context.app).await?;
     if is_new {
         again::say_if_done_before(&ready, context).await?;
+        if !confirmed && !confirm::confirm(&mut ready, context).await? {
+            output::say("not started; nothing was sent");
+            return Ok(Exit::Cancelled);
+        }
     }
     let (demo, script_is_ours) = (ready.kept().request.demo, ready.flow().path.is_none());
     let Started { handle } = ready.start().await?;

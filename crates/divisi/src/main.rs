@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod confirm;
 mod flags;
 
 mod display;

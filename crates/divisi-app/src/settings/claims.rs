@@ -84,6 +84,7 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         reply_tokens_max: _,
         estimate: _,
         cost_max,
+        confirm_above,
         budget:
             Budget {
                 task_cost_max,
@@ -157,6 +158,13 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
     };
     if let Some(would) = raises(user.cost_max, *cost_max) {
         claims.add(&["cost_max"], Deed::Outbids, would);
+    }
+    if confirm_above.0 > user.confirm_above.0 {
+        let would = format!(
+            "starts runs that may cost more than {} without a question",
+            user.confirm_above.0
+        );
+        claims.add(&["confirm_above"], Deed::Outbids, would);
     }
     if let Some(would) = raises(user.budget.task_cost_max, *task_cost_max) {
         claims.add(&["budget", "task_cost_max"], Deed::Outbids, would);

@@ -6,7 +6,7 @@ use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
 use divisi_core::governor::RateSettings;
 use divisi_core::price::Rates;
-use divisi_core::{Limits, ModelPrice, RetryPolicy, Tier};
+use divisi_core::{Limits, ModelPrice, PicoUsd, RetryPolicy, Tier};
 use divisi_engine::executor::{CommandLine, Reports};
 use divisi_engine::setup::{self, KindTable};
 use divisi_providers::{Dialect, WireFormat, vendors};
@@ -31,6 +31,8 @@ pub struct Settings {
     /// file applies in every project, too.
     #[serde(alias = "max_cost", skip_serializing_if = "Option::is_none")]
     pub cost_max: Option<Dollars>,
+    /// On a terminal, a new run that may cost more is started only after a question.
+    pub confirm_above: Dollars,
     /// What agents may do besides reading files.
     pub allow: Vec<Grant>,
     /// The file of the store; by default `divisi/runs.db` in the user's data folder.
@@ -307,12 +309,16 @@ impl From<PriceSettings> for ModelPrice {
     }
 }
 
+/// Default of `confirm_above`: more than a usual run costs, and little enough to lose.
+const CONFIRM_ABOVE: Dollars = Dollars(PicoUsd(5 * PicoUsd::DOLLAR.0));
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             model: "sonnet".into(),
             provider: "auto".into(),
             cost_max: None,
+            confirm_above: CONFIRM_ABOVE,
             allow: vec![],
             store: default_store(),
             local: true,

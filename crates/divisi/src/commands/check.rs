@@ -7,7 +7,7 @@ use crate::flags::{FlowArgs, RunFlags};
 use crate::output;
 use anyhow::Context as _;
 use divisi_app::plan_file::{Kind, PlanFileError};
-use divisi_app::{Problem, Reason, preflight};
+use divisi_app::{FlowInput, Problem, Reason, preflight};
 use divisi_core::preflight::checklist::{Finding, Verdict};
 use divisi_core::preflight::{Checklist, checklist};
 
@@ -32,25 +32,36 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let list = match args.flow.find(context.app.folder()) {
-        Ok(found) => {
-            let looked = preflight::look(found, args.flags.into(), false, &context.app).await?;
-            checklist(&looked.graph, Some(&looked), &looked.settings)
-        }
-        Err(problem) => refused(problem)?,
+    let verdict = match args.flow.find(context.app.folder()) {
+        Ok(input) => show(input, args.flags, context).await?,
+        Err(problem) => print(&refused(problem)?, context)?,
     };
+    Ok(match args.strict && verdict > Verdict::Ok {
+        true => Exit::Failed,
+        false => Exit::Ok,
+    })
+}
+
+/// Shows the checklist of a flow; returns its verdict.
+pub(crate) async fn show(
+    input: FlowInput,
+    flags: RunFlags,
+    context: &Context,
+) -> Result<Verdict, Problem> {
+    let looked = preflight::look(input, flags.into(), false, &context.app).await?;
+    let list = checklist(&looked.graph, Some(&looked), &looked.settings);
+    print(&list, context)
+}
+
+fn print(list: &Checklist, context: &Context) -> Result<Verdict, Problem> {
     let text = if context.global.json {
-        json::harmless(&serde_json::to_string_pretty(&list).context("cannot write the checklist")?)
+        json::pretty(list).context("cannot write the checklist")?
     } else {
         let look = Look::of_stdout(false);
-        look::page(&check::checklist(&list, &look), &look)
+        look::page(&check::checklist(list, &look), &look)
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
-    Ok(if args.strict && list.verdict() > Verdict::Ok {
-        Exit::Failed
-    } else {
-        Exit::Ok
-    })
+    Ok(list.verdict())
 }
 
 /// The checklist of a plan whose dependencies are wrong; any other problem is returned as it is.

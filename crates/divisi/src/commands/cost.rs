@@ -60,7 +60,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         .find_map(|entry| list.strongest_name(entry));
     let bill = Bill::new(&id, &ledger, review, ladders, strongest, args.top);
     let text = if context.global.json {
-        json::harmless(&serde_json::to_string_pretty(&bill).context("cannot write the bill")?)
+        json::pretty(&bill).context("cannot write the bill")?
     } else {
         let look = Look::of_stdout(false);
         look::page(&cost(&bill, &look), &look)

@@ -1,13 +1,12 @@
 //! `divisi decompose`: a planner divides a goal, workers do the parts.
 
+use super::pattern;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::RunFlags;
-use crate::launch::launch;
+use crate::flags::{ConfirmFlags, PreviewFlags, RunFlags};
 use clap::builder::NonEmptyStringValueParser;
 use clap::value_parser;
-use divisi_app::launch::Launch;
-use divisi_app::{FlowInput, Problem};
+use divisi_app::Problem;
 use divisi_engine::Flow;
 use serde_json::json;
 
@@ -39,6 +38,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODEL", requires = "gather")]
     gather_model: Option<String>,
     #[command(flatten)]
+    preview: PreviewFlags,
+    #[command(flatten)]
+    confirm: ConfirmFlags,
+    #[command(flatten)]
     flags: RunFlags,
 }
 
@@ -57,9 +60,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "synthesisModel": args.gather_model,
     });
     let flow = Flow::script("decompose", include_str!("../flows/decompose.js")).args(given);
-    launch(
-        Launch::new(FlowInput::Script(flow), args.flags.into()),
-        context,
-    )
-    .await
+    pattern::carry_out(flow, args.preview, args.confirm, args.flags, context).await
 }

@@ -1,13 +1,12 @@
 //! `divisi map`: the same prompt for many items, all at once.
 
+use super::pattern;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::RunFlags;
-use crate::launch::launch;
+use crate::flags::{ConfirmFlags, PreviewFlags, RunFlags};
 use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
-use divisi_app::launch::Launch;
-use divisi_app::{FlowInput, Problem, utf8_path};
+use divisi_app::{Problem, utf8_path};
 use divisi_engine::Flow;
 use divisi_files::Refusal;
 use divisi_script::HostLimits;
@@ -59,6 +58,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODEL", requires = "gather")]
     gather_model: Option<String>,
     #[command(flatten)]
+    preview: PreviewFlags,
+    #[command(flatten)]
+    confirm: ConfirmFlags,
+    #[command(flatten)]
     flags: RunFlags,
 }
 
@@ -90,11 +93,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "synthesisModel": args.gather_model,
     });
     let flow = Flow::script("map", include_str!("../flows/map.js")).args(given);
-    launch(
-        Launch::new(FlowInput::Script(flow), args.flags.into()),
-        context,
-    )
-    .await
+    pattern::carry_out(flow, args.preview, args.confirm, args.flags, context).await
 }
 
 /// The typed items; a `-` is replaced by the lines of stdin.

@@ -7,6 +7,7 @@ pub(crate) mod run;
 
 pub(crate) mod decompose;
 pub(crate) mod map;
+mod pattern;
 pub(crate) mod pipe;
 
 pub(crate) mod check;

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
         ),
     };
     let text = if context.global.json {
-        json::harmless(&serde_json::to_string_pretty(&listing).context("cannot write the list")?)
+        json::pretty(&listing).context("cannot write the list")?
     } else {
         let look = Look::of_stdout(false);
         look::page(&models(&listing, &look), &look)

@@ -76,9 +76,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         .prices(prices);
     let page = picked(&setup, &args.task()?, note.is_none())?;
     let text = match context.global.json {
-        true => {
-            json::harmless(&serde_json::to_string_pretty(&page).context("cannot write it as JSON")?)
-        }
+        true => json::pretty(&page).context("cannot write it as JSON")?,
         false => {
             let look = Look::of_stdout(false);
             look::page(&pick::pick(&page, &look), &look)

@@ -1,11 +1,10 @@
 //! `divisi pipe`: steps one after the other.
 
+use super::pattern;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::RunFlags;
-use crate::launch::launch;
-use divisi_app::launch::Launch;
-use divisi_app::{FlowInput, Problem};
+use crate::flags::{ConfirmFlags, PreviewFlags, RunFlags};
+use divisi_app::Problem;
 use divisi_engine::Flow;
 use serde_json::json;
 
@@ -23,6 +22,10 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "STEP")]
     steps: Vec<String>,
     #[command(flatten)]
+    preview: PreviewFlags,
+    #[command(flatten)]
+    confirm: ConfirmFlags,
+    #[command(flatten)]
     flags: RunFlags,
 }
 
@@ -32,9 +35,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     }
     let flow =
         Flow::script("pipe", include_str!("../flows/pipe.js")).args(json!({ "steps": args.steps }));
-    launch(
-        Launch::new(FlowInput::Script(flow), args.flags.into()),
-        context,
-    )
-    .await
+    pattern::carry_out(flow, args.preview, args.confirm, args.flags, context).await
 }

@@ -10,7 +10,7 @@ use crate::flags::{FlowArgs, RunFlags};
 use crate::output;
 use anyhow::Context as _;
 use divisi_app::preflight::{self, Looked};
-use divisi_app::{Problem, plan_file, what_if};
+use divisi_app::{FlowInput, Problem, plan_file, what_if};
 use divisi_core::preflight::Graph;
 use divisi_engine::private;
 use divisi_providers::redact;
@@ -33,6 +33,15 @@ an end, or asks for more than 2,000 tasks.", mut_arg("wait", |wait| wait.hide(tr
 pub(crate) struct Args {
     #[command(flatten)]
     flow: FlowArgs,
+    #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
+    flags: RunFlags,
+}
+
+/// How much is found out, and how it is shown.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Form {
     /// Ask the vendor how many tokens the prompts have; this sends them there, and costs nothing
     #[arg(long)]
     exact: bool,
@@ -52,33 +61,36 @@ pub(crate) struct Args {
     /// Write it as a plan into FILE (.json, .yaml), which can be edited and run
     #[arg(long, value_name = "FILE", help_heading = "Form")]
     save: Option<PathBuf>,
-    #[command(flatten)]
-    flags: RunFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let demo = args.flags.demo;
-    let looked = preflight::look(
-        args.flow.find(context.app.folder())?,
-        args.flags.into(),
-        args.exact,
-        &context.app,
-    )
-    .await?;
+    let input = args.flow.find(context.app.folder())?;
+    show(input, args.flags, args.form, context).await
+}
+
+/// Shows what a flow would run.
+pub(crate) async fn show(
+    input: FlowInput,
+    flags: RunFlags,
+    form: Form,
+    context: &Context,
+) -> Result<Exit, Problem> {
+    let demo = flags.demo;
+    let looked = preflight::look(input, flags.into(), form.exact, &context.app).await?;
     let Looked {
         graph, forecast, ..
     } = &looked;
-    if let Some(path) = &args.svg {
+    if let Some(path) = &form.svg {
         let drawing = svg::render(graph).context("cannot draw the plan")?;
         private::write(path, &redact(&drawing))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    if let Some(path) = &args.save {
+    if let Some(path) = &form.save {
         save(graph, path)?;
     }
     let look = Look::of_stdout(demo);
-    let simulation = (args.simulate && !graph.ends_early).then(|| what_if::simulate(&looked));
-    let text = match (context.global.json, args.dot) {
+    let simulation = (form.simulate && !graph.ends_early).then(|| what_if::simulate(&looked));
+    let text = match (context.global.json, form.dot) {
         (true, _) => {
             let mut plan = json::render(graph, Some(forecast).filter(|_| !graph.ends_early));
             plan["simulation"] = simulation.as_ref().map_or(Value::Null, simulated::value);
@@ -95,7 +107,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
             if let (Some(lines), Some(simulation)) = (&mut money, &simulation) {
                 lines.extend(simulated::lines(simulation, &look));
             }
-            tree::render(graph, money, args.tasks, &look)
+            tree::render(graph, money, form.tasks, &look)
         }
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;

@@ -130,7 +130,7 @@ pub(super) async fn go_on(
         request,
         earlier: Some(earlier),
     };
-    launch(launched, context).await
+    launch(launched, true, context).await
 }
 
 /// Whether executing the unchanged flow again would lead to the same end: every task has its

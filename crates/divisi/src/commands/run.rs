@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::{FlowArgs, RunFlags};
+use crate::flags::{ConfirmFlags, FlowArgs, RunFlags};
 use crate::launch::launch;
 use divisi_app::Problem;
 use divisi_app::launch::Launch;
@@ -26,10 +26,17 @@ pub(crate) struct Args {
     #[command(flatten)]
     flow: FlowArgs,
     #[command(flatten)]
+    confirm: ConfirmFlags,
+    #[command(flatten)]
     flags: RunFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let input = args.flow.find(context.app.folder())?;
-    launch(Launch::new(input, args.flags.into()), context).await
+    launch(
+        Launch::new(input, args.flags.into()),
+        args.confirm.yes,
+        context,
+    )
+    .await
 }

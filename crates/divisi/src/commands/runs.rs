@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         }
     }
     let text = if context.global.json {
-        json::harmless(&serde_json::to_string_pretty(&found).context("cannot write the list")?)
+        json::pretty(&found).context("cannot write the list")?
     } else {
         let look = Look::of_stdout(false);
         look::page(&runs::runs(&found, &place, clock::now(), &look), &look)

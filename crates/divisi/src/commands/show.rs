@@ -81,9 +81,7 @@ impl Page {
         lines: impl FnOnce() -> Vec<Line>,
     ) -> Result<(), Problem> {
         let text = match self.json {
-            true => json::harmless(
-                &serde_json::to_string_pretty(form).context("cannot write it as JSON")?,
-            ),
+            true => json::pretty(form).context("cannot write it as JSON")?,
             false => look::page(&lines(), &self.look),
         };
         Ok(output::print(text.trim_end()).context("cannot write to stdout")?)

@@ -150,6 +150,6 @@ fn trusted_files() -> anyhow::Result<TrustedFiles> {
 }
 
 fn print_json(value: &Value) -> Result<(), Problem> {
-    let text = serde_json::to_string_pretty(value).context("cannot write it as JSON")?;
-    Ok(output::print(&json::harmless(&text)).context("cannot write to stdout")?)
+    let text = json::pretty(value).context("cannot write it as JSON")?;
+    Ok(output::print(&text).context("cannot write to stdout")?)
 }

@@ -17,7 +17,7 @@ use ladders::Ladder;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// A run's bill. As JSON, money is in picodollars.
+/// A run's bill.
 #[derive(Serialize)]
 pub(crate) struct Bill {
     run: RunId,

@@ -1,8 +1,9 @@
-//! JSON output.
+//! JSON output. Amounts of money are in dollars ([`InDollars`]).
 //!
 //! JSON escapes only some of the characters that act on a terminal. Here all are escaped, since the
 //! user may view the output on one.
 
+use super::dollars::InDollars;
 use crate::text::is_harmless;
 use divisi_providers::redact::known;
 use serde::Serialize;
@@ -10,8 +11,13 @@ use std::fmt::Write;
 
 /// The value on one line, without secrets.
 pub(crate) fn line(value: &impl Serialize) -> serde_json::Result<String> {
-    let json = serde_json::to_string(value)?;
+    let json = serde_json::to_string(&InDollars(value))?;
     Ok(harmless(&known().json(json.into())))
+}
+
+/// The value on several lines, for a person.
+pub(crate) fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&InDollars(value)).map(|json| harmless(&json))
 }
 
 /// The same JSON without a character that acts on a terminal, but for the line

@@ -9,6 +9,7 @@ mod progress;
 pub(crate) mod reporter;
 
 mod frame;
+mod dollars;
 pub(crate) mod json;
 mod live;
 mod news;

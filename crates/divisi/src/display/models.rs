@@ -9,7 +9,7 @@ use divisi_engine::prices::Quote;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
 
-/// Models with their prices. As JSON, rates are picodollars per token.
+/// Models with their prices. As JSON, rates are dollars per token.
 #[derive(Serialize)]
 pub(crate) struct Listing {
     #[serde(rename = "models")]

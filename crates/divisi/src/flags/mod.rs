@@ -2,8 +2,10 @@
 
 mod flow;
 mod global;
+mod preview;
 mod run;
 
 pub(crate) use flow::FlowArgs;
 pub(crate) use global::GlobalFlags;
+pub(crate) use preview::{ConfirmFlags, PreviewFlags};
 pub(crate) use run::RunFlags;

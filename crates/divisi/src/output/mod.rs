@@ -13,8 +13,10 @@ use crate::text;
 use backlog::{Backlog, Overflow};
 use divisi_providers::redact;
 use rustix::io::Errno;
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 use std::fs::File;
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -71,7 +73,16 @@ pub(crate) fn say(text: &str) {
 
 /// Whether there is a terminal to ask and to answer on.
 pub(crate) fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
+    io::stderr().is_terminal() && (io::stdin().is_terminal() || has_keyboard())
+}
+
+/// The terminal of the process, for an answer while stdin brings something else, such as a list.
+const KEYBOARD: &str = "/dev/tty";
+
+/// Whether stderr is that terminal, and the process is in its foreground: reading from it in the
+/// background would stop the process.
+fn has_keyboard() -> bool {
+    tcgetpgrp(io::stderr()).is_ok_and(|foreground| foreground == getpgrp())
 }
 
 /// Asks on the terminal, and again if the reply is none of `answers`: words, accepted in full or by
@@ -85,12 +96,16 @@ pub(crate) fn ask<T: Copy>(question: &str, answers: &[(&str, T)]) -> io::Result<
         let _ = write!(talk(), "{text}");
         finish_talk();
     };
-    answer(
-        &text::line(question),
-        answers,
-        &mut io::stdin().lock(),
-        &mut put,
-    )
+    let question = text::line(question);
+    match io::stdin().is_terminal() {
+        true => answer(&question, answers, &mut io::stdin().lock(), &mut put),
+        false => answer(
+            &question,
+            answers,
+            &mut BufReader::new(File::open(KEYBOARD)?),
+            &mut put,
+        ),
+    }
 }
 
 fn answer<T: Copy>(

@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod home;
+mod terminal;
 
 mod help;
 mod refusals;
 mod settings;
 mod trust;
 
+mod confirm;
 mod plan;
 
 mod answer;

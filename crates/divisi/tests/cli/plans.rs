@@ -83,8 +83,8 @@ tasks:
         .find(|event| event["event"] == "phase_started")
         .unwrap();
     assert_eq!(
-        (capped["title"].as_str(), capped["cap"].as_u64()),
-        (Some("Fix"), Some(500_000_000_000))
+        (capped["title"].as_str(), capped["cap"].as_f64()),
+        (Some("Fix"), Some(0.5))
     );
     let judged = events
         .iter()

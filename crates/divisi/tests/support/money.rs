@@ -61,8 +61,8 @@ pub(crate) fn bill(machine: &Machine) -> Value {
 
 /// An amount of the ledger, in picodollars.
 pub(crate) fn pico(value: &Value) -> u128 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no amount"))
-        .into()
+    let dollars = value
+        .as_f64()
+        .unwrap_or_else(|| panic!("{value} is no amount"));
+    (dollars * 1e12).round() as u128
 }

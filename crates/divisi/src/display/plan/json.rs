@@ -1,12 +1,13 @@
 //! A plan as JSON.
 
 use super::order;
+use crate::display::dollars::InDollars;
 use divisi_core::Site;
 use divisi_core::preflight::{Forecast, Graph, Group, Node, Remark};
 use serde_json::{Map, Value, json};
 
 /// Incremented when a field changes its meaning or is removed.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The plan as one JSON object. Tasks are named `t0`, `t1` …, as in their prompts; groups `g0`,
 /// `g1` ….
@@ -27,10 +28,10 @@ pub(crate) fn render(graph: &Graph, forecast: Option<&Forecast>) -> Value {
         })).collect::<Vec<_>>(),
         "uninformed": tasks(&graph.uninformed),
         "checkedByFunctions": tasks(&graph.checked_by_functions),
-        "phaseCaps": graph.phase_caps,
+        "phaseCaps": InDollars(&graph.phase_caps),
         "warnings": remarks(&graph.warnings),
         "brokeOff": graph.broke_off.as_ref().map(remark),
-        "forecast": forecast,
+        "forecast": InDollars(&forecast),
     })
 }
 
@@ -38,7 +39,7 @@ pub(crate) fn render(graph: &Graph, forecast: Option<&Forecast>) -> Value {
 fn task(place: usize, node: &Node, wave: usize) -> Value {
     let mut task = Map::from_iter([("id".to_owned(), json!(format!("t{place}")))]);
     task.insert("title".to_owned(), json!(node.label()));
-    if let Value::Object(asked) = json!(node.task) {
+    if let Value::Object(asked) = json!(InDollars(&node.task)) {
         task.extend(asked);
     }
     task.extend(Map::from_iter([
@@ -53,7 +54,7 @@ fn task(place: usize, node: &Node, wave: usize) -> Value {
         ("used".to_owned(), json!(node.used)),
     ]));
     match &node.assigned {
-        Ok(assigned) => task.insert("assigned".to_owned(), json!(assigned)),
+        Ok(assigned) => task.insert("assigned".to_owned(), json!(InDollars(assigned))),
         Err(failure) => task.insert("error".to_owned(), json!(failure)),
     };
     Value::Object(task)

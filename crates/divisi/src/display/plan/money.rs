@@ -52,6 +52,16 @@ pub(crate) fn lines(
     Some(lines)
 }
 
+/// Only cost, cap and duration.
+pub(crate) fn brief(forecast: &Forecast, cap: Option<PicoUsd>, look: &Look) -> Vec<Line> {
+    let money = [Some(cost(forecast, look)), budget(forecast, cap)];
+    money
+        .into_iter()
+        .flatten()
+        .chain([time(forecast, look)])
+        .collect()
+}
+
 fn cost(forecast: &Forecast, look: &Look) -> Line {
     let Spread { p10, p50, p90 } = forecast.cost;
     let mut line = named("cost", Line::of(Tone::Strong, format!("about {p50}")));

@@ -1,6 +1,7 @@
 //! The outcome of many simulated runs of a plan.
 
 use super::money::named;
+use crate::display::dollars::InDollars;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, count, counted};
 use divisi_app::what_if::Simulation;
@@ -54,7 +55,7 @@ pub(crate) fn value(simulation: &Simulation) -> Value {
         providers,
         ..
     } = simulation;
-    let mut value = json!(answer);
+    let mut value = json!(InDollars(answer));
     let gains = value["gains"].as_array_mut().into_iter().flatten();
     let names = |limit: &mut Value| {
         if let Some(name) = limit["provider"]
@@ -77,7 +78,7 @@ pub(crate) fn value(simulation: &Simulation) -> Value {
     value["under"] = json!({
         "tasksAtOnce": limits.in_flight_max,
         "programsAtOnce": limits.programs_max,
-        "cap": limits.cap,
+        "cap": InDollars(&limits.cap),
         "rates": providers.iter().zip(&limits.rates).map(rate).collect::<Vec<_>>(),
     });
     value

@@ -339,7 +339,7 @@ fn for_programs() {
     );
     insta::assert_snapshot!(serde_json::to_string_pretty(&json::render(&graph, None)).unwrap(), @r#"
     {
-      "version": 2,
+      "version": 3,
       "name": "flow.js",
       "tasks": [
         {

@@ -1,5 +1,4 @@
-//! JSON output of `show`. Money is in picodollars, time in milliseconds since the Unix epoch, as in
-//! the journal.
+//! JSON output of `show`. Money is in dollars, time in milliseconds since the Unix epoch.
 
 use super::history::{Execution, attempts};
 use super::page::{TaskPage, reply, tools, value_of};

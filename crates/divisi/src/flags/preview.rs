@@ -1,0 +1,24 @@
+//! Flags for what happens before a run starts.
+
+use clap::Args;
+
+/// Flags of the patterns; `divisi plan` and `divisi check` take only flows from files.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Before the run")]
+pub(crate) struct PreviewFlags {
+    /// Show what would run and what it would cost, like `divisi plan`; nothing is sent
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) plan: bool,
+    /// Check what can go wrong, like `divisi check`; nothing is sent
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// The answer to the question before a run that may be dear.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Before the run")]
+pub(crate) struct ConfirmFlags {
+    /// Start without a question, even if the run may cost more than `confirm_above` of the settings
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}

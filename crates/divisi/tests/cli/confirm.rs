@@ -1,0 +1,133 @@
+//! The question before a run that may be dear, and looks at the patterns before they run.
+
+use crate::home::Home;
+use crate::terminal::at_a_terminal;
+use divisi_mock::{Config, MockThread};
+use std::process::Command;
+
+/// Steps on opus that may cost more than five dollars together.
+const STEPS: usize = 12;
+
+/// A home whose vendor is a mock.
+struct Place {
+    home: Home,
+    vendor: MockThread,
+}
+
+impl Place {
+    fn new() -> Self {
+        let vendor = MockThread::start(Config::default());
+        let home = Home::new()
+            .variable("ANTHROPIC_API_KEY", "sk-ant-1")
+            .variable("ANTHROPIC_BASE_URL", vendor.url());
+        Self { home, vendor }
+    }
+
+    fn requests(&self) -> u64 {
+        self.vendor.stats().requests.values().sum()
+    }
+
+    /// Types `answer` where a pipe of opus steps is started with further arguments.
+    fn ask(&self, steps: usize, more: &[&str], answer: &str) -> (Option<i32>, String) {
+        let mut args = vec!["pipe", "--model", "opus"];
+        args.extend(more);
+        args.extend(["Go on"; STEPS].iter().take(steps));
+        at_a_terminal(self.home.divisi(&args), answer)
+    }
+}
+
+#[test]
+fn a_dear_run_starts_only_after_a_yes() {
+    let place = Place::new();
+    let (code, shown) = place.ask(STEPS, &[], "no");
+    assert_eq!((code, place.requests()), (Some(130), 0), "{shown}");
+    for part in [
+        "pipe · 12 tasks",
+        "cost       about $",
+        "budget     --max-cost ",
+        "time       about ",
+        "start it? [yes/no]",
+        "not started; nothing was sent",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    assert_eq!(place.ask(STEPS, &[], "").0, Some(130), "no is the default");
+    assert_eq!(place.requests(), 0);
+    assert_eq!(place.ask(STEPS, &[], "yes").0, Some(0));
+    assert_eq!(place.requests(), STEPS as u64);
+}
+
+#[test]
+fn nothing_is_asked_where_the_answer_is_known() {
+    let place = Place::new();
+    assert!(!place.ask(2, &[], "no").1.contains("start it?"));
+    place.home.write("divisi.toml", "confirm_above = 0.01");
+    for more in [
+        &["--yes"][..],
+        &["--max-cost", "0.01"],
+        &["--quiet"],
+        &["--demo"],
+    ] {
+        let (_, shown) = place.ask(1, more, "no");
+        assert!(!shown.contains("start it?"), "{more:?}\n{shown}");
+    }
+    let runs = place.home.ends(0, &["runs"]).stdout;
+    assert_eq!(runs.matches("pipe").count(), 5, "{runs}");
+    // Not at a terminal.
+    place.home.ends(0, &["pipe", "Go on", "--model", "opus"]);
+}
+
+#[test]
+fn the_amount_is_a_setting() {
+    let place = Place::new();
+    place.home.write("divisi.toml", "confirm_above = 0.01");
+    let (code, shown) = place.ask(1, &[], "no");
+    assert_eq!((code, place.requests()), (Some(130), 0), "{shown}");
+}
+
+#[test]
+fn a_list_on_stdin_leaves_the_terminal_for_the_answer() {
+    let place = Place::new();
+    let divisi = place
+        .home
+        .divisi(&["map", "Look at {}", "-", "--model", "haiku"]);
+    let mut command = Command::new("setsid");
+    command
+        .args(["-w", "-c", "sh", "-c", "seq 1500 | \"$0\" \"$@\""])
+        .arg(divisi.get_program())
+        .args(divisi.get_args())
+        .current_dir(place.home.folder())
+        .env_clear();
+    command.envs(
+        divisi
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let (code, shown) = at_a_terminal(command, "no");
+    assert!(shown.contains("map · 1,500 tasks"), "{shown}");
+    assert_eq!((code, place.requests()), (Some(130), 0), "{shown}");
+}
+
+#[test]
+fn a_pattern_is_planned_and_checked_without_a_request() {
+    let place = Place::new();
+    let shown = |args: &[&str]| place.home.ends(0, args).stdout;
+    let map = ["map", "Analyze {}", "auth", "user", "--model", "haiku"];
+    let planned = shown(&[&map[..], &["--plan"]].concat());
+    assert!(planned.starts_with("map · 2 tasks · 1 wave"), "{planned}");
+    assert!(planned.contains("cost       about $"), "{planned}");
+    assert!(!planned.contains("map:"), "lines of our script: {planned}");
+    let checked = shown(&[&map[..], &["--check"]].concat());
+    assert!(checked.contains("fan-out of 2"), "{checked}");
+    let steps = shown(&["pipe", "Build", "Test", "Deploy", "--plan", "--json"]);
+    let steps: serde_json::Value = serde_json::from_str(&steps).unwrap();
+    assert_eq!(steps["waves"].as_array().unwrap().len(), 3);
+    let goal = ["decompose", "Find the worst module", "--gather", "Sum up"];
+    let planned = shown(&[&goal[..], &["--plan"]].concat());
+    assert!(
+        planned.contains("an agent plans the tasks: 3 assumed"),
+        "{planned}"
+    );
+    assert!(shown(&[&goal[..], &["--check"]].concat()).contains("hierarchy"));
+    assert_eq!(place.requests(), 0);
+}

@@ -3,11 +3,8 @@
 use crate::home::{FLOW, Home, Said};
 use crate::terminal::at_a_terminal;
 use divisi_mock::{Config, MockThread};
-use rustix::fs::{FileType, Mode, OFlags};
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
-use std::process::Stdio;
+use rustix::fs::{FileType, Mode};
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 const SECRET: &str = "sk-ant-must-not-be-seen";
 

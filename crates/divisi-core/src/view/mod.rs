@@ -11,12 +11,14 @@ mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod width;
 
 pub use table::{Named, Ref, Table};
 pub use task::{
     Again, AttemptView, Cause, Rare, RefusedTool, Rest, Status, TaskView, ToolView, TurnView,
     UnderWay, WaitView,
 };
+pub use width::NarrowedByCap;
 
 use crate::budget::Spent;
 use crate::estimate::Estimate;

@@ -28,7 +28,8 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
     let mut foot: Vec<Line> = stage(progress, look, now).into_iter().collect();
     foot.push(bar(progress, look, width));
     foot.push(figures(progress, look, now));
-    let mut rests = waits(progress, look, now);
+    let mut rests: Vec<Line> = narrowed(progress, look).into_iter().collect();
+    rests.extend(waits(progress, look, now));
     rests.extend(self::rests(progress, look, width, now));
     let room = rows.saturating_sub(labelled + 1 + rests.len() + foot.len());
     let mut lines: Vec<Line> = demo
@@ -248,6 +249,17 @@ fn task_line(
         line = line.plain("  ").put(Tone::Busy, tool);
     }
     line
+}
+
+/// How many tasks the cap leaves room for, while others wait for that.
+fn narrowed(progress: &Progress, look: &Look) -> Option<Line> {
+    let narrowed = progress.view.narrowed_by_cap()?;
+    let [at_once, without] = [narrowed.at_once, narrowed.without].map(|n| number::count(n.into()));
+    let enough = narrowed.enough.typed();
+    let line = Line::of(Tone::Warn, look.waiting()).plain(format!(
+        " the cap leaves room for {at_once} at a time; `--max-cost {enough}` runs {without}"
+    ));
+    Some(line)
 }
 
 /// How long requests wait that may not be sent yet, if the wait is long enough to be seen.

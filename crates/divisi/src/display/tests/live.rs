@@ -325,3 +325,21 @@ fn sixty_four_tasks_do_not_scroll() {
     0:09 · 387 k tokens · $0.4950
     ");
 }
+
+#[test]
+fn a_cap_that_keeps_tasks_waiting_is_named() {
+    let mut story = Story::with_cap("0.01");
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        story.task(name, "", "haiku");
+    }
+    let shown = frame(&progress(&story), &look(80), 24, story.now()).join("\n");
+    assert_snapshot!(shown, @r"
+    audit k3f97a2m
+    ⠋ a                          haiku                0:00
+    ⠋ b                          haiku                0:00
+    ⠋ c                          haiku                0:00
+    ○ the cap leaves room for 3 at a time; `--max-cost 0.04` runs 6
+    ──────────────────────────  0/6 · 3 running · 3 waiting
+    0:00 · 0 tokens · $0.0000 of $0.0100
+    ");
+}

@@ -305,6 +305,8 @@ interface DecomposeOptions {
   worker?: AgentOptions | Model;
   /** Most tasks of the plan; 20 when absent. */
   max?: number;
+  /** Called with the plan before any of its tasks is requested; unless its result is truthy, none is. */
+  approve?: (plan: Decomposed['plan']) => unknown;
   /** Makes one answer of the results: `true`, a prompt, or options with one. */
   gather?: boolean | string | (GatherOptions & { prompt?: string });
 }

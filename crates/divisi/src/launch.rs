@@ -12,22 +12,32 @@ use divisi_app::launch::{Launch, Started, prepare};
 use divisi_engine::Finished;
 
 /// Drives a run to its end, reports it on stderr and writes its result to stdout.
-///
-/// All problems that can be found early are reported before the run is created.
-/// A new run that may be dear starts only after a question on the terminal, unless that is
-/// `confirmed` already.
 pub(crate) async fn launch(
     launch: Launch,
     confirmed: bool,
     context: &Context,
 ) -> Result<Exit, Problem> {
+    let finished = drive(launch, confirmed, context).await?;
+    Ok(finished.map_or(Exit::Cancelled, |finished| Exit::of(finished.status())))
+}
+
+/// The same; returns the run as it was left, or `None` if it was not started.
+///
+/// All problems that can be found early are reported before the run is created.
+/// A new run that may be dear starts only after a question on the terminal, unless that is
+/// `confirmed` already.
+pub(crate) async fn drive(
+    launch: Launch,
+    confirmed: bool,
+    context: &Context,
+) -> Result<Option<Finished>, Problem> {
     let is_new = launch.earlier.is_none();
     let mut ready = prepare(launch, &context.app).await?;
     if is_new {
         again::say_if_done_before(&ready, context).await?;
         if !confirmed && !confirm::confirm(&mut ready, context).await? {
             output::say("not started; nothing was sent");
-            return Ok(Exit::Cancelled);
+            return Ok(None);
         }
     }
     let (demo, script_is_ours) = (ready.kept().request.demo, ready.flow().path.is_none());
@@ -45,7 +55,7 @@ pub(crate) async fn launch(
     if let (false, Some(Ok(result))) = (context.global.json, &finished.result) {
         result::print(result).context("cannot write the result to stdout")?;
     }
-    Ok(Exit::of(finished.status()))
+    Ok(Some(finished))
 }
 
 /// Notes that a resume found every outcome in the journal, failures included.

@@ -5,11 +5,12 @@
 
   globals.decompose = async function decompose(goal, options = {}) {
     if (typeof goal !== 'string' || goal.trim() === '') throw new TypeError('decompose() takes the goal first');
-    const { plan, planner, worker, max = TASKS_MAX, gather, ...others } = options;
+    const { plan, planner, worker, max = TASKS_MAX, approve, gather, ...others } = options;
     for (const name of Object.keys(others)) host.warn(`the option \`${name}\` of decompose() is not supported yet and does nothing`);
     if (!Number.isInteger(max) || max < 1) throw new TypeError('the option `max` of decompose() has to be a whole number from 1');
     const group = host.group('decompose');
     const { tasks, chains } = plan ? givenPlan(plan) : await makePlan(goal, withModel(asOptions(planner), 'opus'), max);
+    if (approve && !(await approve({ goal, tasks }))) return refused(goal, tasks);
     host.begin(group, tasks.length);
     const running = runAll(tasks, chains, workerOptions(worker, plan), plan ? allOf : chosenOf);
     host.leave(group);
@@ -90,6 +91,12 @@
     const reason = host.skipped(need);
     host.report(`task \`${task.id}\` is skipped: ${reason}`);
     return { status: 'skipped', value: null, reason, model: null, attempts: 0, cost: 0 };
+  };
+
+  // No task of a plan that is not approved runs, and there is nothing to gather.
+  const refused = (goal, tasks) => {
+    const missing = byName(tasks.map(({ id }) => [id, 'the plan is not approved']));
+    return { plan: { goal, tasks }, results: byName([]), missing };
   };
 
   const conclude = async (goal, tasks, outcomes, gather) => {

@@ -1,5 +1,7 @@
 //! `divisi decompose`: a planner divides a goal, workers do the parts.
 
+mod approval;
+
 use super::pattern;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -16,6 +18,7 @@ use serde_json::json;
 Examples:
   divisi decompose \"Find the 5 most critical modules and audit each one\"
   divisi decompose \"Document every public API\" --planner opus --worker haiku --max 40 --allow write
+  divisi decompose \"Port the parser to async\" --approve --allow write
   divisi decompose \"Why is the build slow?\" --gather \"Name the three changes that help most\"
 
 The plan says which task needs the result of which; whatever does not wait for another runs at once.")]
@@ -31,6 +34,9 @@ pub(crate) struct Args {
     /// Most tasks the plan may have
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
     max: u32,
+    /// Show the plan with its price, and carry it out only once you have approved it
+    #[arg(long)]
+    approve: bool,
     /// A prompt that then turns all results into one
     #[arg(long, value_name = "PROMPT", value_parser = NonEmptyStringValueParser::new())]
     gather: Option<String>,
@@ -49,16 +55,28 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     if args.goal.trim().is_empty() {
         return Err(Problem::usage("the goal is empty"));
     }
+    // A model given for all tasks takes precedence over `auto`.
+    let otherwise = match args.flags.names_model() {
+        true => "inherit",
+        false => "auto",
+    };
     let given = json!({
         "goal": args.goal,
         "planner": args.planner,
         "worker": args.worker,
-        // A model given for all tasks takes precedence over `auto`.
-        "otherwise": if args.flags.names_model() { "inherit" } else { "auto" },
+        "otherwise": otherwise,
         "max": args.max,
         "synthesis": args.gather,
         "synthesisModel": args.gather_model,
+        "approval": args.approve,
     });
     let flow = Flow::script("decompose", include_str!("../flows/decompose.js")).args(given);
+    if args.approve && !args.preview.is_any() {
+        let worker = approval::Worker {
+            model: args.worker,
+            otherwise: Some(otherwise).filter(|model| *model == "auto"),
+        };
+        return approval::run(flow, &worker, args.confirm, args.flags, context).await;
+    }
     pattern::carry_out(flow, args.preview, args.confirm, args.flags, context).await
 }

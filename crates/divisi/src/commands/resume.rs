@@ -71,6 +71,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
 }
 
 /// How a run is continued.
+#[derive(Default)]
 pub(super) struct How {
     /// Whether failed tasks are tried again.
     pub(super) reopen_failed: bool,

@@ -237,7 +237,7 @@ fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp
         Stage::Parked(ParkReason::Suspended { .. }) => {
             for task in view.questions().take(QUESTIONS_MAX) {
                 may_type(
-                    format!("divisi answer {id} {task} TEXT"),
+                    format!("divisi answer {id} {task} VALUE"),
                     &asked(view, task),
                 );
             }

@@ -14,6 +14,13 @@ pub(crate) struct PreviewFlags {
     pub(crate) check: bool,
 }
 
+impl PreviewFlags {
+    /// Whether the run is only shown.
+    pub(crate) fn is_any(self) -> bool {
+        self.plan || self.check
+    }
+}
+
 /// The answer to the question before a run that may be dear.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Before the run")]

@@ -4,15 +4,26 @@ export const meta = {
   description: 'A planner divides a goal into tasks, and workers carry them out',
 };
 
-const { goal, planner, worker, otherwise, max, synthesis, synthesisModel } = args;
+const { goal, planner, worker, otherwise, max, synthesis, synthesisModel, approval } = args;
+
+// The run rests until `divisi answer` has given the answer.
+const APPROVAL = { type: 'object', properties: { approved: { type: 'boolean' } }, required: ['approved'] };
+
+const approved = async ({ tasks }) => {
+  const line = ({ id, needs, prompt }) => `- ${id}${needs.length ? ` (after ${needs.join(', ')})` : ''}: ${prompt}`;
+  const question = `Carry out this plan? Answer {"approved": true} or {"approved": false}.\n\n${tasks.map(line).join('\n')}`;
+  const answer = await agent(question, { executor: 'person', label: 'approval', phase: 'Plan', schema: APPROVAL });
+  return answer?.approved;
+};
 
 const { plan, results, missing, synthesis: answer } = await decompose(goal, {
   planner: { model: planner, phase: 'Plan' },
   worker: { model: worker, otherwise, phase: 'Work' },
   max,
+  approve: approval && approved,
   gather: synthesis && { prompt: synthesis, model: synthesisModel, phase: 'Gather' },
 });
-if (synthesis) return answer;
+if (synthesis && answer !== undefined) return answer;
 
 const text = (result) => (typeof result === 'string' ? result : JSON.stringify(result, null, 2));
 const section = ({ id, label }) => {

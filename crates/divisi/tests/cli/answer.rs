@@ -23,7 +23,7 @@ fn the_run_rests_until_it_is_answered_and_goes_on_with_the_answer() {
     );
     let id = home.last();
     assert!(
-        said.contains(&format!("divisi answer {id} t0 TEXT")),
+        said.contains(&format!("divisi answer {id} t0 VALUE")),
         "{said}"
     );
     assert!(

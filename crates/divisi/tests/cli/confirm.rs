@@ -2,7 +2,7 @@
 
 use crate::home::Home;
 use crate::terminal::at_a_terminal;
-use divisi_mock::{Config, MockThread};
+use divisi_mock::{Config, MockThread, Reply, Rule, When};
 use std::process::Command;
 
 /// Steps on opus that may cost more than five dollars together.
@@ -16,7 +16,11 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let vendor = MockThread::start(Config::default());
+        Self::of(Config::default())
+    }
+
+    fn of(config: Config) -> Self {
+        let vendor = MockThread::start(config);
         let home = Home::new()
             .variable("ANTHROPIC_API_KEY", "sk-ant-1")
             .variable("ANTHROPIC_BASE_URL", vendor.url());
@@ -130,4 +134,65 @@ fn a_pattern_is_planned_and_checked_without_a_request() {
     );
     assert!(shown(&[&goal[..], &["--check"]].concat()).contains("hierarchy"));
     assert_eq!(place.requests(), 0);
+}
+
+/// A planner that plans two tasks, one of which needs the other.
+fn planner() -> Place {
+    let task = |id: &str, prompt: &str, needs: &[&str]| {
+        let (label, model) = (None::<&str>, (id == "design").then_some("opus"));
+        serde_json::json!({"id": id, "prompt": prompt, "needs": needs, "label": label, "model": model})
+    };
+    let plan = serde_json::json!({"tasks": [
+        task("find", "Find the files that parse input", &[]),
+        task("design", "Design an async parser for {{find}}", &["find"]),
+    ]});
+    let planned = Rule::new(When::prompt("Split this goal"), Reply::Json(plan));
+    Place::of(Config::default().rule(planned))
+}
+
+const APPROVE: [&str; 3] = ["decompose", "Port the parser", "--approve"];
+
+#[test]
+fn a_plan_is_carried_out_once_it_is_approved() {
+    let place = planner();
+    let (code, shown) = at_a_terminal(place.home.divisi(&APPROVE), "yes");
+    assert_eq!((code, place.requests()), (Some(0), 3), "{shown}");
+    for part in [
+        "plan · 2 tasks · 2 waves",
+        "claude-haiku-5-5 (it looks like search)",
+        "claude-opus-5-5 (the flow asks for opus)",
+        "cost       about $",
+        "carry out this plan? [yes/no/later]",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    let (code, shown) = at_a_terminal(place.home.divisi(&APPROVE), "no");
+    assert_eq!((code, place.requests()), (Some(0), 4), "{shown}");
+}
+
+#[test]
+fn a_plan_can_be_approved_later_and_from_elsewhere() {
+    let place = planner();
+    let parked = place.home.ends(4, &APPROVE).stderr;
+    assert!(parked.contains("plan · 2 tasks · 2 waves"), "{parked}");
+    assert_eq!(place.requests(), 1);
+    let asked = place.home.ends(0, &["show", "last", "approval"]).stdout;
+    assert!(
+        asked.contains("- design (after find): Design an async"),
+        "{asked}"
+    );
+    let answer = |said: &str| place.home.ends(0, &["answer", "last", "approval", said]);
+    answer(r#"{"approved": true}"#);
+    let done = place.home.ends(0, &["resume", "last"]).stdout;
+    assert!(done.contains("## design"), "{done}");
+    assert_eq!(place.requests(), 3);
+
+    place.home.ends(4, &APPROVE);
+    answer(r#"{"approved": false}"#);
+    let done = place.home.ends(0, &["resume", "last"]).stdout;
+    assert!(
+        done.contains("(no result: the plan is not approved)"),
+        "{done}"
+    );
+    assert_eq!(place.requests(), 4);
 }

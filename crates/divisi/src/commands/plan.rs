@@ -98,12 +98,7 @@ pub(crate) async fn show(
         }
         (false, true) => dot::render(graph),
         (false, false) => {
-            let mut money = money::lines(
-                graph,
-                forecast,
-                &looked.settings,
-                (&look, context.global.verbose > 0),
-            );
+            let mut money = money::lines(&looked, &look, context.global.verbose > 0);
             if let (Some(lines), Some(simulation)) = (&mut money, &simulation) {
                 lines.extend(simulated::lines(simulation, &look));
             }

@@ -66,6 +66,19 @@ impl Checklist {
         Self { items }
     }
 
+    /// What models would save that suffice and are far cheaper than the chosen ones; zero if there
+    /// are none, or without money.
+    pub fn saving(&self) -> PicoUsd {
+        let models = self
+            .items
+            .iter()
+            .filter(|item| item.question == Question::Models);
+        models
+            .flat_map(|item| &item.findings)
+            .filter_map(|finding| finding.money)
+            .sum()
+    }
+
     /// The worst answer.
     pub fn verdict(&self) -> Verdict {
         self.items

@@ -137,12 +137,7 @@ async fn show(
         .iter_mut()
         .for_each(|node| node.site = None);
     let look = Look::of_stderr(false);
-    let money = money::lines(
-        &looked.graph,
-        &looked.forecast,
-        &looked.settings,
-        (&look, false),
-    );
+    let money = money::lines(&looked, &look, false);
     output::say(tree::render(&looked.graph, money, true, &look).trim_end());
     Ok(())
 }

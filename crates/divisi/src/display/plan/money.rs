@@ -3,23 +3,24 @@
 use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, counted};
 use crate::text;
+use divisi_app::preflight::Looked;
 use divisi_core::PicoUsd;
 use divisi_core::estimate::Spread;
-use divisi_core::preflight::checklist::Settings;
 use divisi_core::preflight::forecast::Source;
-use divisi_core::preflight::{Forecast, Graph};
+use divisi_core::preflight::{Forecast, checklist};
 use std::collections::BTreeMap;
 
 /// Phases and models listed; the rest is only in the sum.
 const PARTS_SHOWN_MAX: usize = 8;
 
 /// Expected cost and duration of a plan, and the basis of the figures.
-pub(crate) fn lines(
-    graph: &Graph,
-    forecast: &Forecast,
-    settings: &Settings,
-    (look, verbose): (&Look, bool),
-) -> Option<Vec<Line>> {
+pub(crate) fn lines(looked: &Looked, look: &Look, verbose: bool) -> Option<Vec<Line>> {
+    let Looked {
+        graph,
+        forecast,
+        settings,
+        ..
+    } = looked;
     if graph.tasks.is_empty() {
         return None;
     }
@@ -42,6 +43,7 @@ pub(crate) fn lines(
     lines.extend(parts("by phase", &forecast.phases));
     lines.extend(parts("by model", &forecast.models));
     lines.extend(baseline(forecast));
+    lines.extend(cheaper(checklist(graph, Some(looked), settings).saving()));
     lines.extend(
         forecast
             .ladders
@@ -202,6 +204,13 @@ fn baseline(forecast: &Forecast) -> Option<Line> {
         }
     };
     Some(named("strongest", Line::new().plain(said)))
+}
+
+/// What cheaper models would save where they suffice.
+fn cheaper(saving: PicoUsd) -> Option<Line> {
+    let said =
+        format!("{saving} less on average on models that suffice; `divisi check` names the tasks");
+    (saving > PicoUsd::ZERO).then(|| named("cheaper", Line::new().plain(said)))
 }
 
 /// The basis of the figures: how many tasks rest on which history.

@@ -21,8 +21,8 @@ pub struct Reach {
 }
 
 impl Default for Reach {
-    /// Less than half a second of work, done in parallel with the first tasks of a run. Older runs
-    /// say little about today's models and prices.
+    /// About a third of a second of work (80 runs with 190,000 events), done in parallel with the
+    /// first tasks of a run. Older runs say little about today's models and prices.
     fn default() -> Self {
         Self {
             runs_max: 100,

@@ -9,13 +9,15 @@ use divisi_app::Problem;
 use divisi_app::launch::Ready;
 use divisi_app::preflight::Expected;
 use divisi_core::PicoUsd;
+use divisi_core::preflight::Forecast;
 
 /// A run with more tasks than this is asked about, whatever it costs: so many agents are seldom
 /// meant by a mistyped list or a loop.
 const TASKS_MAX: usize = 1_000;
 
-/// Whether a new run may start. Asks if there is a terminal and the run may cost more than
-/// `confirm_above`, has very many tasks, or cannot be estimated.
+/// Whether a new run may start. Asks if there is a terminal and the run is expected to cost more
+/// than `confirm_above`, or has very many tasks. A script that ends early in its dry run, and that
+/// therefore has no estimate, is not asked about: it would be at every start.
 ///
 /// A run with a lower cap cannot cost that much, and is not even estimated here.
 pub(crate) async fn confirm(ready: &mut Ready, context: &Context) -> Result<bool, Problem> {
@@ -43,11 +45,12 @@ pub(crate) async fn confirm(ready: &mut Ready, context: &Context) -> Result<bool
 }
 
 fn is_dear(expected: &Expected, above: PicoUsd, cap: Option<PicoUsd>) -> bool {
-    let Some(forecast) = &expected.forecast else {
-        return true;
-    };
-    let most = forecast.cost.p90.min(cap.unwrap_or(PicoUsd::MAX));
-    most > above || expected.tasks > TASKS_MAX
+    let about = |forecast: &Forecast| forecast.cost.p50.min(cap.unwrap_or(PicoUsd::MAX));
+    expected.tasks > TASKS_MAX
+        || expected
+            .forecast
+            .as_ref()
+            .is_some_and(|it| about(it) > above)
 }
 
 /// The lines of the plan that matter for the answer.

@@ -161,7 +161,7 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
     }
     if confirm_above.0 > user.confirm_above.0 {
         let would = format!(
-            "starts runs that may cost more than {} without a question",
+            "starts runs that are expected to cost more than {} without a question",
             user.confirm_above.0
         );
         claims.add(&["confirm_above"], Deed::Outbids, would);

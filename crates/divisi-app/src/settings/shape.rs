@@ -31,7 +31,7 @@ pub struct Settings {
     /// file applies in every project, too.
     #[serde(alias = "max_cost", skip_serializing_if = "Option::is_none")]
     pub cost_max: Option<Dollars>,
-    /// On a terminal, a new run that may cost more is started only after a question.
+    /// On a terminal, a new run that is expected to cost more is started only after a question.
     pub confirm_above: Dollars,
     /// What agents may do besides reading files.
     pub allow: Vec<Grant>,
@@ -310,7 +310,7 @@ impl From<PriceSettings> for ModelPrice {
 }
 
 /// Default of `confirm_above`: more than a usual run costs, and little enough to lose.
-const CONFIRM_ABOVE: Dollars = Dollars(PicoUsd(5 * PicoUsd::DOLLAR.0));
+const CONFIRM_ABOVE: Dollars = Dollars(PicoUsd(10 * PicoUsd::DOLLAR.0));
 
 impl Default for Settings {
     fn default() -> Self {

@@ -8,10 +8,10 @@ use std::fmt::Write;
 
 /// The commands, in the groups in which they are shown.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run agents", &["run", "map", "pipe", "decompose"]),
+    ("Run agents", &["run", "ask", "map", "pipe", "decompose"]),
     ("Look ahead", &["plan", "check", "pick"]),
     ("Go on", &["resume", "rerun", "answer"]),
-    ("Look back", &["runs", "show", "watch", "cost"]),
+    ("Look back", &["runs", "results", "show", "watch", "cost"]),
     (
         "Set up",
         &[

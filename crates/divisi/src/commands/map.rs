@@ -1,6 +1,7 @@
 //! `divisi map`: the same prompt for many items, all at once.
 
 use super::pattern;
+use super::schema::schema;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::flags::{ConfirmFlags, PreviewFlags, RunFlags};
@@ -11,7 +12,7 @@ use divisi_engine::Flow;
 use divisi_files::Refusal;
 use divisi_script::HostLimits;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::ffi::OsString;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -21,9 +22,6 @@ const STDIN_BYTES_MAX: u64 = 64 << 20;
 
 /// Longest file whose text is put into a prompt; the same limit as for the tools of agents.
 const FILE_BYTES_MAX: u64 = 16 << 20;
-
-/// Longest schema; vendors take only shorter ones.
-const SCHEMA_BYTES_MAX: u64 = 4 << 20;
 
 /// Run one prompt for many items at once; with --gather, combine the results
 #[derive(Debug, clap::Args)]
@@ -161,16 +159,6 @@ fn item(folder: &Path, name: String, with_text: bool) -> Result<Item, Problem> {
         text: name.clone(),
         name,
         inputs,
-    })
-}
-
-/// The schema in a file.
-fn schema(path: &Path) -> Result<Value, Problem> {
-    let text = divisi_files::read_typed(path, SCHEMA_BYTES_MAX)
-        .and_then(divisi_files::text)
-        .with_context(|| format!("cannot read the schema {}", path.display()))?;
-    serde_json::from_str(&text).map_err(|error| {
-        Problem::usage(format!("the schema {} is no JSON: {error}", path.display()))
     })
 }
 

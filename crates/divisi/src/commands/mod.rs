@@ -1,14 +1,17 @@
 //! The commands, one file each.
 //!
-//! The first four start runs, `resume` and `rerun` continue one; all six end in [`crate::launch`].
+//! The first five start runs, `resume` and `rerun` continue one; all seven end in [`crate::launch`].
 //! The other commands only read, or write a file.
 
 pub(crate) mod run;
 
+pub(crate) mod ask;
 pub(crate) mod decompose;
 pub(crate) mod map;
+mod material;
 mod pattern;
 pub(crate) mod pipe;
+mod schema;
 
 pub(crate) mod check;
 
@@ -20,6 +23,7 @@ pub(crate) mod cost;
 pub(crate) mod pick;
 pub(crate) mod plan;
 
+pub(crate) mod results;
 pub(crate) mod runs;
 pub(crate) mod show;
 pub(crate) mod watch;
@@ -41,6 +45,7 @@ use divisi_app::Problem;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Run(run::Args),
+    Ask(ask::Args),
     Map(map::Args),
     Pipe(pipe::Args),
     Decompose(decompose::Args),
@@ -51,6 +56,7 @@ pub(crate) enum Command {
     Plan(plan::Args),
     Pick(pick::Args),
     Runs(runs::Args),
+    Results(results::Args),
     Show(show::Args),
     Watch(watch::Args),
     Cost(cost::Args),
@@ -73,6 +79,7 @@ pub(crate) async fn carry_out(
 ) -> Result<Exit, Problem> {
     match command {
         Command::Run(args) => run::run(args, context).await,
+        Command::Ask(args) => ask::run(args, context).await,
         Command::Map(args) => map::run(args, context).await,
         Command::Pipe(args) => pipe::run(args, context).await,
         Command::Decompose(args) => decompose::run(args, context).await,
@@ -83,6 +90,7 @@ pub(crate) async fn carry_out(
         Command::Plan(args) => plan::run(args, context).await,
         Command::Pick(args) => pick::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,
+        Command::Results(args) => results::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Cost(args) => cost::run(args, context).await,

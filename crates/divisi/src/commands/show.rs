@@ -154,7 +154,7 @@ async fn events_of(store: &dyn Store, id: &RunId, task: TaskId) -> Result<Vec<Re
     Ok(events)
 }
 
-async fn each_event(
+pub(super) async fn each_event(
     store: &dyn Store,
     id: &RunId,
     mut take: impl FnMut(Recorded),

@@ -25,7 +25,7 @@ impl PreviewFlags {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Before the run")]
 pub(crate) struct ConfirmFlags {
-    /// Start without a question, even if the run may cost more than `confirm_above` of the settings
+    /// Start without a question, even if the run is expected to cost more than `confirm_above`
     #[arg(short, long)]
     pub(crate) yes: bool,
 }

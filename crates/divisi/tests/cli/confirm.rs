@@ -5,8 +5,8 @@ use crate::terminal::at_a_terminal;
 use divisi_mock::{Config, MockThread, Reply, Rule, When};
 use std::process::Command;
 
-/// Steps on opus that may cost more than five dollars together.
-const STEPS: usize = 12;
+/// Steps on opus that are expected to cost more than ten dollars together.
+const STEPS: usize = 34;
 
 /// A home whose vendor is a mock.
 struct Place {
@@ -46,7 +46,7 @@ fn a_dear_run_starts_only_after_a_yes() {
     let (code, shown) = place.ask(STEPS, &[], "no");
     assert_eq!((code, place.requests()), (Some(130), 0), "{shown}");
     for part in [
-        "pipe · 12 tasks",
+        "pipe · 34 tasks",
         "cost       about $",
         "budget     --max-cost ",
         "time       about ",
@@ -79,6 +79,17 @@ fn nothing_is_asked_where_the_answer_is_known() {
     assert_eq!(runs.matches("pipe").count(), 5, "{runs}");
     // Not at a terminal.
     place.home.ends(0, &["pipe", "Go on", "--model", "opus"]);
+}
+
+#[test]
+fn a_script_that_ends_early_in_its_dry_run_is_not_asked_about() {
+    let place = Place::new();
+    let flow = "export const meta = { name: 'f', description: 'd' };\n\
+        const said = await agent('Judge this', { model: 'haiku' });\n\
+        if (!said.startsWith('echo')) throw new Error(said);\nreturn said;\n";
+    place.home.write("f.js", flow);
+    let (code, shown) = at_a_terminal(place.home.divisi(&["run", "f.js"]), "no");
+    assert_eq!((code, place.requests()), (Some(0), 1), "{shown}");
 }
 
 #[test]

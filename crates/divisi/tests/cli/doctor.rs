@@ -47,7 +47,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       allow = []  default
       budget.warn_percent = 80  default
       check_timeout = "15m"  default
-      confirm_above = "5.00"  default
+      confirm_above = "10.00"  default
       estimate = false  DIVISI_ESTIMATE
       hedge = false  default
       idle_timeout = "3m"  default
@@ -124,7 +124,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       allow = []  default
       budget.warn_percent = 80  default
       check_timeout = "15m"  default
-      confirm_above = "5.00"  default
+      confirm_above = "10.00"  default
       estimate = false  DIVISI_ESTIMATE
       executors.mine = "mine"  ~/work/divisi.toml
       hedge = false  default

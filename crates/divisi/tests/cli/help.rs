@@ -6,15 +6,18 @@ fn every_page_reads_well() {
     insta::assert_snapshot!("divisi", home.ends(0, &["--help"]).stdout);
     let commands = [
         "run",
+        "ask",
         "map",
         "pipe",
         "decompose",
         "check",
         "resume",
         "rerun",
+        "answer",
         "pick",
         "plan",
         "runs",
+        "results",
         "show",
         "watch",
         "cost",

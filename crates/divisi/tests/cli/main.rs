@@ -25,6 +25,7 @@ mod vendors;
 mod patterns;
 mod pick;
 mod plans;
+mod results;
 mod runs;
 mod stopping;
 mod watch;

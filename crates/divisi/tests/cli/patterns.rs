@@ -158,3 +158,55 @@ fn decompose_plans_and_works() {
         said.stdout
     );
 }
+
+#[test]
+fn ask_takes_its_material_from_stdin() {
+    let home = Home::new();
+    let asked = home.ends_with(0, &["ask", "Review this", "--demo", "-q"], "a diff\n");
+    assert!(
+        asked.stdout.starts_with("[scripted demo-sonnet]"),
+        "{}",
+        asked.stdout
+    );
+    let prompt = home.ends(0, &["show", "last", "ask"]).stdout;
+    assert!(prompt.contains("  Review this\n  \n  a diff"), "{prompt}");
+    home.ends(0, &["ask", "Say something", "--demo", "-q"]);
+    let prompt = home.ends(0, &["show", "last", "ask"]).stdout;
+    assert!(!prompt.contains("a diff"), "{prompt}");
+    let said = home.ends(2, &["ask", " ", "--demo"]).stderr;
+    assert!(said.contains("the prompt is empty"), "{said}");
+}
+
+#[test]
+fn pipe_takes_models_for_its_steps_and_a_text_from_stdin() {
+    let home = Home::new();
+    let steps = [
+        "pipe",
+        "-",
+        "Sum up",
+        "Translate",
+        "--models",
+        "haiku,opus",
+        "--demo",
+    ];
+    home.ends_with(0, &steps, "the text");
+    let shown = |task: &str| home.ends(0, &["show", "last", task]).stdout;
+    assert!(
+        shown("t0").contains("  Sum up\n  \n  the text"),
+        "{}",
+        shown("t0")
+    );
+    assert!(shown("t0").contains("demo-haiku"), "{}", shown("t0"));
+    assert!(shown("t1").contains("demo-opus"), "{}", shown("t1"));
+    let said = home
+        .ends(2, &["pipe", "a", "b", "--models", "haiku", "--demo"])
+        .stderr;
+    assert!(said.contains("--models names 1 for 2 steps"), "{said}");
+    assert!(
+        home.ends(2, &["pipe", "-", "a", "--demo"])
+            .stderr
+            .contains("nothing on stdin")
+    );
+    let said = home.ends_with(0, &["pipe", "a", "--demo"], "unread").stderr;
+    assert!(said.contains("note: stdin is not read"), "{said}");
+}

@@ -6,7 +6,8 @@
  *
  * A flow is the body of an async function: it may `await` and `return` at the
  * top. It has no clock, no randomness, no files and no network, so that a run can
- * be resumed by executing it again with the recorded answers. In addition to what
+ * be resumed by executing it again with the recorded answers. It is in strict mode.
+ * In addition to what
  * is declared here it has `console` (which writes to the log), `URL`,
  * `URLSearchParams`, `TextEncoder`, `TextDecoder`, `structuredClone` and
  * `queueMicrotask`, which editors know. `Date.now()`, `new Date()` and
@@ -16,8 +17,8 @@
 /** A tier, a model id, `inherit`, or `auto`: the tier that suffices. */
 type Model = 'haiku' | 'sonnet' | 'opus' | 'fable' | 'inherit' | 'auto' | (string & {});
 
-/** How hard a model should think. */
-type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
+/** How hard a model should think; in any case: `'High'` is `'high'`. */
+type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max' | (string & {});
 
 /** Milliseconds, or a text with units, as in the settings: `'90s'`, `'1h30m'`. */
 type Span = number | `${number}${'ms' | 's' | 'm' | 'h'}` | `${number}h${number}m` | `${number}m${number}s`;
@@ -63,6 +64,8 @@ interface Meta {
   description: string;
   /** When to choose it among others. */
   whenToUse?: string;
+  /** `true`: a stage of `pipeline` that gives `null` hands it on, as in Claude Code before July 2026. */
+  handsOnNull?: boolean;
   /** The phases it announces. `maxCost` caps the cost of a phase's tasks; the rest has no effect. */
   phases?: Array<{ title: string; detail?: string; model?: Model; maxCost?: Dollars }>;
 }
@@ -192,7 +195,8 @@ declare function parallel<T>(thunks: ReadonlyArray<() => T | PromiseLike<T>>): P
 /**
  * Takes each item through all stages, without waiting for the other items.
  * A stage receives the result of the previous stage, the item, and its index. If a
- * stage throws, the result of its item is `null`, and later stages are skipped.
+ * stage throws or gives `null`, the result of its item is `null`, and later stages
+ * are skipped. Return another value, such as `{ missing: true }`, to go on.
  */
 declare function pipeline<I, A>(items: readonly I[], a: Stage<I, I, A>): Promise<Array<A | null>>;
 declare function pipeline<I, A, B>(items: readonly I[], a: Stage<I, I, A>, b: Stage<A, I, B>): Promise<Array<B | null>>;

@@ -19,6 +19,7 @@ mod workflow;
 
 pub(crate) use prelude::{install, json_culprit};
 
+use crate::Script;
 use crate::state::{Form, Shared};
 use phase::Phases;
 use rquickjs::{Ctx, Object, Result, Value};
@@ -47,25 +48,29 @@ pub(crate) struct Scope {
     pub(crate) script: Arc<str>,
     /// Its nesting depth: the number of scripts around it.
     pub(crate) depth: u32,
+    /// See [`Meta::hands_on_null`](crate::Meta::hands_on_null).
+    hands_on_null: bool,
     phases: Phases,
 }
 
 impl Scope {
     /// The execution of the first script.
-    pub(crate) fn root(script: Arc<str>) -> Rc<Self> {
+    pub(crate) fn root(script: &Script) -> Rc<Self> {
         Rc::new(Self {
-            script,
+            script: script.name().clone(),
             depth: 0,
+            hands_on_null: script.meta().hands_on_null,
             phases: Phases::default(),
         })
     }
 
-    /// The execution of a script with this title, called by another.
-    pub(crate) fn nested(script: Arc<str>, depth: u32, title: &str) -> Rc<Self> {
+    /// The execution of a script that another one calls.
+    pub(crate) fn nested(script: &Script, depth: u32) -> Rc<Self> {
         Rc::new(Self {
-            script,
+            script: script.name().clone(),
             depth,
-            phases: Phases::under(title),
+            hands_on_null: script.meta().hands_on_null,
+            phases: Phases::under(&script.meta().name),
         })
     }
 

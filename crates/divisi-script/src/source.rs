@@ -1,5 +1,6 @@
 //! A script as text: its `meta`, and findings before it runs.
 
+mod callee;
 mod compile;
 mod literal;
 mod loops;
@@ -7,6 +8,7 @@ mod meta;
 mod modules;
 mod tokens;
 
+pub(crate) use callee::name as callee;
 pub(crate) use compile::column;
 pub(crate) use loops::line as loop_line;
 pub use meta::{Meta, Phase};
@@ -96,8 +98,10 @@ fn read(name: &Arc<str>, text: &Arc<str>, limits: &HostLimits) -> Result<Script,
         );
     }
     let tokens = tokens::read(text);
+    // Before `meta`: a script that imports mostly begins with that.
+    modules::check_imports(text, &tokens)?;
     let found = meta::read(name, text, &tokens)?;
-    modules::check(text, &tokens, found.export.as_ref())?;
+    modules::check_exports(text, &tokens, found.export.as_ref())?;
     let body = compile::wrap(text, found.export.as_ref());
     compile::check(name, &body, &tokens, limits)?;
     Ok(Script {

@@ -5,6 +5,8 @@
 
 use crate::groups::Groups;
 use crate::rejections::Rejections;
+use crate::source::{callee, column};
+use crate::stack;
 use crate::trial::Trial;
 use crate::{Call, CallId, GroupId, HostOptions, Site, TaskAnswer};
 use divisi_core::PicoUsd;
@@ -215,6 +217,11 @@ impl State {
         }
     }
 
+    /// Whether a warning with this `key` was sent.
+    pub(crate) fn has_warned(&self, key: &str) -> bool {
+        self.warned.contains(key)
+    }
+
     /// Counts a message; the first one beyond the limit becomes a note that no more follow.
     fn may_speak(&mut self) -> bool {
         let messages_max = self.options.limits.messages_max;
@@ -262,6 +269,26 @@ impl State {
         self.sources
             .get_key_value(name)
             .map(|(name, text)| (name.clone(), text.clone()))
+    }
+
+    /// The message of an exception, with the name of what was called where the engine says only
+    /// `not a function`.
+    pub(crate) fn naming_callee(&self, message: String, stack: &str) -> String {
+        let Some(kind) = ["TypeError: not a function", "TypeError: not a constructor"]
+            .iter()
+            .find(|known| **known == message)
+            .and_then(|known| known.strip_prefix("TypeError: "))
+        else {
+            return message;
+        };
+        let named = stack::frames(stack).next().and_then(|frame| {
+            let (_, text) = self.source(frame.file)?;
+            callee(&text, frame.line, column(&frame))
+        });
+        match named {
+            Some(named) => format!("TypeError: {named} is {kind}"),
+            None => message,
+        }
     }
 
     /// The schema with this text, if already parsed.

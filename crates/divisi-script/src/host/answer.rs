@@ -106,7 +106,7 @@ impl<'js> Settle<'js> {
             state.add_source(script.name().clone(), script.source().clone());
             warn_of(&script, &mut state);
         }
-        let scope = Scope::nested(script.name().clone(), depth, &script.meta().name);
+        let scope = Scope::nested(&script, depth);
         let result: Promise<'js> = run(&self.ctx, shared, &script, &scope, args)?;
         self.resolve.call((result,))
     }

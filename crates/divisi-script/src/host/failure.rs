@@ -99,8 +99,8 @@ impl Failure {
     }
 
     /// The text of the exception.
-    pub(super) fn message(&self) -> &str {
-        &self.message
+    pub(super) fn message(&self, state: &State) -> String {
+        state.naming_callee(self.message.clone(), &self.stack)
     }
 
     /// The innermost line of a script in its stack.
@@ -147,7 +147,7 @@ impl Failure {
 
     fn problem(mut self, state: &State, busy: Option<Duration>) -> Problem {
         // A script may throw a text of any length.
-        self.message = state.cut(self.message);
+        self.message = state.cut(state.naming_callee(self.message, &self.stack));
         let kind = if busy.is_some() {
             ErrorKind::Busy
         } else {

@@ -67,14 +67,15 @@ pub(super) fn check(
     })
 }
 
-/// Evaluates the body: returns the function of the globals, without calling it.
+/// Evaluates the body in strict mode, as Claude Code does: returns the function of the globals,
+/// without calling it.
 pub(super) fn evaluate<'js>(
     ctx: &Ctx<'js>,
     name: &str,
     body: &str,
 ) -> rquickjs::Result<Function<'js>> {
     let mut options = EvalOptions::default();
-    options.strict = false;
+    options.strict = true;
     options.filename = Some(name.replace('\0', " "));
     ctx.eval_with_options(body, options)
 }

@@ -17,6 +17,9 @@ pub struct Meta {
     pub description: String,
     /// When to use it, in words for choosing among scripts.
     pub when_to_use: Option<String>,
+    /// Whether a stage of `pipeline` that gives `null` hands it on to the next stage, as in versions
+    /// of Claude Code before July 2026, and does not end its item.
+    pub hands_on_null: bool,
     /// The phases it announces. Only their caps have an effect.
     pub phases: Vec<Phase>,
 }
@@ -113,6 +116,7 @@ fn from_value(value: Value, line: u32, warnings: &mut Vec<Warning>) -> Result<Me
         name: required(&mut fields, "name", line)?,
         description: required(&mut fields, "description", line)?,
         when_to_use: optional(&mut fields, "whenToUse"),
+        hands_on_null: switch(&mut fields, "handsOnNull", line)?,
         phases: phases(fields.shift_remove("phases"), line, warnings)?,
     };
     for key in fields.keys() {
@@ -136,6 +140,18 @@ fn optional(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
     match fields.shift_remove(key) {
         Some(Value::String(text)) => Some(text),
         _ => None,
+    }
+}
+
+/// An invalid switch is an error and not ignored: its author relies on it.
+fn switch(fields: &mut Map<String, Value>, key: &str, line: u32) -> Result<bool, Problem> {
+    match fields.shift_remove(key) {
+        None => Ok(false),
+        Some(Value::Bool(on)) => Ok(on),
+        Some(other) => Err(wrong(
+            line,
+            &format!("`meta.{key}` has to be true or false, not {other}"),
+        )),
     }
 }
 

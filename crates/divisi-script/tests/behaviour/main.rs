@@ -6,6 +6,7 @@ mod additions;
 mod agent;
 mod budget;
 mod checks;
+mod dialect;
 mod errors;
 mod flow;
 mod groups;

@@ -64,6 +64,11 @@ interface Meta {
   description: string;
   /** When to choose it among others. */
   whenToUse?: string;
+  /**
+   * Most agents, commands and other flows that the run may call: 1,000 when absent (`agents_max`
+   * in the settings). Calls beyond that throw.
+   */
+  maxAgents?: number;
   /** `true`: a stage of `pipeline` that gives `null` hands it on, as in Claude Code before July 2026. */
   handsOnNull?: boolean;
   /** The phases it announces. `maxCost` caps the cost of a phase's tasks; the rest has no effect. */
@@ -173,7 +178,7 @@ interface Agent {
    *
    * `null` when the task failed, was skipped or cancelled. Throws when the
    * prompt is empty, an option is invalid, no answer fitted the schema,
-   * the token budget is spent, or the task is `required` and failed.
+   * the token budget is spent, the run has made `maxAgents` calls, or the task is `required` and failed.
    */
   <T = any>(prompt: string, options: AgentOptions & { schema: Schema; required: true }): Promise<T>;
   <T = any>(prompt: string, options: AgentOptions & { schema: Schema }): Promise<T | null>;

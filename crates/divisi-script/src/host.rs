@@ -141,9 +141,7 @@ impl Host {
                 }
             },
         )));
-        shared
-            .borrow_mut()
-            .add_source(script.name().clone(), script.source().clone());
+        shared.borrow_mut().add_source(script);
         Ok(Self {
             script: script.clone(),
             shared,

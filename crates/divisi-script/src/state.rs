@@ -5,10 +5,10 @@
 
 use crate::groups::Groups;
 use crate::rejections::Rejections;
-use crate::source::{callee, column};
+use crate::source::{Columns, callee};
 use crate::stack;
 use crate::trial::Trial;
-use crate::{Call, CallId, GroupId, HostOptions, Site, TaskAnswer};
+use crate::{Call, CallId, GroupId, HostOptions, Script, Site, TaskAnswer};
 use divisi_core::PicoUsd;
 use divisi_core::event::Refusal;
 use rquickjs::{Ctx, Function, Persistent};
@@ -36,8 +36,8 @@ pub(crate) struct State {
     /// Output tokens and dollars of all answers given.
     spent: u64,
     spent_usd: PicoUsd,
-    /// The texts of all scripts of the run by name, for messages.
-    sources: HashMap<Arc<str>, Arc<str>>,
+    /// The texts of all scripts of the run by name, for messages, and their columns.
+    sources: HashMap<Arc<str>, (Arc<str>, Columns)>,
     /// Schemas by their text: thousands of calls mostly share one.
     schemas: HashMap<String, Arc<Value>>,
     /// The prelude's helper for checks, once it was needed.
@@ -260,15 +260,23 @@ impl State {
         self.spent_usd
     }
 
-    pub(crate) fn add_source(&mut self, name: Arc<str>, text: Arc<str>) {
-        self.sources.insert(name, text);
+    pub(crate) fn add_source(&mut self, script: &Script) {
+        let source = (script.source().clone(), script.columns().clone());
+        self.sources.insert(script.name().clone(), source);
     }
 
     /// The name and the text of a script of this run.
     pub(crate) fn source(&self, name: &str) -> Option<(Arc<str>, Arc<str>)> {
         self.sources
             .get_key_value(name)
-            .map(|(name, text)| (name.clone(), text.clone()))
+            .map(|(name, (text, _))| (name.clone(), text.clone()))
+    }
+
+    /// A column that the engine reports for a line of a script, as the script has it.
+    pub(crate) fn column(&self, script: &str, line: u32, column: u32) -> u32 {
+        self.sources
+            .get(script)
+            .map_or(column, |(_, columns)| columns.original(line, column))
     }
 
     /// The message of an exception, with the name of what was called where the engine says only
@@ -283,7 +291,8 @@ impl State {
         };
         let named = stack::frames(stack).next().and_then(|frame| {
             let (_, text) = self.source(frame.file)?;
-            callee(&text, frame.line, column(&frame))
+            let column = self.column(frame.file, frame.line, frame.column);
+            callee(&text, frame.line, column)
         });
         match named {
             Some(named) => format!("TypeError: {named} is {kind}"),

@@ -158,6 +158,12 @@ fn on_stage<T: Send + 'static>(
     look: impl FnOnce(Tracer<'_>) -> Result<T, ScriptError> + Send + 'static,
 ) -> Result<T, StartError> {
     let script = flow.parse().map_err(Box::new)?;
+    // A run refuses calls beyond its limit, so the plan ends there, too.
+    let calls_max = crate::flow::agents_max(&script, &setup) as usize;
+    let limits = &TraceLimits {
+        tasks_max: limits.tasks_max.min(calls_max),
+        ..limits.clone()
+    };
     let options = HostOptions {
         // Twice the tasks of the plan, because calls of other scripts count, too.
         limits: HostLimits {

@@ -103,7 +103,7 @@ impl<'js> Settle<'js> {
         };
         {
             let mut state = shared.borrow_mut();
-            state.add_source(script.name().clone(), script.source().clone());
+            state.add_source(&script);
             warn_of(&script, &mut state);
         }
         let scope = Scope::nested(&script, depth);

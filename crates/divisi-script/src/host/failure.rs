@@ -105,7 +105,7 @@ impl Failure {
 
     /// The innermost line of a script in its stack.
     pub(super) fn site(&self, state: &State) -> Option<Site> {
-        let mut frames = stack::frames(&self.stack).map(|frame| owned(&frame).site);
+        let mut frames = stack::frames(&self.stack).map(|frame| owned(&frame, state).site);
         frames.find(|site| state.source(&site.script).is_some())
     }
 
@@ -122,7 +122,7 @@ impl Failure {
         busy: Option<Duration>,
     ) -> ScriptError {
         let frames: Vec<Frame> = stack::frames(&self.stack)
-            .map(|frame| owned(&frame))
+            .map(|frame| owned(&frame, state))
             .collect();
         let innermost = frames.iter().find_map(|frame| {
             state
@@ -172,14 +172,14 @@ impl Failure {
     }
 }
 
-fn owned(frame: &RawFrame<'_>) -> Frame {
+fn owned(frame: &RawFrame<'_>, state: &State) -> Frame {
     Frame {
         function: frame.function.map(str::to_owned),
         site: Site {
             script: frame.file.into(),
             line: frame.line,
         },
-        column: crate::source::column(frame),
+        column: state.column(frame.file, frame.line, frame.column),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::play::{error_of, failed, ok, play, result_of};
 use divisi_core::FailureClass;
+use divisi_script::Script;
 
 #[test]
 fn a_null_ends_the_item_of_a_pipeline() {
@@ -43,6 +44,24 @@ fn meta_can_hand_null_on() {
 }
 
 #[test]
+fn a_loop_without_end_makes_a_thousand_calls() {
+    let played = play("let n = 0; while (true) { await agent(`round ${n++}`) }").run();
+    assert_eq!(played.tasks().len(), 1_000);
+    insta::assert_snapshot!(played.error().to_string(), @"script `flow.js` failed at line 1: RangeError: this run has made 1000 calls, which is as many as it may make; if it is meant to make more, write for example `maxAgents: 10000` in `meta`, or raise `agents_max` in the settings");
+}
+
+#[test]
+fn meta_can_state_how_many_calls_are_meant() {
+    let meta = |number: &str| {
+        format!("export const meta = {{ name: 'n', description: 'd', maxAgents: {number} }}")
+    };
+    let script = Script::parse("flow.js", &meta("20_000")).unwrap();
+    assert_eq!(script.meta().agents_max, Some(20_000));
+    insta::assert_snapshot!(error_of(&meta("0")), @"script `flow.js` cannot be read at line 1: `meta.maxAgents` has to be a whole number from 1, not 0");
+    insta::assert_snapshot!(error_of(&meta("'all'")), @r#"script `flow.js` cannot be read at line 1: `meta.maxAgents` has to be a whole number from 1, not "all""#);
+}
+
+#[test]
 fn scripts_are_in_strict_mode() {
     let source = "const out = []; const f = Object.freeze({ a: 1 })\nfor (const t of [() => { undeclared = 1 }, () => { f.a = 2 }, () => { delete f.a }]) { try { t(); out.push('sloppy') } catch (e) { out.push(e.name) } }\nreturn [...out, (function () { return this === undefined })()]";
     assert_eq!(
@@ -50,6 +69,28 @@ fn scripts_are_in_strict_mode() {
         r#"["ReferenceError","TypeError","TypeError",true]"#
     );
     insta::assert_snapshot!(error_of("with ({}) {}"), @"script `flow.js` cannot be read at line 1: invalid keyword: with");
+}
+
+#[test]
+fn strings_and_other_primitives_are_spread_into_objects() {
+    let source = "const s = 'ab', r = null\nconst f = ({ 0: a, ...rest }) => rest\nconst { length, ...chars } = 'xyz'\nreturn [{ ...'abc', n: 1 }, { ...5 }, { ...new String('ab') }, { n: 0, ...s }, { ...r, ...undefined, ...true, ...10n }, { ...s && { t: 1 } }, { ...[7] }, f({ ...s }), chars, { ...await agent('hi') }, { ...{ get a() { return 1 } } }]";
+    // As printed by Node 20, with an agent that answers `hi`.
+    assert_eq!(
+        result_of(source),
+        r#"[{"0":"a","1":"b","2":"c","n":1},{},{"0":"a","1":"b"},{"0":"a","1":"b","n":0},{},{"t":1},{"0":7},{"1":"b"},{"0":"x","1":"y","2":"z"},{"0":"h","1":"i"},{"a":1}]"#
+    );
+}
+
+#[test]
+fn a_spread_leaves_lines_and_columns_as_they_are() {
+    insta::assert_snapshot!(error_of("const a = {}\nreturn [{ ...'x' }, { ...'y' }, a.list.map(x => x)]"), @"script `flow.js` failed at line 2: TypeError: cannot read property 'map' of undefined");
+    let played =
+        play("return [{ ...1 },\n{ ...await agent('x') }]; const x = null; ({ ...x }).y.z").run();
+    insta::assert_snapshot!(played.result(), @r#"[{},{"0":"x"}]"#);
+    let source = "const b = 1\nreturn [{ ...1, ...{ ...2 } }, b()]";
+    let played = play(source).run();
+    let frame = &played.error().frames()[0];
+    assert_eq!((frame.site.line, frame.column), (2, 32));
 }
 
 #[test]

@@ -10,7 +10,8 @@
  * In addition to what
  * is declared here it has `console` (which writes to the log), `URL`,
  * `URLSearchParams`, `TextEncoder`, `TextDecoder`, `structuredClone` and
- * `queueMicrotask`, which editors know. `Date.now()`, `new Date()` and
+ * `queueMicrotask`, which editors know, and of `Intl` `Collator` and `NumberFormat`; without a
+ * language they and `localeCompare` are American English. `Date.now()`, `new Date()` and
  * `Math.random()` throw.
  */
 

@@ -9,6 +9,7 @@ mod ask;
 mod budget;
 mod checked;
 mod group;
+mod locale;
 pub(crate) mod outcome;
 mod phase;
 mod plan;

@@ -4,7 +4,7 @@
 //! globals; those of the scope are functions that build further globals of one script from the
 //! native ones.
 
-use super::{Scope, group, plan, report};
+use super::{Scope, group, locale, plan, report};
 use crate::stack::PRELUDE_SCHEME;
 use crate::state::Shared;
 use rquickjs::context::EvalOptions;
@@ -29,7 +29,9 @@ const SCOPE: [(&str, &str); 4] = [
 pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     WORLD
         .iter()
-        .try_for_each(|(name, source)| evaluate::<()>(ctx, name, source))
+        .try_for_each(|(name, source)| evaluate::<()>(ctx, name, source))?;
+    let languages = evaluate::<Function<'_>>(ctx, "locale", include_str!("../prelude/locale.js"))?;
+    languages.call((locale::natives(ctx)?,))
 }
 
 /// Adds to the globals of `scope` the functions built from the native ones.

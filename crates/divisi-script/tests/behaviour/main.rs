@@ -11,6 +11,7 @@ mod errors;
 mod flow;
 mod groups;
 mod limits;
+mod locale;
 mod options;
 mod script;
 mod workflow;

@@ -5,21 +5,22 @@
  * `/// <reference path="./divisi.d.ts" />`, or name it in `jsconfig.json`.
  *
  * A flow is the body of an async function: it may `await` and `return` at the
- * top. It has no clock, no randomness, no files and no network, so that a run can
- * be resumed by executing it again with the recorded answers. It is in strict mode.
- * In addition to what
- * is declared here it has `console` (which writes to the log), `URL`,
- * `URLSearchParams`, `TextEncoder`, `TextDecoder`, `structuredClone` and
- * `queueMicrotask`, which editors know, and of `Intl` `Collator` and `NumberFormat`; without a
- * language they and `localeCompare` are American English. `Date.now()`, `new Date()` and
- * `Math.random()` throw.
+ * top. It is in strict mode. It has no clock, no randomness, no files and no network,
+ * so that a run can be resumed by executing it again with the recorded answers. In
+ * addition to what is declared here it has `console` (which writes to the log),
+ * `URL`, `URLSearchParams`, `TextEncoder`, `TextDecoder`, `structuredClone` and
+ * `queueMicrotask`, which editors know; `setTimeout`, `setInterval` and what clears
+ * them (in a resume a timer fires where it fired before); and of `Intl` `Collator` and
+ * `NumberFormat`, which are American English unless you name a language, like
+ * `localeCompare`. `Date.now()`, `new Date()` and `Math.random()` throw.
  */
 
 /** A tier, a model id, `inherit`, or `auto`: the tier that suffices. */
 type Model = 'haiku' | 'sonnet' | 'opus' | 'fable' | 'inherit' | 'auto' | (string & {});
 
 /** How hard a model should think; in any case: `'High'` is `'high'`. */
-type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max' | (string & {});
+type Effort = EffortWord | Capitalize<EffortWord> | Uppercase<EffortWord>;
+type EffortWord = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
 
 /** Milliseconds, or a text with units, as in the settings: `'90s'`, `'1h30m'`. */
 type Span = number | `${number}${'ms' | 's' | 'm' | 'h'}` | `${number}h${number}m` | `${number}m${number}s`;

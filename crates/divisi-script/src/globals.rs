@@ -16,6 +16,7 @@ mod plan;
 mod prelude;
 mod report;
 mod site;
+mod timer;
 mod workflow;
 
 pub(crate) use prelude::{install, json_culprit};
@@ -28,7 +29,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// The names that a script can use in addition to JavaScript's own.
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 17] = [
     "agent",
     "parallel",
     "pipeline",
@@ -42,6 +43,10 @@ pub(crate) const NAMES: [&str; 13] = [
     "shell",
     "console",
     "process",
+    "setTimeout",
+    "clearTimeout",
+    "setInterval",
+    "clearInterval",
 ];
 
 /// One execution of a script.

@@ -38,6 +38,8 @@ pub struct HostLimits {
     /// Most tasks and scripts that may be requested in the whole run. The caller decides whether
     /// the number in the script's [`meta`](crate::Meta::agents_max) applies.
     pub agents_max: u32,
+    /// Most timers that may be started in the whole run.
+    pub timers_max: u32,
     /// Most items of one `parallel` or `pipeline`.
     pub items_max: u32,
     /// How deep `workflow()` may be nested.
@@ -61,6 +63,9 @@ impl Default for HostLimits {
             busy_max: Duration::from_secs(5),
             // The dialect's own limit.
             agents_max: 1_000,
+            // One in ten seconds for a day. Each is recorded, so a loop that does nothing but wait must
+            // end somewhere.
+            timers_max: 10_000,
             // The dialect's own limit.
             items_max: 4_096,
             // The dialect's own limit.

@@ -27,6 +27,8 @@ pub(crate) struct State {
     /// By call id; `None` once answered.
     waiting: Vec<Option<Waiting>>,
     open: usize,
+    /// Timers requested so far.
+    timers: u32,
     /// Refused calls not yet reported, by reason.
     refused: BTreeMap<Refusal, u32>,
     pub(crate) rejections: Rejections,
@@ -77,6 +79,8 @@ pub(crate) enum Asked {
     },
     /// One try of a task whose result is checked by functions of the script.
     Try(Rc<RefCell<Trial>>),
+    /// A time that passes.
+    Timer,
     Load {
         /// JSON text for the other script.
         args: Option<String>,
@@ -101,6 +105,7 @@ impl State {
             calls: Vec::new(),
             waiting: Vec::new(),
             open: 0,
+            timers: 0,
             refused: BTreeMap::new(),
             rejections: Rejections::default(),
             messages: 0,
@@ -124,6 +129,16 @@ impl State {
         self.calls.push(call);
         self.waiting.push(Some(waiting));
         self.open += 1;
+    }
+
+    /// Hands out a timer with the next id; `false` if the run has had as many as it may have.
+    pub(crate) fn ask_timer(&mut self, timer: Call, waiting: Waiting) -> bool {
+        let may = self.timers < self.options.limits.timers_max;
+        if may {
+            self.timers += 1;
+            self.ask(timer, waiting);
+        }
+        may
     }
 
     pub(crate) fn answered(&mut self, id: CallId) -> Option<Waiting> {
@@ -177,7 +192,7 @@ impl State {
     pub(crate) fn refuse(&mut self) -> Option<Refusal> {
         let calls_max = self.options.limits.agents_max;
         let refusal = match self.options.budget_total {
-            _ if self.next_id().0 >= calls_max => Refusal::Call { calls_max },
+            _ if self.next_id().0 - self.timers >= calls_max => Refusal::Call { calls_max },
             Some(total) if self.spent() >= total => Refusal::Tokens { total },
             Some(_) | None => return None,
         };

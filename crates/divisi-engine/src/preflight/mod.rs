@@ -37,6 +37,9 @@ pub const ROUNDS: usize = 3;
 /// Lengths of lists in further runs, which show what depends on them: fewer and more.
 const OTHER_WIDTHS: [usize; 2] = [2, 5];
 
+/// Most timers that fire in one dry run. An interval that is never cleared fires as often.
+const TIMERS_MAX: u32 = 1_000;
+
 /// Limits of a dry run.
 #[derive(Clone, Debug)]
 pub struct TraceLimits {
@@ -168,6 +171,7 @@ fn on_stage<T: Send + 'static>(
         // Twice the tasks of the plan, because calls of other scripts count, too.
         limits: HostLimits {
             agents_max: (limits.tasks_max as u32).saturating_mul(2),
+            timers_max: TIMERS_MAX,
             ..limits.host.clone()
         },
         assumes_checks: true,

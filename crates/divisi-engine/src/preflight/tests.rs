@@ -143,6 +143,18 @@ fn a_pipeline_has_no_barriers() {
 }
 
 #[test]
+fn pauses_make_no_chain_and_limits_leave_agents_their_time() {
+    insta::assert_snapshot!(traced("const sleep = ms => new Promise(done => setTimeout(done, ms))\nawait parallel(['a', 'b'].map((x, i) => async () => { await sleep(i * 1000); return agent('read ' + x) }))\nconst first = await Promise.race([agent('slow'), sleep(300_000).then(() => null)])\nreturn first ? agent('use ' + first) : agent('give up')"), @r"
+    t0 read a | in g0 | Unread
+    t1 read b | in g0 | Unread
+    t2 slow | after t0 t1
+    t3 use {{t2}} | after t2 | reads t2
+    g0 Parallel of 2, line 2
+    returned: t3
+    ");
+}
+
+#[test]
 fn a_pipeline_may_skip_stages_of_an_item() {
     insta::assert_snapshot!(traced("await pipeline(['a', 'b'], x => agent('read ' + x), (r, x) => x === 'b' ? agent(`edit ${r}`) : r)"), @r"
     t0 read a | in g0 | Unknown

@@ -189,9 +189,7 @@ fn hint(message: &str) -> Option<&'static str> {
         .strip_prefix("ReferenceError: ")?
         .split_once(" is not defined")?;
     match name.trim_matches('\'') {
-        "setTimeout" | "setInterval" | "setImmediate" => {
-            Some("a script has no clock; `timeout` is an option of agent()")
-        }
+        "setImmediate" => Some("`queueMicrotask` runs a function soon, `setTimeout` later"),
         "fetch" | "require" | "XMLHttpRequest" | "Deno" | "Bun" | "fs" => {
             Some("a script reaches neither files nor the network; let agent() or shell() do it")
         }

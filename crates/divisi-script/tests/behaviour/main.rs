@@ -14,6 +14,7 @@ mod limits;
 mod locale;
 mod options;
 mod script;
+mod timers;
 mod workflow;
 mod world;
 

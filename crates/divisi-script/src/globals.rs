@@ -28,27 +28,6 @@ use rquickjs::{Ctx, Object, Result, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The names that a script can use in addition to JavaScript's own.
-pub(crate) const NAMES: [&str; 17] = [
-    "agent",
-    "parallel",
-    "pipeline",
-    "phase",
-    "log",
-    "workflow",
-    "args",
-    "budget",
-    "gather",
-    "decompose",
-    "shell",
-    "console",
-    "process",
-    "setTimeout",
-    "clearTimeout",
-    "setInterval",
-    "clearInterval",
-];
-
 /// One execution of a script.
 pub(crate) struct Scope {
     pub(crate) script: Arc<str>,

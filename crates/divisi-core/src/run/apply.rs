@@ -428,9 +428,11 @@ impl Run {
             task.facts = facts.clone();
         }
         if let TaskStage::Ended { outcome, .. } = &task.stage {
-            self.reused += 1;
-            self.saved += task.cost();
-            self.counts.count(outcome);
+            if task.facts.wait.is_none() {
+                self.reused += 1;
+                self.saved += task.cost();
+                self.counts.count(outcome);
+            }
         } else if matches!(task.stage, TaskStage::Suspended(_)) {
             // A suspended task keeps its stage and waits for the same as before.
             task.sibling = self.siblings.join(&task.facts);
@@ -706,7 +708,7 @@ impl Run {
         }
         self.outcomes += 1;
         self.counts.open -= 1;
-        if timer.is_none() || outcome.is_ok() {
+        if timer.is_none() {
             self.counts.count(outcome);
         }
         Ok(())

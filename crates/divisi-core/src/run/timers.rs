@@ -1,6 +1,6 @@
 //! Timers of a flow: tasks that have their outcome when a time has passed.
 //!
-//! They take no slot and no attempt. Their outcomes are numbered with those of all other tasks, so a
+//! They take no slot and no attempt, and are counted only while they are open. Their outcomes are numbered with those of all other tasks, so a
 //! replay gives them to the flow in the same order. A timer keeps its time over a resume: it counts
 //! from its first request.
 
@@ -23,7 +23,7 @@ impl Run {
     }
 
     /// The ends of timers that are still open when the flow has ended. They are not finished work,
-    /// so a resume starts them again, and they do not count.
+    /// so a resume starts them again.
     pub(super) fn needless_timers(&self) -> impl Iterator<Item = Event> {
         self.timers.iter().map(|(_, task)| Event::TaskEnded {
             task: *task,

@@ -306,9 +306,11 @@ impl RunView {
         };
         task.execution = execution;
         if task.status.has_ended() {
-            self.reused += 1;
-            self.saved += task.spent.total();
-            count(&mut self.counts, task.status);
+            if !task.is_timer {
+                self.reused += 1;
+                self.saved += task.spent.total();
+                count(&mut self.counts, task.status);
+            }
         } else {
             if task.status != Status::Suspended {
                 (task.status, task.ready_at) = (Status::Waiting, at);
@@ -734,7 +736,7 @@ impl RunView {
             phase.failed += u32::from(status == Status::Failed);
         }
         self.counts.open = self.counts.open.saturating_sub(1);
-        if !is_timer || status == Status::Ok {
+        if !is_timer {
             count(&mut self.counts, status);
         }
     }

@@ -36,7 +36,7 @@ pub struct TaskView {
     pub why: Option<Ref>,
     /// The latest execution that requested it.
     pub execution: u32,
-    /// Whether it is a timer of the flow. One that is still open when the flow ends is not counted.
+    /// Whether it is a timer of the flow, which is counted only while it is open.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_timer: bool,
     /// Number of attempts started.

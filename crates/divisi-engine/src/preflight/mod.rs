@@ -258,8 +258,9 @@ impl Tracer<'_> {
             })?);
         }
         let waits = order::waits(&main, &orders);
+        let calls_max = crate::flow::agents_max(self.stage.script, self.resolver.setup());
         let open = open::look(
-            self.stage.script,
+            (self.stage.script, calls_max as usize),
             &main,
             (&ending, &learnt),
             &widths,

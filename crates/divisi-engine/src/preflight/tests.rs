@@ -143,6 +143,18 @@ fn a_pipeline_has_no_barriers() {
 }
 
 #[test]
+fn a_plan_ends_where_the_run_would_refuse() {
+    let source = "let n = 0; while (true) await agent('round ' + n++)";
+    let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
+    assert_eq!(graph.tasks.len(), 1_000);
+    let stated =
+        format!("export const meta = {{ name: 'm', description: 'd', maxAgents: 5 }}\n{source}");
+    let graph = graph_of(&Flow::script("flow.js", stated), &TraceLimits::default());
+    assert_eq!(graph.tasks.len(), 5);
+    insta::assert_snapshot!(graph.open[0].what, @"it asks for more than 5 tasks, which is as many as it may: state `maxAgents` in `meta` if more are meant");
+}
+
+#[test]
 fn pauses_make_no_chain_and_limits_leave_agents_their_time() {
     insta::assert_snapshot!(traced("const sleep = ms => new Promise(done => setTimeout(done, ms))\nawait parallel(['a', 'b'].map((x, i) => async () => { await sleep(i * 1000); return agent('read ' + x) }))\nconst first = await Promise.race([agent('slow'), sleep(300_000).then(() => null)])\nreturn first ? agent('use ' + first) : agent('give up')"), @r"
     t0 read a | in g0 | Unread

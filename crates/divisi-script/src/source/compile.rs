@@ -2,7 +2,7 @@
 
 use super::tokens::Tokens;
 use crate::error::{ErrorKind, Problem};
-use crate::globals;
+use crate::names;
 use crate::stack;
 use crate::watch::Watch;
 use crate::{HostLimits, Pulse};
@@ -105,7 +105,7 @@ fn prefix() -> String {
     let object = OPEN.trim_end_matches('(');
     format!(
         "(({{{}}}, {object} = Object) => async () => {{",
-        globals::NAMES.join(",")
+        names::GLOBALS.join(",")
     )
 }
 

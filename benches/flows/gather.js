@@ -1,4 +1,4 @@
-export const meta = { name: 'gather', description: 'Many parts and one synthesis of them' };
+export const meta = { name: 'gather', description: 'Many parts and one synthesis of them', maxAgents: 1_000_000 };
 
 const items = Array.from({ length: args }, (_, i) => i);
 const parts = await parallel(items.map((i) => () => agent.outcome(`task ${i}`)));

@@ -1,4 +1,4 @@
-export const meta = { name: 'shared-context', description: 'Many questions about one text of 20,000 tokens' };
+export const meta = { name: 'shared-context', description: 'Many questions about one text of 20,000 tokens', maxAgents: 1_000_000 };
 
 const context = 'The gate opens at dawn and closes at dusk.\n'.repeat(2_000).slice(0, 80_000);
 const questions = Array.from({ length: args }, (_, i) => i);

@@ -80,7 +80,8 @@ pub(crate) async fn fan_out(store: Arc<dyn Store>, models: Models, tasks: usize)
 
 /// The same, submitted by a script.
 pub(crate) async fn by_script(store: Arc<dyn Store>, tasks: usize) -> Result<()> {
-    let source = "const items = Array.from({length: args}, (_, i) => i)
+    let source = "export const meta = {name: 'inside', description: 'Tasks', maxAgents: 1_000_000}
+        const items = Array.from({length: args}, (_, i) => i)
         const all = await Promise.all(items.map(i => agent(`task ${i}`, {tools: []})))
         return all.filter(Boolean).length";
     ran(store, source, tasks).await
@@ -101,7 +102,8 @@ pub(crate) async fn chain(store: Arc<dyn Store>, tasks: usize) -> Result<()> {
 
 /// The same, submitted by a script.
 pub(crate) async fn chain_by_script(store: Arc<dyn Store>, tasks: usize) -> Result<()> {
-    let source = "let done = 0
+    let source = "export const meta = {name: 'inside', description: 'Tasks', maxAgents: 1_000_000}
+        let done = 0
         for (let i = 0; i < args; i++) if (await agent(`task ${i}`, {tools: []})) done++
         return done";
     ran(store, source, tasks).await

@@ -125,6 +125,7 @@ pub(crate) fn setup(
         .check_timeout(settings.check_timeout.0)
         .hedge(settings.hedge)
         .turns_max(settings.turns_max)
+        .agents_max(settings.agents_max)
         .reply_tokens_max(settings.reply_tokens_max)
         .task_cost_max(settings.budget.task_cost_max.map(|most| most.0))
         .prices(Arc::new(prices)))

@@ -535,6 +535,10 @@ pub struct TaskFacts {
     /// Whether `models` are words that only the executor understands.
     #[serde(skip_serializing_if = "is_default")]
     pub words: bool,
+    /// For a timer of a flow: it has its outcome this long after it was first requested. No attempt
+    /// carries it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Millis>,
 }
 
 impl TaskFacts {

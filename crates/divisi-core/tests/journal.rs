@@ -412,6 +412,7 @@ fn facts(label: &str) -> TaskFacts {
         cost_max: Some(PicoUsd(2_000)),
         unbounded: false,
         words: false,
+        wait: None,
     }
 }
 

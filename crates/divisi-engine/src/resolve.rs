@@ -25,7 +25,8 @@ use divisi_core::event::TaskFacts;
 use divisi_core::key::KeyParts;
 use divisi_core::run::Submission;
 use divisi_core::{
-    Digest, Failure, FailureClass, Isolation, Key, Outcome, RetryPolicy, Task, Tier, Timestamp,
+    Digest, Failure, FailureClass, Isolation, Key, Millis, Outcome, RetryPolicy, Task, Tier,
+    Timestamp,
 };
 use divisi_files::Refusal;
 use redacted::redacted;
@@ -56,13 +57,16 @@ pub struct Resolver {
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
 
+/// What is recorded as the executor of timers. No task can name it.
+const TIMER: &str = "timer";
+
 /// A resolved task.
 pub struct Resolved {
     /// The submission for the run.
     pub submission: Submission,
     /// The text of the task, if it is long.
     pub blob: Option<Blob>,
-    /// What to execute; `None` for a task that has its outcome already.
+    /// What to execute; `None` for a task that has its outcome already, and for a timer.
     pub assignment: Option<Arc<Assignment>>,
     /// Whether a secret was removed from the task.
     pub is_cut: bool,
@@ -129,6 +133,20 @@ impl Resolver {
             assignment: None,
             is_cut,
         }
+    }
+
+    /// A timer of a script: a task that no executor carries out, because the run itself gives its
+    /// outcome after this time.
+    pub fn timer(&self, delay: Millis) -> Resolved {
+        let task = Task {
+            label: Some(format!("wait {delay}").into()),
+            executor: Some(TIMER.into()),
+            ..Task::new(format!("{} ms", delay.0))
+        };
+        let mut resolved = self.settled(task, Outcome::Cancelled);
+        resolved.submission.outcome = None;
+        resolved.submission.facts.wait = Some(delay);
+        resolved
     }
 
     fn assign(&self, task: &Task) -> Result<Parts, Failure> {
@@ -455,6 +473,7 @@ impl Resolver {
             cost_max: task.max_cost.or(self.setup.task_cost_max),
             unbounded,
             words: declared.models == ModelUse::Names,
+            wait: None,
         };
         let (spec, blob) = spec(&task);
         let turns_max = task

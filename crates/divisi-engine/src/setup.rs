@@ -42,6 +42,9 @@ pub struct Setup {
     pub hedge: bool,
     /// Requests one attempt may send. An agent that reads its way through a module needs 10 to 30.
     pub turns_max: u32,
+    /// Calls of agents, commands and other flows that a script may make, unless its `meta` states
+    /// another number. It stops loops without end; plans and programs are not limited by it.
+    pub agents_max: u32,
     /// Longest reply in tokens, which is requested from vendors and reserved in budgets.
     pub reply_tokens_max: u32,
     /// Most that one task may cost by default.
@@ -60,6 +63,9 @@ pub const IDLE_TIMEOUT: Millis = Millis::from_secs(3 * 60);
 
 /// Default for the requests of one attempt.
 pub const TURNS_MAX: u32 = 50;
+
+/// Default for the calls of a script: that of Claude Code.
+pub const AGENTS_MAX: u32 = 1_000;
 
 /// Default for the longest reply in tokens.
 pub const REPLY_TOKENS_MAX: u32 = 16_384;
@@ -85,6 +91,7 @@ impl Setup {
             check_timeout: CHECK_TIMEOUT,
             hedge: false,
             turns_max: TURNS_MAX,
+            agents_max: AGENTS_MAX,
             reply_tokens_max: REPLY_TOKENS_MAX,
             task_cost_max: None,
             prices: Arc::default(),
@@ -152,6 +159,12 @@ impl Setup {
     /// Sets the number of requests of one attempt.
     pub fn turns_max(mut self, turns_max: u32) -> Self {
         self.turns_max = turns_max;
+        self
+    }
+
+    /// Sets the calls that a script may make.
+    pub fn agents_max(mut self, agents_max: u32) -> Self {
+        self.agents_max = agents_max;
         self
     }
 

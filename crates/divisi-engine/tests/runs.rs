@@ -12,7 +12,7 @@ use divisi_engine::{Engine, Finished, Flow, Models, RunOptions, Setup, StartErro
 use divisi_providers::{Block, Message, Progress, Provider, ProviderError, Reply, Request, Stop};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Answers every prompt with `<prompt>!`, with configured exceptions, and counts.
@@ -581,4 +581,161 @@ async fn a_run_is_listed_while_it_is_driven_and_followed_to_its_end() {
         (Stage::Ended(RunStatus::Cancelled), 1)
     );
     assert!(engine.live().is_empty());
+}
+
+/// Timers of a script, in the order in which they and its agents were answered.
+const TIMERS: &str = "
+    const told = []
+    const sleep = ms => new Promise(done => setTimeout(done, ms))
+    await Promise.all([
+        agent('a').then(text => told.push(text)),
+        sleep(300).then(() => told.push('300')),
+        sleep(100).then(() => agent('b')).then(text => told.push(text)),
+    ])
+    return told.join()";
+
+#[tokio::test]
+async fn timers_fire_in_the_first_run_and_are_only_repeated_in_the_next() {
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
+    let begun = Instant::now();
+    let first = start(&engine, &echo, TIMERS).await;
+    assert_eq!(result(&first), r#""a!,b!,300""#);
+    assert_eq!(first.status(), Some(RunStatus::Ok));
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    let recorded = engine.store().events(&first.id, Position::default()).await;
+    let attempts = |event: &Event| matches!(event, Event::AttemptScheduled { .. });
+    let recorded = recorded.unwrap();
+    assert_eq!(recorded.iter().filter(|r| attempts(&r.event)).count(), 2);
+    // As if a day had passed: what has fired is given in its place, and nothing waits.
+    let begun = Instant::now();
+    let second = resume(&engine, &echo, &first.id, TIMERS, false).await;
+    assert_eq!(result(&second), r#""a!,b!,300""#);
+    assert_eq!(echo.asked(), ["a ×1", "b ×1"]);
+    assert_eq!(second.run.reused(), 2);
+    assert!(begun.elapsed() < Duration::from_millis(250));
+}
+
+#[tokio::test]
+async fn a_race_against_a_timer_is_lost_again_in_a_resume() {
+    let source = |more: &str| {
+        format!(
+            "const late = new Promise(done => setTimeout(() => done('late'), 50))
+             const first = await Promise.race([agent('slow', {{ timeout: 400, retries: 0 }}), late])
+             return first + {more}"
+        )
+    };
+    let mute = Arc::new(Echo {
+        mute: Some("slow"),
+        ..Echo::default()
+    });
+    let engine = Engine::new(Arc::new(MemoryStore::new()));
+    let first = start(&engine, &mute, &source("await agent('then')")).await;
+    assert_eq!(result(&first), r#""latethen!""#);
+    // The agent would answer now, and fails again in the journal: the timer was first.
+    let echo = Arc::new(Echo::default());
+    let second = resume(&engine, &echo, &first.id, &source("'!'"), true).await;
+    assert_eq!(result(&second), r#""late!""#);
+}
+
+#[tokio::test]
+async fn a_timer_that_the_run_was_parked_in_keeps_its_time() {
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
+    let source = "await agent('a')
+        await new Promise(done => setTimeout(done, 600))
+        return agent('b')";
+    let begun = Instant::now();
+    let run = engine
+        .start(
+            Flow::script("test", source),
+            setup(&echo),
+            RunOptions::default(),
+        )
+        .await
+        .unwrap();
+    let (id, control) = (run.id().clone(), run.control());
+    let watch = async {
+        loop {
+            let recorded = engine.store().events(&id, Position::default()).await;
+            let is_timer =
+                |event: &Event| matches!(event, Event::TaskSubmitted(s) if s.facts.wait.is_some());
+            if recorded.unwrap().iter().any(|r| is_timer(&r.event)) {
+                break control.park();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (finished, ()) = tokio::join!(run.finished(), watch);
+    let parked = finished.unwrap();
+    assert!(matches!(parked.run.stage(), Stage::Parked(_)));
+    let resumed = resume(&engine, &echo, &parked.id, source, false).await;
+    assert_eq!(result(&resumed), r#""b!""#);
+    let took = begun.elapsed();
+    assert!((600..1_100).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_flow_that_returns_does_not_wait_for_its_timers() {
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
+    let source =
+        "const limit = new Promise((_, no) => setTimeout(() => no(new Error('too slow')), 600_000))
+        return await Promise.race([agent('a'), limit])";
+    let finished = start(&engine, &echo, source).await;
+    assert_eq!(result(&finished), r#""a!""#);
+    assert_eq!(finished.status(), Some(RunStatus::Ok));
+    assert_eq!(
+        (finished.run.counts().total(), finished.run.counts().ok),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_script_makes_as_many_calls_as_its_meta_says() {
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
+    let source = |said: &str| {
+        format!(
+            "export const meta = {{ name: 'many', description: 'Many'{said} }}
+             let n = 0
+             while (n < 5) await agent('round ' + n++)
+             return n"
+        )
+    };
+    let setup = setup(&echo).agents_max(2);
+    let run = engine
+        .start(
+            Flow::script("many", source("")),
+            setup.clone(),
+            RunOptions::default(),
+        )
+        .await;
+    let cut = run.unwrap().finished().await.unwrap();
+    assert_eq!(cut.status(), Some(RunStatus::Failed));
+    assert_eq!(cut.run.counts().ok, 2);
+    let whole = Flow::script("many", source(", maxAgents: 5"));
+    let options = RunOptions::default();
+    let run = engine.resume(&cut.id, whole, setup.clone(), options).await;
+    let whole = run.unwrap().finished().await.unwrap();
+    assert_eq!(
+        (whole.status(), whole.run.reused()),
+        (Some(RunStatus::Ok), 2)
+    );
+    // Without the number, what the run has is repeated, and nothing more.
+    let again = Flow::script("many", source(""));
+    let run = engine.resume(&cut.id, again, setup, RunOptions::default());
+    let again = run.await.unwrap().finished().await.unwrap();
+    assert_eq!(
+        (again.status(), again.run.reused()),
+        (Some(RunStatus::Ok), 5)
+    );
 }

@@ -37,8 +37,9 @@ fn empty() {
 fn run(source: &str) {
     let script = Script::parse("bench.js", source).expect("the script is one");
     let answer = Answer::Task(TaskAnswer::ok(r#"{"found":["a","b"]}"#));
-    let (mut host, calls) =
-        Host::start(&script, None, HostOptions::default()).expect("there is an engine");
+    let mut options = HostOptions::default();
+    options.limits.agents_max = u32::MAX;
+    let (mut host, calls) = Host::start(&script, None, options).expect("there is an engine");
     let ids: Vec<_> = calls.iter().filter_map(Call::id).collect();
     drop(calls);
     host.resolve_all(ids.into_iter().map(|id| (id, answer.clone())))

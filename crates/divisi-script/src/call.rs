@@ -3,7 +3,7 @@
 use crate::GroupId;
 use divisi_core::event::GroupKind;
 use divisi_core::event::Refusal;
-use divisi_core::{FailureClass, PicoUsd, Site, Task};
+use divisi_core::{FailureClass, Millis, PicoUsd, Site, Task};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl fmt::Display for CallId {
 
 /// A request of a script.
 ///
-/// `Task` and `Load` wait for an answer under their id; the other calls are notifications.
+/// `Task`, `Load` and `Timer` wait for an answer under their id; the other calls are notifications.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     /// Run a task: an agent or a command. Answer with [`Answer::Task`].
@@ -52,6 +52,18 @@ pub enum Call {
         reference: ScriptRef,
         /// The line that requests it.
         site: Option<Site>,
+    },
+    /// Let a time pass, whatever happens meanwhile. Answer with [`Answer::Task`], whose value is not
+    /// used.
+    Timer {
+        /// The id of the call.
+        id: CallId,
+        /// The time.
+        delay: Millis,
+        /// The line that requests it.
+        site: Option<Site>,
+        /// The innermost group that contains it.
+        group: Option<GroupId>,
     },
     /// Tasks follow that belong together.
     GroupBegan {
@@ -113,7 +125,7 @@ impl Call {
     /// The id under which an answer is awaited; `None` for notifications.
     pub fn id(&self) -> Option<CallId> {
         match self {
-            Self::Task { id, .. } | Self::Load { id, .. } => Some(*id),
+            Self::Task { id, .. } | Self::Load { id, .. } | Self::Timer { id, .. } => Some(*id),
             Self::GroupBegan { .. }
             | Self::GroupEnded { .. }
             | Self::Refused { .. }

@@ -5,19 +5,22 @@
  * `/// <reference path="./divisi.d.ts" />`, or name it in `jsconfig.json`.
  *
  * A flow is the body of an async function: it may `await` and `return` at the
- * top. It has no clock, no randomness, no files and no network, so that a run can
- * be resumed by executing it again with the recorded answers. In addition to what
- * is declared here it has `console` (which writes to the log), `URL`,
- * `URLSearchParams`, `TextEncoder`, `TextDecoder`, `structuredClone` and
- * `queueMicrotask`, which editors know. `Date.now()`, `new Date()` and
- * `Math.random()` throw.
+ * top. It is in strict mode. It has no clock, no randomness, no files and no network,
+ * so that a run can be resumed by executing it again with the recorded answers. In
+ * addition to what is declared here it has `console` (which writes to the log),
+ * `URL`, `URLSearchParams`, `TextEncoder`, `TextDecoder`, `structuredClone` and
+ * `queueMicrotask`, which editors know; `setTimeout`, `setInterval` and what clears
+ * them (in a resume a timer fires where it fired before); and of `Intl` `Collator` and
+ * `NumberFormat`, which are American English unless you name a language, like
+ * `localeCompare`. `Date.now()`, `new Date()` and `Math.random()` throw.
  */
 
 /** A tier, a model id, `inherit`, or `auto`: the tier that suffices. */
 type Model = 'haiku' | 'sonnet' | 'opus' | 'fable' | 'inherit' | 'auto' | (string & {});
 
-/** How hard a model should think. */
-type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
+/** How hard a model should think; in any case: `'High'` is `'high'`. */
+type Effort = EffortWord | Capitalize<EffortWord> | Uppercase<EffortWord>;
+type EffortWord = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
 
 /** Milliseconds, or a text with units, as in the settings: `'90s'`, `'1h30m'`. */
 type Span = number | `${number}${'ms' | 's' | 'm' | 'h'}` | `${number}h${number}m` | `${number}m${number}s`;
@@ -63,6 +66,13 @@ interface Meta {
   description: string;
   /** When to choose it among others. */
   whenToUse?: string;
+  /**
+   * Most agents, commands and other flows that the run may call: 1,000 when absent (`agents_max`
+   * in the settings). Calls beyond that throw.
+   */
+  maxAgents?: number;
+  /** `true`: a stage of `pipeline` that gives `null` hands it on, as in Claude Code before July 2026. */
+  handsOnNull?: boolean;
   /** The phases it announces. `maxCost` caps the cost of a phase's tasks; the rest has no effect. */
   phases?: Array<{ title: string; detail?: string; model?: Model; maxCost?: Dollars }>;
 }
@@ -170,7 +180,7 @@ interface Agent {
    *
    * `null` when the task failed, was skipped or cancelled. Throws when the
    * prompt is empty, an option is invalid, no answer fitted the schema,
-   * the token budget is spent, or the task is `required` and failed.
+   * the token budget is spent, the run has made `maxAgents` calls, or the task is `required` and failed.
    */
   <T = any>(prompt: string, options: AgentOptions & { schema: Schema; required: true }): Promise<T>;
   <T = any>(prompt: string, options: AgentOptions & { schema: Schema }): Promise<T | null>;
@@ -192,7 +202,8 @@ declare function parallel<T>(thunks: ReadonlyArray<() => T | PromiseLike<T>>): P
 /**
  * Takes each item through all stages, without waiting for the other items.
  * A stage receives the result of the previous stage, the item, and its index. If a
- * stage throws, the result of its item is `null`, and later stages are skipped.
+ * stage throws or gives `null`, the result of its item is `null`, and later stages
+ * are skipped. Return another value, such as `{ missing: true }`, to go on.
  */
 declare function pipeline<I, A>(items: readonly I[], a: Stage<I, I, A>): Promise<Array<A | null>>;
 declare function pipeline<I, A, B>(items: readonly I[], a: Stage<I, I, A>, b: Stage<A, I, B>): Promise<Array<B | null>>;

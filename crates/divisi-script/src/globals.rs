@@ -9,63 +9,53 @@ mod ask;
 mod budget;
 mod checked;
 mod group;
+mod locale;
 pub(crate) mod outcome;
 mod phase;
 mod plan;
 mod prelude;
 mod report;
 mod site;
+mod timer;
 mod workflow;
 
 pub(crate) use prelude::{install, json_culprit};
 
+use crate::Script;
 use crate::state::{Form, Shared};
 use phase::Phases;
 use rquickjs::{Ctx, Object, Result, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The names that a script can use in addition to JavaScript's own.
-pub(crate) const NAMES: [&str; 13] = [
-    "agent",
-    "parallel",
-    "pipeline",
-    "phase",
-    "log",
-    "workflow",
-    "args",
-    "budget",
-    "gather",
-    "decompose",
-    "shell",
-    "console",
-    "process",
-];
-
 /// One execution of a script.
 pub(crate) struct Scope {
     pub(crate) script: Arc<str>,
     /// Its nesting depth: the number of scripts around it.
     pub(crate) depth: u32,
+    /// See [`Meta::hands_on_null`](crate::Meta::hands_on_null).
+    hands_on_null: bool,
     phases: Phases,
 }
 
 impl Scope {
     /// The execution of the first script.
-    pub(crate) fn root(script: Arc<str>) -> Rc<Self> {
+    pub(crate) fn root(script: &Script) -> Rc<Self> {
         Rc::new(Self {
-            script,
+            script: script.name().clone(),
             depth: 0,
+            hands_on_null: script.meta().hands_on_null,
             phases: Phases::default(),
         })
     }
 
-    /// The execution of a script with this title, called by another.
-    pub(crate) fn nested(script: Arc<str>, depth: u32, title: &str) -> Rc<Self> {
+    /// The execution of a script that another one calls.
+    pub(crate) fn nested(script: &Script, depth: u32) -> Rc<Self> {
         Rc::new(Self {
-            script,
+            script: script.name().clone(),
             depth,
-            phases: Phases::under(title),
+            hands_on_null: script.meta().hands_on_null,
+            phases: Phases::under(&script.meta().name),
         })
     }
 

@@ -69,6 +69,11 @@ impl Groups {
         group.is_some_and(|group| !std::mem::replace(&mut group.has_ended, true))
     }
 
+    /// The line that created `id`.
+    pub(crate) fn site(&self, id: GroupId) -> Option<Site> {
+        self.all.get(id.0 as usize)?.site.clone()
+    }
+
     /// The script continues after a call made in `group`.
     pub(crate) fn go_on_in(&mut self, group: Option<GroupId>) {
         self.current = group;

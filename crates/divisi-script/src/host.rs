@@ -55,7 +55,7 @@ impl Host {
         let args = args.map(|args| args.to_string());
         host.watch.begin();
         let begun = host.within(|ctx, shared| {
-            let scope = Scope::root(script.name().clone());
+            let scope = Scope::root(script);
             let promise = run(ctx, shared, script, &scope, args.as_deref())?;
             Ok(Persistent::save(ctx, promise))
         });
@@ -141,9 +141,7 @@ impl Host {
                 }
             },
         )));
-        shared
-            .borrow_mut()
-            .add_source(script.name().clone(), script.source().clone());
+        shared.borrow_mut().add_source(script);
         Ok(Self {
             script: script.clone(),
             shared,
@@ -199,7 +197,7 @@ impl Host {
         if let Some((failure, count)) = first {
             let site = failure.site(&self.shared.borrow());
             let mut state = self.shared.borrow_mut();
-            let message = state.cut(failure.message().to_owned());
+            let message = state.cut(failure.message(&state));
             state.tell(Call::Uncaught {
                 message,
                 site,
@@ -225,7 +223,7 @@ impl Host {
                 }
                 let message = format!(
                     "a callback threw an exception that is not caught: {}",
-                    failure.message()
+                    failure.message(&self.shared.borrow())
                 );
                 self.shared
                     .borrow_mut()

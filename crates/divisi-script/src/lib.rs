@@ -34,6 +34,7 @@ mod globals;
 mod groups;
 mod host;
 mod limits;
+mod names;
 mod options;
 mod pulse;
 mod refusal;

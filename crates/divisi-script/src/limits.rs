@@ -35,8 +35,11 @@ pub struct HostLimits {
     /// Longest time the script may compute between an answer and the next wait, in processor time
     /// of its thread.
     pub busy_max: Duration,
-    /// Most tasks and scripts that may be requested in the whole run.
+    /// Most tasks and scripts that may be requested in the whole run. The caller decides whether
+    /// the number in the script's [`meta`](crate::Meta::agents_max) applies.
     pub agents_max: u32,
+    /// Most timers that may be started in the whole run.
+    pub timers_max: u32,
     /// Most items of one `parallel` or `pipeline`.
     pub items_max: u32,
     /// How deep `workflow()` may be nested.
@@ -58,8 +61,11 @@ impl Default for HostLimits {
             stack_bytes_max: 512 * 1024,
             // A script requests 100,000 tasks within a second. Only an endless loop needs more.
             busy_max: Duration::from_secs(5),
-            // A hundred times the limit of the dialect's original engine.
-            agents_max: 100_000,
+            // The dialect's own limit.
+            agents_max: 1_000,
+            // One in ten seconds for a day. Each is recorded, so a loop that does nothing but wait must
+            // end somewhere.
+            timers_max: 10_000,
             // The dialect's own limit.
             items_max: 4_096,
             // The dialect's own limit.

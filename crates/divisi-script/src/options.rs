@@ -16,6 +16,9 @@ use rquickjs::{Ctx, Function, Object, Value};
 
 type Result<T> = std::result::Result<T, Refusal>;
 
+const NO_CLAMP: &str = "the option `bashCommandClamp` is not supported, so the agent does not \
+    start: write `tools: ['Read', 'Bash(npm test)']` to allow only some commands";
+
 /// A script's request for an agent.
 pub(crate) struct Wanted<'js> {
     pub(crate) task: Task,
@@ -83,14 +86,8 @@ pub(crate) fn read<'js>(
             "required" => task.required = given.switch()?,
             "priority" => wanted.priority = given.count(0)?,
             "expect" => wanted.expect = given.expect()?,
-            "bashCommandClamp" => {
-                warn(
-                    shared,
-                    site,
-                    &name,
-                    format!("the option `{name}` is not supported yet and does nothing"),
-                );
-            }
+            // To ignore it would let the agent run commands that its author ruled out.
+            "bashCommandClamp" => return Err(Refusal::Type(NO_CLAMP.to_owned())),
             _ => warn(
                 shared,
                 site,

@@ -1,18 +1,22 @@
 //! A script as text: its `meta`, and findings before it runs.
 
+mod callee;
 mod compile;
 mod literal;
 mod loops;
 mod meta;
 mod modules;
+mod spread;
 mod tokens;
 
-pub(crate) use compile::column;
+pub(crate) use callee::name as callee;
+pub(crate) use compile::Columns;
 pub(crate) use loops::line as loop_line;
 pub use meta::{Meta, Phase};
 
 use crate::error::{ErrorKind, Problem};
 use crate::{HostLimits, ScriptError};
+use compile::Body;
 use rquickjs::{Ctx, Function};
 use std::sync::Arc;
 
@@ -22,7 +26,7 @@ pub struct Script {
     name: Arc<str>,
     text: Arc<str>,
     /// The text for the engine, with unchanged line numbers.
-    body: Arc<str>,
+    body: Body,
     meta: Meta,
     warnings: Vec<Warning>,
 }
@@ -80,7 +84,12 @@ impl Script {
 
     /// Returns a function of the script's globals, which returns the function that runs the script.
     pub(crate) fn evaluate<'js>(&self, ctx: &Ctx<'js>) -> rquickjs::Result<Function<'js>> {
-        compile::evaluate(ctx, &self.name, &self.body)
+        compile::evaluate(ctx, &self.name, &self.body.text)
+    }
+
+    /// Columns of the evaluated text, as columns of the script.
+    pub(crate) fn columns(&self) -> &Columns {
+        &self.body.columns
     }
 }
 
@@ -96,14 +105,24 @@ fn read(name: &Arc<str>, text: &Arc<str>, limits: &HostLimits) -> Result<Script,
         );
     }
     let tokens = tokens::read(text);
+    // Before `meta`: a script that imports mostly begins with that.
+    modules::check_imports(text, &tokens)?;
     let found = meta::read(name, text, &tokens)?;
-    modules::check(text, &tokens, found.export.as_ref())?;
-    let body = compile::wrap(text, found.export.as_ref());
-    compile::check(name, &body, &tokens, limits)?;
+    modules::check_exports(text, &tokens, found.export.as_ref())?;
+    let spreads = spread::operands(text, &tokens.list);
+    let mut body = compile::wrap(text, found.export.as_ref(), &spreads);
+    if let Err(problem) = compile::check(name, &body.text, &tokens, limits) {
+        if spreads.is_empty() {
+            return Err(problem);
+        }
+        // A pattern may have been taken for an object. Otherwise this is the script's own mistake.
+        body = compile::wrap(text, found.export.as_ref(), &[]);
+        compile::check(name, &body.text, &tokens, limits)?;
+    }
     Ok(Script {
         name: name.clone(),
         text: text.clone(),
-        body: body.into(),
+        body,
         meta: found.meta,
         warnings: found.warnings,
     })

@@ -5,8 +5,10 @@
 
 use crate::groups::Groups;
 use crate::rejections::Rejections;
+use crate::source::{Columns, callee};
+use crate::stack;
 use crate::trial::Trial;
-use crate::{Call, CallId, GroupId, HostOptions, Site, TaskAnswer};
+use crate::{Call, CallId, GroupId, HostOptions, Script, Site, TaskAnswer};
 use divisi_core::PicoUsd;
 use divisi_core::event::Refusal;
 use rquickjs::{Ctx, Function, Persistent};
@@ -25,6 +27,8 @@ pub(crate) struct State {
     /// By call id; `None` once answered.
     waiting: Vec<Option<Waiting>>,
     open: usize,
+    /// Timers requested so far.
+    timers: u32,
     /// Refused calls not yet reported, by reason.
     refused: BTreeMap<Refusal, u32>,
     pub(crate) rejections: Rejections,
@@ -34,8 +38,8 @@ pub(crate) struct State {
     /// Output tokens and dollars of all answers given.
     spent: u64,
     spent_usd: PicoUsd,
-    /// The texts of all scripts of the run by name, for messages.
-    sources: HashMap<Arc<str>, Arc<str>>,
+    /// The texts of all scripts of the run by name, for messages, and their columns.
+    sources: HashMap<Arc<str>, (Arc<str>, Columns)>,
     /// Schemas by their text: thousands of calls mostly share one.
     schemas: HashMap<String, Arc<Value>>,
     /// The prelude's helper for checks, once it was needed.
@@ -75,6 +79,8 @@ pub(crate) enum Asked {
     },
     /// One try of a task whose result is checked by functions of the script.
     Try(Rc<RefCell<Trial>>),
+    /// A time that passes.
+    Timer,
     Load {
         /// JSON text for the other script.
         args: Option<String>,
@@ -99,6 +105,7 @@ impl State {
             calls: Vec::new(),
             waiting: Vec::new(),
             open: 0,
+            timers: 0,
             refused: BTreeMap::new(),
             rejections: Rejections::default(),
             messages: 0,
@@ -122,6 +129,16 @@ impl State {
         self.calls.push(call);
         self.waiting.push(Some(waiting));
         self.open += 1;
+    }
+
+    /// Hands out a timer with the next id; `false` if the run has had as many as it may have.
+    pub(crate) fn ask_timer(&mut self, timer: Call, waiting: Waiting) -> bool {
+        let may = self.timers < self.options.limits.timers_max;
+        if may {
+            self.timers += 1;
+            self.ask(timer, waiting);
+        }
+        may
     }
 
     pub(crate) fn answered(&mut self, id: CallId) -> Option<Waiting> {
@@ -175,7 +192,7 @@ impl State {
     pub(crate) fn refuse(&mut self) -> Option<Refusal> {
         let calls_max = self.options.limits.agents_max;
         let refusal = match self.options.budget_total {
-            _ if self.next_id().0 >= calls_max => Refusal::Call { calls_max },
+            _ if self.next_id().0 - self.timers >= calls_max => Refusal::Call { calls_max },
             Some(total) if self.spent() >= total => Refusal::Tokens { total },
             Some(_) | None => return None,
         };
@@ -213,6 +230,11 @@ impl State {
             let message = self.cut(message);
             self.calls.push(Call::Warning { message, site });
         }
+    }
+
+    /// Whether a warning with this `key` was sent.
+    pub(crate) fn has_warned(&self, key: &str) -> bool {
+        self.warned.contains(key)
     }
 
     /// Counts a message; the first one beyond the limit becomes a note that no more follow.
@@ -253,15 +275,44 @@ impl State {
         self.spent_usd
     }
 
-    pub(crate) fn add_source(&mut self, name: Arc<str>, text: Arc<str>) {
-        self.sources.insert(name, text);
+    pub(crate) fn add_source(&mut self, script: &Script) {
+        let source = (script.source().clone(), script.columns().clone());
+        self.sources.insert(script.name().clone(), source);
     }
 
     /// The name and the text of a script of this run.
     pub(crate) fn source(&self, name: &str) -> Option<(Arc<str>, Arc<str>)> {
         self.sources
             .get_key_value(name)
-            .map(|(name, text)| (name.clone(), text.clone()))
+            .map(|(name, (text, _))| (name.clone(), text.clone()))
+    }
+
+    /// A column that the engine reports for a line of a script, as the script has it.
+    pub(crate) fn column(&self, script: &str, line: u32, column: u32) -> u32 {
+        self.sources
+            .get(script)
+            .map_or(column, |(_, columns)| columns.original(line, column))
+    }
+
+    /// The message of an exception, with the name of what was called where the engine says only
+    /// `not a function`.
+    pub(crate) fn naming_callee(&self, message: String, stack: &str) -> String {
+        let Some(kind) = ["TypeError: not a function", "TypeError: not a constructor"]
+            .iter()
+            .find(|known| **known == message)
+            .and_then(|known| known.strip_prefix("TypeError: "))
+        else {
+            return message;
+        };
+        let named = stack::frames(stack).next().and_then(|frame| {
+            let (_, text) = self.source(frame.file)?;
+            let column = self.column(frame.file, frame.line, frame.column);
+            callee(&text, frame.line, column)
+        });
+        match named {
+            Some(named) => format!("TypeError: {named} is {kind}"),
+            None => message,
+        }
     }
 
     /// The schema with this text, if already parsed.

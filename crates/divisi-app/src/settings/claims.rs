@@ -81,6 +81,7 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         check_timeout: _,
         hedge: _,
         turns_max: _,
+        agents_max: _,
         reply_tokens_max: _,
         estimate: _,
         cost_max,
@@ -341,7 +342,7 @@ mod tests {
     fn models_limits_and_labels_are_the_projects() {
         needs_no_trust(
             "model = 'opus'\nprovider = 'openai'\nhedge = true\ntimeout = '1h'\ncost_max = 900\nallow = []\n\
-             estimate = false\nlocal = true\nturns_max = 9\nreply_tokens_max = 9\n\
+             estimate = false\nlocal = true\nturns_max = 9\nagents_max = 9\nreply_tokens_max = 9\n\
              [budget]\ntask_cost_max = 9\nphases = { A = 9 }\n[limits]\ntasks_max = 9\n[retry]\nretries_max = 9\n\
              [tiers]\nhaiku = 'x'\n[kinds.ledger]\ntier = 'opus'\n\
              [providers.anthropic]\nmodels = ['x']\ntiers = { haiku = 'x' }\nrate = { burst = 9 }",

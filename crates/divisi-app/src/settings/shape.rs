@@ -53,6 +53,9 @@ pub struct Settings {
     /// Requests one attempt may send.
     #[serde(alias = "max_turns")]
     pub turns_max: u32,
+    /// Agents, commands and other flows that a script may call in one run, unless its `meta` states
+    /// another number as `maxAgents`. Stops loops without end.
+    pub agents_max: u32,
     /// Longest reply in tokens. Its full cost is reserved before a request is sent.
     #[serde(alias = "max_reply_tokens")]
     pub reply_tokens_max: u32,
@@ -328,6 +331,7 @@ impl Default for Settings {
             check_timeout: Span(setup::CHECK_TIMEOUT),
             hedge: false,
             turns_max: setup::TURNS_MAX,
+            agents_max: setup::AGENTS_MAX,
             reply_tokens_max: setup::REPLY_TOKENS_MAX,
             framing: None,
             budget: Budget::default(),

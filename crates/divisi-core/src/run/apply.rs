@@ -48,7 +48,7 @@ impl Run {
                 self.logged.insert(Digest::of(message.as_bytes()));
             }
             Event::Estimated { estimate } => self.estimate = Some((self.execution, **estimate)),
-            Event::TaskSubmitted(submitted) => self.apply_submitted(submitted)?,
+            Event::TaskSubmitted(submitted) => self.apply_submitted(at, submitted)?,
             Event::TaskClaimed { task, facts } => self.apply_claimed(*task, facts.as_ref())?,
             Event::AttemptScheduled {
                 attempt,
@@ -266,6 +266,7 @@ impl Run {
         self.reused = 0;
         self.saved = PicoUsd::ZERO;
         self.refused.clear();
+        self.timers.clear();
         self.uncaught = None;
         // Overcharges of earlier executions do not park this one.
         self.over_before = self.budgets.run.over;
@@ -343,7 +344,11 @@ impl Run {
         }
     }
 
-    fn apply_submitted(&mut self, submitted: &TaskSubmitted) -> Result<(), IllegalEvent> {
+    fn apply_submitted(
+        &mut self,
+        at: Timestamp,
+        submitted: &TaskSubmitted,
+    ) -> Result<(), IllegalEvent> {
         let TaskSubmitted {
             task: id,
             key,
@@ -386,13 +391,25 @@ impl Run {
             worktrees: vec![],
             suspension: None,
             session: Session::default(),
-            started_at: None,
+            started_at: facts.wait.map(|_| at),
             ended_at: None,
             sibling: self.siblings.join(facts),
         };
-        self.waiting.insert(&task.stage, task.place(*id));
         self.tasks.push(task);
+        self.wait_for(*id);
         Ok(())
+    }
+
+    /// Puts a task that is ready among those that wait: for a slot, or, for a timer, for its time.
+    fn wait_for(&mut self, id: TaskId) {
+        if let Some(due) = self.due(id) {
+            self.tasks[id].stage = TaskStage::Resting(due);
+            self.timers.insert((due, id));
+        } else {
+            let task = &mut self.tasks[id];
+            task.stage = TaskStage::Ready;
+            self.waiting.insert(&task.stage, task.place(id));
+        }
     }
 
     fn apply_claimed(
@@ -411,19 +428,20 @@ impl Run {
             task.facts = facts.clone();
         }
         if let TaskStage::Ended { outcome, .. } = &task.stage {
-            self.reused += 1;
-            self.saved += task.cost();
-            self.counts.count(outcome);
+            if task.facts.wait.is_none() {
+                self.reused += 1;
+                self.saved += task.cost();
+                self.counts.count(outcome);
+            }
         } else if matches!(task.stage, TaskStage::Suspended(_)) {
             // A suspended task keeps its stage and waits for the same as before.
             task.sibling = self.siblings.join(&task.facts);
             self.siblings.started(&mut task.sibling);
             self.counts.open += 1;
         } else {
-            task.stage = TaskStage::Ready;
-            self.waiting.insert(&TaskStage::Ready, task.place(id));
             task.sibling = self.siblings.join(&task.facts);
             self.counts.open += 1;
+            self.wait_for(id);
         }
         Ok(())
     }
@@ -664,6 +682,10 @@ impl Run {
                 "an outcome of {id}, which is not open"
             )));
         }
+        let timer = self.due(id);
+        if let Some(due) = timer {
+            self.timers.remove(&(due, id));
+        }
         let task = &mut self.tasks[id];
         self.waiting.remove(&task.stage, task.place(id));
         let tried = matches!(task.stage, TaskStage::Between);
@@ -686,7 +708,9 @@ impl Run {
         }
         self.outcomes += 1;
         self.counts.open -= 1;
-        self.counts.count(outcome);
+        if timer.is_none() {
+            self.counts.count(outcome);
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod siblings;
 mod span;
 mod task_state;
 mod tasks;
+mod timers;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -61,6 +62,8 @@ pub struct Run {
     reused: u32,
     saved: PicoUsd,
     waiting: Waiting,
+    /// Open timers of the current execution, by the moment at which they have their outcome.
+    timers: BTreeSet<(Timestamp, TaskId)>,
     siblings: Siblings,
     in_flight: BTreeMap<AttemptId, InFlight>,
     /// Number of programs among the attempts in flight.
@@ -334,12 +337,17 @@ impl Run {
         self.tasks.iter()
     }
 
-    /// Earliest time at which [`Input::Tick`] may decide something: the next affordable retry, or
-    /// the end of the quota wait. Never in the past once a tick has decided nothing.
+    /// Earliest time at which [`Input::Tick`] may decide something: the next affordable retry, a
+    /// timer, or the end of the quota wait. Never in the past once a tick has decided nothing.
     pub fn wake_at(&self) -> Option<Timestamp> {
         if let Some(until) = self.waits_until() {
             return Some(until);
         }
+        self.next_timer().into_iter().chain(self.next_retry()).min()
+    }
+
+    /// The time of the next affordable retry.
+    fn next_retry(&self) -> Option<Timestamp> {
         if self.stage != Stage::Running || self.slots_free() == 0 {
             return None;
         }

@@ -22,7 +22,8 @@ impl Run {
         let rests = self.stage == Stage::Running
             && tasks > 0
             && self.in_flight.is_empty()
-            && self.waiting.is_empty();
+            && self.waiting.is_empty()
+            && self.timers.is_empty();
         let reason = ParkReason::Suspended { tasks };
         rests.then(|| {
             vec![

@@ -18,6 +18,10 @@ impl Run {
         if let Some(events) = self.ending() {
             return events;
         }
+        let timers = self.due_timers(now);
+        if !timers.is_empty() {
+            return timers;
+        }
         if let Some(warning) = self.soft_limit() {
             return vec![warning];
         }
@@ -54,7 +58,7 @@ impl Run {
         if !goes_on {
             return None;
         }
-        let mut events = vec![];
+        let mut events: Vec<Event> = self.needless_timers().collect();
         if ended.is_err() {
             let skip = |task: TaskId| {
                 let reason = match self.tasks[task].attempts {

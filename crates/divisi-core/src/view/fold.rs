@@ -306,9 +306,11 @@ impl RunView {
         };
         task.execution = execution;
         if task.status.has_ended() {
-            self.reused += 1;
-            self.saved += task.spent.total();
-            count(&mut self.counts, task.status);
+            if !task.is_timer {
+                self.reused += 1;
+                self.saved += task.spent.total();
+                count(&mut self.counts, task.status);
+            }
         } else {
             if task.status != Status::Suspended {
                 (task.status, task.ready_at) = (Status::Waiting, at);
@@ -343,6 +345,7 @@ impl RunView {
             .collect();
         if let Some(task) = self.tasks.get_mut(id.index()) {
             task.label = facts.label.clone();
+            task.is_timer = facts.wait.is_some();
             (task.is_open_ended, task.is_program) = (facts.is_open_ended(), facts.is_program);
             (task.phase, task.executor, task.kind, task.ladder) = (phase, executor, kind, ladder);
         }
@@ -725,6 +728,7 @@ impl RunView {
             return;
         };
         (task.status, task.why, task.ended_at) = (status, why, Some(at));
+        let is_timer = task.is_timer;
         task.order = Some(self.outcomes);
         self.outcomes += 1;
         if let Some(phase) = task.phase.and_then(|phase| self.phases.get_mut(phase)) {
@@ -732,7 +736,9 @@ impl RunView {
             phase.failed += u32::from(status == Status::Failed);
         }
         self.counts.open = self.counts.open.saturating_sub(1);
-        count(&mut self.counts, status);
+        if !is_timer {
+            count(&mut self.counts, status);
+        }
     }
 
     /// Index of a failure, which is kept without its partial result.

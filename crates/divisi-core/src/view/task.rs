@@ -36,6 +36,9 @@ pub struct TaskView {
     pub why: Option<Ref>,
     /// The latest execution that requested it.
     pub execution: u32,
+    /// Whether it is a timer of the flow, which is counted only while it is open.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_timer: bool,
     /// Number of attempts started.
     pub attempts: u32,
     /// Number of replies.

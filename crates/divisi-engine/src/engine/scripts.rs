@@ -7,7 +7,7 @@ use crate::resolve::Resolver;
 use crate::setup::Setup;
 use crate::tools::Protected;
 use divisi_core::{Run, RunId};
-use divisi_script::{HostOptions, Script};
+use divisi_script::{HostLimits, HostOptions, Script};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -58,7 +58,14 @@ impl Engine {
         options: RunOptions,
     ) -> Result<RunHandle, StartError> {
         let (answers, answered) = mpsc::unbounded_channel();
+        // A resume must not refuse what an earlier execution was allowed.
+        let known = u32::try_from(opened.run.tasks().count()).unwrap_or(u32::MAX);
+        let agents_max = flow::agents_max(&script, &setup).max(known);
         let host = HostOptions {
+            limits: HostLimits {
+                agents_max,
+                ..HostLimits::default()
+            },
             budget_total: options.token_budget,
             usd_total: options.caps.run,
             cwd: Some(setup.workspace.display().to_string()),

@@ -74,6 +74,12 @@ impl Flow {
     }
 }
 
+/// Most calls that `script` may make: the number in its `meta`, or else that of the settings.
+#[cfg(feature = "script")]
+pub(crate) fn agents_max(script: &divisi_script::Script, setup: &crate::Setup) -> u32 {
+    script.meta().agents_max.unwrap_or(setup.agents_max)
+}
+
 /// The texts of a task that may contain results.
 pub(crate) fn texts_of(task: &Task) -> impl Iterator<Item = &str> {
     [&*task.prompt].into_iter().chain(task.context.as_deref())

@@ -258,6 +258,26 @@ impl Feed {
                         waiter: Waiter::Script(id.0.into()),
                     });
                 }
+                Call::Timer {
+                    id,
+                    delay,
+                    site,
+                    group,
+                } => {
+                    let mut resolved = Box::new(self.resolver.timer(delay));
+                    resolved.submission.asked_after = Some(answered);
+                    resolved.submission.edges = Edges {
+                        waits: ended.map(Awaited::Group),
+                        group: group.map(|group| group.0),
+                        site: site.map(|site| self.call_site(site, 0)),
+                        groups: self.begun.take(),
+                        ..Edges::default()
+                    };
+                    self.send(Message::Submit {
+                        resolved,
+                        waiter: Waiter::Script(id.0.into()),
+                    });
+                }
                 Call::Load { id, reference, .. } => {
                     let answer = match self.library.load(&reference) {
                         Ok(file) => {
@@ -368,6 +388,7 @@ fn longest_chains_first(calls: &mut [Call]) {
     let priority = |call: &Call| match call {
         Call::Task { priority, .. } => Some(Reverse(*priority)),
         Call::Load { .. }
+        | Call::Timer { .. }
         | Call::GroupBegan { .. }
         | Call::GroupEnded { .. }
         | Call::Refused { .. }

@@ -37,6 +37,9 @@ pub const ROUNDS: usize = 3;
 /// Lengths of lists in further runs, which show what depends on them: fewer and more.
 const OTHER_WIDTHS: [usize; 2] = [2, 5];
 
+/// Most timers that fire in one dry run. An interval that is never cleared fires as often.
+const TIMERS_MAX: u32 = 1_000;
+
 /// Limits of a dry run.
 #[derive(Clone, Debug)]
 pub struct TraceLimits {
@@ -158,10 +161,17 @@ fn on_stage<T: Send + 'static>(
     look: impl FnOnce(Tracer<'_>) -> Result<T, ScriptError> + Send + 'static,
 ) -> Result<T, StartError> {
     let script = flow.parse().map_err(Box::new)?;
+    // A run refuses calls beyond its limit, so the plan ends there, too.
+    let calls_max = crate::flow::agents_max(&script, &setup) as usize;
+    let limits = &TraceLimits {
+        tasks_max: limits.tasks_max.min(calls_max),
+        ..limits.clone()
+    };
     let options = HostOptions {
         // Twice the tasks of the plan, because calls of other scripts count, too.
         limits: HostLimits {
             agents_max: (limits.tasks_max as u32).saturating_mul(2),
+            timers_max: TIMERS_MAX,
             ..limits.host.clone()
         },
         assumes_checks: true,
@@ -248,8 +258,9 @@ impl Tracer<'_> {
             })?);
         }
         let waits = order::waits(&main, &orders);
+        let calls_max = crate::flow::agents_max(self.stage.script, self.resolver.setup());
         let open = open::look(
-            self.stage.script,
+            (self.stage.script, calls_max as usize),
             &main,
             (&ending, &learnt),
             &widths,

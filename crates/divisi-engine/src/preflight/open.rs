@@ -52,7 +52,7 @@ pub(super) fn ended(
 /// Compares a run with others whose lists were wider or narrower, and with some whose lists ignored
 /// what the flow expects.
 pub(super) fn look(
-    script: &Script,
+    (script, calls_max): (&Script, usize),
     main: &Played,
     (ending, learnt): (&BTreeSet<Arc<str>>, &Learnt),
     others: &[Played],
@@ -132,10 +132,14 @@ pub(super) fn look(
     }
     match &main.end {
         End::TooMany(site) => {
-            let message = format!(
-                "it asks for more than {} tasks: the plan ends here",
-                main.tasks.len()
-            );
+            let tasks = main.tasks.len();
+            let message = match tasks < calls_max {
+                true => format!("it asks for more than {tasks} tasks: the plan ends here"),
+                false => format!(
+                    "it asks for more than {tasks} tasks, which is as many as it may: state \
+                     `maxAgents` in `meta` if more are meant"
+                ),
+            };
             notes.add(message, site);
         }
         End::Busy(site) => notes.add(

@@ -5,7 +5,7 @@ use super::{TraceLimits, mark};
 use crate::flow::Library;
 use divisi_core::event::GroupKind;
 use divisi_core::preflight::Remark;
-use divisi_core::{FailureClass, PicoUsd, Site, Task};
+use divisi_core::{FailureClass, Millis, PicoUsd, Site, Task};
 use divisi_script::{
     Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, NO_META, Script,
     ScriptError, TaskAnswer,
@@ -132,6 +132,15 @@ pub(super) enum End {
     TooOften,
 }
 
+/// Timers of less than this are pauses, and fire before agents answer; longer ones are limits on how
+/// long an agent may take, and fire after them. No agent takes less than some seconds.
+const LONG: Millis = Millis(30_000);
+
+/// The answer to a timer.
+fn fired() -> Answer {
+    Answer::Task(TaskAnswer::ok("null"))
+}
+
 impl Stage<'_> {
     /// Runs the flow with these options. Fails only without a script engine.
     pub(super) fn play(&self, way: &Way<'_>) -> Result<Played, ScriptError> {
@@ -142,6 +151,7 @@ impl Stage<'_> {
             played: Played::default(),
             groups: BTreeMap::new(),
             waiting: VecDeque::new(),
+            timers: VecDeque::new(),
             answers: 0,
             answered: None,
             together: BTreeMap::new(),
@@ -152,11 +162,18 @@ impl Stage<'_> {
                 Order::Oldest => player.waiting.pop_front(),
                 Order::FirstToEnd | Order::LastToEnd => player.waiting.pop_back(),
             };
-            // A script that waits for nothing has ended.
-            let Some(place) = next else { break };
-            let answer = player.answer(place);
-            let id = player.played.tasks[place].id;
-            let calls = host.resolve(id, Answer::Task(answer))?;
+            let (id, answer) = match next {
+                Some(place) => {
+                    let answer = player.answer(place);
+                    (player.played.tasks[place].id, Answer::Task(answer))
+                }
+                None => match player.timers.pop_front() {
+                    Some(timer) => (timer, fired()),
+                    // A script that waits for nothing has ended.
+                    None => break,
+                },
+            };
+            let calls = host.resolve(id, answer)?;
             player.take(&mut host, calls)?;
         }
         Ok(player.played)
@@ -170,6 +187,8 @@ struct Player<'a> {
     groups: BTreeMap<GroupId, usize>,
     /// Unanswered tasks, in the order of their requests.
     waiting: VecDeque<usize>,
+    /// Long timers, which fire once nothing else is left to answer.
+    timers: VecDeque<CallId>,
     /// Number of answers, and the task of the last one.
     answers: usize,
     answered: Option<usize>,
@@ -270,6 +289,10 @@ impl Player<'_> {
                         ..asked
                     });
                 }
+                Call::Timer { id, delay, .. } if delay < LONG => {
+                    calls.extend(host.resolve(id, fired())?);
+                }
+                Call::Timer { id, .. } => self.timers.push_back(id),
                 Call::Load { id, reference, .. } => {
                     let answer = match self.stage.library.load(&reference) {
                         Ok(file) => Answer::Source {

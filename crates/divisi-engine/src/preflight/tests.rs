@@ -138,8 +138,31 @@ fn a_pipeline_has_no_barriers() {
     t3 edit b: {{t1}} | after t1 | reads t1 | in g0
     t4 test {{t3}} | after t3 | reads t3 | in g0
     g0 Pipeline of 2, line 1
-    spoiled, line 1: `null` in: edit a: null
     returned: t2 t4
+    ");
+}
+
+#[test]
+fn a_plan_ends_where_the_run_would_refuse() {
+    let source = "let n = 0; while (true) await agent('round ' + n++)";
+    let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
+    assert_eq!(graph.tasks.len(), 1_000);
+    let stated =
+        format!("export const meta = {{ name: 'm', description: 'd', maxAgents: 5 }}\n{source}");
+    let graph = graph_of(&Flow::script("flow.js", stated), &TraceLimits::default());
+    assert_eq!(graph.tasks.len(), 5);
+    insta::assert_snapshot!(graph.open[0].what, @"it asks for more than 5 tasks, which is as many as it may: state `maxAgents` in `meta` if more are meant");
+}
+
+#[test]
+fn pauses_make_no_chain_and_limits_leave_agents_their_time() {
+    insta::assert_snapshot!(traced("const sleep = ms => new Promise(done => setTimeout(done, ms))\nawait parallel(['a', 'b'].map((x, i) => async () => { await sleep(i * 1000); return agent('read ' + x) }))\nconst first = await Promise.race([agent('slow'), sleep(300_000).then(() => null)])\nreturn first ? agent('use ' + first) : agent('give up')"), @r"
+    t0 read a | in g0 | Unread
+    t1 read b | in g0 | Unread
+    t2 slow | after t0 t1
+    t3 use {{t2}} | after t2 | reads t2
+    g0 Parallel of 2, line 2
+    returned: t3
     ");
 }
 
@@ -150,7 +173,6 @@ fn a_pipeline_may_skip_stages_of_an_item() {
     t1 read b | in g0
     t2 edit {{t1}} | after t1 | reads t1 | in g0 | Unknown
     g0 Pipeline of 2, line 1
-    spoiled, line 1: `null` in: edit null
     ");
 }
 
@@ -546,7 +568,7 @@ fn the_words_of_a_task_are_resolved() {
 
 #[test]
 fn a_thousand_tasks_are_asked_for_a_bounded_number_of_times() {
-    let source = "const r = await parallel(Array.from({ length: 1000 }, (_, i) => () => agent('read ' + i)))\nreturn agent('join ' + r)";
+    let source = "export const meta = { name: 'm', description: 'd', maxAgents: 2000 }\nconst r = await parallel(Array.from({ length: 1000 }, (_, i) => () => agent('read ' + i)))\nreturn agent('join ' + r)";
     let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
     assert_eq!(graph.tasks.len(), 1001);
     assert_eq!(graph.tasks[1000].waits.len(), 1000);

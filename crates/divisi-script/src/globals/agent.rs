@@ -73,7 +73,13 @@ impl<'js> Maker<'_, 'js> {
         make: impl FnOnce(&Option<Site>) -> std::result::Result<Wanted<'js>, Refusal>,
     ) -> Result<Promise<'js>> {
         let (site, column) = site::here_to_the_column(self.ctx, self.scope).unzip();
-        let column = column.unwrap_or_default();
+        let column = match (&site, column) {
+            (Some(site), Some(column)) => {
+                let state = self.shared.borrow();
+                state.column(&site.script, site.line, column)
+            }
+            _ => 0,
+        };
         // Taken even if the task is refused: otherwise these facts would describe the next one.
         let Next {
             is_informed,

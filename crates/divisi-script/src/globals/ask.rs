@@ -71,7 +71,10 @@ pub(super) fn may_ask(shared: &Shared) -> std::result::Result<(), Refusal> {
         Some(_) => {
             let calls_max = shared.borrow().options.limits.agents_max;
             Err(Refusal::Range(format!(
-                "this run has made {calls_max} calls, no more are allowed"
+                "this run has made {calls_max} calls, which is as many as it may make; if it is \
+                 meant to make more, write for example `maxAgents: {}` in `meta`, or raise \
+                 `agents_max` in the settings",
+                calls_max.saturating_mul(10)
             )))
         }
     }

@@ -8,8 +8,8 @@ use rquickjs::{Ctx, Function, Object, Result};
 use std::rc::Rc;
 
 /// Adds to `host`: `group(kind)`, which creates a group and records its line; `begin(group,
-/// width)`; `leave(group)`, called when its functions first wait; and `end(group)`. Two functions
-/// describe the next task: `informs()`, its prompt mentions missing results, and `bound(elements)`,
+/// width)`; `leave(group)`, called when its functions first wait; `end(group)`; and `cut(group, items,
+/// width)`, which warns that a null ended these of its items. Two functions describe the next task: `informs()`, its prompt mentions missing results, and `bound(elements)`,
 /// the length of its lists.
 pub(super) fn tell<'js>(
     ctx: &Ctx<'js>,
@@ -17,9 +17,9 @@ pub(super) fn tell<'js>(
     scope: &Rc<Scope>,
     host: &Object<'js>,
 ) -> Result<()> {
-    let (state, scope) = (shared.clone(), scope.clone());
+    let (state, here) = (shared.clone(), scope.clone());
     let group = move |ctx: Ctx<'js>, kind: String| -> u32 {
-        let site = site::here(&ctx, &scope);
+        let site = site::here(&ctx, &here);
         state.borrow_mut().groups.add(kind_of(&kind), site).0
     };
     host.set("group", Function::new(ctx.clone(), group)?)?;
@@ -33,6 +33,19 @@ pub(super) fn tell<'js>(
     let state = shared.clone();
     let end = move |group: u32| state.borrow_mut().end_group(GroupId(group));
     host.set("end", Function::new(ctx.clone(), end)?)?;
+    let state = shared.clone();
+    let cut = move |group: u32, items: usize, width: usize| {
+        let site = state.borrow().groups.site(GroupId(group));
+        let message = format!(
+            "pipeline() left out the later stages for {items} of {width} items, for which a stage \
+             gave null; `handsOnNull: true` in `meta` hands null on instead"
+        );
+        state
+            .borrow_mut()
+            .warn_once(format!("null {site:?}"), message, site);
+    };
+    host.set("cut", Function::new(ctx.clone(), cut)?)?;
+    host.set("handsOnNull", scope.hands_on_null)?;
     let state = shared.clone();
     let informs = move || state.borrow_mut().next.is_informed = true;
     host.set("informs", Function::new(ctx.clone(), informs)?)?;

@@ -4,7 +4,7 @@
 //! globals; those of the scope are functions that build further globals of one script from the
 //! native ones.
 
-use super::{Scope, group, plan, report};
+use super::{Scope, group, locale, plan, report, timer};
 use crate::stack::PRELUDE_SCHEME;
 use crate::state::Shared;
 use rquickjs::context::EvalOptions;
@@ -18,7 +18,8 @@ const WORLD: [(&str, &str); 4] = [
     ("clone", include_str!("../prelude/clone.js")),
 ];
 
-const SCOPE: [(&str, &str); 4] = [
+const SCOPE: [(&str, &str); 5] = [
+    ("timers", include_str!("../prelude/timers.js")),
     ("console", include_str!("../prelude/console.js")),
     ("flow", include_str!("../prelude/flow.js")),
     ("gather", include_str!("../prelude/gather.js")),
@@ -29,7 +30,9 @@ const SCOPE: [(&str, &str); 4] = [
 pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     WORLD
         .iter()
-        .try_for_each(|(name, source)| evaluate::<()>(ctx, name, source))
+        .try_for_each(|(name, source)| evaluate::<()>(ctx, name, source))?;
+    let languages = evaluate::<Function<'_>>(ctx, "locale", include_str!("../prelude/locale.js"))?;
+    languages.call((locale::natives(ctx)?,))
 }
 
 /// Adds to the globals of `scope` the functions built from the native ones.
@@ -44,6 +47,7 @@ pub(super) fn complete<'js>(
     host.set("warn", report::warn(ctx, shared, scope)?)?;
     host.set("dropped", report::dropped(ctx, shared, scope)?)?;
     group::tell(ctx, shared, scope, &host)?;
+    host.set("timer", timer::timer(ctx, shared, scope)?)?;
     host.set("checkPlan", plan::check(ctx)?)?;
     host.set("renderPrompt", plan::render_prompt(ctx)?)?;
     host.set("planSchema", plan::schema(ctx)?)?;

@@ -36,7 +36,7 @@ pub(super) fn warn<'js>(
 
 /// `dropped(where, index, error)`: a warning that an exception became a `null`.
 ///
-/// Sent once per error and line, since the functions of a fan-out mostly fail with the same error.
+/// Sent once per error and place, since the functions of a fan-out mostly fail with the same error.
 pub(super) fn dropped<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -49,12 +49,18 @@ pub(super) fn dropped<'js>(
             let stack = error
                 .as_object()
                 .and_then(|error: &Object<'js>| error.get::<_, String>("stack").ok());
-            let site = stack.and_then(|stack| site::of_stack(&stack, &scope));
+            let stack = stack.unwrap_or_default();
+            let thrown_at = site::to_the_column(&stack, &scope);
             let thrown = error
                 .get::<Coerced<String>>()
                 .map_or_else(|_| "something".to_owned(), |text| text.0);
-            let key = format!("{place} {site:?} {thrown}");
+            let key = format!("{place} {thrown_at:?} {thrown}");
+            if shared.borrow().has_warned(&key) {
+                return;
+            }
+            let thrown = shared.borrow().naming_callee(thrown, &stack);
             let message = format!("item {index} of `{place}` is null because it threw {thrown}");
+            let site = thrown_at.map(|(site, _)| site);
             shared.borrow_mut().warn_once(key, message, site);
         },
     )

@@ -23,12 +23,8 @@ pub(super) fn here_to_the_column(ctx: &Ctx<'_>, scope: &Scope) -> Option<(Site, 
     to_the_column(&error.ok()?.get::<_, String>("stack").ok()?, scope)
 }
 
-/// The innermost line of a script in a stack text.
-pub(super) fn of_stack(stack: &str, scope: &Scope) -> Option<Site> {
-    to_the_column(stack, scope).map(|(site, _)| site)
-}
-
-fn to_the_column(stack: &str, scope: &Scope) -> Option<(Site, u32)> {
+/// The innermost line of a script in a stack text, with the column.
+pub(super) fn to_the_column(stack: &str, scope: &Scope) -> Option<(Site, u32)> {
     let frame = stack::frames(stack).next()?;
     let script = if frame.file == &*scope.script {
         scope.script.clone()

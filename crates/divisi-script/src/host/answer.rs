@@ -72,6 +72,16 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
                 "`{title}` is a task, but was answered as a script"
             ))
         }
+        (Asked::Timer, Answer::Task(answer)) => match answer.status {
+            TaskStatus::Ok => settle.resolve.call((Value::new_undefined(ctx.clone()),)),
+            TaskStatus::Failed | TaskStatus::Skipped | TaskStatus::Cancelled => {
+                let reason = answer.reason.as_deref().unwrap_or("the run ends");
+                settle.with_error(&format!("a timer did not fire: {reason}"))
+            }
+        },
+        (Asked::Timer, Answer::Source { .. } | Answer::LoadFailed { .. }) => {
+            settle.with_error("a timer was answered as a script")
+        }
         (Asked::Load { .. }, Answer::Task(_)) => {
             settle.with_error("workflow() asked for a script, but was answered as a task")
         }
@@ -103,10 +113,10 @@ impl<'js> Settle<'js> {
         };
         {
             let mut state = shared.borrow_mut();
-            state.add_source(script.name().clone(), script.source().clone());
+            state.add_source(&script);
             warn_of(&script, &mut state);
         }
-        let scope = Scope::nested(script.name().clone(), depth, &script.meta().name);
+        let scope = Scope::nested(&script, depth);
         let result: Promise<'js> = run(&self.ctx, shared, &script, &scope, args)?;
         self.resolve.call((result,))
     }

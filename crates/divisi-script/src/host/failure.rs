@@ -99,13 +99,13 @@ impl Failure {
     }
 
     /// The text of the exception.
-    pub(super) fn message(&self) -> &str {
-        &self.message
+    pub(super) fn message(&self, state: &State) -> String {
+        state.naming_callee(self.message.clone(), &self.stack)
     }
 
     /// The innermost line of a script in its stack.
     pub(super) fn site(&self, state: &State) -> Option<Site> {
-        let mut frames = stack::frames(&self.stack).map(|frame| owned(&frame).site);
+        let mut frames = stack::frames(&self.stack).map(|frame| owned(&frame, state).site);
         frames.find(|site| state.source(&site.script).is_some())
     }
 
@@ -122,7 +122,7 @@ impl Failure {
         busy: Option<Duration>,
     ) -> ScriptError {
         let frames: Vec<Frame> = stack::frames(&self.stack)
-            .map(|frame| owned(&frame))
+            .map(|frame| owned(&frame, state))
             .collect();
         let innermost = frames.iter().find_map(|frame| {
             state
@@ -147,7 +147,7 @@ impl Failure {
 
     fn problem(mut self, state: &State, busy: Option<Duration>) -> Problem {
         // A script may throw a text of any length.
-        self.message = state.cut(self.message);
+        self.message = state.cut(state.naming_callee(self.message, &self.stack));
         let kind = if busy.is_some() {
             ErrorKind::Busy
         } else {
@@ -172,14 +172,14 @@ impl Failure {
     }
 }
 
-fn owned(frame: &RawFrame<'_>) -> Frame {
+fn owned(frame: &RawFrame<'_>, state: &State) -> Frame {
     Frame {
         function: frame.function.map(str::to_owned),
         site: Site {
             script: frame.file.into(),
             line: frame.line,
         },
-        column: crate::source::column(frame),
+        column: state.column(frame.file, frame.line, frame.column),
     }
 }
 
@@ -189,9 +189,7 @@ fn hint(message: &str) -> Option<&'static str> {
         .strip_prefix("ReferenceError: ")?
         .split_once(" is not defined")?;
     match name.trim_matches('\'') {
-        "setTimeout" | "setInterval" | "setImmediate" => {
-            Some("a script has no clock; `timeout` is an option of agent()")
-        }
+        "setImmediate" => Some("`queueMicrotask` runs a function soon, `setTimeout` later"),
         "fetch" | "require" | "XMLHttpRequest" | "Deno" | "Bun" | "fs" => {
             Some("a script reaches neither files nor the network; let agent() or shell() do it")
         }

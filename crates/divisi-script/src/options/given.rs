@@ -87,6 +87,7 @@ impl<'js> Given<'_, 'js> {
 
     pub(super) fn effort(&self) -> Result<Effort> {
         self.string()?
+            .to_ascii_lowercase()
             .parse()
             .map_err(|_| self.wrong("one of low, medium, high, xhigh, max"))
     }
@@ -95,7 +96,7 @@ impl<'js> Given<'_, 'js> {
         match self.string()?.as_ref() {
             "worktree" => Ok(Isolation::Worktree),
             "none" => Ok(Isolation::None),
-            _ => Err(self.wrong("'worktree'")),
+            _ => Err(self.wrong("'worktree' or 'none'")),
         }
     }
 

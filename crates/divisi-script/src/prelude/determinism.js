@@ -62,7 +62,7 @@
     return this.setUTCFullYear(whole >= 0 && whole <= 99 ? 1900 + whole : year);
   });
 
-  // The format of the engine in zone UTC, made from `Thu, 01 Jan 1970 00:00:00 GMT`.
+  // The formats of V8 in zone UTC and American English, made from `Thu, 01 Jan 1970 00:00:00 GMT`.
   const write = (name, form) =>
     hide(times, name, { [name]() {
       if (Number.isNaN(this.getTime())) return 'Invalid Date';
@@ -72,8 +72,8 @@
       return form({
         date: `${weekday} ${month} ${day} ${year}`,
         time: `${time} GMT+0000`,
-        localeDate: `${two(this.getUTCMonth() + 1)}/${two(this.getUTCDate())}/${year}`,
-        localeTime: `${two(hours % 12 || 12)}:${two(minutes)}:${two(seconds)} ${hours < 12 ? 'AM' : 'PM'}`,
+        localeDate: `${this.getUTCMonth() + 1}/${this.getUTCDate()}/${year}`,
+        localeTime: `${hours % 12 || 12}:${two(minutes)}:${two(seconds)} ${hours < 12 ? 'AM' : 'PM'}`,
       });
     } }[name]);
   write('toString', ({ date, time }) => `${date} ${time}`);

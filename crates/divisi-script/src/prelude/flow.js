@@ -14,10 +14,13 @@
     if (wrong >= 0) throw new TypeError(`stage ${wrong} of pipeline() is ${kind(stages[wrong])}, not a function`);
     const group = host.group('pipeline');
     host.begin(group, items.length);
-    const all = Promise.all(Array.from(items, (item, index) => runStages(item, index, stages)));
+    let ended = 0;
+    const cut = () => ended++;
+    const all = Promise.all(Array.from(items, (item, index) => runStages(item, index, stages, cut)));
     host.leave(group);
     const results = await all;
     host.end(group);
+    if (ended > 0) host.cut(group, ended, items.length);
     return results;
   };
 
@@ -66,10 +69,16 @@
       if (thunks.length === 0) conclude();
     });
 
-  const runStages = async (item, index, stages) => {
+  const runStages = async (item, index, stages, cut) => {
     try {
       let value = item;
-      for (const stage of stages) value = await stage(value, item, index);
+      for (const [at, stage] of stages.entries()) {
+        value = await stage(value, item, index);
+        if (value === null && at + 1 < stages.length && !host.handsOnNull) {
+          cut();
+          break;
+        }
+      }
       return value;
     } catch (error) {
       if (isOutOfMemory(error)) throw error;

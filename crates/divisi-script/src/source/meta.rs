@@ -17,6 +17,12 @@ pub struct Meta {
     pub description: String,
     /// When to use it, in words for choosing among scripts.
     pub when_to_use: Option<String>,
+    /// Whether a stage of `pipeline` that gives `null` hands it on to the next stage, as in versions
+    /// of Claude Code before July 2026, and does not end its item.
+    pub hands_on_null: bool,
+    /// Most calls that the run should be allowed to make, where the script states a number. See
+    /// [`HostLimits::agents_max`](crate::HostLimits::agents_max).
+    pub agents_max: Option<u32>,
     /// The phases it announces. Only their caps have an effect.
     pub phases: Vec<Phase>,
 }
@@ -113,6 +119,8 @@ fn from_value(value: Value, line: u32, warnings: &mut Vec<Warning>) -> Result<Me
         name: required(&mut fields, "name", line)?,
         description: required(&mut fields, "description", line)?,
         when_to_use: optional(&mut fields, "whenToUse"),
+        hands_on_null: switch(&mut fields, "handsOnNull", line)?,
+        agents_max: agents(fields.shift_remove("maxAgents"), line)?,
         phases: phases(fields.shift_remove("phases"), line, warnings)?,
     };
     for key in fields.keys() {
@@ -136,6 +144,32 @@ fn optional(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
     match fields.shift_remove(key) {
         Some(Value::String(text)) => Some(text),
         _ => None,
+    }
+}
+
+/// An invalid switch is an error and not ignored: its author relies on it.
+fn switch(fields: &mut Map<String, Value>, key: &str, line: u32) -> Result<bool, Problem> {
+    match fields.shift_remove(key) {
+        None => Ok(false),
+        Some(Value::Bool(on)) => Ok(on),
+        Some(other) => Err(wrong(
+            line,
+            &format!("`meta.{key}` has to be true or false, not {other}"),
+        )),
+    }
+}
+
+/// An invalid number is an error and not ignored: its author relies on it.
+fn agents(value: Option<Value>, line: u32) -> Result<Option<u32>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    let number = value.as_f64().filter(|number| number.fract() == 0.0);
+    let is_count = |number: &f64| (1.0..=f64::from(u32::MAX)).contains(number);
+    match number.filter(is_count) {
+        Some(number) => Ok(Some(number as u32)),
+        None => Err(wrong(
+            line,
+            &format!("`meta.maxAgents` has to be a whole number from 1, not {value}"),
+        )),
     }
 }
 

@@ -4,31 +4,44 @@ use super::tokens::{Token, Tokens};
 use crate::error::{ErrorKind, Problem};
 use std::ops::Range;
 
-/// Refuses `import`, `require` and every `export` except that of `meta`.
-pub(super) fn check(
+/// Refuses `import` and `require`.
+pub(super) fn check_imports(text: &str, tokens: &Tokens) -> Result<(), Problem> {
+    let own_require = declares_require(text, &tokens.list);
+    each(text, tokens, |token, around| match token.text(text) {
+        "import" if around.is_import() => Some(import(around)),
+        "require" if around.is_call() && !own_require => {
+            Some(Problem::new(ErrorKind::Import, "`require` loads a module").hint(NO_MODULES))
+        }
+        _ => None,
+    })
+}
+
+/// Refuses every `export` except that of `meta`.
+pub(super) fn check_exports(
     text: &str,
     tokens: &Tokens,
     meta: Option<&Range<usize>>,
 ) -> Result<(), Problem> {
-    let own_require = declares_require(text, &tokens.list);
-    for (at, token) in tokens.list.iter().enumerate() {
+    each(text, tokens, |token, around| {
+        let is_other = token.text(text) == "export" && meta != Some(&token.span);
+        (is_other && around.is_export()).then(|| {
+            Problem::new(ErrorKind::Import, "only `meta` can be exported")
+                .hint("`return` the result; the text of the script is a function's body")
+        })
+    })
+}
+
+/// The first problem that `look` finds, with its line.
+fn each(
+    text: &str,
+    tokens: &Tokens,
+    look: impl Fn(&Token, &Around<'_>) -> Option<Problem>,
+) -> Result<(), Problem> {
+    let found = tokens.list.iter().enumerate().find_map(|(at, token)| {
         let around = Around::of(text, &tokens.list, at);
-        let problem = match token.text(text) {
-            "import" if around.is_import() => Some(import(&around)),
-            "require" if around.is_call() && !own_require => {
-                Some(Problem::new(ErrorKind::Import, "`require` loads a module").hint(NO_MODULES))
-            }
-            "export" if around.is_export() && meta != Some(&token.span) => Some(
-                Problem::new(ErrorKind::Import, "only `meta` can be exported")
-                    .hint("`return` the result; the text of the script is a function's body"),
-            ),
-            _ => None,
-        };
-        if let Some(problem) = problem {
-            return Err(problem.line(token.line));
-        }
-    }
-    Ok(())
+        Some(look(token, &around)?.line(token.line))
+    });
+    found.map_or(Ok(()), Err)
 }
 
 const NO_MODULES: &str = "a script is one file; let an agent do what the module would have done";

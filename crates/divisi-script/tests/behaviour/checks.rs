@@ -174,7 +174,7 @@ fn limits_hold_for_every_try() {
     let played = counted("await agent('x', { check: () => false })")
         .options(|o| o.limits.agents_max = 1)
         .run();
-    insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 1: RangeError: this run has made 1 calls, no more are allowed");
+    insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 1: RangeError: this run has made 1 calls, which is as many as it may make; if it is meant to make more, write for example `maxAgents: 10` in `meta`, or raise `agents_max` in the settings");
 }
 
 #[test]

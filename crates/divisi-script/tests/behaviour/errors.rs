@@ -48,11 +48,11 @@ fn frames_of_our_own_helpers_are_not_shown() {
 
 #[test]
 fn what_is_not_there_comes_with_advice() {
-    insta::assert_snapshot!(told("await new Promise(done => setTimeout(done, 10))"), @r"
-    error: script `flow.js` failed at line 1: ReferenceError: setTimeout is not defined
+    insta::assert_snapshot!(told("await new Promise(done => setImmediate(done))"), @r"
+    error: script `flow.js` failed at line 1: ReferenceError: setImmediate is not defined
       at (script) (flow.js:1:27)
       at (script) (flow.js:1:11)
-      hint: a script has no clock; `timeout` is an option of agent()
+      hint: `queueMicrotask` runs a function soon, `setTimeout` later
     ");
     insta::assert_snapshot!(told("await fetch('https://example.org')"), @r"
     error: script `flow.js` failed at line 1: ReferenceError: fetch is not defined

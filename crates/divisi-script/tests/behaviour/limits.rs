@@ -156,7 +156,7 @@ fn more_calls_than_allowed_throw() {
     )
     .run();
     assert_eq!(played.result(), r#"["1","2",null]"#);
-    insta::assert_snapshot!(played.warnings().join("\n"), @"warning flow.js:1 item 2 of `parallel` is null because it threw RangeError: this run has made 2 calls, no more are allowed");
+    insta::assert_snapshot!(played.warnings().join("\n"), @"warning flow.js:1 item 2 of `parallel` is null because it threw RangeError: this run has made 2 calls, which is as many as it may make; if it is meant to make more, write for example `maxAgents: 20` in `meta`, or raise `agents_max` in the settings");
 }
 
 #[test]

@@ -6,12 +6,15 @@ mod additions;
 mod agent;
 mod budget;
 mod checks;
+mod dialect;
 mod errors;
 mod flow;
 mod groups;
 mod limits;
+mod locale;
 mod options;
 mod script;
+mod timers;
 mod workflow;
 mod world;
 

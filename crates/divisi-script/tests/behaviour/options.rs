@@ -52,11 +52,10 @@ fn a_label_may_be_a_number() {
 
 #[test]
 fn unknown_options_are_warned_of_once() {
-    let source = "for (const n of [1, 2]) {\n  await agent('x', { authority: n, bashCommandClamp: [] })\n}\nawait agent('y', { authority: 1, other: 2 })";
+    let source = "for (const n of [1, 2]) {\n  await agent('x', { authority: n })\n}\nawait agent('y', { authority: 1, other: 2 })";
     let played = play(source).run();
     insta::assert_snapshot!(played.warnings().join("\n"), @r"
     warning flow.js:2 `authority` is no option of agent() and does nothing
-    warning flow.js:2 the option `bashCommandClamp` is not supported yet and does nothing
     warning flow.js:4 `other` is no option of agent() and does nothing
     ");
 }
@@ -135,7 +134,7 @@ fn checks_are_commands_schemas_and_judges() {
 #[test]
 fn a_value_that_cannot_be_meant_throws() {
     insta::assert_snapshot!(refusal("{ effort: 'extreme' }"), @r#"TypeError: the option `effort` has to be one of low, medium, high, xhigh, max, not "extreme""#);
-    insta::assert_snapshot!(refusal("{ isolation: 'docker' }"), @r#"TypeError: the option `isolation` has to be 'worktree', not "docker""#);
+    insta::assert_snapshot!(refusal("{ isolation: 'docker' }"), @r#"TypeError: the option `isolation` has to be 'worktree' or 'none', not "docker""#);
     insta::assert_snapshot!(refusal("{ timeout: '5 days' }"), @"TypeError: the option `timeout`: `5 days` is no span of time: write it with its unit, like 90s, 10m or 1h30m");
     insta::assert_snapshot!(refusal("{ timeout: '0s' }"), @"TypeError: the option `timeout`: `0s` is no span of time: it must be a millisecond or more");
     insta::assert_snapshot!(refusal("{ timeout: 0 }"), @"TypeError: the option `timeout` has to be milliseconds, or a text such as '90s' or '1h30m', not 0");

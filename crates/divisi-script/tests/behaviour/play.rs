@@ -133,6 +133,7 @@ impl Play {
                     message: format!("there is no flow `{name}`"),
                 },
             },
+            Call::Timer { .. } => Answer::Task(TaskAnswer::ok("null")),
             other => panic!("{other:?} needs no answer"),
         }
     }
@@ -230,7 +231,8 @@ impl Played {
                 group.map_or("none".into(), |g| g.to_string())
             )),
             Call::GroupBegan { .. } | Call::GroupEnded { .. } => Some(call_line(call)),
-            Call::Load { .. }
+            Call::Timer { .. }
+            | Call::Load { .. }
             | Call::Refused { .. }
             | Call::Uncaught { .. }
             | Call::Phase { .. }
@@ -260,6 +262,7 @@ fn text(call: &Call) -> &str {
         Call::Phase { title, .. } => title,
         Call::Task { .. }
         | Call::Load { .. }
+        | Call::Timer { .. }
         | Call::Refused { .. }
         | Call::Uncaught { .. }
         | Call::GroupBegan { .. }
@@ -287,6 +290,7 @@ fn call_line(call: &Call) -> String {
             format!("{id} {line} {prompt} {asked}")
         }
         Call::Load { id, reference, .. } => format!("{id} load {reference}"),
+        Call::Timer { id, delay, .. } => format!("{id} timer of {delay}"),
         Call::GroupBegan {
             id,
             kind,

@@ -161,7 +161,7 @@ fn the_language_is_that_of_2023() {
     let source = "let a = null; a ??= 1_000; return [a, 'x-x'.replaceAll('x', 'y'), [3, 1].toSorted(), [1, 2].at(-1), Object.hasOwn({ b: 1 }, 'b'), [...'a1b2'.matchAll(/(?<l>[a-z])\\d/g)].map(m => m.groups.l), [1, 2, 3].findLast(n => n < 3), Math.imul(3, 4), 'é'.localeCompare('f') < 0]";
     assert_eq!(
         result_of(source),
-        r#"[1000,"y-y",[1,3],2,true,["a","b"],2,12,false]"#
+        r#"[1000,"y-y",[1,3],2,true,["a","b"],2,12,true]"#
     );
 }
 
@@ -180,9 +180,9 @@ fn local_times_are_utc() {
         ("new Date(0).toTimeString()", "00:00:00 GMT+0000"),
         (
             "new Date(45296000).toLocaleString()",
-            "01/01/1970, 12:34:56 PM",
+            "1/1/1970, 12:34:56 PM",
         ),
-        ("new Date(0).toLocaleDateString()", "01/01/1970"),
+        ("new Date(0).toLocaleDateString()", "1/1/1970"),
         ("new Date(0).toLocaleTimeString()", "12:00:00 AM"),
         (
             "new Date(2024, 5, 30, 12, 1, 2, 3).toISOString()",

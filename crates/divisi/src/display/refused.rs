@@ -25,7 +25,7 @@ pub(crate) fn told(refusal: &Refusal, count: u64) -> String {
             let calls_max = number::count((*calls_max).into());
             let refused = calls("call was refused", "calls were refused");
             format!(
-                "{refused}: the flow has made {calls_max} calls, which is as many as it may make"
+                "{refused}: the flow has made {calls_max} calls, which is as many as it may make (`maxAgents` in `meta`, or `agents_max`)"
             )
         }
         Refusal::Tokens { total } => {
@@ -221,7 +221,7 @@ mod tests {
         });
         insta::assert_snapshot!(shown(&story), @r"
         warning: 3 tasks were refused: the run has 1,000 tasks, which is as many as it may have (`limits.tasks_max`)
-        warning: 4,000 calls were refused: the flow has made 100,000 calls, which is as many as it may make
+        warning: 4,000 calls were refused: the flow has made 100,000 calls, which is as many as it may make (`maxAgents` in `meta`, or `agents_max`)
         warning: 1 call was refused: the 500 output tokens that the flow may spend are spent (`--token-budget`)
         warning: lines of the log are dropped: 100,000 are kept (`limits.logs_max`)
         warning: phases are left out from `Last` on, and their caps: a run may have 1,000

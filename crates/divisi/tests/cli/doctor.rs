@@ -44,6 +44,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       none; `--demo` runs a flow on scripted answers
 
     Settings
+      agents_max = 1000  default
       allow = []  default
       budget.warn_percent = 80  default
       check_timeout = "15m"  default
@@ -121,6 +122,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       fable  anthropic:claude-fable-5-2
 
     Settings
+      agents_max = 1000  default
       allow = []  default
       budget.warn_percent = 80  default
       check_timeout = "15m"  default

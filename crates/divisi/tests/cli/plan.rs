@@ -276,7 +276,7 @@ fn what_is_wrong_with_a_plan_file_is_shown_where_it_stands() {
 }
 
 const MANY: &str = "\
-export const meta = { name: 'many', description: 'Many at once' };
+export const meta = { name: 'many', description: 'Many at once', maxAgents: 5000 };
 const items = Array.from({ length: args.count }, (_, i) => i);
 return parallel(items.map((i) => () => agent(`Search for ${i}`, { label: `item ${i}`, tools: [] })));
 ";

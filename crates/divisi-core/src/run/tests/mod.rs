@@ -13,6 +13,7 @@ mod parking;
 mod reported;
 mod resume;
 mod suspended;
+mod timers;
 mod trace;
 
 use super::{AttemptEnd, Run};

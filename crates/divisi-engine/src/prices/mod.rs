@@ -8,6 +8,7 @@
 //! unpriced provider do, or a model with a price of zero in the settings.
 
 mod date;
+pub(crate) mod names;
 mod overlay;
 mod own;
 mod published;
@@ -62,12 +63,20 @@ impl Catalogue {
         self.quote(provider, model, at).map(|quote| quote.price)
     }
 
-    /// The price with its source.
+    /// The price with its source, under this name or a simpler spelling of it.
     pub fn quote(&self, provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
-        self.own
-            .quote(provider, model)
-            .or_else(|| overlay::quote(provider, model, at))
-            .or_else(|| self.published(provider, model, at))
+        let others = names::others(provider, model);
+        let spellings = || {
+            [(provider, model)]
+                .into_iter()
+                .chain(others.iter().copied())
+        };
+        let listed = |(provider, model): (&str, &str)| {
+            overlay::quote(provider, model, at).or_else(|| self.published(provider, model, at))
+        };
+        spellings()
+            .find_map(|(provider, model)| self.own.quote(provider, model))
+            .or_else(|| spellings().find_map(listed))
     }
 
     fn published(&self, provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
@@ -197,6 +206,26 @@ mod tests {
             ("openrouter", "openai/gpt-6-luna", "$0.1000", "$0.5000"),
             ("", "openai/gpt-6-sol", "$2.00", "$10.00"),
             ("", "claude-sonnet-4-6", "$3.00", "$15.00"),
+            // Spellings of other programs.
+            ("anthropic", "claude-sonnet-5-5[1m]", "$2.00", "$10.00"),
+            ("anthropic", "anthropic/claude-opus-5-5", "$4.00", "$20.00"),
+            ("gemini", "models/gemini-4-neon", "$3.00", "$15.00"),
+            ("google", "gemini/gemini-3.8-flash", "$0.7500", "$3.75"),
+            ("xai", "xai/grok-4.7", "$2.00", "$6.00"),
+            (
+                "openrouter",
+                "anthropic/claude-opus-5.5:nitro",
+                "$4.00",
+                "$20.00",
+            ),
+            ("openrouter", "openai/gpt-6.2-sol", "$2.00", "$10.00"),
+            ("openrouter", "google/gemini-4-hydrogen", "$1.50", "$7.50"),
+            // Names that a vendor keeps for models it has replaced.
+            ("mistral", "mistral-large-latest", "$0.5000", "$1.50"),
+            ("xai", "grok-code-fast-1", "$1.00", "$2.00"),
+            ("x-ai", "grok-4-fast", "$1.25", "$2.50"),
+            ("anthropic", "claude-mythos-5-2", "$8.00", "$40.00"),
+            ("openai", "gpt-6-cyber", "$20.00", "$100.00"),
         ] {
             assert_eq!(
                 million(provider, model),
@@ -300,11 +329,8 @@ mod tests {
                     .price(&provider, &model, at("2026-11-22"))
                     .is_some()
             );
-            assert!(
-                catalogue
-                    .price("", &format!("{model}-20261107"), at("2026-11-22"))
-                    .is_some()
-            );
+            let edition = || catalogue.price("", &format!("{model}-20261107"), at("2026-11-22"));
+            assert!(!overlay::holds_for_editions(&provider, &model) || edition().is_some());
         }
         assert!(catalogue.asked.lock().unwrap().is_empty());
     }

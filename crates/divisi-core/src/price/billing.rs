@@ -29,6 +29,11 @@ pub struct Billing {
 const SEARCH: PicoUsd = PicoUsd(PicoUsd::DOLLAR.0 / 100);
 
 impl Billing {
+    /// Whether the vendor states what the request has cost.
+    pub fn is_stated(&self) -> bool {
+        self.stated.is_some_and(|stated| stated > PicoUsd::ZERO)
+    }
+
     /// Cost besides tokens, at a price of `search` for each web search.
     pub(super) fn beside(&self, search: Option<PicoUsd>) -> PicoUsd {
         let search = search.unwrap_or(SEARCH);

@@ -159,7 +159,7 @@ impl ModelPrice {
         let tokens = self.tokens(usage, billing);
         match (self.base == Rates::default(), billing.stated) {
             (true, _) => tokens,
-            (false, Some(stated)) if stated > PicoUsd::ZERO => stated,
+            (false, Some(stated)) if billing.is_stated() => stated,
             (false, _) => PicoUsd(tokens.0.saturating_add(billing.beside(self.search).0)),
         }
     }

@@ -2,7 +2,6 @@
 
 use crate::globs;
 use crate::governor::{Governors, SharedLimits};
-use crate::prices::names::LONG_CONTEXT;
 use divisi_core::governor::RateSettings;
 use divisi_core::{Failure, FailureClass, ModelPrice, Tier};
 use divisi_providers::Provider;
@@ -13,6 +12,9 @@ use std::sync::Arc;
 
 /// The word for "the tier that suffices for this task".
 pub(crate) const AUTO: &str = "auto";
+
+/// The mark of Claude Code for a long context. No vendor's API knows it.
+pub(crate) const LONG_CONTEXT: &str = "[1m]";
 
 /// The providers, and the meaning of model words.
 #[derive(Clone)]

@@ -490,7 +490,7 @@ pub(crate) fn limits_folder() -> Option<PathBuf> {
 }
 
 /// The folder of divisi's other state; `None` without a home folder.
-pub(super) fn state_folder() -> Option<PathBuf> {
+pub(crate) fn state_folder() -> Option<PathBuf> {
     let folders = etcetera::choose_base_strategy().ok()?;
     Some(
         folders

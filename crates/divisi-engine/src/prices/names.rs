@@ -1,5 +1,7 @@
 //! Other spellings of a model's name, under which lists may know it.
 
+use crate::models::LONG_CONTEXT;
+
 /// Ends of OpenRouter's names that choose a host among those of the same model. They change the
 /// price little, and the reply states the bill. `:free` and `:online` do change it, and have none.
 const ROUTES: [&str; 4] = [":nitro", ":floor", ":exacto", ":thinking"];
@@ -26,9 +28,6 @@ const VENDORS: [(&str, &[&str]); 7] = [
     ("deepseek/", &["deepseek"]),
     ("moonshot/", &["moonshot", "moonshotai", "kimi"]),
 ];
-
-/// The mark of Claude Code for a long context. No vendor's API knows it.
-pub(crate) const LONG_CONTEXT: &str = "[1m]";
 
 /// Gemini's own beginning of all its names.
 const RESOURCE: &str = "models/";

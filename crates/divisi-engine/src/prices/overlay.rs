@@ -21,7 +21,7 @@ struct Overlay {
 /// One model under all its names.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub(super) struct Entry {
     /// Ids by provider.
     names: BTreeMap<String, String>,
     /// Whether it holds for these ids only, not for other editions of the model.
@@ -90,7 +90,13 @@ static OVERLAY: LazyLock<Overlay> =
     LazyLock::new(|| serde_json::from_str(include_str!("overlay.json")).unwrap_or_default());
 
 /// The overlay's price of a model.
+#[cfg(test)]
 pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
+    find(provider, model).map(|entry| entry.quote(at))
+}
+
+/// The overlay's entry of a model.
+pub(super) fn find(provider: &str, model: &str) -> Option<&'static Entry> {
     // A suffix after a colon is another way of serving the model, at another price.
     if model.is_empty() || model.contains(':') {
         return None;
@@ -111,7 +117,7 @@ pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote>
     let named = names().find(|(_, id)| *id == model);
     let edition = || names().find(|(entry, id)| !entry.exact && is_same_model(id, model));
     let (entry, _) = named.or_else(edition)?;
-    Some(entry.quote(at))
+    Some(entry)
 }
 
 /// All its models, by provider and id.
@@ -131,7 +137,13 @@ pub(super) fn holds_for_editions(provider: &str, model: &str) -> bool {
 }
 
 impl Entry {
-    fn quote(&self, at: Timestamp) -> Quote {
+    /// Whether a list of that day is to be preferred. Names that a vendor keeps for replaced models
+    /// are wrong in public lists, so they never are.
+    pub(super) fn yields_to(&self, day: &str) -> bool {
+        !self.exact && day >= &*self.checked
+    }
+
+    pub(super) fn quote(&self, at: Timestamp) -> Quote {
         let begun = |dated: &&Dated| dated.begins() <= at;
         // Cannot be empty: a test checks that every model has a price.
         let dated = self

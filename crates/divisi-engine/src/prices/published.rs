@@ -31,27 +31,36 @@ pub(super) fn slot(at: Timestamp) -> u64 {
     at.0 / SLOT_MS
 }
 
-/// The list's price of a model; `None` if it has none for the model's tokens, or if requests have a
-/// cost besides tokens.
+/// The built-in list's price of a model.
 pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
-    let model = Listed::find(provider, model, listed_at(provider, at))?;
+    Some(Quote {
+        price: price(Calculator::bundled(), provider, model, at)?,
+        source: SOURCE.into(),
+        checked: Some(CHECKED.into()),
+        since: None,
+    })
+}
+
+/// A list's price of a model; `None` if it has none for the model's tokens, or if requests have a
+/// cost besides tokens.
+pub(super) fn price(
+    list: &Calculator,
+    provider: &str,
+    model: &str,
+    at: Timestamp,
+) -> Option<ModelPrice> {
+    let model = Listed::find(list, provider, model, listed_at(provider, at))?;
     let tariff = model.tariff()?;
     if tariff.base.input == PicoUsd::ZERO || tariff.base.output == PicoUsd::ZERO {
         return None;
     }
     let vendor = model.vendor().unwrap_or_default();
-    let price = ModelPrice {
+    Some(ModelPrice {
         services: model.services(&tariff, &vendor),
         factors: factors(&vendor),
         search: model.search(),
         base: tariff.base,
         above: tariff.above,
-    };
-    Some(Quote {
-        price,
-        source: SOURCE.into(),
-        checked: Some(CHECKED.into()),
-        since: None,
     })
 }
 
@@ -101,9 +110,9 @@ fn listed_at(provider: &str, at: Timestamp) -> Timestamp {
     }
 }
 
-/// All its models, by provider and id.
-pub(super) fn models() -> Vec<(String, String)> {
-    let providers = Calculator::bundled().providers();
+/// All models of a list, by provider and id.
+pub(super) fn models(list: &Calculator) -> Vec<(String, String)> {
+    let providers = list.providers();
     let models = providers.flat_map(|p| {
         p.models()
             .map(move |m| (p.id().to_owned(), m.id().to_owned()))
@@ -114,6 +123,7 @@ pub(super) fn models() -> Vec<(String, String)> {
 /// A model of the list at one time.
 #[derive(Clone, Copy)]
 struct Listed<'a> {
+    list: &'a Calculator,
     provider: Option<&'a str>,
     model: &'a str,
     at: SystemTime,
@@ -124,19 +134,19 @@ struct Listed<'a> {
 impl<'a> Listed<'a> {
     /// The model as sold by `provider`. An unknown provider, such as a gateway, is assumed to have
     /// the price of the model's maker, or to use the names of OpenRouter.
-    fn find(provider: &'a str, model: &'a str, at: Timestamp) -> Option<Self> {
+    fn find(
+        list: &'a Calculator,
+        provider: &'a str,
+        model: &'a str,
+        at: Timestamp,
+    ) -> Option<Self> {
         if model.is_empty() {
             return None;
         }
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at.0);
-        let knows = |id: &str| {
-            Calculator::bundled()
-                .find_provider(Some(id), None)
-                .ok()
-                .flatten()
-                .is_some()
-        };
+        let knows = |id: &str| list.find_provider(Some(id), None).ok().flatten().is_some();
         let of = |provider| Self {
+            list,
             provider,
             model,
             at,
@@ -165,7 +175,7 @@ impl<'a> Listed<'a> {
             Some((key, value)) => request.with_price_context(key, value),
             None => request,
         };
-        Calculator::bundled().calculate(&request).ok()
+        self.list.calculate(&request).ok()
     }
 
     /// The list's name of the vendor.

@@ -13,6 +13,7 @@ mod trust;
 mod plan;
 
 mod answer;
+mod bills;
 mod architecture;
 mod cycles;
 mod executors;

@@ -24,6 +24,20 @@ pub(super) fn cases() -> Vec<Case> {
             100 * usd("0.70") + 40 * usd("0.07") + 10 * usd("2.10"),
         ),
         case(
+            "mistral by its other name",
+            "mistral",
+            "mistral-large-4-0",
+            tokens(100, 0, 0, 40, 10),
+            100 * usd("0.70") + 40 * usd("0.07") + 10 * usd("2.10"),
+        ),
+        case(
+            "a Gemini of OpenRouter",
+            "openrouter",
+            "google/gemini-3.8-flash",
+            tokens(100, 0, 0, 40, 10),
+            100 * usd("0.75") + 40 * usd("0.075") + 10 * usd("3.75"),
+        ),
+        case(
             "mistral's latest",
             "mistral",
             "mistral-large-latest",

@@ -146,7 +146,8 @@ pub struct ProviderSettings {
     /// Its wire format. Known vendors have a fixed one; it must be given for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<WireFormat>,
-    /// Base address of the API; by default the vendor's own.
+    /// Base address of the API; by default the vendor's own. A gateway under a vendor's name keeps
+    /// its models, tiers, prices and key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// The environment variable with the key. The key itself is never part of a file.

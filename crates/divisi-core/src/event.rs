@@ -619,6 +619,9 @@ pub struct Turn {
     pub usage: Usage,
     /// What it cost.
     pub cost: PicoUsd,
+    /// Whether tokens and cost are estimates, because the reply had no counts, or impossible ones.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub estimated: bool,
     /// From sending to the last byte.
     pub took: Millis,
     /// When it was sent and when its reply began, and the waits before it.

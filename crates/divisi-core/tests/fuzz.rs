@@ -694,6 +694,7 @@ impl Live {
                         billed,
                         unconfirmed: *unconfirmed,
                         over,
+                        ..Spent::default()
                     },
                 );
             }
@@ -723,6 +724,7 @@ impl Live {
                         billed: billed.min(left),
                         unconfirmed: *unconfirmed,
                         over,
+                        ..Spent::default()
                     },
                 );
             }
@@ -973,6 +975,7 @@ fn turn(cost: u64) -> Turn {
         },
         cost: PicoUsd(cost),
         judges: false,
+        estimated: false,
         took: Millis(1),
         times: Times::default(),
     }

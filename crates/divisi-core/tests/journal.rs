@@ -176,6 +176,7 @@ fn every_event() -> Vec<Recorded> {
         },
         cost: PicoUsd(400),
         judges: request == "2",
+        estimated: false,
         took: Millis(1_200),
         times: Times::default(),
     };

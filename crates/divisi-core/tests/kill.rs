@@ -345,6 +345,7 @@ fn turn(number: usize) -> Turn {
         usage: Usage::default(),
         cost: PicoUsd(5),
         judges: false,
+        estimated: false,
         took: Millis(1),
         times: Times::default(),
     }

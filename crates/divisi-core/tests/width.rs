@@ -142,6 +142,7 @@ impl FanOut {
             judges: false,
             usage: usage(tokens),
             cost: self.bill(tokens),
+            estimated: false,
             took: Millis(1),
             times: divisi_core::event::Times::default(),
         }

@@ -103,7 +103,7 @@ mod tests {
         );
         assert_eq!(
             format!("{:?}", models.find(None).unwrap()),
-            "openai:gpt-6.1-sol"
+            "openai:gpt-6.2-sol"
         );
         let named = models.find(Some("openrouter:haiku")).unwrap();
         assert_eq!(

@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// The word for "the tier that suffices for this task".
 pub(crate) const AUTO: &str = "auto";
 
+/// The mark of Claude Code for a long context. No vendor's API knows it.
+pub(crate) const LONG_CONTEXT: &str = "[1m]";
+
 /// The providers, and the meaning of model words.
 #[derive(Clone)]
 pub struct Models {
@@ -95,11 +98,7 @@ impl Models {
             let message = format!("there is no provider `{name}`");
             return Err(Failure::new(FailureClass::Unavailable, message));
         };
-        let id = match models.tiers.get(word) {
-            Some(id) => id.clone(),
-            None if models.known.iter().any(|known| known.is_match(word)) => word.into(),
-            None => return Err(models.unknown(word)),
-        };
+        let id = models.id(word).ok_or_else(|| models.unknown(word))?;
         let by_id = || {
             Tier::ALL
                 .into_iter()
@@ -185,6 +184,26 @@ impl ProviderModels {
         self
     }
 
+    /// The model id that `word` means: that of a tier, or itself, without what only other programs
+    /// write.
+    fn id(&self, word: &str) -> Option<Arc<str>> {
+        let word = word.strip_suffix(LONG_CONTEXT).unwrap_or(word);
+        let tier = self.tiers.get(word).or_else(|| self.latest(word));
+        let is_known = |id: &&str| self.known.iter().any(|known| known.is_match(id));
+        let beginnings = [self.provider.name(), "models"];
+        let shorter = beginnings
+            .iter()
+            .filter_map(|beginning| word.strip_prefix(beginning)?.strip_prefix('/'));
+        let by_name = || [word].into_iter().chain(shorter).find(is_known);
+        tier.cloned().or_else(|| by_name().map(Into::into))
+    }
+
+    /// The model of a tier that `claude-TIER-latest` means. Anthropic has no such ids.
+    fn latest(&self, word: &str) -> Option<&Arc<str>> {
+        let tier = word.strip_prefix("claude-")?.strip_suffix("-latest")?;
+        self.tiers.get(tier).filter(|id| id.contains("claude-"))
+    }
+
     fn unknown(&self, word: &str) -> Failure {
         let tiers: Vec<String> = self
             .tiers
@@ -224,5 +243,42 @@ impl fmt::Debug for Models {
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.provider.name(), self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use divisi_providers::{Endpoint, WireFormat};
+
+    fn found(word: &str) -> Result<String, String> {
+        let endpoint = Endpoint::new("anthropic", "http://127.0.0.1:1");
+        let provider = WireFormat::Anthropic.connect(endpoint).unwrap();
+        let tiers = [
+            ("haiku", "claude-haiku-5-5"),
+            ("sonnet", "claude-sonnet-5-5"),
+        ];
+        let models = Models::one(provider, &tiers, &["claude-*"]);
+        let model = models.find(Some(word));
+        model
+            .map(|model| model.id.to_string())
+            .map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn words_of_other_programs_are_understood() {
+        for (word, id) in [
+            ("sonnet", "claude-sonnet-5-5"),
+            ("sonnet[1m]", "claude-sonnet-5-5"),
+            ("claude-opus-5-5[1m]", "claude-opus-5-5"),
+            ("claude-haiku-latest", "claude-haiku-5-5"),
+            ("claude-3-5-haiku-latest", "claude-3-5-haiku-latest"),
+            ("anthropic/claude-opus-5-5", "claude-opus-5-5"),
+            ("models/claude-opus-5-5", "claude-opus-5-5"),
+        ] {
+            assert_eq!(found(word).as_deref(), Ok(id), "{word}");
+        }
+        assert!(found("openai/gpt-6-luna").is_err());
+        assert!(found("[1m]").is_err());
     }
 }

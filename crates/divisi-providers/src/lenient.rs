@@ -51,6 +51,39 @@ impl<'de> DeserializeSeed<'de> for Tokens {
     }
 }
 
+/// A word; empty if absent.
+pub(crate) struct Word;
+
+impl<'de> DeserializeSeed<'de> for Word {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, field: D) -> Result<Cow<'de, str>, D::Error> {
+        text(field)
+    }
+}
+
+/// An amount of money; also as a text.
+pub(crate) struct Amount;
+
+impl<'de> DeserializeSeed<'de> for Amount {
+    type Value = Option<f64>;
+
+    fn deserialize<D: Deserializer<'de>>(self, field: D) -> Result<Option<f64>, D::Error> {
+        number(field)
+    }
+}
+
+/// A flag, unset if absent.
+pub(crate) struct Flag;
+
+impl<'de> DeserializeSeed<'de> for Flag {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, field: D) -> Result<bool, D::Error> {
+        Ok(Value::deserialize(field)? == Value::Bool(true))
+    }
+}
+
 /// An index; also `1.0` or `"1"`.
 pub(crate) fn index<'de, D: Deserializer<'de>>(field: D) -> Result<Option<usize>, D::Error> {
     Ok(number(field)?

@@ -293,7 +293,7 @@ fn models_are_listed_with_their_prices() {
         "openai  no key",
         "claude-fable-5-2",
         "prompt over 272,000",
-        "2026-11-22",
+        "2026-11-30",
     ] {
         assert!(listed.contains(words), "{listed}");
     }

@@ -63,11 +63,10 @@ pub fn candidates(settings: &Settings, environment: &Environment) -> Vec<Candida
         // Providers of unknown kind have been refused when the settings were read.
         let format = provider.kind(name)?;
         // Many servers use Chat Completions, so only the name identifies a vendor among them.
-        let is_meant = |vendor: &&Vendor| vendor.name == *name || format != WireFormat::OpenaiChat;
-        let vendor = vendors
-            .iter()
-            .filter(|vendor| vendor.wire_format == format)
-            .find(is_meant);
+        let by_format =
+            |vendor: &&Vendor| vendor.wire_format == format && format != WireFormat::OpenaiChat;
+        let named = vendors.iter().find(|vendor| vendor.name == *name);
+        let vendor = named.or_else(|| vendors.iter().find(by_format));
         Some(Candidate::of_settings(
             name,
             format,
@@ -144,8 +143,9 @@ fn url_env<'a>(vendor: &'a Vendor, environment: &Environment) -> Option<&'a str>
 }
 
 impl Candidate {
-    /// Options missing in the settings are those of the API's vendor, except for the key, which is
-    /// never sent elsewhere.
+    /// Options missing in the settings are those of the API's vendor. At another address they are
+    /// so only under the vendor's own name, as for a gateway in front of it: that is where the user
+    /// sends the vendor's key. Under any other name the key is never sent elsewhere.
     fn of_settings(
         name: &str,
         wire_format: WireFormat,
@@ -153,11 +153,13 @@ impl Candidate {
         vendor: Option<&Vendor>,
         environment: &Environment,
     ) -> Self {
-        let vendor = vendor.filter(|_| provider.base_url.is_none());
-        let key_env = provider
-            .key_env
-            .clone()
-            .or_else(|| Some(vendor?.key_env.clone()));
+        let is_elsewhere = provider.base_url.is_some();
+        let vendor = vendor.filter(|vendor| !is_elsewhere || vendor.name == name);
+        // A gateway may need no key: the vendor's is sent if it is set, and not missed otherwise.
+        let of_vendor = vendor
+            .map(|vendor| vendor.key_env.clone())
+            .filter(|key_env| !is_elsewhere || environment.get(key_env).is_some());
+        let key_env = provider.key_env.clone().or(of_vendor);
         let mut tiers = vendor
             .map(|vendor| vendor.tiers.clone())
             .unwrap_or_default();
@@ -167,6 +169,7 @@ impl Candidate {
             found: Found::Settings,
             wire_format,
             base_url_env: vendor
+                .filter(|_| !is_elsewhere)
                 .and_then(|vendor| url_env(vendor, environment))
                 .map(str::to_owned),
             base_url: provider
@@ -341,6 +344,33 @@ mod tests {
             ("corp", &None)
         );
         assert!(candidates[0].key.is_none());
+    }
+
+    #[test]
+    fn a_gateway_under_a_vendors_name_keeps_all_but_the_address() {
+        let gateway = "[providers.anthropic]\nbase_url = 'https://gate.example'";
+        let keyed = all(gateway, [("ANTHROPIC_API_KEY", "k")]);
+        assert_eq!(keyed[0].name, "anthropic");
+        assert_eq!(keyed[0].base_url, "https://gate.example");
+        assert_eq!(keyed[0].tiers[&Tier::Opus], "claude-opus-5-5");
+        assert_eq!(keyed[0].models, ["claude-*"]);
+        assert_eq!(keyed[0].key_env.as_deref(), Some("ANTHROPIC_API_KEY"));
+        assert!(keyed[0].key.is_some());
+        let without_key = all(gateway, []);
+        assert!(without_key[0].is_ready() && without_key[0].key_env.is_none());
+        assert_eq!(without_key[0].tiers[&Tier::Opus], "claude-opus-5-5");
+        let chat = all(
+            "[providers.openai]\nkind = 'openai-chat'\nbase_url = 'https://gate.example'",
+            [],
+        );
+        assert_eq!(chat[0].wire_format, WireFormat::OpenaiChat);
+        assert_eq!(chat[0].tiers[&Tier::Haiku], "gpt-6-luna");
+        let own_key = all(
+            "[providers.anthropic]\nbase_url = 'https://gate.example'\nkey_env = 'GATE'",
+            [("ANTHROPIC_API_KEY", "k")],
+        );
+        assert_eq!(own_key[0].key_env.as_deref(), Some("GATE"));
+        assert!(own_key[0].key.is_none());
     }
 
     #[test]

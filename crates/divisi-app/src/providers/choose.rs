@@ -279,9 +279,9 @@ mod tests {
         let keys = [("ANTHROPIC_API_KEY", "a"), ("OPENAI_API_KEY", "b")];
         let models = models_with("", keys).await.unwrap();
         assert_eq!(found(&models, "haiku"), "anthropic:claude-haiku-5-5");
-        assert_eq!(found(&models, "openai:opus"), "openai:gpt-6-astra");
+        assert_eq!(found(&models, "openai:opus"), "openai:gpt-6.2-astra");
         let models = models_with("provider = 'openai'", keys).await.unwrap();
-        assert_eq!(found(&models, "sonnet"), "openai:gpt-6.1-sol");
+        assert_eq!(found(&models, "sonnet"), "openai:gpt-6.2-sol");
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@
 use super::layer::Leaf;
 use super::shape::{Budget, ProviderSettings, Settings};
 use super::values::{Dollars, Grant};
-use divisi_providers::cassette;
+use divisi_providers::{cassette, vendors};
 use std::net::IpAddr;
 use std::path::{Component, Path};
 
@@ -106,7 +106,7 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
     };
 
     for (name, provider) in providers {
-        if let Some(would) = sends(provider, user.providers.get(name)) {
+        if let Some(would) = sends(name, provider, user.providers.get(name)) {
             claims.add(&["providers", name], Deed::Acts, would);
         }
     }
@@ -230,7 +230,11 @@ impl Claims<'_> {
 }
 
 /// What a provider would send where; `None` if it is only a choice of model.
-fn sends(provider: &ProviderSettings, of_user: Option<&ProviderSettings>) -> Option<String> {
+fn sends(
+    name: &str,
+    provider: &ProviderSettings,
+    of_user: Option<&ProviderSettings>,
+) -> Option<String> {
     let ProviderSettings {
         kind: _,
         base_url,
@@ -244,7 +248,9 @@ fn sends(provider: &ProviderSettings, of_user: Option<&ProviderSettings>) -> Opt
     let host = base_url
         .as_deref()
         .map_or_else(|| "the vendor".to_owned(), shown);
-    match (key_env, base_url) {
+    // At another address, a vendor's name means the vendor's key.
+    let of_vendor = base_url.as_ref().and_then(|_| vendors_key(name));
+    match (key_env.as_ref().or(of_vendor.as_ref()), base_url) {
         (Some(key), _) => Some(format!(
             "sends prompts, files and the key in {key} to {host}"
         )),
@@ -254,6 +260,12 @@ fn sends(provider: &ProviderSettings, of_user: Option<&ProviderSettings>) -> Opt
         }
         (None, Some(_) | None) => None,
     }
+}
+
+/// The variable with the key of the known vendor of this name.
+fn vendors_key(name: &str) -> Option<String> {
+    let vendor = vendors().into_iter().find(|vendor| vendor.name == name)?;
+    Some(vendor.key_env)
 }
 
 /// Whether a price is for a server on this machine without a key, which sends no bill.
@@ -273,7 +285,9 @@ fn of_provider(pattern: &str, project: &Settings) -> Option<bool> {
 fn is_without_bill(name: &str, project: &Settings) -> bool {
     let provider = project.providers.get(name);
     provider.is_some_and(|provider| {
-        provider.key_env.is_none() && provider.base_url.as_deref().is_some_and(is_here)
+        provider.key_env.is_none()
+            && vendors_key(name).is_none()
+            && provider.base_url.as_deref().is_some_and(is_here)
     })
 }
 
@@ -367,6 +381,11 @@ mod tests {
         insta::assert_debug_snapshot!(provider("key_env = 'GITHUB_TOKEN'"), @r#"
         [
             "providers.x: sends prompts, files and the key in GITHUB_TOKEN to the vendor",
+        ]
+        "#);
+        insta::assert_debug_snapshot!(claims("", "[providers.anthropic]\nbase_url = 'http://127.0.0.1:1'"), @r#"
+        [
+            "providers.anthropic: sends prompts, files and the key in ANTHROPIC_API_KEY to http://127.0.0.1:1",
         ]
         "#);
         let gateway = "[providers.anthropic]\nbase_url = 'https://gate.example'\nkey_env = 'GATE'";

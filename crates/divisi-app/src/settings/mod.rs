@@ -31,10 +31,10 @@ pub use environment::{Environment, LOG};
 pub use file::PROJECT_FILE;
 pub(crate) use file::user_file;
 pub use layer::{Leaf, Origin};
-pub(crate) use shape::limits_folder;
 pub use shape::{
     Budget, ExecutorSettings, PriceSettings, ProviderSettings, RateLimits, Retry, Settings,
 };
+pub(crate) use shape::{limits_folder, state_folder};
 pub use trusted::{Standing, TrustedFile, TrustedFiles};
 pub(crate) use values::permissions;
 pub use values::{AttemptPrice, Dollars, Grant, PerMillion, Span};

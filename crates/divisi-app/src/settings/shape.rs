@@ -151,7 +151,8 @@ pub struct ProviderSettings {
     /// Its wire format. Known vendors have a fixed one; it must be given for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<WireFormat>,
-    /// Base address of the API; by default the vendor's own.
+    /// Base address of the API; by default the vendor's own. A gateway under a vendor's name keeps
+    /// its models, tiers, prices and key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// The environment variable with the key. The key itself is never part of a file.
@@ -500,7 +501,7 @@ pub(crate) fn limits_folder() -> Option<PathBuf> {
 }
 
 /// The folder of divisi's other state; `None` without a home folder.
-pub(super) fn state_folder() -> Option<PathBuf> {
+pub(crate) fn state_folder() -> Option<PathBuf> {
     let folders = etcetera::choose_base_strategy().ok()?;
     Some(
         folders

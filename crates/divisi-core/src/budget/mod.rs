@@ -30,6 +30,13 @@ pub struct Budget {
     pub unconfirmed: PicoUsd,
     /// What replies have cost above what was set aside for them.
     pub over: PicoUsd,
+    /// The part of all this that is the cost of replies without counts, estimated from their texts.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub estimated: PicoUsd,
+}
+
+fn is_nothing(amount: &PicoUsd) -> bool {
+    *amount == PicoUsd::ZERO
 }
 
 /// What was spent, by how sure it is.
@@ -42,6 +49,10 @@ pub struct Spent {
     pub unconfirmed: PicoUsd,
     /// What replies have cost above what was set aside for them.
     pub over: PicoUsd,
+    /// The part of `billed` and `over` that is the cost of replies without counts, estimated from
+    /// their texts.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub estimated: PicoUsd,
 }
 
 impl Spent {
@@ -54,7 +65,17 @@ impl Spent {
             billed: within,
             unconfirmed,
             over: billed.saturating_sub(within),
+            estimated: PicoUsd::ZERO,
         }
+    }
+
+    /// The same, marked as estimated if it is.
+    pub(crate) fn if_estimated(self, is_estimated: bool) -> Self {
+        let estimated = match is_estimated {
+            true => self.billed + self.over,
+            false => PicoUsd::ZERO,
+        };
+        Self { estimated, ..self }
     }
 
     /// The same for an attempt. An open-ended one has no bound, so none of its cost is over.
@@ -86,6 +107,7 @@ impl Spent {
             billed: self.billed.saturating_sub(earlier.billed),
             unconfirmed: self.unconfirmed.saturating_sub(earlier.unconfirmed),
             over: self.over.saturating_sub(earlier.over),
+            estimated: self.estimated.saturating_sub(earlier.estimated),
         }
     }
 }
@@ -95,6 +117,7 @@ impl std::ops::AddAssign for Spent {
         self.billed += other.billed;
         self.unconfirmed += other.unconfirmed;
         self.over += other.over;
+        self.estimated += other.estimated;
     }
 }
 
@@ -122,6 +145,7 @@ impl Budget {
             billed,
             unconfirmed: self.unconfirmed,
             over: self.over,
+            estimated: self.estimated,
         }
     }
 
@@ -134,6 +158,7 @@ impl Budget {
         self.settled += spent.billed + spent.unconfirmed;
         self.unconfirmed += spent.unconfirmed;
         self.over += spent.over;
+        self.estimated += spent.estimated;
     }
 }
 

@@ -200,6 +200,7 @@ mod tests {
             judges,
             usage,
             cost,
+            estimated: false,
             took,
             times: Times::default(),
         };

@@ -35,6 +35,8 @@ pub struct Entry {
     pub usage: Usage,
     /// Cost at the prices of that time.
     pub cost: PicoUsd,
+    /// Whether tokens and cost are estimated from the texts, because the reply had no counts.
+    pub estimated: bool,
     /// Time of the recording.
     pub at: Timestamp,
 }
@@ -76,6 +78,13 @@ pub struct Total {
     /// Reservations of requests whose reply never came: at most this much may have been billed in
     /// addition.
     pub unconfirmed: PicoUsd,
+    /// The part of the cost that is estimated from texts, because replies had no counts.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub estimated: PicoUsd,
+}
+
+fn is_nothing(amount: &PicoUsd) -> bool {
+    *amount == PicoUsd::ZERO
 }
 
 /// A reply by another model than the one asked for.
@@ -229,13 +238,15 @@ impl Ledger {
             usage,
             cost,
             judges,
+            estimated,
             ..
         } = turn;
         let open_ended = self.is_open_ended(attempt);
         let begun = self.under_way.get_mut(&attempt);
         let (asked, number) = begun.map_or((None, 1), |begun| {
             let reserved = std::mem::take(&mut begun.reserved);
-            self.spent += Spent::of_attempt(open_ended, reserved, *cost, PicoUsd::ZERO);
+            self.spent += Spent::of_attempt(open_ended, reserved, *cost, PicoUsd::ZERO)
+                .if_estimated(*estimated);
             begun.turns += 1;
             (begun.model.clone(), begun.turns)
         });
@@ -253,6 +264,7 @@ impl Ledger {
             answered,
             usage: *usage,
             cost: *cost,
+            estimated: *estimated,
             at,
         });
     }
@@ -279,6 +291,7 @@ impl Ledger {
                 answered: None,
                 usage,
                 cost,
+                estimated: false,
                 at,
             });
         }
@@ -334,6 +347,7 @@ impl Ledger {
                     answered: None,
                     usage,
                     cost,
+                    estimated: false,
                     at,
                 });
             }
@@ -475,6 +489,10 @@ impl Total {
             usage: self.usage + entry.usage,
             cost: self.cost + cost,
             unconfirmed: self.unconfirmed + unconfirmed,
+            estimated: match entry.estimated {
+                true => self.estimated + cost,
+                false => self.estimated,
+            },
         }
     }
 }

@@ -45,6 +45,7 @@ fn replied(attempt: AttemptId, model: &str, usage: Usage, cost: u64) -> Event {
         usage,
         cost: PicoUsd(cost),
         judges: false,
+        estimated: false,
         took: Millis(1),
         times: Times::default(),
     };

@@ -18,35 +18,44 @@ pub struct Billing {
     /// can be configured to.
     #[serde(skip_serializing_if = "is_zero")]
     pub searches: u32,
+    /// The cost that the vendor itself states in the reply, if it is a vendor whose statements are
+    /// its bills. It counts instead of anything computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stated: Option<PicoUsd>,
 }
 
-/// Price of a web search besides its tokens, as charged by OpenAI and Anthropic. Others charge as
-/// much or less.
+/// Price of a web search besides its tokens, as charged by OpenAI and Anthropic; used for models
+/// whose price names none.
 const SEARCH: PicoUsd = PicoUsd(PicoUsd::DOLLAR.0 / 100);
 
 impl Billing {
-    /// Cost besides tokens.
-    pub(super) fn beside(&self) -> PicoUsd {
-        PicoUsd(SEARCH.0.saturating_mul(u64::from(self.searches)))
+    /// Whether the vendor states what the request has cost.
+    pub fn is_stated(&self) -> bool {
+        self.stated.is_some_and(|stated| stated > PicoUsd::ZERO)
+    }
+
+    /// Cost besides tokens, at a price of `search` for each web search.
+    pub(super) fn beside(&self, search: Option<PicoUsd>) -> PicoUsd {
+        let search = search.unwrap_or(SEARCH);
+        PicoUsd(search.0.saturating_mul(u64::from(self.searches)))
     }
 
     /// The ways in which a vendor may serve a request without being asked.
-    pub const UNASKED: [Self; 2] = [
+    pub const UNASKED: [Self; 2] = [Self::kept(false), Self::kept(true)];
+
+    /// The default service, with or without the data kept within the United States.
+    const fn kept(us_only: bool) -> Self {
         Self {
             service: Service::Standard,
-            us_only: false,
+            us_only,
             searches: 0,
-        },
-        Self {
-            service: Service::Standard,
-            us_only: true,
-            searches: 0,
-        },
-    ];
+            stated: None,
+        }
+    }
 }
 
 /// Service levels at which vendors sell the same model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
     /// The default.
@@ -60,6 +69,8 @@ pub enum Service {
     Priority,
     /// Generated faster.
     Fast,
+    /// Generated faster still.
+    Ultrafast,
 }
 
 /// Price factors in thousandths, by how a request was served. The defaults are what most vendors
@@ -75,6 +86,8 @@ pub struct Factors {
     pub priority: u32,
     /// For a faster one.
     pub fast: u32,
+    /// For the fastest one.
+    pub ultrafast: u32,
     /// For one kept within the United States; multiplies the others.
     pub us_only: u32,
 }
@@ -89,6 +102,7 @@ impl Default for Factors {
             flex: 500,
             priority: 2_000,
             fast: 2_000,
+            ultrafast: 6_000,
             us_only: 1_100,
         }
     }
@@ -115,6 +129,7 @@ impl Factors {
             Service::Flex => self.flex,
             Service::Priority => self.priority,
             Service::Fast => self.fast,
+            Service::Ultrafast => self.ultrafast,
         };
         let place = if billing.us_only {
             self.us_only
@@ -144,7 +159,7 @@ mod tests {
                 Billing {
                     service,
                     us_only,
-                    searches: 0,
+                    ..Billing::default()
                 },
             )
             .0
@@ -155,6 +170,7 @@ mod tests {
         assert_eq!(cost(1_000, Service::Standard, false), 1_000);
         assert_eq!(cost(1_000, Service::Batch, true), 550);
         assert_eq!(cost(1_000, Service::Fast, true), 2_200);
+        assert_eq!(cost(1_000, Service::Ultrafast, false), 6_000);
     }
 
     #[test]

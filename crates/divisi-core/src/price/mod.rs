@@ -90,6 +90,33 @@ impl Rates {
     }
 }
 
+/// The rates of one service of a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tariff {
+    /// The rates of a request with a short prompt.
+    pub base: Rates,
+    /// Rates of a whole request whose prompt has more tokens than the threshold; smallest threshold
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub above: Vec<(u64, Rates)>,
+}
+
+impl Tariff {
+    /// The rates of a request with this many prompt tokens, cached ones included.
+    pub fn rates(&self, prompt_tokens: u64) -> &Rates {
+        reached(&self.base, &self.above, prompt_tokens)
+    }
+}
+
+/// The rates of the highest threshold that a prompt of this length has passed.
+fn reached<'a>(base: &'a Rates, above: &'a [(u64, Rates)], prompt_tokens: u64) -> &'a Rates {
+    let passed = above
+        .iter()
+        .rev()
+        .find(|(threshold, _)| prompt_tokens > *threshold);
+    passed.map_or(base, |(_, rates)| rates)
+}
+
 /// The price of one model at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelPrice {
@@ -102,17 +129,19 @@ pub struct ModelPrice {
     /// Factors for requests not served by default.
     #[serde(default, skip_serializing_if = "is_default")]
     pub factors: Factors,
+    /// Services whose rates are no multiple of those of the default one, such as a batch in which
+    /// cached tokens cost as much as otherwise. They count instead of the service's factor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<(Service, Tariff)>,
+    /// Price of a web search by the vendor, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<PicoUsd>,
 }
 
 impl ModelPrice {
     /// The rates of a request with this many prompt tokens, cached ones included.
     pub fn rates(&self, prompt_tokens: u64) -> &Rates {
-        let reached = self
-            .above
-            .iter()
-            .rev()
-            .find(|(threshold, _)| prompt_tokens > *threshold);
-        reached.map_or(&self.base, |(_, rates)| rates)
+        reached(&self.base, &self.above, prompt_tokens)
     }
 
     /// Cost of one request with this usage at the default service. Not for sums of requests:
@@ -123,12 +152,33 @@ impl ModelPrice {
 
     /// Cost of one request served as `billing` says, rounded up to a picodollar once. If tokens are
     /// free, so is everything else: a local server sends no bill.
+    ///
+    /// What the vendor states as its bill counts, except a statement of nothing: that is what
+    /// servers send that do not know the cost.
     pub fn billed(&self, usage: &Usage, billing: Billing) -> PicoUsd {
-        let tokens = self.factors.apply(self.cost(usage), billing);
-        match self.base == Rates::default() {
-            true => tokens,
-            false => PicoUsd(tokens.0.saturating_add(billing.beside().0)),
+        let tokens = self.tokens(usage, billing);
+        match (self.base == Rates::default(), billing.stated) {
+            (true, _) => tokens,
+            (false, Some(stated)) if billing.is_stated() => stated,
+            (false, _) => PicoUsd(tokens.0.saturating_add(billing.beside(self.search).0)),
         }
+    }
+
+    /// Cost of the tokens of one request served as `billing` says.
+    fn tokens(&self, usage: &Usage, billing: Billing) -> PicoUsd {
+        let own = self
+            .services
+            .iter()
+            .find(|(service, _)| *service == billing.service);
+        let Some((_, tariff)) = own else {
+            return self.factors.apply(self.cost(usage), billing);
+        };
+        let list = tariff.rates(usage.prompt()).cost(usage);
+        let billing = Billing {
+            service: Service::Standard,
+            ..billing
+        };
+        self.factors.apply(list, billing)
     }
 }
 
@@ -186,6 +236,60 @@ mod tests {
                 many
             ) == PicoUsd(u64::MAX)
         );
+    }
+
+    #[test]
+    fn what_the_vendor_states_is_the_bill() {
+        let stated = |amount| Billing {
+            stated: Some(PicoUsd(amount)),
+            searches: 1,
+            ..Billing::default()
+        };
+        let usage = Usage {
+            input: 1_000,
+            ..Usage::default()
+        };
+        let paid = ModelPrice {
+            base: rates(1),
+            search: Some(PicoUsd(7)),
+            ..ModelPrice::default()
+        };
+        assert_eq!(paid.billed(&usage, stated(5)), PicoUsd(5));
+        assert_eq!(paid.billed(&usage, stated(0)), PicoUsd(1_007));
+        assert_eq!(
+            ModelPrice::default().billed(&usage, stated(5)),
+            PicoUsd::ZERO
+        );
+    }
+
+    #[test]
+    fn a_service_with_rates_of_its_own_has_no_factor() {
+        let price = ModelPrice {
+            services: vec![(
+                Service::Batch,
+                Tariff {
+                    base: rates(4),
+                    above: vec![(100, rates(30))],
+                },
+            )],
+            ..tiered()
+        };
+        let cost = |input, service, us_only| {
+            let usage = Usage {
+                input,
+                ..Usage::default()
+            };
+            let billing = Billing {
+                service,
+                us_only,
+                ..Billing::default()
+            };
+            price.billed(&usage, billing).0
+        };
+        assert_eq!(cost(100, Service::Batch, false), 100 * 4);
+        assert_eq!(cost(101, Service::Batch, false), 101 * 30);
+        assert_eq!(cost(100, Service::Batch, true), 100 * 4 * 11 / 10);
+        assert_eq!(cost(100, Service::Priority, false), 100 * 10 * 2);
     }
 
     /// Rates of one, two, three … times `unit`.
@@ -269,12 +373,13 @@ mod tests {
 
     fn any_price() -> impl Strategy<Value = ModelPrice> {
         let steps = prop::collection::btree_map(0u64..400, any_rates(), 0..3);
-        let factors = prop::array::uniform5(0u32..4_000).prop_map(
-            |[batch, flex, priority, fast, us_only]| Factors {
+        let factors = prop::array::uniform6(0u32..4_000).prop_map(
+            |[batch, flex, priority, fast, ultrafast, us_only]| Factors {
                 batch,
                 flex,
                 priority,
                 fast,
+                ultrafast,
                 us_only,
             },
         );
@@ -283,6 +388,7 @@ mod tests {
             base,
             above: above.into_iter().collect(),
             factors,
+            ..ModelPrice::default()
         })
     }
 

@@ -535,7 +535,9 @@ impl Run {
         in_flight.asks = false;
         let reserved = std::mem::take(&mut in_flight.reserved);
         self.has_quota(attempt.task);
-        self.book(attempt.task, turn.usage, reserved, turn.cost, PicoUsd::ZERO);
+        let spent = self.spends(attempt.task, reserved, turn.cost, PicoUsd::ZERO);
+        let spent = spent.if_estimated(turn.estimated);
+        self.book(attempt.task, turn.usage, reserved, spent);
         if !turn.judges {
             self.learn_length(attempt.task, turn.usage.output);
         }
@@ -593,7 +595,8 @@ impl Run {
                 reserved
             }
         };
-        self.book(attempt.task, usage, reserved, cost, unconfirmed);
+        let spent = self.spends(attempt.task, reserved, cost, unconfirmed);
+        self.book(attempt.task, usage, reserved, spent);
         let task = &mut self.tasks[attempt.task];
         task.stage = TaskStage::Between;
         task.suspension = None;
@@ -612,26 +615,24 @@ impl Run {
         let released = cost.min(in_flight.reserved);
         in_flight.reserved = in_flight.reserved.saturating_sub(released);
         in_flight.reported += cost;
-        self.book(attempt.task, usage, released, cost, unconfirmed);
+        let spent = self.spends(attempt.task, released, cost, unconfirmed);
+        self.book(attempt.task, usage, released, spent);
         Ok(())
     }
 
-    /// Books the usage and cost of a task and releases `reserved`.
-    fn book(
-        &mut self,
-        id: TaskId,
-        usage: Usage,
-        reserved: PicoUsd,
-        cost: PicoUsd,
-        unconfirmed: PicoUsd,
-    ) {
-        let task = &mut self.tasks[id];
-        let spent = Spent::of_attempt(
-            task.facts.is_open_ended(),
+    /// The cost of a task's request with this reservation, by how sure it is.
+    fn spends(&self, id: TaskId, reserved: PicoUsd, cost: PicoUsd, unconfirmed: PicoUsd) -> Spent {
+        Spent::of_attempt(
+            self.tasks[id].facts.is_open_ended(),
             reserved,
             cost,
             unconfirmed.min(reserved),
-        );
+        )
+    }
+
+    /// Books the usage and cost of a task and releases `reserved`.
+    fn book(&mut self, id: TaskId, usage: Usage, reserved: PicoUsd, spent: Spent) {
+        let task = &mut self.tasks[id];
         self.budgets
             .settle(task.facts.phase.as_ref(), reserved, spent);
         task.spent += spent;

@@ -518,7 +518,9 @@ impl RunView {
         };
         let (place, reserved) = (under_way.attempt, std::mem::take(&mut under_way.reserved));
         let model = self.models.of(&turn.model);
-        let spent = self.spends(attempt.task, reserved, turn.cost, PicoUsd::ZERO);
+        let spent = self
+            .spends(attempt.task, reserved, turn.cost, PicoUsd::ZERO)
+            .if_estimated(turn.estimated);
         self.settle(attempt.task, reserved, spent);
         self.use_tokens(attempt.task, Some(model), turn.usage);
         if let Some(model) = self.models.get_mut(model) {
@@ -550,6 +552,7 @@ impl RunView {
             ended_at: at,
             took: turn.took,
             cost: turn.cost,
+            estimated: turn.estimated,
         });
     }
 

@@ -240,6 +240,9 @@ pub struct TurnView {
     pub took: Millis,
     /// What it cost.
     pub cost: PicoUsd,
+    /// Whether the cost is an estimate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 /// A wait of a task.

@@ -569,6 +569,8 @@ impl Performer {
             cost: prices
                 .cost(&asked.model, reply, wall_clock())
                 .unwrap_or(PicoUsd::ZERO),
+            // A cost that the vendor itself states is none, whatever it counts.
+            estimated: reply.usage_estimated && !reply.billing.is_stated(),
             took: Millis(asked.sent_at?.elapsed().as_millis() as u64),
             times: Times {
                 sent,

@@ -4,20 +4,27 @@
 //! overlay (`overlay.json`: models of the tiers, and newer prices), then the list of the
 //! `genai-prices` crate. The first two take microseconds; the third is decoded at its first use.
 //!
+//! A list that the user has loaded ([`LoadedList`]) takes the place of the third, and that of the
+//! overlay, where it is not older.
+//!
 //! A model unknown to all of them has no price. It never counts as free: only the models of an
 //! unpriced provider do, or a model with a price of zero in the settings.
 
 mod date;
-mod overlay;
+mod names;
 mod own;
+mod overlay;
+mod loaded;
+mod litellm;
 mod published;
 
+pub use loaded::{About, LoadedList, NoList};
 pub use own::{OwnPrices, PatternError};
 
 use crate::models::Model;
 use divisi_core::{Failure, FailureClass, ModelPrice, PicoUsd, Timestamp};
 use divisi_providers::Reply;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A price with its source.
@@ -37,7 +44,8 @@ pub struct Quote {
 #[derive(Debug, Default)]
 pub struct Catalogue {
     own: OwnPrices,
-    /// Answers of the published list, by provider, model and [`published::slot`].
+    loaded: Option<LoadedList>,
+    /// Answers of the loaded and the published list, by provider, model and [`published::slot`].
     asked: Mutex<BTreeMap<(String, String, u64), Option<Quote>>>,
 }
 
@@ -50,8 +58,14 @@ impl Catalogue {
     pub fn new(own: OwnPrices) -> Self {
         Self {
             own,
-            asked: Mutex::default(),
+            ..Self::default()
         }
+    }
+
+    /// The same with a list that the user has loaded.
+    pub fn loaded(mut self, list: Option<LoadedList>) -> Self {
+        self.loaded = list;
+        self
     }
 
     /// The price of `model` at `provider` and that time; `None` if no source has one.
@@ -62,21 +76,55 @@ impl Catalogue {
         self.quote(provider, model, at).map(|quote| quote.price)
     }
 
-    /// The price with its source.
+    /// The price with its source, under this name or a simpler spelling of it.
     pub fn quote(&self, provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
-        self.own
-            .quote(provider, model)
-            .or_else(|| overlay::quote(provider, model, at))
-            .or_else(|| self.published(provider, model, at))
+        let others = names::others(provider, model);
+        let spellings = || {
+            [(provider, model)]
+                .into_iter()
+                .chain(others.iter().copied())
+        };
+        let listed = |(provider, model)| self.listed(provider, model, at);
+        spellings()
+            .find_map(|(provider, model)| self.own.quote(provider, model))
+            .or_else(|| spellings().find_map(listed))
     }
 
-    fn published(&self, provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
+    /// The price in the lists: the loaded one, if it is not older than the overlay, the overlay, and
+    /// the published one.
+    fn listed(&self, provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
+        let entry = overlay::find(provider, model);
+        let newer = self.loaded.as_ref().filter(|list| {
+            let day = &list.about().day;
+            entry.is_none_or(|entry| entry.yields_to(day))
+        });
+        let Some(entry) = entry else {
+            return self.asked(provider, model, at);
+        };
+        let ours = entry.quote(at);
+        let theirs = newer.and_then(|_| self.asked(provider, model, at));
+        // The published list is older than the overlay, and lists lack some factors.
+        let theirs = theirs.filter(|quote| quote.checked >= ours.checked);
+        Some(match theirs {
+            Some(mut theirs) => {
+                theirs.price.factors = ours.price.factors;
+                theirs
+            }
+            None => ours,
+        })
+    }
+
+    /// The price in the loaded or else in the published list. Their answers are kept.
+    fn asked(&self, provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
         let key = (provider.to_owned(), model.to_owned(), published::slot(at));
         let asked = || self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = asked().get(&key) {
             return known.clone();
         }
-        let quote = published::quote(provider, model, at);
+        let loaded = self.loaded.as_ref();
+        let quote = loaded
+            .and_then(|list| list.quote(provider, model, at))
+            .or_else(|| published::quote(provider, model, at));
         let mut asked = asked();
         if asked.len() == ASKED_MAX {
             asked.clear();
@@ -131,11 +179,17 @@ impl Catalogue {
     /// Every model with a price at that time, by provider and id; first those of the overlay, then
     /// the others of the published list.
     pub fn all(&self, at: Timestamp) -> Vec<(String, String, Quote)> {
-        let ours = overlay::models();
-        let others = published::models()
-            .into_iter()
-            .filter(|other| !ours.contains(other));
-        let models = ours.iter().cloned().chain(others);
+        let lists = [
+            overlay::models(),
+            self.loaded
+                .as_ref()
+                .map(LoadedList::models)
+                .unwrap_or_default(),
+            published::models(genai_prices::Calculator::bundled()),
+        ];
+        let mut known = BTreeSet::new();
+        let models = lists.into_iter().flatten();
+        let models = models.filter(|model| known.insert(model.clone()));
         let quoted = models.filter_map(|(provider, model)| {
             let quote = self.quote(&provider, &model, at)?;
             Some((provider, model, quote))
@@ -197,6 +251,26 @@ mod tests {
             ("openrouter", "openai/gpt-6-luna", "$0.1000", "$0.5000"),
             ("", "openai/gpt-6-sol", "$2.00", "$10.00"),
             ("", "claude-sonnet-4-6", "$3.00", "$15.00"),
+            // Spellings of other programs.
+            ("anthropic", "claude-sonnet-5-5[1m]", "$2.00", "$10.00"),
+            ("anthropic", "anthropic/claude-opus-5-5", "$4.00", "$20.00"),
+            ("gemini", "models/gemini-4-neon", "$3.00", "$15.00"),
+            ("google", "gemini/gemini-3.8-flash", "$0.7500", "$3.75"),
+            ("xai", "xai/grok-4.7", "$2.00", "$6.00"),
+            (
+                "openrouter",
+                "anthropic/claude-opus-5.5:nitro",
+                "$4.00",
+                "$20.00",
+            ),
+            ("openrouter", "openai/gpt-6.2-sol", "$2.00", "$10.00"),
+            ("openrouter", "google/gemini-4-hydrogen", "$1.50", "$7.50"),
+            // Names that a vendor keeps for models it has replaced.
+            ("mistral", "mistral-large-latest", "$0.5000", "$1.50"),
+            ("xai", "grok-code-fast-1", "$1.00", "$2.00"),
+            ("x-ai", "grok-4-fast", "$1.25", "$2.50"),
+            ("anthropic", "claude-mythos-5-2", "$8.00", "$40.00"),
+            ("openai", "gpt-6-cyber", "$20.00", "$100.00"),
         ] {
             assert_eq!(
                 million(provider, model),
@@ -300,11 +374,8 @@ mod tests {
                     .price(&provider, &model, at("2026-11-22"))
                     .is_some()
             );
-            assert!(
-                catalogue
-                    .price("", &format!("{model}-20261107"), at("2026-11-22"))
-                    .is_some()
-            );
+            let edition = || catalogue.price("", &format!("{model}-20261107"), at("2026-11-22"));
+            assert!(!overlay::holds_for_editions(&provider, &model) || edition().is_some());
         }
         assert!(catalogue.asked.lock().unwrap().is_empty());
     }
@@ -319,6 +390,46 @@ mod tests {
             );
         }
         assert_eq!(catalogue.asked.lock().unwrap().len(), 2);
+    }
+
+    fn loaded(day: &str) -> Catalogue {
+        let list = br#"{
+            "claude-opus-5-5": {"litellm_provider": "anthropic", "input_cost_per_token": 3e-06, "output_cost_per_token": 15e-06},
+            "mistral/mistral-large-latest": {"litellm_provider": "mistral", "input_cost_per_token": 9e-06, "output_cost_per_token": 9e-06},
+            "gpt-7": {"litellm_provider": "openai", "input_cost_per_token": 1e-06, "output_cost_per_token": 5e-06}
+        }"#;
+        let list = LoadedList::new(list, "prices.json", day).unwrap();
+        assert_eq!(list.len(), 3);
+        Catalogue::default().loaded(Some(list))
+    }
+
+    #[test]
+    fn a_list_that_the_user_has_loaded_wins_where_it_is_not_older() {
+        let input = |catalogue: &Catalogue, provider: &str, model: &str| {
+            let quote = catalogue.quote(provider, model, at("2026-12-24")).unwrap();
+            (quote.price.base.input.0, quote.source.to_string())
+        };
+        let newer = loaded("2026-12-24");
+        let from_list = "litellm, loaded from prices.json".to_owned();
+        assert_eq!(
+            input(&newer, "anthropic", "claude-opus-5-5"),
+            (3_000_000, from_list.clone())
+        );
+        assert_eq!(input(&newer, "openai", "gpt-7"), (1_000_000, from_list));
+        assert_eq!(input(&newer, "mistral", "mistral-large-latest").0, 500_000);
+        let older = loaded("2026-01-01");
+        assert_eq!(input(&older, "anthropic", "claude-opus-5-5").0, 4_000_000);
+        let all = newer.all(at("2026-12-24"));
+        assert!(all.iter().any(|(_, model, _)| model == "gpt-7"));
+        let list = br#"[{"id": "openai", "name": "OpenAI", "api_pattern": "x", "models":
+            [{"id": "gpt-7", "match": {"equals": "gpt-7"}, "prices": {"input_mtok": 2, "output_mtok": 5}}]}]"#;
+        let list = LoadedList::new(list, "data.json", "2026-12-24").unwrap();
+        let newer = Catalogue::default().loaded(Some(list));
+        assert_eq!(input(&newer, "openai", "gpt-7").0, 2_000_000);
+        assert_eq!(
+            LoadedList::new(b"[]x", "x", "2026-12-24").err(),
+            Some(NoList)
+        );
     }
 
     #[test]

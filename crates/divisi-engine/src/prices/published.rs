@@ -6,7 +6,7 @@
 //! near, the next higher one is used.
 
 use super::Quote;
-use divisi_core::price::Rates;
+use divisi_core::price::{Factors, Rates, Service, Tariff};
 use divisi_core::{ModelPrice, PicoUsd, Timestamp};
 use genai_prices::{Calculator, PriceCalculation, PriceRequest, Usage, UsageKey};
 use std::time::{Duration, SystemTime};
@@ -31,37 +31,88 @@ pub(super) fn slot(at: Timestamp) -> u64 {
     at.0 / SLOT_MS
 }
 
-/// The list's price of a model; `None` if it has none for the model's tokens, or if requests have a
-/// cost besides tokens.
+/// The built-in list's price of a model.
 pub(super) fn quote(provider: &str, model: &str, at: Timestamp) -> Option<Quote> {
-    let model = Listed::find(provider, model, at)?;
-    let base = model.rates(1)?;
-    let mut above = vec![];
-    let (mut from, mut rates) = (1, base);
-    let last = model.rates(PROMPT_TOKENS_MAX)?;
-    while rates != last && above.len() < STEPS_MAX {
-        (from, rates) = model.next_step(from, rates)?;
-        above.push((from - 1, rates));
-    }
-    if base.input == PicoUsd::ZERO || base.output == PicoUsd::ZERO {
-        return None;
-    }
-    let price = ModelPrice {
-        base,
-        above,
-        ..ModelPrice::default()
-    };
     Some(Quote {
-        price,
+        price: price(Calculator::bundled(), provider, model, at)?,
         source: SOURCE.into(),
         checked: Some(CHECKED.into()),
         since: None,
     })
 }
 
-/// All its models, by provider and id.
-pub(super) fn models() -> Vec<(String, String)> {
-    let providers = Calculator::bundled().providers();
+/// A list's price of a model; `None` if it has none for the model's tokens, or if requests have a
+/// cost besides tokens.
+pub(super) fn price(
+    list: &Calculator,
+    provider: &str,
+    model: &str,
+    at: Timestamp,
+) -> Option<ModelPrice> {
+    let model = Listed::find(list, provider, model, listed_at(provider, at))?;
+    let tariff = model.tariff()?;
+    if tariff.base.input == PicoUsd::ZERO || tariff.base.output == PicoUsd::ZERO {
+        return None;
+    }
+    let vendor = model.vendor().unwrap_or_default();
+    Some(ModelPrice {
+        services: model.services(&tariff, &vendor),
+        factors: factors(&vendor),
+        search: model.search(),
+        base: tariff.base,
+        above: tariff.above,
+    })
+}
+
+/// The services of which the list has rates, with the words by which it knows them.
+const SERVICES: [(Service, &str, &str); 4] = [
+    (Service::Batch, "processing", "batch"),
+    (Service::Flex, "service_tier", "flex"),
+    (Service::Priority, "service_tier", "priority"),
+    (Service::Fast, "service_tier", "fast"),
+];
+
+/// The factors of a vendor, for services of which the list has no rates.
+fn factors(vendor: &str) -> Factors {
+    match vendor {
+        // https://ai.google.dev/gemini-api/docs/pricing, all models with the tier.
+        "google" => Factors {
+            priority: 1_800,
+            fast: 1_800,
+            ..Factors::default()
+        },
+        // https://docs.x.ai/developers/pricing#batch-api-pricing
+        "x-ai" => Factors {
+            batch: 800,
+            ..Factors::default()
+        },
+        _ => Factors::default(),
+    }
+}
+
+/// Time at which the list has the price that holds at `at`.
+///
+/// DeepSeek's weekends, in its own time zone, are off-peak since 2026-08-23; the list knows times of
+/// the day, but no weekdays. Public holidays, which are off-peak too, count as working days: their
+/// prices are an upper bound.
+fn listed_at(provider: &str, at: Timestamp) -> Timestamp {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+    const BEIJING_MS: u64 = 8 * 60 * 60 * 1_000;
+    /// An hour in UTC that is off-peak.
+    const OFF_PEAK_MS: u64 = 12 * 60 * 60 * 1_000;
+    /// 2026-08-23, since which weekends are off-peak.
+    const FIRST: u64 = 1_787_443_200_000;
+    // The first of January 1970 was a Thursday.
+    let weekday = (at.0.saturating_add(BEIJING_MS) / DAY_MS + 3) % 7;
+    match provider == "deepseek" && at.0 >= FIRST && weekday >= 5 {
+        true => Timestamp(at.0 - at.0 % DAY_MS + OFF_PEAK_MS),
+        false => at,
+    }
+}
+
+/// All models of a list, by provider and id.
+pub(super) fn models(list: &Calculator) -> Vec<(String, String)> {
+    let providers = list.providers();
     let models = providers.flat_map(|p| {
         p.models()
             .map(move |m| (p.id().to_owned(), m.id().to_owned()))
@@ -70,31 +121,36 @@ pub(super) fn models() -> Vec<(String, String)> {
 }
 
 /// A model of the list at one time.
+#[derive(Clone, Copy)]
 struct Listed<'a> {
+    list: &'a Calculator,
     provider: Option<&'a str>,
     model: &'a str,
     at: SystemTime,
+    /// How it is served, in the list's words.
+    context: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Listed<'a> {
     /// The model as sold by `provider`. An unknown provider, such as a gateway, is assumed to have
     /// the price of the model's maker, or to use the names of OpenRouter.
-    fn find(provider: &'a str, model: &'a str, at: Timestamp) -> Option<Self> {
+    fn find(
+        list: &'a Calculator,
+        provider: &'a str,
+        model: &'a str,
+        at: Timestamp,
+    ) -> Option<Self> {
         if model.is_empty() {
             return None;
         }
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at.0);
-        let knows = |id: &str| {
-            Calculator::bundled()
-                .find_provider(Some(id), None)
-                .ok()
-                .flatten()
-                .is_some()
-        };
+        let knows = |id: &str| list.find_provider(Some(id), None).ok().flatten().is_some();
         let of = |provider| Self {
+            list,
             provider,
             model,
             at,
+            context: None,
         };
         let candidates = match !provider.is_empty() && knows(provider) {
             true => vec![of(Some(provider))],
@@ -115,7 +171,58 @@ impl<'a> Listed<'a> {
             Some(provider) => request.with_provider_id(provider),
             None => request,
         };
-        Calculator::bundled().calculate(&request).ok()
+        let request = match self.context {
+            Some((key, value)) => request.with_price_context(key, value),
+            None => request,
+        };
+        self.list.calculate(&request).ok()
+    }
+
+    /// The list's name of the vendor.
+    fn vendor(&self) -> Option<String> {
+        Some(self.cost(&[(UsageKey::INPUT_TOKENS, 1)])?.provider_id)
+    }
+
+    /// The services with rates of their own. The list has a service without any at the rates of the
+    /// default one, `usual`.
+    fn services(&self, usual: &Tariff, vendor: &str) -> Vec<(Service, Tariff)> {
+        let own = SERVICES.iter().filter_map(|(service, key, value)| {
+            let served = Self {
+                context: Some((key, value)),
+                ..*self
+            };
+            let own = served.tariff().filter(|own| own != usual)?;
+            Some((*service, own))
+        });
+        let mut services: Vec<_> = own.collect();
+        let of = |service| services.iter().find(|(known, _)| *known == service);
+        // Google publishes one table for both.
+        if let (true, None, Some((_, batch))) =
+            (vendor == "google", of(Service::Flex), of(Service::Batch))
+        {
+            services.push((Service::Flex, batch.clone()));
+        }
+        services
+    }
+
+    /// Price of a web search, if the list has one.
+    fn search(&self) -> Option<PicoUsd> {
+        let one = self.cost(&[(UsageKey::WEB_SEARCHES, 1)])?;
+        let is_known = one.warnings.is_empty() && one.total_price > 0.0;
+        is_known.then(|| per_token(one.total_price, 1))
+    }
+
+    /// The rates for all lengths of prompts.
+    fn tariff(&self) -> Option<Tariff> {
+        let base = self.rates(1)?;
+        let mut above = vec![];
+        let (mut from, mut rates) = (1, base);
+        let last = self.rates(PROMPT_TOKENS_MAX)?;
+        while rates != last && above.len() < STEPS_MAX {
+            (from, rates) = self.next_step(from, rates)?;
+            above.push((from - 1, rates));
+        }
+        Some(Tariff { base, above })
     }
 
     /// The rates of a request with a prompt of this length.
@@ -253,6 +360,53 @@ mod tests {
             of("google", "gemini-4-argon"),
             rates(["2", "0", "0", "0", "0"]).input
         );
+    }
+
+    #[test]
+    fn services_have_their_published_rates() {
+        let service = |price: &ModelPrice, service| {
+            let own = price.services.iter().find(|(known, _)| *known == service);
+            own.map(|(_, tariff)| tariff.base)
+        };
+        let mini = price("openai", "gpt-4.1", "2026-11-01");
+        let priority = service(&mini, Service::Priority).unwrap();
+        assert_eq!(priority.input, rates(["3.5", "0", "0", "0", "0"]).input);
+        assert_eq!(
+            priority.cache_read,
+            rates(["0.875", "0", "0", "0", "0"]).input
+        );
+        // The batch table publishes no cached input, which keeps its price.
+        let batch = service(&mini, Service::Batch).unwrap();
+        assert_eq!(batch.input, rates(["1", "0", "0", "0", "0"]).input);
+        assert_eq!(batch.cache_read, mini.base.cache_read);
+        assert_eq!(service(&mini, Service::Flex), None);
+        let flash = price("google", "gemini-3.8-flash", "2026-11-01");
+        assert_eq!(flash.factors.priority, 1_800);
+        let cent = PicoUsd::DOLLAR.0 / 100;
+        assert_eq!(flash.search, Some(PicoUsd(cent * 14 / 10)));
+        assert_eq!(mini.search, Some(PicoUsd(cent)));
+    }
+
+    #[test]
+    fn weekends_in_beijing_are_off_peak() {
+        let input = |time: &str| {
+            let time: jiff::Timestamp = time.parse().unwrap();
+            let at = Timestamp(u64::try_from(time.as_millisecond()).unwrap());
+            quote("deepseek", "deepseek-flash", at)
+                .unwrap()
+                .price
+                .base
+                .input
+        };
+        let (peak, off_peak) = (
+            rates(["0.3", "0", "0", "0", "0"]),
+            rates(["0.15", "0", "0", "0", "0"]),
+        );
+        assert_eq!(input("2026-11-30T02:00:00Z"), peak.input, "Monday");
+        assert_eq!(input("2026-11-30T05:00:00Z"), off_peak.input);
+        assert_eq!(input("2026-11-29T02:00:00Z"), off_peak.input, "Sunday");
+        assert_eq!(input("2026-11-28T07:00:00Z"), off_peak.input, "Saturday");
+        assert_eq!(input("2026-11-27T07:00:00Z"), peak.input, "Friday");
     }
 
     #[test]

@@ -133,6 +133,8 @@ impl RunSummary {
             billed: cost.saturating_sub(unconfirmed),
             unconfirmed,
             over,
+            // Not kept in the list of runs.
+            estimated: PicoUsd::ZERO,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Case, case, tokens, usd};
 use divisi_core::Usage;
-use divisi_core::price::Service::{Batch, Flex};
+use divisi_core::price::Service::{Batch, Flex, Priority};
 
 const G: &str = "google";
 const LITE: &str = "gemini-3.5-flash-lite";
@@ -134,5 +134,74 @@ pub(super) fn cases() -> Vec<Case> {
             10 * usd("1") + 2 * usd("5"),
         )
         .served(Flex),
+        case(
+            "priority at 1.8",
+            G,
+            ARGON,
+            counted(100, 40, 10, 5),
+            60 * usd("3.60") + 40 * usd("0.18") + 15 * usd("18"),
+        )
+        .served(Priority),
+        case(
+            "priority over the threshold",
+            G,
+            PRO,
+            counted(200_001, 1, 10, 0),
+            200_000 * usd("7.20") + usd("0.72") + 10 * usd("32.40"),
+        )
+        .served(Priority),
+        case(
+            "a batch that reads the cache at the usual price",
+            G,
+            PRO,
+            counted(100, 40, 10, 0),
+            60 * usd("1") + 40 * usd("0.20") + 10 * usd("6"),
+        )
+        .served(Batch),
+        case(
+            "flex that reads the cache at the usual price",
+            G,
+            "gemini-2.5-flash",
+            counted(100, 40, 10, 0),
+            60 * usd("0.15") + 40 * usd("0.03") + 10 * usd("1.25"),
+        )
+        .served(Flex),
+        case(
+            "a batch with a cache of its own price",
+            G,
+            LITE,
+            counted(100, 40, 10, 0),
+            60 * usd("0.15") + 40 * usd("0.02") + 10 * usd("1.25"),
+        )
+        .served(Batch),
+        case(
+            "carbon on its last cheap day",
+            G,
+            "gemini-4-carbon",
+            counted(100, 40, 10, 5),
+            60 * usd("2") + 40 * usd("0.10") + 15 * usd("10"),
+        ),
+        case(
+            "neon",
+            G,
+            "gemini-4-neon",
+            counted(100, 40, 10, 5),
+            60 * usd("3") + 40 * usd("0.15") + 15 * usd("15"),
+        ),
+        case(
+            "hydrogen, by another name of the vendor",
+            "gemini",
+            "models/gemini-4-hydrogen",
+            counted(100, 40, 10, 5),
+            60 * usd("1.50") + 40 * usd("0.075") + 15 * usd("7.50"),
+        ),
+        case(
+            "web searches",
+            G,
+            ARGON,
+            counted(10, 0, 1, 0),
+            10 * usd("2") + usd("10") + 3 * usd("14000"),
+        )
+        .searched(3),
     ]
 }

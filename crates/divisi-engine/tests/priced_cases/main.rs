@@ -1,10 +1,11 @@
-//! Prices of requests, computed by hand from the published prices of three vendors, must be equal
-//! to the last picodollar.
+//! Prices of requests, computed by hand from the published prices of nine vendors, must be equal to
+//! the last picodollar.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod anthropic;
 mod gemini;
 mod openai;
+mod vendors;
 mod wire;
 
 use divisi_core::price::{Billing, Service};
@@ -25,7 +26,7 @@ struct Case {
 }
 
 /// A day on which every model below could be bought.
-const TODAY: &str = "2026-11-22";
+const TODAY: &str = "2026-11-30";
 
 fn case(
     what: &'static str,
@@ -54,6 +55,16 @@ impl Case {
         Self {
             billing: Billing {
                 service,
+                ..self.billing
+            },
+            ..self
+        }
+    }
+
+    fn searched(self, searches: u32) -> Self {
+        Self {
+            billing: Billing {
+                searches,
                 ..self.billing
             },
             ..self
@@ -110,10 +121,15 @@ fn midnight(day: &str) -> Timestamp {
 #[test]
 fn every_case_costs_what_the_published_prices_say() {
     let catalogue = Catalogue::default();
-    let cases: Vec<Case> = [anthropic::cases(), openai::cases(), gemini::cases()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let cases: Vec<Case> = [
+        anthropic::cases(),
+        openai::cases(),
+        gemini::cases(),
+        vendors::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     assert!(cases.len() >= 80, "{}", cases.len());
     for Case {
         what,

@@ -1,7 +1,7 @@
 //! OpenAI: a threshold that raises output by half, cache writes of two lifetimes, service tiers.
 
 use super::{Case, case, thinking, tokens, usd};
-use divisi_core::price::Service::{Batch, Fast, Flex, Priority};
+use divisi_core::price::Service::{Batch, Fast, Flex, Priority, Ultrafast};
 
 const O: &str = "openai";
 const LUNA: &str = "gpt-6-luna";
@@ -10,7 +10,7 @@ const SOL: &str = "gpt-6.1-sol";
 const ASTRA: &str = "gpt-6-astra";
 
 pub(super) fn cases() -> Vec<Case> {
-    [luna(), terra(), sol(), astra()]
+    [luna(), terra(), sol(), astra(), newest(), older()]
         .into_iter()
         .flatten()
         .collect()
@@ -205,6 +205,109 @@ fn astra() -> Vec<Case> {
             ASTRA,
             tokens(10, 0, 0, 10, 10),
             10 * usd("5") + 10 * usd("0.5") + 10 * usd("25"),
+        )
+        .served(Batch),
+    ]
+}
+
+fn newest() -> Vec<Case> {
+    vec![
+        case(
+            "astra 6.2",
+            O,
+            "gpt-6.2-astra",
+            tokens(10, 20, 30, 40, 50),
+            10 * usd("8") + 20 * usd("10") + 30 * usd("20") + 40 * usd("0.40") + 50 * usd("40"),
+        ),
+        case(
+            "astra 6.2 over the threshold",
+            O,
+            "gpt-6.2-astra",
+            tokens(1, 0, 0, 272_000, 50),
+            usd("16") + 272_000 * usd("0.80") + 50 * usd("60"),
+        ),
+        case(
+            "astra 6.2, fast",
+            O,
+            "gpt-6.2-astra",
+            tokens(10, 0, 0, 0, 10),
+            10 * usd("16") + 10 * usd("80"),
+        )
+        .served(Fast),
+        case(
+            "sol 6.2",
+            O,
+            "gpt-6.2-sol",
+            tokens(10, 20, 0, 40, 50),
+            10 * usd("2") + 20 * usd("2.50") + 40 * usd("0.10") + 50 * usd("10"),
+        ),
+        case(
+            "ultrafast",
+            O,
+            SOL,
+            tokens(10, 2, 0, 4, 5),
+            10 * usd("12") + 2 * usd("15") + 4 * usd("0.60") + 5 * usd("60"),
+        )
+        .served(Ultrafast),
+        case(
+            "ultrafast over the threshold",
+            O,
+            ASTRA,
+            tokens(272_001, 0, 0, 0, 1),
+            272_001 * usd("120") + usd("450"),
+        )
+        .served(Ultrafast),
+        case(
+            "cyber",
+            O,
+            "gpt-6-cyber",
+            tokens(10, 1, 0, 2, 3),
+            10 * usd("20") + usd("25") + 2 * usd("2") + 3 * usd("100"),
+        ),
+    ]
+}
+
+/// Models whose services have other factors.
+fn older() -> Vec<Case> {
+    vec![
+        case(
+            "priority at 1.75",
+            O,
+            "gpt-4.1",
+            tokens(100, 0, 0, 40, 10),
+            100 * usd("3.50") + 40 * usd("0.875") + 10 * usd("14"),
+        )
+        .served(Priority),
+        case(
+            "priority at 1.75",
+            O,
+            "o3",
+            tokens(100, 0, 0, 40, 10),
+            100 * usd("3.50") + 40 * usd("0.875") + 10 * usd("14"),
+        )
+        .served(Priority),
+        case(
+            "priority at 1.8",
+            O,
+            "gpt-5-mini",
+            tokens(100, 0, 0, 0, 10),
+            100 * usd("0.45") + 10 * usd("3.60"),
+        )
+        .served(Priority),
+        case(
+            "priority at 2.5",
+            O,
+            "gpt-5.5",
+            tokens(100, 0, 0, 0, 10),
+            100 * usd("12.50") + 10 * usd("75"),
+        )
+        .served(Priority),
+        case(
+            "a batch that reads the cache at the usual price",
+            O,
+            "gpt-4.1",
+            tokens(100, 0, 0, 40, 10),
+            100 * usd("1") + 40 * usd("0.50") + 10 * usd("4"),
         )
         .served(Batch),
     ]

@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 #[derive(Clone, Copy)]
-enum Format {
+pub(super) enum Format {
     Messages,
     Responses,
     Chat,
@@ -19,7 +19,14 @@ enum Format {
 
 /// The cost of one reply with this usage.
 async fn cost(format: Format, model: &str, usage: Value, more: Value) -> u128 {
-    let provider = provider(format, serve(stream(format, model, usage, more)));
+    let body = stream(format, model, usage, more);
+    cost_at(format, "", model, body).await
+}
+
+/// The cost of one reply with this body, asked of the provider of this name; of the format's own
+/// vendor if that is empty.
+pub(super) async fn cost_at(format: Format, name: &str, model: &str, body: String) -> u128 {
+    let provider = provider(format, name, serve(body));
     let model = Model {
         id: model.into(),
         free: false,
@@ -39,11 +46,12 @@ async fn cost(format: Format, model: &str, usage: Value, more: Value) -> u128 {
     cost.into()
 }
 
-fn provider(format: Format, url: String) -> Arc<dyn Provider> {
+fn provider(format: Format, name: &str, url: String) -> Arc<dyn Provider> {
+    let at = |vendor: &str| Endpoint::new(if name.is_empty() { vendor } else { name }, &url);
     match format {
-        Format::Messages => Arc::new(Anthropic::new(Endpoint::new("anthropic", url)).unwrap()),
-        Format::Responses => Arc::new(OpenAiResponses::new(Endpoint::new("openai", url)).unwrap()),
-        Format::Chat => Arc::new(OpenAiChat::new(Endpoint::new("openai", url)).unwrap()),
+        Format::Messages => Arc::new(Anthropic::new(at("anthropic")).unwrap()),
+        Format::Responses => Arc::new(OpenAiResponses::new(at("openai")).unwrap()),
+        Format::Chat => Arc::new(OpenAiChat::new(at("openai")).unwrap()),
     }
 }
 
@@ -77,7 +85,7 @@ fn stream(format: Format, model: &str, usage: Value, more: Value) -> String {
         }
 }
 
-fn merged(mut value: Value, more: Value) -> Value {
+pub(super) fn merged(mut value: Value, more: Value) -> Value {
     let fields = more.as_object().cloned().unwrap_or_default();
     value.as_object_mut().unwrap().extend(fields);
     value

@@ -9,6 +9,7 @@ use crate::repair::joined;
 use crate::reply::Reply;
 use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
+use crate::usage::Habits;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -134,6 +135,14 @@ impl Assembler for Events {
 }
 
 impl Events {
+    /// An empty reply of a vendor with these habits.
+    pub(crate) fn by(habits: Habits) -> Self {
+        Self {
+            bill: Bill::by(habits),
+            ..Self::default()
+        }
+    }
+
     /// Applies a message: its beginning, or all of it.
     fn start(
         &mut self,

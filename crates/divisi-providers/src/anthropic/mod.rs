@@ -18,6 +18,7 @@ use crate::provider::{Progress, Provider, Spec};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::secret::Secret;
+use crate::usage::Habits;
 use crate::{calls, estimate};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -93,7 +94,12 @@ impl Provider for Anthropic {
         let body = body::Body::of(request, &manner);
         match self
             .http
-            .reply("/v1/messages", &body, events::Events::default(), progress)
+            .reply(
+                "/v1/messages",
+                &body,
+                events::Events::by(Habits::at(&self.http.endpoint)),
+                progress,
+            )
             .await
         {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),

@@ -3,69 +3,43 @@
 //! Usage is cumulative: each event repeats earlier counts, so the largest count of each class is
 //! the right one. The input count excludes tokens written to a cache or read from one.
 
-use crate::lenient;
-use crate::usage::Counted;
+use crate::usage::{Counted, Habits};
 use divisi_core::Usage;
-use divisi_core::price::{Billing, Service};
-use serde::Deserialize;
+use divisi_core::price::Billing;
 use serde_json::value::RawValue;
 
 /// The usage received so far.
 #[derive(Default)]
 pub(super) struct Bill {
     counted: Counted,
-    served: Served,
-}
-
-/// How a request was served.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Served {
-    #[serde(deserialize_with = "lenient::string")]
-    service_tier: String,
-    #[serde(deserialize_with = "lenient::string")]
-    speed: String,
-    #[serde(deserialize_with = "lenient::string")]
-    inference_geo: String,
+    habits: Habits,
 }
 
 impl Bill {
+    /// Nothing yet, of a vendor with these habits.
+    pub(super) fn by(habits: Habits) -> Self {
+        Self {
+            habits,
+            ..Self::default()
+        }
+    }
+
     /// Applies the usage of a further event; returns whether it was usage.
     pub(super) fn raise(&mut self, usage: &RawValue) -> bool {
         let usage = usage.get();
         self.counted
             .raise(serde_json::from_str(usage).unwrap_or_default());
-        let new: Served = serde_json::from_str(usage).unwrap_or_default();
-        let words = [
-            (&mut self.served.service_tier, new.service_tier),
-            (&mut self.served.speed, new.speed),
-            (&mut self.served.inference_geo, new.inference_geo),
-        ];
-        words
-            .into_iter()
-            .filter(|(_, new)| !new.is_empty())
-            .for_each(|(word, new)| *word = new);
         usage.starts_with('{')
     }
 
-    /// How the request was served. The tier `priority` is paid by a contract; its tokens have the
-    /// list price.
+    /// How the request was served.
     pub(super) fn billing(&self) -> Billing {
-        let service = match (&*self.served.service_tier, &*self.served.speed) {
-            ("batch", _) => Service::Batch,
-            (_, "fast") => Service::Fast,
-            _ => Service::Standard,
-        };
-        Billing {
-            service,
-            us_only: self.served.inference_geo == "us",
-            ..self.counted.billing()
-        }
+        self.counted.billing(self.habits)
     }
 
     /// The tokens by class.
     pub(super) fn usage(&self) -> Usage {
-        self.counted.usage(true)
+        self.counted.usage(true, self.habits)
     }
 }
 
@@ -75,6 +49,7 @@ mod tests {
     use super::*;
     use crate::reply::Reply;
     use crate::stream::tests::read_pieces;
+    use divisi_core::price::Service;
 
     /// The reply to a stream whose two usage events have these contents.
     fn counted(start: &str, end: &str) -> Reply {
@@ -133,7 +108,7 @@ mod tests {
         let of = |service, us_only| Billing {
             service,
             us_only,
-            searches: 0,
+            ..Billing::default()
         };
         assert_eq!(
             billing(r#"{"service_tier":"standard","inference_geo":"not_available"}"#),

@@ -9,7 +9,7 @@ use crate::error::ProviderError;
 use crate::http::Http;
 use crate::secret::Secret;
 use crate::turns::output;
-use divisi_core::price::Service;
+use divisi_core::price::{Billing, Service};
 use serde::Deserialize;
 
 /// The host of OpenAI itself.
@@ -45,12 +45,21 @@ pub(crate) fn bearer(endpoint: &Endpoint) -> Option<(&'static str, Secret)> {
 
 /// The meaning of a reply's service tier, which is the same in both APIs.
 pub(crate) fn service(tier: &str) -> Service {
-    match tier {
+    match &*tier.to_ascii_lowercase() {
         "flex" => Service::Flex,
         "priority" => Service::Priority,
         "fast" => Service::Fast,
-        "batch" => Service::Batch,
+        "ultrafast" => Service::Ultrafast,
+        "batch" | "batches" => Service::Batch,
         _ => Service::Standard,
+    }
+}
+
+/// How a reply was billed: by the service that it names, else as its usage says.
+pub(crate) fn billing(named: Option<Service>, counted: Billing) -> Billing {
+    Billing {
+        service: named.unwrap_or(counted.service),
+        ..counted
     }
 }
 

@@ -8,8 +8,8 @@ use crate::repair::joined;
 use crate::reply::{Reply, Stop};
 use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
-use crate::usage::Counted;
-use divisi_core::price::{Billing, Service};
+use crate::usage::{Counted, Habits};
+use divisi_core::price::Service;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -21,7 +21,9 @@ pub(crate) struct Chunks {
     /// The choices by index, in order of first arrival.
     choices: Vec<(usize, Spoken)>,
     usage: Counted,
-    service: Service,
+    habits: Habits,
+    /// The service that the reply names beside its usage.
+    service: Option<Service>,
     written: usize,
     is_done: bool,
 }
@@ -66,7 +68,7 @@ impl Assembler for Chunks {
             self.model = chunk.model.into_owned();
         }
         if !chunk.service_tier.is_empty() {
-            self.service = crate::openai::service(&chunk.service_tier);
+            self.service = Some(crate::openai::service(&chunk.service_tier));
         }
         let are_many = chunk.choices.len() > 1;
         for (place, choice) in chunk.choices.into_iter().enumerate() {
@@ -108,11 +110,8 @@ impl Assembler for Chunks {
             blocks: reply.into_blocks(),
             stop,
             usage_estimated: false,
-            billing: Billing {
-                service: self.service,
-                ..self.usage.billing()
-            },
-            usage: self.usage.usage(false),
+            billing: crate::openai::billing(self.service, self.usage.billing(self.habits)),
+            usage: self.usage.usage(false, self.habits),
             request_id: None,
             rate: Default::default(),
         })
@@ -120,6 +119,14 @@ impl Assembler for Chunks {
 }
 
 impl Chunks {
+    /// An empty reply of a vendor with these habits.
+    pub(crate) fn by(habits: Habits) -> Self {
+        Self {
+            habits,
+            ..Self::default()
+        }
+    }
+
     /// Adds a choice; `among` is its position in the chunk if there are several. Returns whether it
     /// adds anything.
     fn choose(&mut self, choice: Choice<'_>, among: Option<usize>) -> Result<bool, Trouble> {

@@ -15,6 +15,7 @@ use crate::manners::Manners;
 use crate::provider::{Progress, Provider, Spec};
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::usage::Habits;
 use crate::{calls, estimate, openai};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -117,7 +118,7 @@ impl Provider for OpenAiChat {
             .reply(
                 "/chat/completions",
                 &body,
-                chunks::Chunks::default(),
+                chunks::Chunks::by(Habits::at(&self.http.endpoint)),
                 progress,
             )
             .await

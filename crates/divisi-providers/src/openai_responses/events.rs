@@ -7,11 +7,12 @@ use crate::calls;
 use crate::end::{self, End, Unfinished};
 use crate::fault;
 use crate::lenient::{self, field, text_in};
+use crate::openai::{billing, service};
 use crate::repair::joined;
 use crate::reply::{Reply, Stop};
 use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
-use crate::usage::Counted;
+use crate::usage::{Counted, Habits};
 use divisi_core::price::Billing;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,6 +27,11 @@ pub(crate) struct Events {
     model: String,
     items: Vec<Item>,
     written: usize,
+    habits: Habits,
+    /// Usage in events before the last one, or beside the response.
+    counted: Counted,
+    /// The service named by an event before the last one.
+    service_tier: String,
     end: Option<Response>,
 }
 
@@ -44,7 +50,8 @@ struct Item {
 
 impl Assembler for Events {
     fn take(&mut self, name: &str, data: &str) -> Result<bool, Trouble> {
-        let event: Event<'_> = serde_json::from_str(data)?;
+        let mut event: Event<'_> = serde_json::from_str(data)?;
+        self.bill(&mut event);
         let kind = if event.kind.is_empty() {
             name
         } else {
@@ -158,8 +165,14 @@ impl Assembler for Events {
             .collect();
         let items = most_of(streamed, end.output);
         let mut is_refused = false;
-        let counted = end.usage.unwrap_or_default();
-        let billed = counted.billing().searches.max(searches(&items));
+        // This format has thinking inside the output, whoever uses it.
+        let mut counted = self.counted;
+        counted.raise(end.usage.unwrap_or_default());
+        let billed = counted.billing(self.habits);
+        let named = [end.service_tier, self.service_tier];
+        let named = named.into_iter().find(|tier| !tier.is_empty());
+        let service = named.map(|tier| service(&tier));
+        let searches = billed.searches.max(searches(&items));
         let blocks: Vec<_> = items
             .into_iter()
             .flat_map(|item| blocks(item, &mut is_refused))
@@ -181,12 +194,11 @@ impl Assembler for Events {
             stop,
             blocks,
             billing: Billing {
-                service: crate::openai::service(&end.service_tier),
-                searches: billed,
-                ..Billing::default()
+                searches,
+                ..billing(service, billed)
             },
             usage_estimated: false,
-            usage: counted.usage(false),
+            usage: counted.usage(false, Habits::default()),
             request_id: None,
             rate: Default::default(),
         })
@@ -194,6 +206,29 @@ impl Assembler for Events {
 }
 
 impl Events {
+    /// An empty reply of a vendor with these habits.
+    pub(crate) fn by(habits: Habits) -> Self {
+        Self {
+            habits,
+            ..Self::default()
+        }
+    }
+
+    /// Keeps what an event says about the bill.
+    fn bill(&mut self, event: &mut Event<'_>) {
+        let within = event.response.as_mut().and_then(|response| {
+            if !response.service_tier.is_empty() {
+                self.service_tier.clone_from(&response.service_tier);
+            }
+            response.usage.take()
+        });
+        let counts = [event.usage.take(), within];
+        counts
+            .into_iter()
+            .flatten()
+            .for_each(|counts| self.counted.raise(counts));
+    }
+
     /// The item of an event: by id, else by index, else the last one.
     fn item(&mut self, event: &Event<'_>) -> &mut Item {
         let id = match event.item_id.is_empty() {
@@ -411,6 +446,8 @@ struct Event<'a> {
     item: Option<Value>,
     #[serde(default, deserialize_with = "lenient::object")]
     response: Option<Response>,
+    #[serde(default, deserialize_with = "lenient::object")]
+    usage: Option<Counted>,
 }
 
 #[derive(Default, Deserialize)]

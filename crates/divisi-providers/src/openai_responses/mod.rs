@@ -15,6 +15,7 @@ use crate::openai::{CACHED_TOKENS_MIN, HOST, USUAL_SERVICE, advised, bearer, mod
 use crate::provider::{Progress, Provider, Spec};
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::usage::Habits;
 use crate::{calls, estimate};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -81,7 +82,12 @@ impl Provider for OpenAiResponses {
         let body = body::Body::of(request, &manner).by(service_tier);
         match self
             .http
-            .reply("/responses", &body, events::Events::default(), progress)
+            .reply(
+                "/responses",
+                &body,
+                events::Events::by(Habits::at(&self.http.endpoint)),
+                progress,
+            )
             .await
         {
             Ok(reply) => Ok(calls::settle(estimate::counted(reply, request), request)),

@@ -481,6 +481,7 @@ impl<'f> Process<'_, 'f> {
                     judges: ask.judges(turn),
                     usage,
                     cost,
+                    estimated: false,
                     took: Millis(1),
                     times,
                 });

@@ -612,6 +612,7 @@ fn agree(whose: &str, account: &Account, budget: &Budget) -> Result<(), String> 
             settled,
             unconfirmed,
             over,
+            ..Budget::default()
         };
     ensure!(same, "{whose} has booked {budget:?}, not {account:?}");
     ensure!(account.keeps(), "{whose} is over its cap: {account:?}");

@@ -110,32 +110,48 @@ impl List {
             .find(|tier| tiers.get(tier).is_some_and(|id| id == asked))
     }
 
-    /// The vendor that most likely answered: the journal records only the names of models.
+    /// The vendor that most likely answered. The journal records only the names of models, and
+    /// several vendors may know all names: the one at whose price the reply has cost what was
+    /// recorded, else the first that has a price for it, else the first.
     fn vendor(&self, entry: &Entry) -> Option<&Candidate> {
-        self.vendor_of(entry.asked.as_ref().or(entry.answered.as_ref())?)
+        let fitting = || self.vendors_of(entry.asked.as_deref().or(entry.answered.as_deref()));
+        let price = |vendor: &&Candidate| self.price_at(&vendor.name, entry);
+        let is_exact = |vendor: &&Candidate| {
+            price(vendor).is_some_and(|price| price.cost(&entry.usage) == entry.cost)
+        };
+        let exact = fitting().find(is_exact);
+        exact
+            .or_else(|| fitting().find(|vendor| price(vendor).is_some()))
+            .or_else(|| fitting().next())
     }
 
-    fn vendor_of(&self, model: &str) -> Option<&Candidate> {
-        let fits = |pattern: &String| {
-            globs::compile(pattern, false).is_ok_and(|glob| glob.is_match(model))
+    /// All vendors that know a model.
+    fn vendors_of(&self, model: Option<&str>) -> impl Iterator<Item = &Candidate> {
+        let fits = move |pattern: &String| {
+            let glob = globs::compile(pattern, false);
+            glob.is_ok_and(|glob| model.is_some_and(|model| glob.is_match(model)))
         };
         self.vendors
             .iter()
-            .find(|vendor| vendor.models.iter().any(fits))
+            .filter(move |vendor| vendor.models.iter().any(fits))
     }
 
     fn price_of(&self, model: &str, at: Timestamp) -> Option<ModelPrice> {
-        let provider = self.vendor_of(model).map_or("", |vendor| &vendor.name);
-        self.catalogue.price(provider, model, at)
+        let names = self.vendors_of(Some(model)).map(|vendor| &*vendor.name);
+        names
+            .chain([""])
+            .find_map(|name| self.catalogue.price(name, model, at))
     }
 
     /// The price at which it was billed: of the model that answered, or else of the requested one.
     fn price(&self, entry: &Entry) -> Option<ModelPrice> {
         let provider = self.vendor(entry).map_or("", |vendor| &vendor.name);
-        let models = entry.answered.iter().chain(&entry.asked);
-        models
-            .filter_map(|model| self.catalogue.price(provider, model, entry.at))
-            .next()
+        self.price_at(provider, entry)
+    }
+
+    fn price_at(&self, provider: &str, entry: &Entry) -> Option<ModelPrice> {
+        let mut models = entry.answered.iter().chain(&entry.asked);
+        models.find_map(|model| self.catalogue.price(provider, model, entry.at))
     }
 
     fn strongest_name(&self, entry: &Entry) -> Option<String> {

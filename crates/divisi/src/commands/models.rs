@@ -13,6 +13,7 @@ use divisi_app::providers::{Candidate, candidates_with_tiers};
 use divisi_app::settings::{Loaded, Untrusted};
 use divisi_core::Timestamp;
 use divisi_engine::prices::Catalogue;
+use std::path::{Path, PathBuf};
 
 /// List the models of each tier with their prices
 #[derive(Debug, clap::Args)]
@@ -20,14 +21,21 @@ use divisi_engine::prices::Catalogue;
 Examples:
   divisi models
   divisi models --all gemini
+  divisi models --update data.json
   divisi models --json")]
 pub(crate) struct Args {
     /// Every model with a known price, or those whose name contains FILTER
     #[arg(short, long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "")]
     all: Option<String>,
+    /// Use a newer public price list from now on: the price file of genai-prices or of LiteLLM
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    update: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
+    if let Some(file) = &args.update {
+        update(file)?;
+    }
     let Loaded {
         settings, project, ..
     } = context.app.settings(Untrusted::LookedAt)?;
@@ -52,6 +60,22 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Problem> {
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
     Ok(Exit::Ok)
+}
+
+/// Keeps a newer list and says so.
+fn update(file: &Path) -> Result<(), Problem> {
+    let today = jiff::Zoned::now().date().to_string();
+    let (about, count) = prices::update(file, &today)?;
+    let place = prices::file().unwrap_or_default();
+    let told = format!(
+        "{} models of {} are priced as of {}; kept in {}, delete it to return to the built-in list",
+        count,
+        about.format,
+        about.day,
+        place.display()
+    );
+    output::say(&crate::text::line(&told));
+    Ok(())
 }
 
 /// The models of each tier, at every provider that could be used.

@@ -280,11 +280,12 @@ fn table(title: &'static str, parts: &[Part], whole: PicoUsd, look: &Look) -> Ve
     let mut table = Table::new(columns, 2);
     table.titles();
     for Part { name, total } in parts {
+        let amount = number::maybe_estimated(total.cost, total.estimated > PicoUsd::ZERO);
         let mut row = vec![
             (Tone::Plain, name.clone()),
             (Tone::Dim, number::count(total.replies)),
             (Tone::Dim, number::tokens(total.usage.total())),
-            (Tone::Plain, total.cost.to_string()),
+            (Tone::Plain, amount),
             (Tone::Dim, share(total.cost, whole)),
         ];
         row.extend(is_unsure.then(|| match total.unconfirmed {

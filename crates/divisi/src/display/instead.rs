@@ -63,6 +63,7 @@ mod tests {
                 usage: Usage::default(),
                 cost: PicoUsd::ZERO,
                 judges: false,
+                estimated: false,
                 took: Millis(1),
                 times: Times::default(),
             });

@@ -199,7 +199,7 @@ mod tests {
           haiku  our-model: no price
 
         prices by
-          https://platform.claude.com/docs/en/about-claude/pricing · 2026-11-22
+          https://platform.claude.com/docs/en/about-claude/pricing · 2026-11-30
         ");
     }
 

@@ -22,6 +22,7 @@ pub(crate) fn spent(spent: Spent) -> String {
         billed,
         unconfirmed,
         over,
+        estimated,
     } = spent;
     let mut told = billed.to_string();
     if unconfirmed > PicoUsd::ZERO {
@@ -30,7 +31,18 @@ pub(crate) fn spent(spent: Spent) -> String {
     if over > PicoUsd::ZERO {
         told += &format!(" + {over} above what was set aside");
     }
+    if estimated > PicoUsd::ZERO {
+        told += &format!(", of which {estimated} is estimated");
+    }
     told
+}
+
+/// An amount that may be an estimate.
+pub(crate) fn maybe_estimated(amount: PicoUsd, is_estimated: bool) -> String {
+    match is_estimated && amount > PicoUsd::ZERO {
+        true => format!("~{amount}"),
+        false => amount.to_string(),
+    }
 }
 
 /// The same in few words, for a column.
@@ -39,8 +51,9 @@ pub(crate) fn spent_short(spent: Spent) -> String {
         billed,
         unconfirmed,
         over,
+        estimated,
     } = spent;
-    let mut told = billed.to_string();
+    let mut told = maybe_estimated(billed, estimated > PicoUsd::ZERO);
     if unconfirmed > PicoUsd::ZERO {
         told += &format!(" + at most {unconfirmed}");
     }
@@ -145,7 +158,14 @@ mod tests {
             billed: PicoUsd(billed * 10_000_000_000),
             unconfirmed: PicoUsd(unconfirmed * 10_000_000_000),
             over: PicoUsd(over * 10_000_000_000),
+            ..Spent::default()
         };
+        let guessed = Spent {
+            estimated: PicoUsd(10_000_000_000),
+            ..of(2, 0, 0)
+        };
+        assert_eq!(spent(guessed), "$0.0200, of which $0.0100 is estimated");
+        assert_eq!(spent_short(guessed), "~$0.0200");
         assert_eq!(spent(of(2, 0, 0)), "$0.0200");
         assert_eq!(spent(of(2, 59, 0)), "$0.0200 + at most $0.5900 unconfirmed");
         assert_eq!(

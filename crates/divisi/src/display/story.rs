@@ -227,6 +227,7 @@ impl Story {
             judges: false,
             usage,
             cost: Self::REPLY_COST,
+            estimated: false,
             took: Millis(1_900),
             times: Times::default(),
         }

@@ -15,6 +15,7 @@ mod confirm;
 mod plan;
 
 mod answer;
+mod bills;
 mod architecture;
 mod cycles;
 mod executors;

@@ -115,6 +115,7 @@ fn turn(request: &str, cost: PicoUsd) -> Turn {
         },
         cost,
         judges: false,
+        estimated: false,
         took: Millis(1),
         times: Times::default(),
     }

@@ -45,6 +45,7 @@ fn substituted(attempt: AttemptId) -> Event {
         },
         cost: PicoUsd(3_300_000_000),
         judges: false,
+        estimated: false,
         took: Millis(1),
         times: Times::default(),
     });

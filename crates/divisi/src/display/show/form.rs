@@ -33,6 +33,9 @@ pub(crate) struct RunForm<'a> {
     unconfirmed: PicoUsd,
     /// The cost of replies beyond their reservations.
     over: PicoUsd,
+    /// The part that is estimated from texts, because replies had no counts.
+    #[serde(skip_serializing_if = "is_zero")]
+    estimated: PicoUsd,
     #[serde(skip_serializing_if = "Option::is_none")]
     cap: Option<PicoUsd>,
     started_at: Timestamp,
@@ -125,6 +128,7 @@ impl<'a> RunForm<'a> {
             cost: view.money.settled,
             unconfirmed: view.money.unconfirmed,
             over: view.money.over,
+            estimated: view.money.estimated,
             cap: view.money.cap,
             started_at: view.started_at,
             ended_at: over.then_some(view.ended_at),
@@ -220,6 +224,9 @@ pub(crate) struct TaskForm<'a> {
     cost: PicoUsd,
     /// The part reserved for requests whose reply never came.
     unconfirmed: PicoUsd,
+    /// The part that is estimated from texts, because replies had no counts.
+    #[serde(skip_serializing_if = "is_zero")]
+    estimated: PicoUsd,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     refused_tools: &'a [RefusedTool],
     /// Copies of the repository that were kept with the task's changes.
@@ -242,6 +249,10 @@ pub(crate) struct TaskForm<'a> {
     /// Where the flow requests it.
     #[serde(skip_serializing_if = "Option::is_none")]
     site: Option<&'a CallSite>,
+}
+
+fn is_zero(amount: &PicoUsd) -> bool {
+    *amount == PicoUsd::ZERO
 }
 
 fn is_nothing(count: &u32) -> bool {
@@ -267,6 +278,7 @@ impl<'a> TaskForm<'a> {
             usage: task.usage,
             cost: task.spent.total(),
             unconfirmed: task.spent.unconfirmed,
+            estimated: task.spent.estimated,
             refused_tools: task.refused_tools(),
             worktrees: task.worktrees(),
             started_at: task.started_at,
@@ -338,6 +350,9 @@ struct TurnForm<'a> {
     model: &'a str,
     usage: Usage,
     cost: PicoUsd,
+    /// Whether tokens and cost are estimated.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
     took: Millis,
     #[serde(skip_serializing_if = "is_default")]
     times: &'a Times,
@@ -422,6 +437,7 @@ impl<'a> TurnForm<'a> {
             model: &turn.model,
             usage: turn.usage,
             cost: turn.cost,
+            estimated: turn.estimated,
             took: turn.took,
             times: &turn.times,
             text: reply.as_ref().map(|reply| reply.text()),

@@ -379,7 +379,8 @@ fn attempt_lines(
     facts.extend(attempt.model.map(str::to_owned));
     facts.push(number::took(end.since(attempt.started_at)));
     facts.push(format!("{} tokens", number::tokens(attempt.usage.total())));
-    facts.push(attempt.cost.to_string());
+    let is_estimated = attempt.turns.iter().any(|turn| turn.estimated);
+    facts.push(number::maybe_estimated(attempt.cost, is_estimated));
     let facts: String = facts
         .iter()
         .map(|fact| look.dot().to_owned() + fact)
@@ -433,7 +434,7 @@ fn turn_lines(number: usize, turn: &Turn, texts: &Texts, all: bool, look: &Look)
             number::tokens(turn.usage.output)
         ),
         number::took(turn.took),
-        turn.cost.to_string(),
+        number::maybe_estimated(turn.cost, turn.estimated),
     ];
     let mut lines = vec![
         Line::new()

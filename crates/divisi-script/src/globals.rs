@@ -17,7 +17,7 @@ mod report;
 mod site;
 mod workflow;
 
-pub(crate) use prelude::{install, json_culprit};
+pub(crate) use prelude::{install, json_culprit, watcher};
 
 use crate::state::{Form, Shared};
 use phase::Phases;

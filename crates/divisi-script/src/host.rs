@@ -6,6 +6,7 @@ mod result;
 
 use crate::error::{ErrorKind, Problem};
 use crate::globals::{self, Scope};
+use crate::looks::{self, Look};
 use crate::state::{Shared, State};
 use crate::watch::Watch;
 use crate::{Answer, Call, CallId, HostOptions, Meta, Script, ScriptError, Site};
@@ -85,7 +86,7 @@ impl Host {
             Problem::new(ErrorKind::Answer, detail).of(self.script.name(), self.script.source())
         })?;
         self.watch.begin();
-        match self.within(|ctx, shared| answer::give(ctx, shared, waiting, answer)) {
+        match self.within(|ctx, shared| answer::give(ctx, shared, (call, waiting), answer)) {
             Ok(()) => self.settle(),
             Err(failure) => self.end(Err(failure)),
         }
@@ -115,6 +116,12 @@ impl Host {
         self.ended.clone()
     }
 
+    /// What the script has looked at since the last time, in order. Nothing without a mark in the
+    /// options.
+    pub fn take_looks(&mut self) -> Vec<Look> {
+        std::mem::take(&mut self.shared.borrow_mut().looks)
+    }
+
     /// Whether `call` awaits an answer.
     pub fn awaits(&self, call: CallId) -> bool {
         self.ended.is_none() && self.shared.borrow().is_open(call)
@@ -141,6 +148,7 @@ impl Host {
                 }
             },
         )));
+        context.with(|ctx| looks::install(&ctx, &shared))?;
         shared
             .borrow_mut()
             .add_source(script.name().clone(), script.source().clone());

@@ -34,6 +34,7 @@ mod globals;
 mod groups;
 mod host;
 mod limits;
+mod looks;
 mod options;
 mod pulse;
 mod refusal;
@@ -52,6 +53,7 @@ pub use error::{ErrorKind, Frame, ScriptError};
 pub use groups::GroupId;
 pub use host::Host;
 pub use limits::{HostLimits, HostOptions};
+pub use looks::{Look, LookAt, TextTest};
 pub use pulse::Pulse;
 pub use source::{Meta, NO_META, Phase, Script, Warning};
 

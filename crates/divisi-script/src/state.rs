@@ -4,6 +4,7 @@
 //! a call into the engine, which may call back into this module.
 
 use crate::groups::Groups;
+use crate::looks::Look;
 use crate::rejections::Rejections;
 use crate::trial::Trial;
 use crate::{Call, CallId, GroupId, HostOptions, Site, TaskAnswer};
@@ -40,6 +41,9 @@ pub(crate) struct State {
     schemas: HashMap<String, Arc<Value>>,
     /// The prelude's helper for checks, once it was needed.
     pub(crate) checker: Option<Persistent<Function<'static>>>,
+    /// Makes results tell what is looked at in them, in a dry run.
+    pub(crate) watcher: Option<Persistent<Function<'static>>>,
+    pub(crate) looks: Vec<Look>,
     pub(crate) groups: Groups,
     /// Facts from the prelude about the next task.
     pub(crate) next: Next,
@@ -108,6 +112,8 @@ impl State {
             sources: HashMap::new(),
             schemas: HashMap::new(),
             checker: None,
+            watcher: None,
+            looks: Vec::new(),
             groups: Groups::default(),
             next: Next::default(),
         }))
@@ -190,6 +196,7 @@ impl State {
         self.rejections.clear();
         self.open = 0;
         self.checker = None;
+        self.watcher = None;
     }
 
     /// Begins a phase. With a cap it is sent even beyond the limit of messages.

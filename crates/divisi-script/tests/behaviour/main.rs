@@ -10,6 +10,7 @@ mod errors;
 mod flow;
 mod groups;
 mod limits;
+mod looks;
 mod options;
 mod script;
 mod workflow;

@@ -72,6 +72,7 @@ fn flow(tasks: usize) -> Graph {
         reads: Vec::new(),
         group: None,
         used: Use::Read,
+        decides_from: None,
         assigned: Ok(Assigned {
             executor: "api".into(),
             is_program: false,

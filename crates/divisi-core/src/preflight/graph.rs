@@ -22,6 +22,9 @@ pub struct Graph {
     pub groups: Vec<Group>,
     /// Places at which its shape depends on results.
     pub open: Vec<Remark>,
+    /// Prompts with words that result from an unintended conversion, such as `undefined`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<Remark>,
     /// Tasks whose number depends on results.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guesses: Vec<Guess>,
@@ -58,6 +61,10 @@ pub struct Node {
     pub group: Option<usize>,
     /// Whether its result is used.
     pub used: Use,
+    /// The first task whose request its result may have decided, by index; all later ones may
+    /// depend on it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decides_from: Option<usize>,
     /// Its executor, models and limits, or why it cannot be assigned.
     pub assigned: Result<Assigned, Failure>,
 }
@@ -66,7 +73,7 @@ pub struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Use {
-    /// By a later task, a log line or the flow's result.
+    /// By a later task, a log line, the flow's result, or a decision of the flow.
     Read,
     /// By nothing.
     Unread,
@@ -182,6 +189,9 @@ pub struct Guess {
     pub seen: Vec<u32>,
     /// Whether it is a loop.
     pub repeats: bool,
+    /// Most rounds, if the flow itself bounds the loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<usize>,
 }
 
 /// A remark about a line of a flow.

@@ -32,6 +32,7 @@ pub(super) fn assemble(
             .collect(),
         group: asked.group,
         used: uses.of_task(place, asked),
+        decides_from: uses.decides_from(place, asked),
         assigned: assigned(asked, resolver),
     };
     let by_functions = main
@@ -57,6 +58,7 @@ pub(super) fn assemble(
         tasks: main.tasks.iter().zip(waits).enumerate().map(node).collect(),
         groups: groups.collect(),
         open: unknown.notes,
+        strays: unknown.strays,
         guesses: vec![],
         returned: uses.returned.iter().copied().collect(),
         nulls: spoiled.nulls,
@@ -135,12 +137,26 @@ impl<'a> Uses<'a> {
             .is_some_and(|site| self.spoiled.felt.contains(site));
         match self.read.contains(&place) {
             true => Use::Read,
-            false if !self.is_whole || is_felt => Use::Unknown,
+            false if !self.is_whole => Use::Unknown,
+            false if asked.looked_from.is_some() => Use::Read,
+            false if is_felt => Use::Unknown,
             // The flow never waited for it.
             false if asked.answered.is_none() => Use::Unread,
-            false if asked.is_marked => Use::Unread,
+            false if asked.is_traced => Use::Unread,
             false => Use::Unknown,
         }
+    }
+
+    /// The first task that its result may have decided.
+    fn decides_from(&self, place: usize, asked: &Asked) -> Option<usize> {
+        let looked = match self.read.contains(&place) {
+            true => asked.decides_from,
+            // A text that goes nowhere can only have decided something.
+            false => asked.looked_from,
+        };
+        let site = asked.site.as_ref();
+        let failed = site.and_then(|site| self.spoiled.gates.get(site).copied());
+        looked.into_iter().chain(failed).min()
     }
 }
 

@@ -3,6 +3,9 @@
 //! `⟦t3·title·2⟧` is the second title in the result of task 3. A mark is recognised by its
 //! beginning, so that a script may cut it or change its case.
 
+/// The beginning of every mark.
+pub(super) const BEGINNING: &str = "⟦t";
+
 const OPEN: char = '⟦';
 const CLOSE: char = '⟧';
 const DOT: char = '·';

@@ -165,6 +165,7 @@ fn on_stage<T: Send + 'static>(
             ..limits.host.clone()
         },
         assumes_checks: true,
+        mark: Some(mark::BEGINNING),
         cwd: Some(setup.workspace.display().to_string()),
         ..HostOptions::default()
     };
@@ -196,6 +197,14 @@ fn on_stage<T: Send + 'static>(
     Ok(crate::flow::on_stack(&script, &options, look)?.map_err(Box::new)?)
 }
 
+/// The requests whose repetition results end.
+#[derive(Default)]
+struct Ending {
+    all: BTreeSet<Arc<str>>,
+    /// Most rounds, where the flow itself bounds them.
+    most: BTreeMap<Arc<str>, usize>,
+}
+
 struct Tracer<'a> {
     stage: Stage<'a>,
     resolver: &'a Resolver,
@@ -222,7 +231,7 @@ impl Tracer<'_> {
             (main, ending) = self.first(&learnt)?;
             self.tasks = main.tasks.len();
         }
-        let usual = self.usual(&ending, &learnt, usize::MAX);
+        let usual = self.usual(&ending.all, &learnt, usize::MAX);
         let mut orders = vec![];
         for order in [Order::FirstToEnd, Order::LastToEnd] {
             orders.extend(self.again(&Way { order, ..usual })?);
@@ -266,10 +275,10 @@ impl Tracer<'_> {
         &mut self,
         history: &History,
         main: &Played,
-        ending: &BTreeSet<Arc<str>>,
+        ending: &Ending,
     ) -> Result<Learnt, ScriptError> {
         let nothing = Learnt::default();
-        let usual = self.usual(ending, &nothing, usize::MAX);
+        let usual = self.usual(&ending.all, &nothing, usize::MAX);
         let mut widths = vec![];
         for width in OTHER_WIDTHS {
             widths.extend(self.again(&Way { width, ..usual })?);
@@ -307,24 +316,28 @@ impl Tracer<'_> {
     ///
     /// A loop over a list of the script has a fixed number of rounds. A loop with fewer rounds when
     /// results say that nothing is left is ended by results.
-    fn first(&self, learnt: &Learnt) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
+    fn first(&self, learnt: &Learnt) -> Result<(Played, Ending), ScriptError> {
         let limits = self.stage.limits;
         let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {
             self.stage.play(&self.usual(ending, learnt, rounds_max))
         };
         let without = play(&BTreeSet::new(), limits.rounds_max)?;
+        let most = |ending: BTreeSet<Arc<str>>| Ending {
+            most: open::most_rounds(&ending, &without),
+            all: ending,
+        };
         let mut ending = open::repeated(&without);
         while !ending.is_empty() {
             let with = play(&ending, limits.rounds_max)?;
             let kept = open::ended(&ending, &with, &without);
             if kept.len() == ending.len() {
-                return Ok((with, ending));
+                return Ok((with, most(ending)));
             }
             ending = kept;
         }
         match without.end {
-            End::TooOften => Ok((play(&ending, usize::MAX)?, ending)),
-            _ => Ok((without, ending)),
+            End::TooOften => Ok((play(&ending, usize::MAX)?, most(ending))),
+            _ => Ok((without, Ending::default())),
         }
     }
 

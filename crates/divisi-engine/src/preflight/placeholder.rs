@@ -129,6 +129,12 @@ fn plan(looks: &Looks<'_>) -> Value {
 }
 
 impl Placeholder {
+    /// Whether it has parts, at which a look is noticed.
+    pub(super) fn has_fields(&self) -> bool {
+        let json = self.answer.value_json.as_deref();
+        json.is_some_and(|json| json.starts_with(['{', '[']))
+    }
+
     fn marked(value: &Value) -> Self {
         Self {
             answer: TaskAnswer::ok(Arc::from(value.to_string())),

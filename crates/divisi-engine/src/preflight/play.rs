@@ -7,7 +7,7 @@ use divisi_core::event::GroupKind;
 use divisi_core::preflight::Remark;
 use divisi_core::{FailureClass, PicoUsd, Site, Task};
 use divisi_script::{
-    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, NO_META, Script,
+    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, LookAt, NO_META, Script,
     ScriptError, TaskAnswer,
 };
 use serde_json::Value;
@@ -94,14 +94,29 @@ pub(super) struct Asked {
     pub(super) made: usize,
     /// Number of its own answer, from 1.
     pub(super) answered: Option<usize>,
-    /// Whether the use of its placeholder can be traced.
-    pub(super) is_marked: bool,
+    /// Whether the use of its placeholder can be traced: by marks, or by looks at its fields.
+    pub(super) is_traced: bool,
+    /// The fields of its result that the script has looked at, in order.
+    pub(super) fields: Vec<Field>,
+    /// Number of tasks requested before the script first looked at its result.
+    pub(super) looked_from: Option<usize>,
+    /// The same for a look that can only decide what the script does next.
+    pub(super) decides_from: Option<usize>,
     /// Identifies equal tasks of a loop.
     pub(super) same: Arc<str>,
     /// Number of equal tasks before it, one after the other.
     pub(super) round: usize,
     /// Whether it is the first of several requested together.
     pub(super) is_first: bool,
+}
+
+/// A field of a result that the script has looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    /// Its path, of property names joined by dots.
+    pub(super) path: String,
+    /// Whether it has no mark, so that the script can only decide something by it.
+    pub(super) decides: bool,
 }
 
 /// A group that has begun.
@@ -145,8 +160,10 @@ impl Stage<'_> {
             answers: 0,
             answered: None,
             together: BTreeMap::new(),
+            latest: BTreeMap::new(),
         };
         player.take(&mut host, calls)?;
+        player.looked(&mut host);
         while player.goes_on(&host) {
             let next = match way.order {
                 Order::Oldest => player.waiting.pop_front(),
@@ -158,6 +175,7 @@ impl Stage<'_> {
             let id = player.played.tasks[place].id;
             let calls = host.resolve(id, Answer::Task(answer))?;
             player.take(&mut host, calls)?;
+            player.looked(&mut host);
         }
         Ok(player.played)
     }
@@ -175,6 +193,16 @@ struct Player<'a> {
     answered: Option<usize>,
     /// For tasks requested together: the first one, and their number.
     together: BTreeMap<Bunch, (usize, usize)>,
+    /// The last of equal tasks in each group, and of those requested together without one.
+    latest: BTreeMap<(Barrier, Arc<str>), usize>,
+}
+
+/// Tasks that have all ended when the script goes on after them: those of a group, or those
+/// requested together, by the number of answers before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Barrier {
+    Group(usize),
+    Step(usize),
 }
 
 /// Identifies tasks requested together: by group, or without one by step and line.
@@ -228,8 +256,36 @@ impl Player<'_> {
         };
         let asked = &mut self.played.tasks[place];
         asked.answered = Some(self.answers);
-        asked.is_marked = placeholder.is_marked;
+        asked.is_traced = placeholder.is_marked || placeholder.has_fields();
         placeholder.answer
+    }
+
+    /// Notes what the script has looked at since the last time.
+    fn looked(&mut self, host: &mut Host) {
+        for look in host.take_looks() {
+            let tasks = &self.played.tasks;
+            let from = tasks.partition_point(|asked| asked.id < look.before);
+            match look.at {
+                LookAt::Field {
+                    call,
+                    path,
+                    decides,
+                } => {
+                    let found = tasks.binary_search_by_key(&call, |asked| asked.id);
+                    if let Ok(place) = found {
+                        self.played.tasks[place].looked(Field { path, decides }, from);
+                    }
+                }
+                LookAt::Text { text, .. } => {
+                    for place in mark::found(&text) {
+                        if let Some(asked) = self.played.tasks.get_mut(place) {
+                            asked.looked_from.get_or_insert(from);
+                            asked.decides_from.get_or_insert(from);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Handles calls. Other scripts are loaded at once, as in a run.
@@ -337,7 +393,7 @@ impl Player<'_> {
         // The nearest equal task among those before it in the chain of answers.
         let mut before = std::iter::successors(after, |place| tasks[*place].after);
         let round = before
-            .find(|place| tasks[*place].same == asked.same)
+            .find_map(|place| self.equal(place, &asked))
             .map_or(0, |place| tasks[place].round + 1);
         if round >= self.way.rounds_max {
             self.played.end = End::TooOften;
@@ -350,10 +406,43 @@ impl Player<'_> {
             ..asked
         });
         self.waiting.push_back(place);
+        for barrier in self.barriers(place).collect::<Vec<_>>() {
+            let same = self.played.tasks[place].same.clone();
+            self.latest.insert((barrier, same), place);
+        }
         self.together
             .entry(self.played.tasks[place].together())
             .or_insert((place, 0))
             .1 += 1;
+    }
+
+    /// The task equal to `asked` that is `place`, or has ended together with it.
+    fn equal(&self, place: usize, asked: &Asked) -> Option<usize> {
+        if self.played.tasks[place].same == asked.same {
+            return Some(place);
+        }
+        let around: Vec<usize> = self.groups_around(asked.group).collect();
+        let is_over = |barrier: &Barrier| match barrier {
+            Barrier::Group(group) => !around.contains(group),
+            Barrier::Step(_) => true,
+        };
+        self.barriers(place)
+            .filter(is_over)
+            .find_map(|barrier| self.latest.get(&(barrier, asked.same.clone())).copied())
+    }
+
+    /// What a task ends together with.
+    fn barriers(&self, place: usize) -> impl Iterator<Item = Barrier> + '_ {
+        let asked = &self.played.tasks[place];
+        let step = asked.group.is_none().then_some(Barrier::Step(asked.made));
+        self.groups_around(asked.group)
+            .map(Barrier::Group)
+            .chain(step)
+    }
+
+    /// A group and those that contain it, the innermost first.
+    fn groups_around(&self, group: Option<usize>) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(group, |group| self.played.groups[*group].parent)
     }
 
     /// Whether it is the first of several requested together.
@@ -382,9 +471,23 @@ impl Asked {
             after: None,
             made: 0,
             answered: None,
-            is_marked: false,
+            is_traced: false,
+            fields: vec![],
+            looked_from: None,
+            decides_from: None,
             round: 0,
             is_first: false,
+        }
+    }
+
+    /// Notes a look at its result after `from` tasks were requested.
+    fn looked(&mut self, field: Field, from: usize) {
+        self.looked_from.get_or_insert(from);
+        if field.decides {
+            self.decides_from.get_or_insert(from);
+        }
+        if !self.fields.contains(&field) {
+            self.fields.push(field);
         }
     }
 

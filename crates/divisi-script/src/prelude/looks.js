@@ -74,13 +74,20 @@
       const inner = Array.isArray(value) ? path : path === '' ? key : `${path}.${key}`;
       value[key] = telling(call, value[key], inner, seen);
     }
+    // A length that a built-in function reads to walk the list decides nothing.
+    let walks = 0;
     return new Proxy(value, {
       get(target, key, receiver) {
         const part = Reflect.get(target, key, receiver);
-        if (typeof key === 'symbol' || typeof part === 'function' || (typeof part === 'object' && part !== null)) return part;
-        if (key === 'then' || key === 'toJSON') return part;
-        const name = Array.isArray(target) ? path : path === '' ? key : `${path}.${key}`;
-        const decides = !isMarked(part);
+        const isWalk = typeof key === 'symbol' || typeof part === 'function' || key === 'toJSON';
+        if (isWalk) walks = key === Symbol.iterator ? target.length + 1 : 1;
+        if (key === 'then' || (typeof part === 'object' && part !== null)) return part;
+        if (key === 'length' && walks > 0) {
+          walks -= 1;
+          return part;
+        }
+        const name = isWalk || Array.isArray(target) ? path : path === '' ? key : `${path}.${key}`;
+        const decides = !isWalk && !isMarked(part);
         const id = `${decides} ${name}`;
         if (!(id in seen)) {
           seen[id] = true;

@@ -57,11 +57,28 @@ fn fields_are_noted_with_the_calls_before() {
     assert_eq!(
         fields(source, &value),
         [
-            field("list", true, 1),
+            field("list", false, 1),
             field("list.title", false, 1),
             field("ok", true, 2)
         ]
     );
+}
+
+#[test]
+fn only_a_length_that_the_script_asks_for_decides() {
+    let value = json!({"list": ["⟦a⟧"], "n": 3});
+    let of = |source: &str| {
+        fields(
+            &format!("const r = await agent('a');\n{source}\nreturn 0"),
+            &value,
+        )
+    };
+    let list = |decides| [("list".to_owned(), decides, 1)];
+    assert_eq!(
+        of("const all = []; all.push(...r.list); r.list.map((x) => 0)"),
+        list(false)
+    );
+    assert_eq!(of("if (r.list.length > 3) log('many')"), list(true));
 }
 
 #[test]

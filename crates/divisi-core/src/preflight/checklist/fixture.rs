@@ -50,6 +50,7 @@ impl Builder {
             reads,
             group: None,
             used: Use::Read,
+            decides_from: None,
             assigned: Ok(Assigned {
                 executor: "api".into(),
                 is_program: false,

@@ -2,7 +2,7 @@
 
 use super::{Finding, Flow, Item, Question, counted};
 use crate::event::GroupKind;
-use crate::preflight::{Group, Site};
+use crate::preflight::{Graph, Group, Site};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most parts of a flow that are listed; a longer list is not read.
@@ -37,7 +37,11 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
                 .iter()
                 .any(|group| group.guessed && group.site == *site)
     };
-    for open in graph.open.iter().filter(|open| !guessed(&open.site)) {
+    for open in graph
+        .open
+        .iter()
+        .filter(|open| !guessed(&open.site) && !is_bounded(graph, &open.site))
+    {
         let change = "bound it, so that the price has a bound, too";
         findings.push(Finding::warning(
             open.site.clone(),
@@ -45,7 +49,25 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
             change,
         ));
     }
+    for stray in &graph.strays {
+        let change = "give the prompt the text that is meant, or mend the names of fields";
+        findings.push(Finding::warning(
+            stray.site.clone(),
+            stray.what.clone(),
+            change,
+        ));
+    }
     Item::new(Question::Pattern, sentences(flow), findings)
+}
+
+/// Whether this line is in a loop that the flow itself bounds.
+fn is_bounded(graph: &Graph, site: &Option<Site>) -> bool {
+    let loops = graph.guesses.iter().filter(|guess| guess.repeats);
+    let mut here = loops.filter(|guess| {
+        let sites = guess.tasks.iter().map(|place| &graph.tasks[*place].site);
+        site.is_some() && sites.into_iter().any(|at| at == site)
+    });
+    here.next().is_some_and(|first| first.most.is_some()) && here.all(|guess| guess.most.is_some())
 }
 
 /// A sentence for each part of the flow.

@@ -92,12 +92,19 @@ impl<'a> Waits<'a> {
         let node = self.flow.node(place);
         self.told_of[place].contains(&before)
             || self.flow.node(before).used == Use::Unknown
+            || self.decides(before, place)
             || self.flow.may_write(before)
             || node
                 .site
                 .as_ref()
                 .is_some_and(|site| self.loops.contains(site))
             || self.is_in_a_guess(place)
+    }
+
+    /// Whether the result of `before` may have decided that `place` is requested.
+    fn decides(&self, before: usize, place: usize) -> bool {
+        let from = self.flow.node(before).decides_from;
+        from.is_some_and(|from| from <= place)
     }
 
     /// Whether a result decides how often the task is requested.
@@ -229,6 +236,7 @@ impl<'a> Waits<'a> {
                     self.flow.may_write(*before)
                         && !self.told_of[*place].contains(before)
                         && self.flow.node(*before).used != Use::Unknown
+                        && !self.decides(*before, *place)
                 })
         };
         let places: Vec<usize> = (0..self.flow.graph.tasks.len()).filter(only).collect();

@@ -55,6 +55,7 @@ pub(super) fn node(label: &str, has_tools: bool) -> Node {
         reads: Vec::new(),
         group: None,
         used: Use::Read,
+        decides_from: None,
         assigned: Ok(assigned),
     }
 }

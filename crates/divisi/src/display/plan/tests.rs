@@ -157,7 +157,7 @@ fn a_loop_until_dry() {
     Longest chain  4 steps: round 0 → round 3 → round 6 → round 9
 
     Not known before the run
-      how often it repeats depends on results: 3 rounds assumed  flow.js:3
+      how often it repeats depends on results: 4 rounds assumed  flow.js:3
     ");
 }
 

@@ -347,10 +347,16 @@ fn open(graph: &Graph) -> Vec<Line> {
 
 /// Probable mistakes of the author.
 fn warnings(graph: &Graph) -> Vec<Line> {
-    if graph.warnings.is_empty() {
+    let all: Vec<Remark> = graph
+        .warnings
+        .iter()
+        .chain(&graph.strays)
+        .cloned()
+        .collect();
+    if all.is_empty() {
         return vec![];
     }
-    remarks(Line::of(Tone::Warn, "Warnings"), &graph.warnings)
+    remarks(Line::of(Tone::Warn, "Warnings"), &all)
 }
 
 fn remarks(title: Line, remarks: &[Remark]) -> Vec<Line> {

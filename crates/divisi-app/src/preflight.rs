@@ -355,13 +355,16 @@ fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Site> {
     let said = graph
         .warnings
         .iter_mut()
+        .chain(&mut graph.strays)
         .chain(&mut graph.broke_off)
         .map(|said| &mut said.site);
+    let unreached = graph.unreached.iter_mut().map(|phase| &mut phase.site);
     tasks
         .chain(groups)
         .chain(open)
         .chain(nulls)
         .chain(said)
+        .chain(unreached)
         .flatten()
 }
 

@@ -54,6 +54,9 @@ impl Host {
         })?;
         warn_of(script, &mut host.shared.borrow_mut());
         let args = args.map(|args| args.to_string());
+        host.shared
+            .borrow_mut()
+            .quote(args.as_deref().unwrap_or_default());
         host.watch.begin();
         let begun = host.within(|ctx, shared| {
             let scope = Scope::root(script.name().clone());

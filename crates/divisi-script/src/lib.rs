@@ -55,7 +55,7 @@ pub use host::Host;
 pub use limits::{HostLimits, HostOptions};
 pub use looks::{Look, LookAt, TextTest};
 pub use pulse::Pulse;
-pub use source::{Meta, NO_META, Phase, Script, Warning};
+pub use source::{Meta, NO_META, Outline, Phase, Script, Warning};
 
 /// TypeScript declarations of everything that a script can use, for editors.
 pub fn types() -> &'static str {

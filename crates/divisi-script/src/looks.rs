@@ -59,11 +59,10 @@ const LOOKS_MAX: usize = 10_000;
 
 /// Makes built-in functions tell of tests, if the options ask for it.
 pub(crate) fn install(ctx: &Ctx<'_>, shared: &Shared) -> Result<()> {
-    let Some(mark) = shared.borrow().options.mark.clone() else {
+    let Some(mark) = shared.borrow().options.mark else {
         return Ok(());
     };
-    let make: Function<'_> =
-        watcher(ctx)?.call((&*mark, field(ctx, shared)?, test(ctx, shared)?))?;
+    let make: Function<'_> = watcher(ctx)?.call((mark, field(ctx, shared)?, test(ctx, shared)?))?;
     shared.borrow_mut().watcher = Some(Persistent::save(ctx, make));
     Ok(())
 }

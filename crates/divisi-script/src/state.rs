@@ -13,7 +13,7 @@ use divisi_core::event::Refusal;
 use rquickjs::{Ctx, Function, Persistent};
 use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -44,10 +44,24 @@ pub(crate) struct State {
     /// Makes results tell what is looked at in them, in a dry run.
     pub(crate) watcher: Option<Persistent<Function<'static>>>,
     pub(crate) looks: Vec<Look>,
+    /// Those of [`CONVERTED`] that may be meant.
+    quoted: BTreeSet<&'static str>,
     pub(crate) groups: Groups,
     /// Facts from the prelude about the next task.
     pub(crate) next: Next,
 }
+
+/// Texts of objects that a prompt cannot mean, with advice.
+const CONVERTED: [(&str, &str); 2] = [
+    (
+        "[object Promise]",
+        "write `await` before the call whose result it needs",
+    ),
+    (
+        "[object Object]",
+        "put a field of the object into it, or the text of `JSON.stringify()`",
+    ),
+];
 
 /// Facts from the prelude about a task, set before its request.
 #[derive(Default)]
@@ -114,6 +128,7 @@ impl State {
             checker: None,
             watcher: None,
             looks: Vec::new(),
+            quoted: BTreeSet::new(),
             groups: Groups::default(),
             next: Next::default(),
         }))
@@ -134,6 +149,29 @@ impl State {
         let waiting = self.waiting.get_mut(id.0 as usize)?.take();
         self.open -= usize::from(waiting.is_some());
         waiting
+    }
+
+    /// Notes a text in which the words of [`CONVERTED`] may be meant: a script, an argument, a
+    /// result.
+    pub(crate) fn quote(&mut self, text: &str) {
+        for (word, _) in CONVERTED {
+            if text.contains(word) {
+                self.quoted.insert(word);
+            }
+        }
+    }
+
+    /// Why no model should be paid for this prompt: it contains an object that was converted to a
+    /// text, and neither the scripts nor their arguments nor a result have these words.
+    pub(crate) fn spoils(&self, prompt: &str) -> Option<String> {
+        // A dry run reports it.
+        if self.options.mark.is_some() {
+            return None;
+        }
+        let is_spoiled =
+            |(word, _): &&(&str, &str)| prompt.contains(*word) && !self.quoted.contains(*word);
+        let (word, advice) = CONVERTED.iter().find(is_spoiled)?;
+        Some(format!("the prompt says `{word}`: {advice}"))
     }
 
     /// Begins a group and makes it current.
@@ -261,6 +299,7 @@ impl State {
     }
 
     pub(crate) fn add_source(&mut self, name: Arc<str>, text: Arc<str>) {
+        self.quote(&text);
         self.sources.insert(name, text);
     }
 

@@ -28,6 +28,9 @@ pub struct Graph {
     /// Tasks whose number depends on results.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guesses: Vec<Guess>,
+    /// Phases that the flow names and in which no task is planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<Unreached>,
     /// The tasks whose results the flow returns.
     pub returned: Vec<usize>,
     /// Prompts that a missing result would spoil.
@@ -77,6 +80,8 @@ pub enum Use {
     Read,
     /// By nothing.
     Unread,
+    /// By nothing: the flow does not even wait for it.
+    Unawaited,
     /// Its use cannot be traced: numbers, booleans, choices.
     Unknown,
 }
@@ -201,6 +206,20 @@ pub struct Remark {
     pub what: String,
     /// Where.
     pub site: Option<Site>,
+}
+
+/// A phase that a flow names and in which no task is planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unreached {
+    /// The phase.
+    pub phase: Arc<str>,
+    /// The line that names it.
+    pub site: Option<Site>,
+    /// Whether another result reaches it, so that its tasks belong to another branch.
+    pub is_other_branch: bool,
+    /// Why, as a phrase.
+    pub why: String,
 }
 
 /// A prompt that a missing result would spoil.

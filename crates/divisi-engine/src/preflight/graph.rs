@@ -10,16 +10,25 @@ use divisi_core::{Failure, Task};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// What runs with other orders of answers show of each task.
+pub(super) struct Ordered {
+    /// The tasks it waits for.
+    pub(super) waits: Vec<Vec<usize>>,
+    /// Whether the flow can end before it.
+    pub(super) unawaited: Vec<bool>,
+}
+
 /// Combines the results of the runs.
 pub(super) fn assemble(
     name: Arc<str>,
     main: &Played,
-    waits: Vec<Vec<usize>>,
+    order: Ordered,
     unknown: Unknown,
     spoiled: Spoiled,
     resolver: &Resolver,
 ) -> Graph {
-    let uses = Uses::of(main, &spoiled);
+    let Ordered { waits, unawaited } = order;
+    let uses = Uses::of(main, &spoiled, unawaited);
     let node = |(place, (asked, waits)): (usize, (&Asked, Vec<usize>))| Node {
         task: named(&asked.task),
         site: asked.site.clone(),
@@ -60,6 +69,7 @@ pub(super) fn assemble(
         open: unknown.notes,
         strays: unknown.strays,
         guesses: vec![],
+        unreached: vec![],
         returned: uses.returned.iter().copied().collect(),
         nulls: spoiled.nulls,
         uninformed: spoiled.uninformed,
@@ -96,11 +106,12 @@ struct Uses<'a> {
     read: BTreeSet<usize>,
     /// Whether the flow reached its end, so that no further use can follow.
     is_whole: bool,
+    unawaited: Vec<bool>,
     spoiled: &'a Spoiled,
 }
 
 impl<'a> Uses<'a> {
-    fn of(main: &Played, spoiled: &'a Spoiled) -> Self {
+    fn of(main: &Played, spoiled: &'a Spoiled, unawaited: Vec<bool>) -> Self {
         let returned: BTreeSet<usize> = match &main.end {
             End::Returned(json) => mark::found(json).into_iter().collect(),
             _ => BTreeSet::new(),
@@ -126,6 +137,7 @@ impl<'a> Uses<'a> {
             returned,
             read,
             is_whole: matches!(main.end, End::Returned(_)),
+            unawaited,
             spoiled,
         }
     }
@@ -140,8 +152,7 @@ impl<'a> Uses<'a> {
             false if !self.is_whole => Use::Unknown,
             false if asked.looked_from.is_some() => Use::Read,
             false if is_felt => Use::Unknown,
-            // The flow never waited for it.
-            false if asked.answered.is_none() => Use::Unread,
+            false if self.unawaited[place] => Use::Unawaited,
             false if asked.is_traced => Use::Unread,
             false => Use::Unknown,
         }

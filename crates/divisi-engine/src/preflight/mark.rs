@@ -23,6 +23,22 @@ pub(super) fn of(place: usize, what: &str) -> String {
     format!("{OPEN}t{place}{DOT}{what}{CLOSE}")
 }
 
+/// Joins the marks of a long text, so that they are known to be one.
+const JOINT: char = '\u{2060}';
+
+/// A long text of equal marks, which counts as one.
+pub(super) fn repeated(mark: &str, times: usize) -> String {
+    vec![mark; times].join(&JOINT.to_string())
+}
+
+/// The task and the property of the first mark in `text`.
+pub(super) fn named(text: &str) -> Option<(usize, &str)> {
+    let from = &text[text.find(OPEN)?..];
+    let (place, _) = first(from)?;
+    let name = from.split([DOT, CLOSE]).nth(1)?;
+    Some((place, name))
+}
+
 /// The tasks whose marks `text` contains, ascending and unique.
 pub(super) fn found(text: &str) -> Vec<usize> {
     let mut places = vec![];
@@ -68,6 +84,11 @@ fn walk<'t>(text: &'t str, mut see: impl FnMut(Piece<'t>)) {
             Some((place, length)) => {
                 see(Piece::Mark(place));
                 rest = &from[length..];
+                while let Some((again, length)) = rest.strip_prefix(JOINT).and_then(first)
+                    && again == place
+                {
+                    rest = &rest[JOINT.len_utf8() + length..];
+                }
             }
             None => {
                 see(Piece::Text(&from[..OPEN.len_utf8()]));
@@ -115,6 +136,14 @@ mod tests {
             replaced(&text, |place| format!("{{{{t{place}}}}}")),
             "Check {{t12}}, not {{t3}}."
         );
+    }
+
+    #[test]
+    fn a_long_text_is_one_mark() {
+        let long = repeated(&of(4, "why"), 3);
+        assert_eq!(replaced(&format!("a {long} b"), |_| "x".into()), "a x b");
+        assert_eq!(named(&long), Some((4, "why")));
+        assert_eq!(named("no mark"), None);
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //!
 //! Nothing is sent or written, and nothing of it is part of a run.
 
+mod explore;
 mod graph;
 mod learnt;
 mod mark;
+mod mood;
 mod open;
 mod order;
 mod placeholder;
@@ -26,7 +28,9 @@ use divisi_core::event::Caps;
 use divisi_core::preflight::{Graph, Site};
 use divisi_core::{Failure, History, Plan, Task};
 use divisi_script::{HostLimits, HostOptions, ScriptError};
+use graph::Ordered;
 use learnt::Learnt;
+use mood::Mood;
 use play::{Asked, End, Order, Played, Stage, Way};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -214,6 +218,15 @@ struct Tracer<'a> {
     answered: usize,
 }
 
+/// Usual placeholders.
+static USUAL: Mood = Mood {
+    texts: BTreeMap::new(),
+    first: 0,
+    echoes: false,
+    is_long: false,
+    turns: BTreeMap::new(),
+};
+
 /// No task fails.
 fn never(_: &Asked) -> bool {
     false
@@ -221,17 +234,25 @@ fn never(_: &Asked) -> bool {
 
 impl Tracer<'_> {
     fn graph(mut self, name: &Arc<str>, history: &History) -> Result<Graph, ScriptError> {
-        let (mut main, mut ending) = self.first(&Learnt::default())?;
+        let (mut main, mut ending) = self.first(&Learnt::default(), &Mood::default())?;
+        let explored = explore::look(&mut self, &main, &ending)?;
+        let mood = &explored.mood;
+        if *mood != Mood::default() {
+            (main, ending) = self.first(&Learnt::default(), mood)?;
+        }
         self.tasks = main.tasks.len();
         let learnt = match history.is_shapeless() {
             true => Learnt::default(),
-            false => self.learnt(history, &main, &ending)?,
+            false => self.learnt(history, &main, &ending, mood)?,
         };
         if !learnt.is_empty() {
-            (main, ending) = self.first(&learnt)?;
+            (main, ending) = self.first(&learnt, mood)?;
             self.tasks = main.tasks.len();
         }
-        let usual = self.usual(&ending.all, &learnt, usize::MAX);
+        let usual = Way {
+            mood,
+            ..self.usual(&ending.all, &learnt, usize::MAX)
+        };
         let mut orders = vec![];
         for order in [Order::FirstToEnd, Order::LastToEnd] {
             orders.extend(self.again(&Way { order, ..usual })?);
@@ -256,7 +277,10 @@ impl Tracer<'_> {
                 ..usual
             })?);
         }
-        let waits = order::waits(&main, &orders);
+        let order = Ordered {
+            waits: order::waits(&main, &orders),
+            unawaited: order::unawaited(&main, &orders),
+        };
         let open = open::look(
             self.stage.script,
             &main,
@@ -266,8 +290,12 @@ impl Tracer<'_> {
         );
         let guesses = learnt::guesses(&main, (&ending, &open.guessed), &learnt);
         let spoiled = spoiled::look(&mut self, &main, &usual)?;
-        let graph = graph::assemble(name.clone(), &main, waits, open, spoiled, self.resolver);
-        Ok(Graph { guesses, ..graph })
+        let graph = graph::assemble(name.clone(), &main, order, open, spoiled, self.resolver);
+        Ok(Graph {
+            guesses,
+            unreached: explored.unreached(&self, &main),
+            ..graph
+        })
     }
 
     /// The lists and loops that this flow leaves open, as past runs have shown them.
@@ -276,9 +304,13 @@ impl Tracer<'_> {
         history: &History,
         main: &Played,
         ending: &Ending,
+        mood: &Mood,
     ) -> Result<Learnt, ScriptError> {
         let nothing = Learnt::default();
-        let usual = self.usual(&ending.all, &nothing, usize::MAX);
+        let usual = Way {
+            mood,
+            ..self.usual(&ending.all, &nothing, usize::MAX)
+        };
         let mut widths = vec![];
         for width in OTHER_WIDTHS {
             widths.extend(self.again(&Way { width, ..usual })?);
@@ -309,6 +341,7 @@ impl Tracer<'_> {
             rounds_max,
             tasks_max: self.stage.limits.tasks_max,
             fails: &never,
+            mood: &USUAL,
         }
     }
 
@@ -316,10 +349,13 @@ impl Tracer<'_> {
     ///
     /// A loop over a list of the script has a fixed number of rounds. A loop with fewer rounds when
     /// results say that nothing is left is ended by results.
-    fn first(&self, learnt: &Learnt) -> Result<(Played, Ending), ScriptError> {
+    fn first(&self, learnt: &Learnt, mood: &Mood) -> Result<(Played, Ending), ScriptError> {
         let limits = self.stage.limits;
         let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {
-            self.stage.play(&self.usual(ending, learnt, rounds_max))
+            self.stage.play(&Way {
+                mood,
+                ..self.usual(ending, learnt, rounds_max)
+            })
         };
         let without = play(&BTreeSet::new(), limits.rounds_max)?;
         let most = |ending: BTreeSet<Arc<str>>| Ending {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Texts in a prompt that result from an unintended conversion.
-const STRAY: [&str; 3] = ["[object Object]", "undefined", "NaN"];
+const STRAY: [&str; 4] = ["[object Promise]", "[object Object]", "undefined", "NaN"];
 
 /// What the runs show about dependence on results.
 pub(super) struct Unknown {
@@ -155,10 +155,7 @@ pub(super) fn look(
             &*asked.task.prompt
         };
         if let Some(word) = stray(&asked.task.prompt, &STRAY, source) {
-            strays.add(
-                format!("its prompt says `{word}` where something else is meant, it seems"),
-                &asked.site,
-            );
+            strays.add(said(word), &asked.site);
         }
     }
     match &main.end {
@@ -181,6 +178,20 @@ pub(super) fn look(
         guessed,
         by_result,
     }
+}
+
+/// The remark about such a text.
+fn said(word: &str) -> String {
+    match word {
+        "[object Promise]" => {
+            "its prompt says `[object Promise]`: an `await` is missing, and a run refuses the task"
+        }
+        "[object Object]" => {
+            "its prompt says `[object Object]` in the place of an object, and a run refuses the task"
+        }
+        word => return format!("its prompt says `{word}` where something else is meant, it seems"),
+    }
+    .to_owned()
 }
 
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! One run of a flow on placeholders: what it requested, and when.
 
+use super::mood::{Mood, Turn};
 use super::placeholder::{self, Looks};
 use super::{TraceLimits, mark};
 use crate::flow::Library;
@@ -8,11 +9,14 @@ use divisi_core::preflight::Remark;
 use divisi_core::{FailureClass, PicoUsd, Site, Task};
 use divisi_script::{
     Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, LookAt, NO_META, Script,
-    ScriptError, TaskAnswer,
+    ScriptError, TaskAnswer, TextTest,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+/// Most comparisons of texts that are kept of one run.
+const TESTS_MAX: usize = 1_000;
 
 /// What all runs of a flow have in common.
 pub(super) struct Stage<'a> {
@@ -42,6 +46,8 @@ pub(super) struct Way<'a> {
     pub(super) tasks_max: usize,
     /// Selects the tasks that fail.
     pub(super) fails: &'a dyn Fn(&Asked) -> bool,
+    /// How placeholders differ from usual ones.
+    pub(super) mood: &'a Mood,
 }
 
 impl Way<'_> {
@@ -73,6 +79,8 @@ pub(super) struct Played {
     pub(super) phase_caps: BTreeMap<Arc<str>, PicoUsd>,
     /// Probable mistakes of its author.
     pub(super) warnings: Vec<Remark>,
+    /// The comparisons it made of texts with marks.
+    pub(super) tests: Vec<(String, TextTest)>,
     pub(super) end: End,
 }
 
@@ -226,7 +234,9 @@ impl Player<'_> {
         self.answered = Some(place);
         self.played.tasks[place].is_first = self.is_first(place);
         let asked = &self.played.tasks[place];
-        if asked.may_fail() && (self.way.fails)(asked) {
+        let is_lost =
+            (self.way.fails)(asked) || self.way.mood.turn(&asked.same) == Some(Turn::Fails);
+        if asked.may_fail() && is_lost {
             self.played.tasks[place].answered = Some(self.answers);
             return TaskAnswer::failed(FailureClass::Lost, "no result");
         }
@@ -236,6 +246,9 @@ impl Player<'_> {
         };
         let looks = Looks {
             place,
+            same: &asked.same,
+            prompt: &asked.task.prompt,
+            mood: self.way.mood,
             expect: if self.way.heeds_expect {
                 &asked.expect
             } else {
@@ -276,7 +289,10 @@ impl Player<'_> {
                         self.played.tasks[place].looked(Field { path, decides }, from);
                     }
                 }
-                LookAt::Text { text, .. } => {
+                LookAt::Text { text, test } => {
+                    if self.played.tests.len() < TESTS_MAX {
+                        self.played.tests.push((text.clone(), test));
+                    }
                     for place in mark::found(&text) {
                         if let Some(asked) = self.played.tasks.get_mut(place) {
                             asked.looked_from.get_or_insert(from);

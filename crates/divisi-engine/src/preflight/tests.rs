@@ -184,7 +184,7 @@ fn promises_of_the_scripts_own_are_seen_through() {
     returned: t0 t2
     ");
     insta::assert_snapshot!(traced("agent('beside')\nawait agent('a')\nreturn agent('b')"), @r"
-    t0 beside | Unread
+    t0 beside | Unawaited
     t1 a | Unread
     t2 b | after t1
     returned: t2
@@ -372,6 +372,89 @@ fn results_that_only_decide_something_are_read() {
     assert_eq!(used(thin)[0], (Use::Read, Some(1)));
 }
 
+/// The phases of the planned tasks, and those without one, with the reason.
+fn phases(flow: &str, args: Option<serde_json::Value>) -> (Vec<String>, Vec<String>) {
+    let source = format!(
+        "const object = properties => ({{ type: 'object', properties, required: Object.keys(properties) }})\n{SCHEMAS}\n{flow}"
+    );
+    let flow = Flow {
+        args,
+        ..Flow::script("flow.js", source)
+    };
+    let graph = graph_of(&flow, &TraceLimits::default());
+    let mut planned: Vec<String> = vec![];
+    for phase in graph
+        .tasks
+        .iter()
+        .filter_map(|node| node.task.phase.as_deref())
+    {
+        if !planned.iter().any(|known| known == phase) {
+            planned.push(phase.to_owned());
+        }
+    }
+    let unreached = graph.unreached.iter();
+    let told = unreached.map(|phase| format!("{}: {}", phase.phase, phase.why));
+    (planned, told.collect())
+}
+
+#[test]
+fn placeholders_pass_the_tests_that_a_flow_makes_of_texts() {
+    let reached = |flow: &str| {
+        let (planned, unreached) = phases(flow, None);
+        assert_eq!(unreached, [""; 0], "{flow}");
+        planned
+    };
+    let folder = "phase('List')\nconst { files } = await agent('list', { schema: list('files') })\nconst own = files.filter(file => file.startsWith('lib/') && /\\.rs$/.test(file))\nif (own.length === 0) return\nphase('Mend')\nawait parallel(own.map(file => () => agent('mend ' + file)))";
+    assert_eq!(reached(folder), ["List", "Mend"]);
+    let team = "const KNOWN = new Map([['tester', 1], ['writer', 2]])\nphase('Pick')\nconst { who } = await agent('pick', { schema: object({ who: { type: 'string' } }) })\nif (!KNOWN.has(who)) return 'unknown'\nphase('Work')\nreturn agent('work as ' + who)";
+    assert_eq!(reached(team), ["Pick", "Work"]);
+    let word = "phase('Judge')\nconst verdict = await agent('judge', { schema: object({ grade: { type: 'string' } }) })\nif (verdict.grade !== 'good') return\nphase('Ship')\nreturn agent('ship')";
+    assert_eq!(reached(word), ["Judge", "Ship"]);
+    let ids = "const all = [{ id: 'K7' }, { id: 'K9' }]\nphase('Judge')\nconst { rulings } = await agent('judge ' + JSON.stringify(all), { schema: object({ rulings: { type: 'array', items: object({ id: { type: 'string' } }) } }) })\nconst mine = all.filter(one => rulings.some(ruling => ruling.id === one.id))\nif (mine.length === 0) return\nphase('Act')\nreturn agent('act on ' + mine.length)";
+    assert_eq!(reached(ids), ["Judge", "Act"]);
+    let long = "phase('Write')\nconst text = await agent('write')\nif (text.length < 300) return\nphase('Print')\nreturn agent('print ' + text)";
+    assert_eq!(reached(long), ["Write", "Print"]);
+}
+
+#[test]
+fn a_phase_of_another_branch_is_named_with_the_result_that_leads_there() {
+    let flow = "phase('Test')\nconst { passed } = await agent('test', { schema: object({ passed: { type: 'boolean' } }) })\nif (passed) await agent('publish', { phase: 'Publish' })\nelse await agent('mend', { phase: 'Mend' })";
+    assert_eq!(
+        phases(flow, None),
+        (
+            vec!["Test".to_owned(), "Publish".to_owned()],
+            vec!["Mend: only if `test` says otherwise in `passed`".to_owned()]
+        )
+    );
+    let lost = "phase('Try')\nconst text = await agent('try')\nif (text === null) await agent('try again', { phase: 'Rescue' })";
+    assert_eq!(phases(lost, None).1, ["Rescue: only if `try` fails"]);
+}
+
+#[test]
+fn a_phase_that_nothing_reaches_is_named_with_the_last_task() {
+    let flow = "phase('Find')\nconst { found } = await agent('find', { schema: list('found') })\nif (found.join().length !== 12345) return\nphase('Mend')\nawait agent('mend')\nif (args?.deep) await agent('dig', { phase: 'Dig' })";
+    let ends = "the script ends after `find`, whatever placeholders it gets for `found`; it may need arguments";
+    assert_eq!(
+        phases(flow, None).1,
+        [format!("Dig: {ends}"), format!("Mend: {ends}")]
+    );
+    let deep = phases(
+        "phase('Find')\nif (args.deep) await agent('dig')",
+        Some(serde_json::json!({"deep": false})),
+    );
+    assert_eq!(deep.1, ["Find: the script requests no task"]);
+}
+
+#[test]
+fn a_missing_await_is_named() {
+    insta::assert_snapshot!(traced("const text = agent('read')\nreturn agent(`use ${text}`)"), @r"
+    t0 read | Unawaited
+    t1 use [object Promise]
+    stray, line 2: its prompt says `[object Promise]`: an `await` is missing, and a run refuses the task
+    returned: t1
+    ");
+}
+
 #[test]
 fn a_null_that_the_script_speaks_of_is_meant() {
     let flow = "const a = await agent('read')\nreturn agent('go on. ' + (a ?? 'The reader gave null, so look yourself'))";
@@ -511,7 +594,7 @@ fn wrong_words_of_the_flow_itself_are_open() {
     t2 use [object Object] | after t1 | Unread
     t3 undefined behaviour is fine | after t2 | Unread
     stray, line 2: its prompt says `undefined` where something else is meant, it seems
-    stray, line 4: its prompt says `[object Object]` where something else is meant, it seems
+    stray, line 4: its prompt says `[object Object]` in the place of an object, and a run refuses the task
     spoiled, line 4: `null` in: use null
     ");
 }

@@ -33,6 +33,9 @@ pub(super) fn give(
             Answer::Task(answer),
         ) => {
             shared.borrow_mut().spend(&answer);
+            shared
+                .borrow_mut()
+                .quote(answer.value_json.as_deref().unwrap_or_default());
             match outcome::told(
                 ctx,
                 form,
@@ -56,6 +59,9 @@ pub(super) fn give(
         }
         (Asked::Try(trial), Answer::Task(answer)) => {
             shared.borrow_mut().spend(&answer);
+            shared
+                .borrow_mut()
+                .quote(answer.value_json.as_deref().unwrap_or_default());
             let value = match answer.status {
                 TaskStatus::Ok => outcome::value(ctx, &answer)?,
                 TaskStatus::Failed | TaskStatus::Skipped | TaskStatus::Cancelled => {

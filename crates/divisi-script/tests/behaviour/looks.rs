@@ -7,22 +7,28 @@ use serde_json::{Value, json};
 
 /// The looks of a script whose tasks all have the result `value`, and its own result.
 fn looks(source: &str, value: &Value) -> (Vec<Look>, String) {
-    let script = Script::parse("flow.js", source).unwrap();
+    let script = Script::parse("flow.js", source).expect("a script");
     let options = HostOptions {
         mark: Some("⟦"),
         ..HostOptions::default()
     };
-    let (mut host, calls) = Host::start(&script, None, options).unwrap();
+    let (mut host, calls) = Host::start(&script, None, options).expect("a host");
     let mut waiting: Vec<Call> = calls;
     let mut looks = vec![];
     while let Some(call) = waiting.pop() {
         if let Some(id) = call.id() {
             let answer = Answer::Task(TaskAnswer::ok(value.to_string()));
-            waiting.extend(host.resolve(id, answer).unwrap());
+            waiting.extend(host.resolve(id, answer).expect("an open call"));
             looks.extend(host.take_looks());
         }
     }
-    (looks, host.finished().unwrap().unwrap().to_string())
+    (
+        looks,
+        host.finished()
+            .expect("an end")
+            .expect("a result")
+            .to_string(),
+    )
 }
 
 fn fields(source: &str, value: &Value) -> Vec<(String, bool, u32)> {

@@ -2,7 +2,7 @@
 
 use super::{Finding, Flow, Item, Question, counted};
 use crate::event::GroupKind;
-use crate::preflight::{Graph, Group, Site};
+use crate::preflight::{Graph, Group, Site, Unreached};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most parts of a flow that are listed; a longer list is not read.
@@ -49,15 +49,65 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
             change,
         ));
     }
+    findings.extend(unreached(graph));
     for stray in &graph.strays {
-        let change = "give the prompt the text that is meant, or mend the names of fields";
-        findings.push(Finding::warning(
-            stray.site.clone(),
-            stray.what.clone(),
-            change,
-        ));
+        let change = match stray.what.contains("an `await` is missing") {
+            true => "write `await` before the call whose result the prompt needs",
+            false => {
+                "put the text that is meant into the prompt: a field, or `JSON.stringify()` of an object"
+            }
+        };
+        let (site, what) = (stray.site.clone(), stray.what.clone());
+        findings.push(match stray.what.contains("a run refuses") {
+            true => Finding::wrong(site, what, change),
+            false => Finding::warning(site, what, change),
+        });
     }
-    Item::new(Question::Pattern, sentences(flow), findings)
+    let mut evidence = sentences(flow);
+    evidence.extend(other_branches(graph));
+    Item::new(Question::Pattern, evidence, findings)
+}
+
+/// Phases of the flow without a planned task, one finding for each reason.
+fn unreached(graph: &Graph) -> Vec<Finding> {
+    let mut reasons: BTreeMap<&str, Vec<&Unreached>> = BTreeMap::new();
+    for phase in graph
+        .unreached
+        .iter()
+        .filter(|phase| !phase.is_other_branch)
+    {
+        reasons.entry(&phase.why).or_default().push(phase);
+    }
+    let finding = |(why, phases): (&str, Vec<&Unreached>)| {
+        let what = format!("no task is planned in {}: {why}", named(&phases));
+        let change =
+            "the price is without them; if they depend on arguments, give these with `--args`";
+        Finding::warning(phases[0].site.clone(), what, change)
+    };
+    reasons.into_iter().map(finding).collect()
+}
+
+/// Phases whose tasks belong to another branch than the planned one.
+fn other_branches(graph: &Graph) -> Vec<String> {
+    let mut reasons: BTreeMap<&str, Vec<&Unreached>> = BTreeMap::new();
+    for phase in graph.unreached.iter().filter(|phase| phase.is_other_branch) {
+        reasons.entry(&phase.why).or_default().push(phase);
+    }
+    let told = |(why, phases): (&str, Vec<&Unreached>)| format!("{} {why}", named(&phases));
+    reasons.into_iter().map(told).collect()
+}
+
+/// The names of phases.
+fn named(phases: &[&Unreached]) -> String {
+    let names: Vec<String> = phases
+        .iter()
+        .map(|phase| format!("`{}`", phase.phase))
+        .collect();
+    match names.split_last() {
+        Some((last, [])) => format!("the phase {last}"),
+        Some((last, first)) => format!("the phases {} and {last}", first.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// Whether this line is in a loop that the flow itself bounds.

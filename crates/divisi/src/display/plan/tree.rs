@@ -336,13 +336,18 @@ fn follow(graph: &Graph, look: &Look) -> Vec<Line> {
 
 /// What is known only when the flow runs.
 fn open(graph: &Graph) -> Vec<Line> {
-    if graph.open.is_empty() {
+    let unreached = graph.unreached.iter().map(|phase| Remark {
+        what: format!(
+            "no task is planned in the phase {}: {}",
+            phase.phase, phase.why
+        ),
+        site: phase.site.clone(),
+    });
+    let all: Vec<Remark> = graph.open.iter().cloned().chain(unreached).collect();
+    if all.is_empty() {
         return vec![];
     }
-    remarks(
-        Line::of(Tone::Strong, "Not known before the run"),
-        &graph.open,
-    )
+    remarks(Line::of(Tone::Strong, "Not known before the run"), &all)
 }
 
 /// Probable mistakes of the author.

@@ -5,7 +5,7 @@ use crate::Tier::{Haiku, Sonnet};
 use crate::event::GroupKind;
 use crate::preflight::checklist::Question;
 use crate::preflight::checklist::fixture::Builder;
-use crate::preflight::{Remark, Site};
+use crate::preflight::{Guess, Remark, Site, Unreached, Use};
 use insta::assert_snapshot;
 
 fn pattern(builder: &Builder) -> String {
@@ -99,6 +99,75 @@ fn what_is_open_is_said() {
     ! pattern identified?  
       ! it asks for no task when it is run on placeholders
         if it needs arguments, give them with `--args`
+    ");
+}
+
+fn line_4() -> Option<Site> {
+    Some(Site {
+        script: "x.js".into(),
+        line: 4,
+    })
+}
+
+#[test]
+fn phases_without_a_planned_task_are_named_with_the_reason() {
+    let mut flow = Builder::new();
+    flow.task("find", "search", Haiku, &[]);
+    let unreached = |phase: &str, is_other_branch, why: &str| Unreached {
+        phase: phase.into(),
+        site: line_4(),
+        is_other_branch,
+        why: why.into(),
+    };
+    let ends = "the script ends after `find`, whatever placeholder it gets";
+    flow.graph.unreached = vec![
+        unreached("Mend", false, ends),
+        unreached("Ship", false, ends),
+        unreached("Rescue", true, "only if `find` fails"),
+    ];
+    assert_snapshot!(only(&flow.checked(), Question::Pattern), @r"
+    ! pattern identified?  single task `find`; the phase `Rescue` only if `find` fails
+      ! x.js:4 no task is planned in the phases `Mend` and `Ship`: the script ends after `find`, whatever placeholder it gets
+        the price is without them; if they depend on arguments, give these with `--args`
+    ");
+}
+
+#[test]
+fn a_loop_that_the_flow_bounds_is_no_finding() {
+    let mut flow = Builder::new();
+    flow.task("find", "search", Haiku, &[]).site = line_4();
+    flow.graph.open.push(Remark {
+        what: "how often it repeats depends on results: 4 rounds assumed, 8 at most".into(),
+        site: line_4(),
+    });
+    flow.graph.guesses.push(Guess {
+        tasks: vec![0],
+        repeats: true,
+        most: Some(8),
+        ..Guess::default()
+    });
+    assert_snapshot!(only(&flow.checked(), Question::Pattern), @"✓ pattern identified?  single task `find`");
+}
+
+#[test]
+fn what_nothing_awaits_and_what_a_run_refuses_is_said() {
+    let mut flow = Builder::new();
+    flow.task("read", "read", Haiku, &[]).used = Use::Unawaited;
+    flow.graph.strays.push(Remark {
+        what:
+            "its prompt says `[object Promise]`: an `await` is missing, and a run refuses the task"
+                .into(),
+        site: line_4(),
+    });
+    assert_snapshot!(only(&flow.checked(), Question::Pattern), @r"
+    ✗ pattern identified?  single task `read`
+      ✗ x.js:4 its prompt says `[object Promise]`: an `await` is missing, and a run refuses the task
+        write `await` before the call whose result the prompt needs
+    ");
+    assert_snapshot!(only(&flow.checked(), Question::Dependencies), @r"
+    ! dependencies mapped?  1 task, no result goes from one to another
+      ! x.js:1 nothing awaits `read`: the flow may end before, and its result is lost
+        write `await` before it, or await the promise that it returns
     ");
 }
 

@@ -292,6 +292,12 @@ fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
             .map(|kind| (kind.name.clone(), rule(kind)))
             .collect(),
         agents_write: setup.permissions.write || setup.permissions.run,
+        has_repository: Some(
+            setup
+                .workspace
+                .ancestors()
+                .any(|folder| folder.join(".git").exists()),
+        ),
         bounds: bounds(setup),
     }
 }

@@ -87,6 +87,7 @@ fn flow(tasks: usize) -> Graph {
             prompt_tokens: 3_000,
             shared_tokens: 0,
             has_tools: true,
+            rights: Default::default(),
             reply_tokens_max: 16_384,
             turns_max: 50,
             retries_max: 2,

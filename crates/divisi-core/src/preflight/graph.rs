@@ -120,6 +120,9 @@ pub struct Assigned {
     pub shared_tokens: u64,
     /// Whether it may use tools, and so take several turns.
     pub has_tools: bool,
+    /// Tools that it asks for and is not given.
+    #[serde(default, skip_serializing_if = "Rights::is_full")]
+    pub rights: Rights,
     /// Longest reply.
     pub reply_tokens_max: u32,
     /// Requests one attempt may send.
@@ -131,6 +134,26 @@ pub struct Assigned {
     pub hedge: bool,
     /// Longest time one attempt may take.
     pub timeout: Millis,
+}
+
+/// Tools and rights that a task asks for and is not given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Rights {
+    /// Whether it may not change files, although it selects tools that do.
+    pub write_withheld: bool,
+    /// Whether it may not run commands, although it selects the tool that does.
+    pub run_withheld: bool,
+    /// The tools that it names and divisi does not have.
+    pub lacks: Vec<Arc<str>>,
+    /// Whether it works in a git worktree of its own.
+    pub worktree: bool,
+}
+
+impl Rights {
+    fn is_full(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Cost of an attempt besides divisi's own requests to models.

@@ -27,6 +27,9 @@ const TURNED_MAX: usize = 12;
 /// Most values of a choice that are tried.
 const CHOICES_MAX: usize = 4;
 
+/// Characters of a task's name in a reason.
+const LABEL_CHARS_MAX: usize = 40;
+
 /// Which phases the plan does not contain, and the placeholders with which it contains most.
 #[derive(Default)]
 pub(super) struct Explored {
@@ -155,6 +158,14 @@ impl<'a, 't> Explorer<'a, 't> {
                 tries.push((mood, when.clone()));
             }
         }
+        let mut naming = obliging.clone();
+        for asked in &played.tasks {
+            naming.name(asked, &self.outline.names);
+        }
+        tries.push((
+            naming,
+            "the texts in results are names of the prompt".to_owned(),
+        ));
         let long = Mood {
             is_long: true,
             ..obliging
@@ -206,7 +217,7 @@ fn turned(played: &Played) -> Vec<&Asked> {
 
 /// The ways to turn a result around, by the fields that the script looks at, in words.
 fn turns(asked: &Asked) -> Vec<(Turn, String)> {
-    let label = super::mark::replaced(&asked.task.title(), |_| "…".to_owned());
+    let label = short(asked);
     let schema = asked.task.schema.as_deref();
     let of = |kind: Kind| -> Vec<String> {
         let fields = asked.fields.iter();
@@ -235,6 +246,15 @@ fn turns(asked: &Asked) -> Vec<(Turn, String)> {
         turns.push((Turn::Fails, format!("`{label}` fails")));
     }
     turns
+}
+
+/// The name of a task on part of a line.
+fn short(asked: &Asked) -> String {
+    let label = super::mark::replaced(&asked.task.title(), |_| "…".to_owned());
+    match label.char_indices().nth(LABEL_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &label[..end]),
+        None => label,
+    }
 }
 
 /// The kind of a field.
@@ -272,9 +292,21 @@ impl Explored {
     /// The phases that the plan of `main` does not contain, with the reason.
     pub(super) fn unreached(&self, tracer: &Tracer<'_>, main: &Played) -> Vec<Unreached> {
         let outline = tracer.stage.script.outline();
-        let why = || match tracer.stage.args {
-            None if outline.has_args => format!("{}; it may need arguments", ends_after(main)),
-            _ => ends_after(main),
+        let reached = main
+            .tasks
+            .iter()
+            .filter_map(|asked| asked.task.phase.as_deref());
+        let last = reached.filter_map(|phase| outline.phases.get(phase)).max();
+        let why = |title: &str| {
+            let is_passed = outline.phases.get(title) < last;
+            let ends = match main.end {
+                End::Returned(_) if is_passed => "no placeholder tried leads there".to_owned(),
+                _ => ends_after(main),
+            };
+            match tracer.stage.args {
+                None if outline.has_args => format!("{ends}; it may need arguments"),
+                _ => ends,
+            }
         };
         let unreached = |title: String| {
             let detour = self
@@ -287,7 +319,8 @@ impl Explored {
                     line: *line,
                 }),
                 is_other_branch: detour.is_some(),
-                why: detour.map_or_else(why, |detour| format!("only if {}", detour.when)),
+                why: detour
+                    .map_or_else(|| why(&title), |detour| format!("only if {}", detour.when)),
                 phase: title.into(),
             }
         };
@@ -306,7 +339,7 @@ fn ends_after(main: &Played) -> String {
     let Some(last) = main.tasks.iter().max_by_key(|asked| asked.answered) else {
         return "the script requests no task".to_owned();
     };
-    let label = super::mark::replaced(&last.task.title(), |_| "…".to_owned());
+    let label = short(last);
     let mut names: Vec<String> = vec![];
     for field in &last.fields {
         let name = format!("`{}`", field.path);

@@ -223,6 +223,7 @@ static USUAL: Mood = Mood {
     texts: BTreeMap::new(),
     first: 0,
     echoes: false,
+    widths: BTreeMap::new(),
     is_long: false,
     turns: BTreeMap::new(),
 };

@@ -6,6 +6,7 @@
 
 use super::mark;
 use super::play::{Asked, Played};
+use super::spoiled::count;
 use divisi_providers::sample::matching;
 use divisi_script::TextTest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,9 @@ pub(super) const WHOLE: &str = "result of this task";
 
 /// Longest text of a script that a placeholder repeats.
 const CHARS_MAX: usize = 120;
+
+/// Most names of a prompt.
+const NAMES_MAX: usize = 16;
 
 /// Marks in a long text: enough characters for scripts that refuse short ones.
 const LONG_MARKS: usize = 40;
@@ -29,6 +33,8 @@ pub(super) struct Mood {
     pub(super) first: usize,
     /// Whether properties have the values that the prompt gives them.
     pub(super) echoes: bool,
+    /// Lengths of lists, by the repeated request.
+    pub(super) widths: BTreeMap<Arc<str>, usize>,
     /// Whether texts are long.
     pub(super) is_long: bool,
     /// Results that say the opposite, by the repeated request.
@@ -84,6 +90,29 @@ impl Mood {
                 let key = (asked.same.clone(), name.to_owned());
                 self.texts.entry(key).or_default().add(test);
             }
+        }
+    }
+
+    /// Adds the names of the script that the prompt of `asked` contains, for its texts, and makes its
+    /// lists long enough for all of them.
+    pub(super) fn name(&mut self, asked: &Asked, names: &[String]) {
+        let prompt = &asked.task.prompt;
+        let is_in = |name: &&String| count(prompt, name) > 0;
+        let here: Vec<String> = names
+            .iter()
+            .filter(is_in)
+            .take(NAMES_MAX)
+            .cloned()
+            .collect();
+        if here.len() < 2 {
+            return;
+        }
+        for field in asked.fields.iter().filter(|field| !field.decides) {
+            let name = field.path.rsplit('.').next().unwrap_or_default();
+            let key = (asked.same.clone(), name.to_owned());
+            let among = TextTest::Among(here.clone());
+            self.texts.entry(key).or_default().add(&among);
+            self.widths.insert(asked.same.clone(), here.len());
         }
     }
 

@@ -160,7 +160,9 @@ impl Looks<'_> {
     }
 
     fn elements(&self, path: &str) -> usize {
-        let elements = self.expect.elements(path).unwrap_or(self.width);
+        let elements = self.expect.elements(path);
+        let named = self.mood.widths.get(self.same).copied();
+        let elements = elements.or(named).unwrap_or(self.width);
         let is_empty = self.is_last || self.turn() == Some(Turn::Empty);
         let elements = if is_empty { 0 } else { elements };
         elements.min(self.expect.max.unwrap_or(usize::MAX))

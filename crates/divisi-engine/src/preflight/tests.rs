@@ -412,6 +412,8 @@ fn placeholders_pass_the_tests_that_a_flow_makes_of_texts() {
     assert_eq!(reached(word), ["Judge", "Ship"]);
     let ids = "const all = [{ id: 'K7' }, { id: 'K9' }]\nphase('Judge')\nconst { rulings } = await agent('judge ' + JSON.stringify(all), { schema: object({ rulings: { type: 'array', items: object({ id: { type: 'string' } }) } }) })\nconst mine = all.filter(one => rulings.some(ruling => ruling.id === one.id))\nif (mine.length === 0) return\nphase('Act')\nreturn agent('act on ' + mine.length)";
     assert_eq!(reached(ids), ["Judge", "Act"]);
+    let roles = "phase('Hire')\nconst { jobs } = await agent('Choose among cook, baker and waiter', { schema: object({ jobs: { type: 'array', items: object({ role: { type: 'string' } }) } }) })\nconst job = role => jobs.find(one => one.role === role)\nif (job('baker')) await agent('bake', { phase: 'Bake' })\nif (job('waiter')) await agent('serve', { phase: 'Serve' })\njob('cook')";
+    assert_eq!(reached(roles), ["Hire", "Bake", "Serve"]);
     let long = "phase('Write')\nconst text = await agent('write')\nif (text.length < 300) return\nphase('Print')\nreturn agent('print ' + text)";
     assert_eq!(reached(long), ["Write", "Print"]);
 }

@@ -17,9 +17,14 @@ pub struct Outline {
     pub of_tasks: BTreeSet<String>,
     /// The texts with which it compares a field, by the name of the field.
     pub compared: BTreeMap<String, Vec<String>>,
+    /// Its short texts of one word, such as names and ids, in order.
+    pub names: Vec<String>,
     /// Whether it uses `args`.
     pub has_args: bool,
 }
+
+/// Longest text that may be a name.
+const NAME_BYTES_MAX: usize = 40;
 
 /// Reads the text of a script. `announced` are the phases of its `meta`.
 pub(super) fn read(source: &str, announced: &[String]) -> Outline {
@@ -29,9 +34,13 @@ pub(super) fn read(source: &str, announced: &[String]) -> Outline {
         tokens: &tokens,
     };
     let mut outline = Outline::default();
+    let mut known = BTreeSet::new();
     for at in reader.after_meta()..tokens.len() {
         reader.phase(at, announced, &mut outline);
         reader.comparison(at, &mut outline.compared);
+        outline
+            .names
+            .extend(reader.name(at).filter(|name| known.insert(name.clone())));
         outline.has_args |= reader.text(at) == "args" && reader.text_before(at, 1) != ".";
     }
     outline
@@ -121,6 +130,17 @@ impl<'s> Reader<'s> {
         first.is_some_and(|at| self.text(at) != "phase")
     }
 
+    /// The text at `at`, if it is one word.
+    fn name(&self, at: usize) -> Option<String> {
+        let is_name = |text: &String| {
+            text.len() <= NAME_BYTES_MAX
+                && text
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+        };
+        self.literal(at).filter(is_name)
+    }
+
     /// Notes a comparison with the text at `at`: `.field === 'x'`, `'x' === a.field`, or the case of
     /// a `switch` over a field.
     fn comparison(&self, at: usize, compared: &mut BTreeMap<String, Vec<String>>) {
@@ -192,6 +212,7 @@ mod tests {
             found.of_tasks,
             ["Check", "Find", "Fix"].map(str::to_owned).into()
         );
+        assert_eq!(found.names, ["Sum", "Find", "a", "Check", "Fix"]);
         assert!(!found.has_args && outline("args.a").has_args && !outline("a.args").has_args);
     }
 

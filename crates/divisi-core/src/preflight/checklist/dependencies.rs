@@ -1,6 +1,6 @@
 //! Question: is everything that tasks need available in time, and used?
 
-use super::{Finding, Flow, Item, Question, counted, spoken_label, verb};
+use super::{Finding, Flow, Item, Question, counted, rights, spoken_label, verb};
 use crate::preflight::{Site, Use};
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     let mut evidence = vec![format!("{tasks}, {} from one to another", results(reads))];
     let mut findings = nulls(flow);
     findings.extend(warnings(flow));
+    findings.extend(rights::findings(flow));
     findings.extend(unawaited(flow));
     findings.extend(unread(flow, &mut evidence));
     findings.extend(asked_twice(flow));

@@ -32,6 +32,8 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
 /// Most tasks examined behind a needless wait; a chain of ten thousand would take seconds and add
 /// nothing.
 const LOOK_BACK_MAX: usize = 1_000;
+/// A gain below this part of the whole time is not worth a line.
+const GAIN_SHARE: u64 = 20;
 /// Most findings with minutes, each of which takes a walk over the whole graph.
 const TIMED_MAX: usize = 100;
 
@@ -48,6 +50,19 @@ struct Waits<'a> {
 }
 
 /// Tasks at the same depth of dependencies.
+/// Two spans of time in the unit of the first.
+fn in_one_unit(one: Millis, other: Millis) -> (String, String) {
+    let said = spoken(one);
+    let (unit, millis) = match said.rsplit(' ').next() {
+        Some("ms") => ("ms", 1),
+        Some("s") => ("s", 1_000),
+        Some("min") => ("min", 60_000),
+        _ => ("h", 3_600_000),
+    };
+    let other = (other.0 + millis / 2) / millis;
+    (said, format!("{other} {unit}"))
+}
+
 #[derive(Clone, Copy, Default)]
 struct Wave {
     programs: usize,
@@ -190,12 +205,9 @@ impl<'a> Waits<'a> {
     fn gain(&self, idle: &[usize]) -> Option<String> {
         let saved = self.saved(idle).filter(|saved| saved.0 > 0)?;
         let now = self.end?;
-        let then = Millis(now.0 - saved.0);
-        Some(format!(
-            "about {} instead of {} without the waits below",
-            spoken(then),
-            spoken(now)
-        ))
+        let (then, now) = in_one_unit(Millis(now.0 - saved.0), now);
+        (saved.0 * GAIN_SHARE > self.end?.0 && then != now)
+            .then(|| format!("about {then} instead of {now} without the waits below"))
     }
 
     fn finding(&self, site: Option<Site>, places: &[usize]) -> Finding {

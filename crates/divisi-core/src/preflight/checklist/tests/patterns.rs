@@ -3,9 +3,9 @@
 use super::only;
 use crate::Tier::{Haiku, Sonnet};
 use crate::event::GroupKind;
-use crate::preflight::checklist::Question;
 use crate::preflight::checklist::fixture::Builder;
-use crate::preflight::{Guess, Remark, Site, Unreached, Use};
+use crate::preflight::checklist::{Question, Settings, Verdict, checklist};
+use crate::preflight::{Guess, Remark, Rights, Site, Unreached, Use};
 use insta::assert_snapshot;
 
 fn pattern(builder: &Builder) -> String {
@@ -169,6 +169,66 @@ fn what_nothing_awaits_and_what_a_run_refuses_is_said() {
       ! x.js:1 nothing awaits `read`: the flow may end before, and its result is lost
         write `await` before it, or await the promise that it returns
     ");
+}
+
+#[test]
+fn tools_and_rights_that_prompts_need_are_named() {
+    let mut flow = Builder::new();
+    let rights = Rights {
+        run_withheld: true,
+        write_withheld: true,
+        ..Rights::default()
+    };
+    for (label, prompt, rights) in [
+        (
+            "mend",
+            "Edit the files in src/, run the tests and commit.",
+            rights.clone(),
+        ),
+        (
+            "judge",
+            "Judge it. Do not run the tests, and edit the file never.",
+            Rights::default(),
+        ),
+        ("look", "Search the web for the date", rights.clone()),
+        (
+            "scout",
+            "Find the date",
+            Rights {
+                lacks: vec!["WebSearch".into()],
+                ..rights
+            },
+        ),
+    ] {
+        let node = flow.task(label, "search", Sonnet, &[]);
+        node.task.prompt = prompt.into();
+        node.task.isolation = crate::task::Isolation::Worktree;
+        if let Ok(assigned) = &mut node.assigned {
+            assigned.rights = rights;
+        }
+    }
+    assert_snapshot!(only(&flow.checked(), Question::Dependencies), @r"
+    ! dependencies mapped?  4 tasks, no result goes from one to another
+      ! x.js:4 `scout` asks for `WebSearch`, which divisi does not have: it works without
+        let an executor with these tools do it, or take them out of its definition
+      ! x.js:1 no tool of the run runs commands, as the prompt of `mend` asks (“run the tests and commit”)
+        allow commands with `--allow run`, if the prompts need them
+      ! x.js:1 no tool of the run changes files, as the prompt of `mend` asks (“Edit the files in src/”)
+        allow changes with `--allow write`, if the prompts need them
+      ! x.js:3 no tool of the run searches the web, as the prompt of `look` asks (“Search the web for the date”)
+        let an executor with such a tool do it, or give the task what it would find
+    ");
+    let settings = Settings {
+        has_repository: Some(false),
+        ..Settings::default()
+    };
+    let without = checklist(&flow.graph, None, &settings);
+    let worst = &without.items[1].findings[0];
+    assert_eq!(worst.verdict, Verdict::Wrong);
+    assert_eq!(
+        worst.what,
+        "`mend`, `judge`, `look` and 1 more need a worktree, and there is no git repository here"
+    );
 }
 
 #[test]

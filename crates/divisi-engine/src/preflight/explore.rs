@@ -297,16 +297,15 @@ impl Explored {
             .iter()
             .filter_map(|asked| asked.task.phase.as_deref());
         let last = reached.filter_map(|phase| outline.phases.get(phase)).max();
-        let why = |title: &str| {
-            let is_passed = outline.phases.get(title) < last;
-            let ends = match main.end {
-                End::Returned(_) if is_passed => "no placeholder tried leads there".to_owned(),
-                _ => ends_after(main),
-            };
-            match tracer.stage.args {
-                None if outline.has_args => format!("{ends}; it may need arguments"),
-                _ => ends,
+        let is_whole = matches!(main.end, End::Returned(_));
+        let is_passed = |title: &str| is_whole && outline.phases.get(title) < last;
+        let why = |title: &str| match (is_passed(title), outline.has_args) {
+            (true, true) => "only with other arguments, it seems".to_owned(),
+            (true, false) => "no placeholder tried leads there".to_owned(),
+            (false, true) if tracer.stage.args.is_none() => {
+                format!("{}; it may need arguments", ends_after(main))
             }
+            (false, _) => ends_after(main),
         };
         let unreached = |title: String| {
             let detour = self
@@ -318,7 +317,7 @@ impl Explored {
                     script: tracer.stage.script.name().clone(),
                     line: *line,
                 }),
-                is_other_branch: detour.is_some(),
+                is_other_branch: detour.is_some() || (is_passed(&title) && outline.has_args),
                 why: detour
                     .map_or_else(|| why(&title), |detour| format!("only if {}", detour.when)),
                 phase: title.into(),

@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(text(&[starts, ends], 0), "docs/⟦t0·x·1⟧.md");
         let among = TextTest::Among(vec!["a".to_owned(), "b".to_owned()]);
         assert_eq!(
-            (text(&[among.clone()], 0), text(&[among], 3)),
+            (text(std::slice::from_ref(&among), 0), text(&[among], 3)),
             ("a".to_owned(), "b".to_owned())
         );
         let matches = |pattern: &str| text(&[TextTest::Matches(pattern.to_owned())], 0);

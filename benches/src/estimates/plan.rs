@@ -110,6 +110,7 @@ fn node(step: &Step, item: u32, inputs: u64) -> Node {
         reads: vec![],
         group: None,
         used: Use::Unknown,
+        decides_from: None,
         assigned: Ok(Assigned {
             executor: "api".into(),
             is_program: false,
@@ -128,6 +129,7 @@ fn node(step: &Step, item: u32, inputs: u64) -> Node {
             },
             shared_tokens: step.shared,
             has_tools: step.has_tools,
+            rights: Default::default(),
             reply_tokens_max: 16_384,
             turns_max: TURNS_MAX,
             hedge: false,

@@ -273,6 +273,7 @@ impl Player {
             model: model.id.into(),
             judges,
             usage,
+            estimated: false,
             cost,
             took: Millis(4_000),
             times: Times::default(),

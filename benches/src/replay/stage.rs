@@ -99,6 +99,7 @@ impl Stage<'_> {
             prompt_tokens: prompt_tokens(case),
             shared_tokens: 0,
             has_tools: true,
+            rights: Default::default(),
             reply_tokens_max: 16_384,
             // The limit of the agent that produced the file.
             turns_max: 250,
@@ -113,6 +114,7 @@ impl Stage<'_> {
             reads: Vec::new(),
             group: None,
             used: Use::Unknown,
+            decides_from: None,
             assigned: Ok(assigned),
         }
     }

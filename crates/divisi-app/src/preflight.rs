@@ -308,6 +308,12 @@ fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
             .map(|kind| (kind.name.clone(), rule(kind)))
             .collect(),
         agents_write: setup.permissions.write || setup.permissions.run,
+        has_repository: Some(
+            setup
+                .workspace
+                .ancestors()
+                .any(|folder| folder.join(".git").exists()),
+        ),
         bounds: bounds(setup),
     }
 }
@@ -371,9 +377,16 @@ fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Option<Site>> {
     let said = graph
         .warnings
         .iter_mut()
+        .chain(&mut graph.strays)
         .chain(&mut graph.broke_off)
         .map(|said| &mut said.site);
-    tasks.chain(groups).chain(open).chain(nulls).chain(said)
+    let unreached = graph.unreached.iter_mut().map(|phase| &mut phase.site);
+    tasks
+        .chain(groups)
+        .chain(open)
+        .chain(nulls)
+        .chain(said)
+        .chain(unreached)
 }
 
 /// The place as it is shown from `folder`; `None` in the built-in script of a pattern, which is not

@@ -72,6 +72,7 @@ fn flow(tasks: usize) -> Graph {
         reads: Vec::new(),
         group: None,
         used: Use::Read,
+        decides_from: None,
         assigned: Ok(Assigned {
             executor: "api".into(),
             is_program: false,
@@ -86,6 +87,7 @@ fn flow(tasks: usize) -> Graph {
             prompt_tokens: 3_000,
             shared_tokens: 0,
             has_tools: true,
+            rights: Default::default(),
             reply_tokens_max: 16_384,
             turns_max: 50,
             retries_max: 2,

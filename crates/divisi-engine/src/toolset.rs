@@ -60,6 +60,16 @@ impl Toolset {
         &self.offered
     }
 
+    /// Whether it selects a tool that changes files for which there is no permission.
+    pub fn withholds_writing(&self) -> bool {
+        self.toolbox.withholds(&["write_file", "edit_file"])
+    }
+
+    /// Whether it selects the tool that runs commands, for which there is no permission.
+    pub fn withholds_running(&self) -> bool {
+        self.toolbox.withholds(&["run_command"])
+    }
+
     /// Requested tools that do not exist. Worth a warning: the agent was written for them.
     pub fn missing(&self) -> &[String] {
         self.selection.missing()

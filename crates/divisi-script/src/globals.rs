@@ -19,7 +19,7 @@ mod site;
 mod timer;
 mod workflow;
 
-pub(crate) use prelude::{install, json_culprit};
+pub(crate) use prelude::{install, json_culprit, watcher};
 
 use crate::Script;
 use crate::state::{Form, Shared};

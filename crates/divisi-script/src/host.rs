@@ -6,6 +6,7 @@ mod result;
 
 use crate::error::{ErrorKind, Problem};
 use crate::globals::{self, Scope};
+use crate::looks::{self, Look};
 use crate::state::{Shared, State};
 use crate::watch::Watch;
 use crate::{Answer, Call, CallId, HostOptions, Meta, Script, ScriptError, Site};
@@ -53,6 +54,9 @@ impl Host {
         })?;
         warn_of(script, &mut host.shared.borrow_mut());
         let args = args.map(|args| args.to_string());
+        host.shared
+            .borrow_mut()
+            .quote(args.as_deref().unwrap_or_default());
         host.watch.begin();
         let begun = host.within(|ctx, shared| {
             let scope = Scope::root(script);
@@ -85,7 +89,7 @@ impl Host {
             Problem::new(ErrorKind::Answer, detail).of(self.script.name(), self.script.source())
         })?;
         self.watch.begin();
-        match self.within(|ctx, shared| answer::give(ctx, shared, waiting, answer)) {
+        match self.within(|ctx, shared| answer::give(ctx, shared, (call, waiting), answer)) {
             Ok(()) => self.settle(),
             Err(failure) => self.end(Err(failure)),
         }
@@ -115,6 +119,12 @@ impl Host {
         self.ended.clone()
     }
 
+    /// What the script has looked at since the last time, in order. Nothing without a mark in the
+    /// options.
+    pub fn take_looks(&mut self) -> Vec<Look> {
+        std::mem::take(&mut self.shared.borrow_mut().looks)
+    }
+
     /// Whether `call` awaits an answer.
     pub fn awaits(&self, call: CallId) -> bool {
         self.ended.is_none() && self.shared.borrow().is_open(call)
@@ -141,6 +151,7 @@ impl Host {
                 }
             },
         )));
+        context.with(|ctx| looks::install(&ctx, &shared))?;
         shared.borrow_mut().add_source(script);
         Ok(Self {
             script: script.clone(),

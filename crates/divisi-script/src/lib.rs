@@ -34,6 +34,7 @@ mod globals;
 mod groups;
 mod host;
 mod limits;
+mod looks;
 mod names;
 mod options;
 mod pulse;
@@ -53,8 +54,9 @@ pub use error::{ErrorKind, Frame, ScriptError};
 pub use groups::GroupId;
 pub use host::Host;
 pub use limits::{HostLimits, HostOptions};
+pub use looks::{Look, LookAt, TextTest};
 pub use pulse::Pulse;
-pub use source::{Meta, NO_META, Phase, Script, Warning};
+pub use source::{Meta, NO_META, Outline, Phase, Script, Warning};
 
 /// TypeScript declarations of everything that a script can use, for editors.
 pub fn types() -> &'static str {

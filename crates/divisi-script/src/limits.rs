@@ -17,6 +17,9 @@ pub struct HostOptions {
     /// Treats every function that checks a result as satisfied, without calling it. Plans set this:
     /// their results are placeholders, about which a check says nothing.
     pub assumes_checks: bool,
+    /// The beginning of every mark in the results, if the host shall note what the script looks at:
+    /// see [`Host::take_looks`](crate::Host::take_looks).
+    pub mark: Option<&'static str>,
     /// The result of `process.cwd()`; `/` if `None`.
     pub cwd: Option<String>,
     /// Through which another thread sees that the script computes.

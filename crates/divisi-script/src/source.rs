@@ -6,6 +6,7 @@ mod literal;
 mod loops;
 mod meta;
 mod modules;
+mod outline;
 mod spread;
 mod tokens;
 
@@ -13,6 +14,7 @@ pub(crate) use callee::name as callee;
 pub(crate) use compile::Columns;
 pub(crate) use loops::line as loop_line;
 pub use meta::{Meta, Phase};
+pub use outline::Outline;
 
 use crate::error::{ErrorKind, Problem};
 use crate::{HostLimits, ScriptError};
@@ -75,6 +77,13 @@ impl Script {
     /// Its `meta`.
     pub fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    /// What its text says about itself.
+    pub fn outline(&self) -> Outline {
+        let phases = self.meta.phases.iter();
+        let announced: Vec<String> = phases.map(|phase| phase.title.clone()).collect();
+        outline::read(&self.text, &announced)
     }
 
     /// Findings. A host reports these when it starts the script.

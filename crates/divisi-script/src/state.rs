@@ -4,6 +4,7 @@
 //! a call into the engine, which may call back into this module.
 
 use crate::groups::Groups;
+use crate::looks::Look;
 use crate::rejections::Rejections;
 use crate::source::{Columns, callee};
 use crate::stack;
@@ -14,7 +15,7 @@ use divisi_core::event::Refusal;
 use rquickjs::{Ctx, Function, Persistent};
 use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -44,10 +45,27 @@ pub(crate) struct State {
     schemas: HashMap<String, Arc<Value>>,
     /// The prelude's helper for checks, once it was needed.
     pub(crate) checker: Option<Persistent<Function<'static>>>,
+    /// Makes results tell what is looked at in them, in a dry run.
+    pub(crate) watcher: Option<Persistent<Function<'static>>>,
+    pub(crate) looks: Vec<Look>,
+    /// Those of [`CONVERTED`] that may be meant.
+    quoted: BTreeSet<&'static str>,
     pub(crate) groups: Groups,
     /// Facts from the prelude about the next task.
     pub(crate) next: Next,
 }
+
+/// Texts of objects that a prompt cannot mean, with advice.
+const CONVERTED: [(&str, &str); 2] = [
+    (
+        "[object Promise]",
+        "write `await` before the call whose result it needs",
+    ),
+    (
+        "[object Object]",
+        "put a field of the object into it, or the text of `JSON.stringify()`",
+    ),
+];
 
 /// Facts from the prelude about a task, set before its request.
 #[derive(Default)]
@@ -115,6 +133,9 @@ impl State {
             sources: HashMap::new(),
             schemas: HashMap::new(),
             checker: None,
+            watcher: None,
+            looks: Vec::new(),
+            quoted: BTreeSet::new(),
             groups: Groups::default(),
             next: Next::default(),
         }))
@@ -145,6 +166,29 @@ impl State {
         let waiting = self.waiting.get_mut(id.0 as usize)?.take();
         self.open -= usize::from(waiting.is_some());
         waiting
+    }
+
+    /// Notes a text in which the words of [`CONVERTED`] may be meant: a script, an argument, a
+    /// result.
+    pub(crate) fn quote(&mut self, text: &str) {
+        for (word, _) in CONVERTED {
+            if text.contains(word) {
+                self.quoted.insert(word);
+            }
+        }
+    }
+
+    /// Why no model should be paid for this prompt: it contains an object that was converted to a
+    /// text, and neither the scripts nor their arguments nor a result have these words.
+    pub(crate) fn spoils(&self, prompt: &str) -> Option<String> {
+        // A dry run reports it.
+        if self.options.mark.is_some() {
+            return None;
+        }
+        let is_spoiled =
+            |(word, _): &&(&str, &str)| prompt.contains(*word) && !self.quoted.contains(*word);
+        let (word, advice) = CONVERTED.iter().find(is_spoiled)?;
+        Some(format!("the prompt says `{word}`: {advice}"))
     }
 
     /// Begins a group and makes it current.
@@ -207,6 +251,7 @@ impl State {
         self.rejections.clear();
         self.open = 0;
         self.checker = None;
+        self.watcher = None;
     }
 
     /// Begins a phase. With a cap it is sent even beyond the limit of messages.
@@ -276,6 +321,7 @@ impl State {
     }
 
     pub(crate) fn add_source(&mut self, script: &Script) {
+        self.quote(script.source());
         let source = (script.source().clone(), script.columns().clone());
         self.sources.insert(script.name().clone(), source);
     }

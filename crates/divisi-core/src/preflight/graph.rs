@@ -22,9 +22,15 @@ pub struct Graph {
     pub groups: Vec<Group>,
     /// Places at which its shape depends on results.
     pub open: Vec<Remark>,
+    /// Prompts with words that result from an unintended conversion, such as `undefined`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<Remark>,
     /// Tasks whose number depends on results.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guesses: Vec<Guess>,
+    /// Phases that the flow names and in which no task is planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<Unreached>,
     /// The tasks whose results the flow returns.
     pub returned: Vec<usize>,
     /// Prompts that a missing result would spoil.
@@ -58,6 +64,10 @@ pub struct Node {
     pub group: Option<usize>,
     /// Whether its result is used.
     pub used: Use,
+    /// The first task whose request its result may have decided, by index; all later ones may
+    /// depend on it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decides_from: Option<usize>,
     /// Its executor, models and limits, or why it cannot be assigned.
     pub assigned: Result<Assigned, Failure>,
 }
@@ -66,10 +76,12 @@ pub struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Use {
-    /// By a later task, a log line or the flow's result.
+    /// By a later task, a log line, the flow's result, or a decision of the flow.
     Read,
     /// By nothing.
     Unread,
+    /// By nothing: the flow does not even wait for it.
+    Unawaited,
     /// Its use cannot be traced: numbers, booleans, choices.
     Unknown,
 }
@@ -108,6 +120,9 @@ pub struct Assigned {
     pub shared_tokens: u64,
     /// Whether it may use tools, and so take several turns.
     pub has_tools: bool,
+    /// Tools that it asks for and is not given.
+    #[serde(default, skip_serializing_if = "Rights::is_full")]
+    pub rights: Rights,
     /// Longest reply.
     pub reply_tokens_max: u32,
     /// Requests one attempt may send.
@@ -119,6 +134,26 @@ pub struct Assigned {
     pub hedge: bool,
     /// Longest time one attempt may take.
     pub timeout: Millis,
+}
+
+/// Tools and rights that a task asks for and is not given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Rights {
+    /// Whether it may not change files, although it selects tools that do.
+    pub write_withheld: bool,
+    /// Whether it may not run commands, although it selects the tool that does.
+    pub run_withheld: bool,
+    /// The tools that it names and divisi does not have.
+    pub lacks: Vec<Arc<str>>,
+    /// Whether it works in a git worktree of its own.
+    pub worktree: bool,
+}
+
+impl Rights {
+    fn is_full(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Cost of an attempt besides divisi's own requests to models.
@@ -182,6 +217,9 @@ pub struct Guess {
     pub seen: Vec<u32>,
     /// Whether it is a loop.
     pub repeats: bool,
+    /// Most rounds, if the flow itself bounds the loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<usize>,
 }
 
 /// A remark about a line of a flow.
@@ -191,6 +229,20 @@ pub struct Remark {
     pub what: String,
     /// Where.
     pub site: Option<Site>,
+}
+
+/// A phase that a flow names and in which no task is planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unreached {
+    /// The phase.
+    pub phase: Arc<str>,
+    /// The line that names it.
+    pub site: Option<Site>,
+    /// Whether another result reaches it, so that its tasks belong to another branch.
+    pub is_other_branch: bool,
+    /// Why, as a phrase.
+    pub why: String,
 }
 
 /// A prompt that a missing result would spoil.

@@ -11,6 +11,7 @@ mod planned;
 pub use checklist::{Checklist, Money, checklist};
 pub use forecast::{Bounds, Forecast, Forecaster, Priors, TaskForecast};
 pub use graph::{
-    Assigned, AttemptCost, Graph, Group, Guess, Node, NullRead, Remark, Rung, Site, Use,
+    Assigned, AttemptCost, Graph, Group, Guess, Node, NullRead, Remark, Rights, Rung, Site,
+    Unreached, Use,
 };
 pub use planned::of_plan;

@@ -54,6 +54,7 @@ pub fn of_plan(
             reads: reads.into_iter().collect(),
             group: None,
             used: Use::Unread,
+            decides_from: None,
         });
     }
     let mut returned = last(&nodes);
@@ -68,6 +69,7 @@ pub fn of_plan(
             reads,
             group: None,
             used: Use::Unread,
+            decides_from: None,
         };
         returned = vec![nodes.len()];
         nodes.push(node);

@@ -10,16 +10,25 @@ use divisi_core::{Failure, Task};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// What runs with other orders of answers show of each task.
+pub(super) struct Ordered {
+    /// The tasks it waits for.
+    pub(super) waits: Vec<Vec<usize>>,
+    /// Whether the flow can end before it.
+    pub(super) unawaited: Vec<bool>,
+}
+
 /// Combines the results of the runs.
 pub(super) fn assemble(
     name: Arc<str>,
     main: &Played,
-    waits: Vec<Vec<usize>>,
+    order: Ordered,
     unknown: Unknown,
     spoiled: Spoiled,
     resolver: &Resolver,
 ) -> Graph {
-    let uses = Uses::of(main, &spoiled);
+    let Ordered { waits, unawaited } = order;
+    let uses = Uses::of(main, &spoiled, unawaited);
     let node = |(place, (asked, waits)): (usize, (&Asked, Vec<usize>))| Node {
         task: named(&asked.task),
         site: asked.site.clone(),
@@ -32,6 +41,7 @@ pub(super) fn assemble(
             .collect(),
         group: asked.group,
         used: uses.of_task(place, asked),
+        decides_from: uses.decides_from(place, asked),
         assigned: assigned(asked, resolver),
     };
     let by_functions = main
@@ -57,7 +67,9 @@ pub(super) fn assemble(
         tasks: main.tasks.iter().zip(waits).enumerate().map(node).collect(),
         groups: groups.collect(),
         open: unknown.notes,
+        strays: unknown.strays,
         guesses: vec![],
+        unreached: vec![],
         returned: uses.returned.iter().copied().collect(),
         nulls: spoiled.nulls,
         uninformed: spoiled.uninformed,
@@ -94,11 +106,12 @@ struct Uses<'a> {
     read: BTreeSet<usize>,
     /// Whether the flow reached its end, so that no further use can follow.
     is_whole: bool,
+    unawaited: Vec<bool>,
     spoiled: &'a Spoiled,
 }
 
 impl<'a> Uses<'a> {
-    fn of(main: &Played, spoiled: &'a Spoiled) -> Self {
+    fn of(main: &Played, spoiled: &'a Spoiled, unawaited: Vec<bool>) -> Self {
         let returned: BTreeSet<usize> = match &main.end {
             End::Returned(json) => mark::found(json).into_iter().collect(),
             _ => BTreeSet::new(),
@@ -124,6 +137,7 @@ impl<'a> Uses<'a> {
             returned,
             read,
             is_whole: matches!(main.end, End::Returned(_)),
+            unawaited,
             spoiled,
         }
     }
@@ -135,12 +149,25 @@ impl<'a> Uses<'a> {
             .is_some_and(|site| self.spoiled.felt.contains(site));
         match self.read.contains(&place) {
             true => Use::Read,
-            false if !self.is_whole || is_felt => Use::Unknown,
-            // The flow never waited for it.
-            false if asked.answered.is_none() => Use::Unread,
-            false if asked.is_marked => Use::Unread,
+            false if !self.is_whole => Use::Unknown,
+            false if asked.looked_from.is_some() => Use::Read,
+            false if is_felt => Use::Unknown,
+            false if self.unawaited[place] => Use::Unawaited,
+            false if asked.is_traced => Use::Unread,
             false => Use::Unknown,
         }
+    }
+
+    /// The first task that its result may have decided.
+    fn decides_from(&self, place: usize, asked: &Asked) -> Option<usize> {
+        let looked = match self.read.contains(&place) {
+            true => asked.decides_from,
+            // A text that goes nowhere can only have decided something.
+            false => asked.looked_from,
+        };
+        let site = asked.site.as_ref();
+        let failed = site.and_then(|site| self.spoiled.gates.get(site).copied());
+        looked.into_iter().chain(failed).min()
     }
 }
 

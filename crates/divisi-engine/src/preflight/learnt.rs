@@ -1,7 +1,7 @@
 //! Lengths of lists and rounds of loops in past runs of a flow.
 
-use super::ROUNDS;
 use super::play::{Asked, Played};
+use super::{Ending, ROUNDS};
 use divisi_core::Site;
 use divisi_core::event::GroupKind;
 use divisi_core::history::{History, Line};
@@ -25,7 +25,7 @@ pub(super) struct Learnt {
 
 /// The requests whose repetition ends after some rounds, and for each group whether its width is a
 /// guess.
-pub(super) type Guessed<'a> = (&'a BTreeSet<Arc<str>>, &'a [bool]);
+pub(super) type Guessed<'a> = (&'a Ending, &'a [bool]);
 
 impl Learnt {
     /// Looks up what the first dry run has left open. A group's list is taken to be the result of
@@ -57,7 +57,7 @@ impl Learnt {
             }
             learnt.groups.insert(site.clone(), seen);
         }
-        for same in ending {
+        for same in &ending.all {
             let asked: Vec<&Asked> = main
                 .tasks
                 .iter()
@@ -158,8 +158,9 @@ pub(super) fn guesses(
         });
         guess.tasks.extend(members(main, place));
     }
-    let mut loops: BTreeMap<Vec<u32>, Guess> = BTreeMap::new();
-    for same in ending {
+    let mut loops: BTreeMap<(Vec<u32>, Option<usize>), Guess> = BTreeMap::new();
+    for same in &ending.all {
+        let most = ending.most.get(same).copied();
         let seen = learnt.loops.get(same).cloned().unwrap_or_default();
         let tasks = main
             .tasks
@@ -167,10 +168,11 @@ pub(super) fn guesses(
             .enumerate()
             .filter(|(_, asked)| asked.same == *same);
         let turns = tasks.clone().map(|(_, asked)| asked.round + 1).max();
-        let guess = loops.entry(seen.clone()).or_insert_with(|| Guess {
+        let guess = loops.entry((seen.clone(), most)).or_insert_with(|| Guess {
             counted: turns.unwrap_or(ROUNDS),
             seen,
             repeats: true,
+            most,
             ..Guess::default()
         });
         guess.tasks.extend(tasks.map(|(place, _)| place));

@@ -3,6 +3,9 @@
 //! `⟦t3·title·2⟧` is the second title in the result of task 3. A mark is recognised by its
 //! beginning, so that a script may cut it or change its case.
 
+/// The beginning of every mark.
+pub(super) const BEGINNING: &str = "⟦t";
+
 const OPEN: char = '⟦';
 const CLOSE: char = '⟧';
 const DOT: char = '·';
@@ -18,6 +21,22 @@ pub(super) fn of(place: usize, what: &str) -> String {
         .take(CHARS_MAX / 2)
         .collect();
     format!("{OPEN}t{place}{DOT}{what}{CLOSE}")
+}
+
+/// Joins the marks of a long text, so that they are known to be one.
+const JOINT: char = '\u{2060}';
+
+/// A long text of equal marks, which counts as one.
+pub(super) fn repeated(mark: &str, times: usize) -> String {
+    vec![mark; times].join(&JOINT.to_string())
+}
+
+/// The task and the property of the first mark in `text`.
+pub(super) fn named(text: &str) -> Option<(usize, &str)> {
+    let from = &text[text.find(OPEN)?..];
+    let (place, _) = first(from)?;
+    let name = from.split([DOT, CLOSE]).nth(1)?;
+    Some((place, name))
 }
 
 /// The tasks whose marks `text` contains, ascending and unique.
@@ -65,6 +84,11 @@ fn walk<'t>(text: &'t str, mut see: impl FnMut(Piece<'t>)) {
             Some((place, length)) => {
                 see(Piece::Mark(place));
                 rest = &from[length..];
+                while let Some((again, length)) = rest.strip_prefix(JOINT).and_then(first)
+                    && again == place
+                {
+                    rest = &rest[JOINT.len_utf8() + length..];
+                }
             }
             None => {
                 see(Piece::Text(&from[..OPEN.len_utf8()]));
@@ -112,6 +136,14 @@ mod tests {
             replaced(&text, |place| format!("{{{{t{place}}}}}")),
             "Check {{t12}}, not {{t3}}."
         );
+    }
+
+    #[test]
+    fn a_long_text_is_one_mark() {
+        let long = repeated(&of(4, "why"), 3);
+        assert_eq!(replaced(&format!("a {long} b"), |_| "x".into()), "a x b");
+        assert_eq!(named(&long), Some((4, "why")));
+        assert_eq!(named("no mark"), None);
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //!
 //! Nothing is sent or written, and nothing of it is part of a run.
 
+mod explore;
 mod graph;
 mod learnt;
 mod mark;
+mod mood;
 mod open;
 mod order;
 mod placeholder;
@@ -26,7 +28,9 @@ use divisi_core::event::Caps;
 use divisi_core::preflight::{Graph, Site};
 use divisi_core::{Failure, History, Plan, Task};
 use divisi_script::{HostLimits, HostOptions, ScriptError};
+use graph::Ordered;
 use learnt::Learnt;
+use mood::Mood;
 use play::{Asked, End, Order, Played, Stage, Way};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -175,6 +179,7 @@ fn on_stage<T: Send + 'static>(
             ..limits.host.clone()
         },
         assumes_checks: true,
+        mark: Some(mark::BEGINNING),
         cwd: Some(setup.workspace.display().to_string()),
         ..HostOptions::default()
     };
@@ -206,6 +211,14 @@ fn on_stage<T: Send + 'static>(
     Ok(crate::flow::on_stack(&script, &options, look)?.map_err(Box::new)?)
 }
 
+/// The requests whose repetition results end.
+#[derive(Default)]
+struct Ending {
+    all: BTreeSet<Arc<str>>,
+    /// Most rounds, where the flow itself bounds them.
+    most: BTreeMap<Arc<str>, usize>,
+}
+
 struct Tracer<'a> {
     stage: Stage<'a>,
     resolver: &'a Resolver,
@@ -215,6 +228,16 @@ struct Tracer<'a> {
     answered: usize,
 }
 
+/// Usual placeholders.
+static USUAL: Mood = Mood {
+    texts: BTreeMap::new(),
+    first: 0,
+    echoes: false,
+    widths: BTreeMap::new(),
+    is_long: false,
+    turns: BTreeMap::new(),
+};
+
 /// No task fails.
 fn never(_: &Asked) -> bool {
     false
@@ -222,17 +245,25 @@ fn never(_: &Asked) -> bool {
 
 impl Tracer<'_> {
     fn graph(mut self, name: &Arc<str>, history: &History) -> Result<Graph, ScriptError> {
-        let (mut main, mut ending) = self.first(&Learnt::default())?;
+        let (mut main, mut ending) = self.first(&Learnt::default(), &Mood::default())?;
+        let explored = explore::look(&mut self, &main, &ending)?;
+        let mood = &explored.mood;
+        if *mood != Mood::default() {
+            (main, ending) = self.first(&Learnt::default(), mood)?;
+        }
         self.tasks = main.tasks.len();
         let learnt = match history.is_shapeless() {
             true => Learnt::default(),
-            false => self.learnt(history, &main, &ending)?,
+            false => self.learnt(history, &main, &ending, mood)?,
         };
         if !learnt.is_empty() {
-            (main, ending) = self.first(&learnt)?;
+            (main, ending) = self.first(&learnt, mood)?;
             self.tasks = main.tasks.len();
         }
-        let usual = self.usual(&ending, &learnt, usize::MAX);
+        let usual = Way {
+            mood,
+            ..self.usual(&ending.all, &learnt, usize::MAX)
+        };
         let mut orders = vec![];
         for order in [Order::FirstToEnd, Order::LastToEnd] {
             orders.extend(self.again(&Way { order, ..usual })?);
@@ -257,7 +288,10 @@ impl Tracer<'_> {
                 ..usual
             })?);
         }
-        let waits = order::waits(&main, &orders);
+        let order = Ordered {
+            waits: order::waits(&main, &orders),
+            unawaited: order::unawaited(&main, &orders),
+        };
         let calls_max = crate::flow::agents_max(self.stage.script, self.resolver.setup());
         let open = open::look(
             (self.stage.script, calls_max as usize),
@@ -268,8 +302,12 @@ impl Tracer<'_> {
         );
         let guesses = learnt::guesses(&main, (&ending, &open.guessed), &learnt);
         let spoiled = spoiled::look(&mut self, &main, &usual)?;
-        let graph = graph::assemble(name.clone(), &main, waits, open, spoiled, self.resolver);
-        Ok(Graph { guesses, ..graph })
+        let graph = graph::assemble(name.clone(), &main, order, open, spoiled, self.resolver);
+        Ok(Graph {
+            guesses,
+            unreached: explored.unreached(&self, &main),
+            ..graph
+        })
     }
 
     /// The lists and loops that this flow leaves open, as past runs have shown them.
@@ -277,10 +315,14 @@ impl Tracer<'_> {
         &mut self,
         history: &History,
         main: &Played,
-        ending: &BTreeSet<Arc<str>>,
+        ending: &Ending,
+        mood: &Mood,
     ) -> Result<Learnt, ScriptError> {
         let nothing = Learnt::default();
-        let usual = self.usual(ending, &nothing, usize::MAX);
+        let usual = Way {
+            mood,
+            ..self.usual(&ending.all, &nothing, usize::MAX)
+        };
         let mut widths = vec![];
         for width in OTHER_WIDTHS {
             widths.extend(self.again(&Way { width, ..usual })?);
@@ -311,6 +353,7 @@ impl Tracer<'_> {
             rounds_max,
             tasks_max: self.stage.limits.tasks_max,
             fails: &never,
+            mood: &USUAL,
         }
     }
 
@@ -318,24 +361,31 @@ impl Tracer<'_> {
     ///
     /// A loop over a list of the script has a fixed number of rounds. A loop with fewer rounds when
     /// results say that nothing is left is ended by results.
-    fn first(&self, learnt: &Learnt) -> Result<(Played, BTreeSet<Arc<str>>), ScriptError> {
+    fn first(&self, learnt: &Learnt, mood: &Mood) -> Result<(Played, Ending), ScriptError> {
         let limits = self.stage.limits;
         let play = |ending: &BTreeSet<Arc<str>>, rounds_max| {
-            self.stage.play(&self.usual(ending, learnt, rounds_max))
+            self.stage.play(&Way {
+                mood,
+                ..self.usual(ending, learnt, rounds_max)
+            })
         };
         let without = play(&BTreeSet::new(), limits.rounds_max)?;
+        let most = |ending: BTreeSet<Arc<str>>| Ending {
+            most: open::most_rounds(&ending, &without),
+            all: ending,
+        };
         let mut ending = open::repeated(&without);
         while !ending.is_empty() {
             let with = play(&ending, limits.rounds_max)?;
             let kept = open::ended(&ending, &with, &without);
             if kept.len() == ending.len() {
-                return Ok((with, ending));
+                return Ok((with, most(ending)));
             }
             ending = kept;
         }
         match without.end {
-            End::TooOften => Ok((play(&ending, usize::MAX)?, ending)),
-            _ => Ok((without, ending)),
+            End::TooOften => Ok((play(&ending, usize::MAX)?, most(ending))),
+            _ => Ok((without, Ending::default())),
         }
     }
 

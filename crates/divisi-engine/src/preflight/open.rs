@@ -1,9 +1,9 @@
 //! Finds where the shape of a flow depends on results.
 
-use super::ROUNDS;
 use super::learnt::Learnt;
 use super::play::{End, Played, Together};
 use super::spoiled::stray;
+use super::{Ending, ROUNDS};
 use divisi_core::Site;
 use divisi_core::event::GroupKind;
 use divisi_core::preflight::Remark;
@@ -12,11 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Texts in a prompt that result from an unintended conversion.
-const STRAY: [&str; 3] = ["[object Object]", "undefined", "NaN"];
+const STRAY: [&str; 4] = ["[object Promise]", "[object Object]", "undefined", "NaN"];
 
 /// What the runs show about dependence on results.
 pub(super) struct Unknown {
     pub(super) notes: Vec<Remark>,
+    /// Prompts with words that are meant otherwise.
+    pub(super) strays: Vec<Remark>,
     /// For each group, whether its width is a guess.
     pub(super) guessed: Vec<bool>,
     /// For each group, whether a result decides its width.
@@ -27,6 +29,27 @@ pub(super) struct Unknown {
 pub(super) fn repeated(played: &Played) -> BTreeSet<Arc<str>> {
     let again = played.tasks.iter().filter(|asked| asked.round >= ROUNDS);
     again.map(|asked| asked.same.clone()).collect()
+}
+
+/// The number of rounds of each request of `ending`, in a run in which no result ended them but
+/// the flow did.
+pub(super) fn most_rounds(
+    ending: &BTreeSet<Arc<str>>,
+    without: &Played,
+) -> BTreeMap<Arc<str>, usize> {
+    let mut most = BTreeMap::new();
+    if !is_whole(without) {
+        return most;
+    }
+    let repeated = without
+        .tasks
+        .iter()
+        .filter(|asked| ending.contains(&asked.same));
+    for asked in repeated {
+        let rounds: &mut usize = most.entry(asked.same.clone()).or_default();
+        *rounds = (asked.round + 1).max(*rounds);
+    }
+    most
 }
 
 /// Those of `ending` that were repeated less often because results ended them.
@@ -54,7 +77,7 @@ pub(super) fn ended(
 pub(super) fn look(
     (script, calls_max): (&Script, usize),
     main: &Played,
-    (ending, learnt): (&BTreeSet<Arc<str>>, &Learnt),
+    (ending, learnt): (&Ending, &Learnt),
     others: &[Played],
     unexpected: &[Played],
 ) -> Unknown {
@@ -93,26 +116,34 @@ pub(super) fn look(
             }
         }
     }
-    let rounds = |same: &str| match learnt.rounds.get(same) {
-        Some(rounds) => format!(
-            "how often it repeats depends on results: {} as in past runs",
-            rounds + 1
-        ),
-        None => format!("how often it repeats depends on results: {ROUNDS} rounds assumed"),
+    let rounds = |same: &str| {
+        let most = ending.most.get(same);
+        let most = most.map(|most| format!(", {most} at most"));
+        let counted = main.tasks.iter().filter(|asked| *asked.same == *same);
+        let rounds = counted.map(|asked| asked.round + 1).max().unwrap_or(1);
+        let from = match learnt.rounds.contains_key(same) {
+            true => "as in past runs",
+            false => "rounds assumed",
+        };
+        format!(
+            "how often it repeats depends on results: {rounds} {from}{}",
+            most.unwrap_or_default()
+        )
     };
     for asked in main
         .tasks
         .iter()
-        .filter(|asked| ending.contains(&asked.same))
+        .filter(|asked| ending.all.contains(&asked.same))
     {
         notes.add(rounds(&asked.same), &asked.site);
     }
-    for site in uneven(main, &guessed, ending, others) {
+    for site in uneven(main, &guessed, &ending.all, others) {
         notes.add(
             "how often it is asked depends on results".to_owned(),
             &Some(site),
         );
     }
+    let mut strays = Notes::default();
     for asked in &main.tasks {
         let is_here = asked
             .site
@@ -124,10 +155,7 @@ pub(super) fn look(
             &*asked.task.prompt
         };
         if let Some(word) = stray(&asked.task.prompt, &STRAY, source) {
-            notes.add(
-                format!("its prompt says `{word}` where something else is meant, it seems"),
-                &asked.site,
-            );
+            strays.add(said(word), &asked.site);
         }
     }
     match &main.end {
@@ -150,9 +178,24 @@ pub(super) fn look(
     }
     Unknown {
         notes: notes.all,
+        strays: strays.all,
         guessed,
         by_result,
     }
+}
+
+/// The remark about such a text.
+fn said(word: &str) -> String {
+    match word {
+        "[object Promise]" => {
+            "its prompt says `[object Promise]`: an `await` is missing, and a run refuses the task"
+        }
+        "[object Object]" => {
+            "its prompt says `[object Object]` in the place of an object, and a run refuses the task"
+        }
+        word => return format!("its prompt says `{word}` where something else is meant, it seems"),
+    }
+    .to_owned()
 }
 
 #[derive(Default)]

@@ -7,7 +7,7 @@
 //! in every run. For flows made of sequences and of parallel parts this is exact.
 
 use super::mark;
-use super::play::{Asked, Played};
+use super::play::{Asked, End, Played};
 use std::collections::{BTreeMap, VecDeque};
 
 /// For each task the tasks that must end before it is requested, ascending, without those that
@@ -50,6 +50,22 @@ pub(super) fn waits(played: &Played, others: &[Played]) -> Vec<Vec<usize>> {
         before.push(all);
     }
     waits
+}
+
+/// For each task whether the flow can reach its end before the task does.
+pub(super) fn unawaited(played: &Played, others: &[Played]) -> Vec<bool> {
+    let is_open = |asked: &Asked| asked.answered.is_none();
+    let mut unawaited: Vec<bool> = played.tasks.iter().map(is_open).collect();
+    for other in others
+        .iter()
+        .filter(|other| matches!(other.end, End::Returned(_)))
+    {
+        let there = same(played, other);
+        for (unawaited, there) in unawaited.iter_mut().zip(there) {
+            *unawaited |= there.is_some_and(|place| is_open(&other.tasks[place]));
+        }
+    }
+    unawaited
 }
 
 fn ended_there(played: &Played, same: &[Option<usize>], other: usize, task: usize) -> bool {

@@ -2,7 +2,7 @@
 
 use super::order;
 use super::play::{Order, Stage, Way};
-use super::{TraceLimits, WIDTH, never};
+use super::{TraceLimits, USUAL, WIDTH, never};
 use crate::flow::Library;
 use divisi_script::HostOptions;
 use proptest::prelude::*;
@@ -105,6 +105,7 @@ fn traced(source: &str) -> (Vec<String>, Vec<Vec<usize>>) {
             rounds_max: usize::MAX,
             tasks_max: 1_000,
             fails: &never,
+            mood: &USUAL,
         };
         stage.play(&way).unwrap()
     });

@@ -5,6 +5,7 @@
 //! results say so after some rounds.
 
 use super::mark;
+use super::mood::{self, Mood, Turn};
 use divisi_core::Plan;
 use divisi_providers::sample::{Taste, sample_by};
 use divisi_script::{Expect, TaskAnswer};
@@ -62,6 +63,11 @@ const WELL: [&str; 8] = [
 pub(super) struct Looks<'a> {
     /// Index of its task.
     pub(super) place: usize,
+    /// The repeated request, and its prompt.
+    pub(super) same: &'a Arc<str>,
+    pub(super) prompt: &'a str,
+    /// How it differs from usual ones.
+    pub(super) mood: &'a Mood,
     /// Lengths of lists that the flow expects.
     pub(super) expect: &'a Expect,
     /// Length of lists without an expectation.
@@ -90,9 +96,14 @@ pub(super) fn of(schema: Option<&Value>, looks: &Looks<'_>) -> Placeholder {
         let words = if looks.is_last {
             "DONE done NONE none"
         } else {
-            "result of this task"
+            mood::WHOLE
         };
-        return Placeholder::marked(&json!(mark::of(looks.place, words)));
+        let mark = mark::of(looks.place, words);
+        let text = looks.mood.text(looks.same, words, looks.round, &mark);
+        return Placeholder {
+            is_marked: !mark::is_free_of(&text),
+            ..Placeholder::marked(&json!(text))
+        };
     };
     if is_of_plans(schema) {
         return Placeholder::marked(&plan(looks));
@@ -129,6 +140,12 @@ fn plan(looks: &Looks<'_>) -> Value {
 }
 
 impl Placeholder {
+    /// Whether it has parts, at which a look is noticed.
+    pub(super) fn has_fields(&self) -> bool {
+        let json = self.answer.value_json.as_deref();
+        json.is_some_and(|json| json.starts_with(['{', '[']))
+    }
+
     fn marked(value: &Value) -> Self {
         Self {
             answer: TaskAnswer::ok(Arc::from(value.to_string())),
@@ -138,9 +155,16 @@ impl Placeholder {
 }
 
 impl Looks<'_> {
+    fn turn(&self) -> Option<Turn> {
+        self.mood.turn(self.same)
+    }
+
     fn elements(&self, path: &str) -> usize {
-        let elements = self.expect.elements(path).unwrap_or(self.width);
-        let elements = if self.is_last { 0 } else { elements };
+        let elements = self.expect.elements(path);
+        let named = self.mood.widths.get(self.same).copied();
+        let elements = elements.or(named).unwrap_or(self.width);
+        let is_empty = self.is_last || self.turn() == Some(Turn::Empty);
+        let elements = if is_empty { 0 } else { elements };
         elements.min(self.expect.max.unwrap_or(usize::MAX))
     }
 }
@@ -155,10 +179,19 @@ struct Filling<'a> {
 
 impl Taste for Filling<'_> {
     fn text(&mut self, name: &str, _element: usize) -> String {
-        self.is_marked = true;
         let number = self.seen.entry(name.to_owned()).or_default();
         *number += 1;
-        mark::of(self.looks.place, &format!("{name}·{number}"))
+        let (number, looks) = (*number, self.looks);
+        if looks.mood.echoes
+            && let known = mood::echoed(looks.prompt, name)
+            && !known.is_empty()
+        {
+            return known[(number - 1) % known.len()].clone();
+        }
+        let mark = mark::of(looks.place, &format!("{name}·{number}"));
+        let text = looks.mood.text(looks.same, name, number - 1, &mark);
+        self.is_marked |= !mark::is_free_of(&text);
+        text
     }
 
     fn boolean(&mut self, name: &str) -> bool {
@@ -171,22 +204,28 @@ impl Taste for Filling<'_> {
         let is_negated = words
             .iter()
             .any(|word| matches!(word.as_str(), "not" | "no" | "un"));
-        match () {
+        let usual = match () {
             () if has(&DONE) => self.looks.is_last,
             () if has(&WRONG) => self.looks.is_last,
             () if has(&WELL) => !is_negated,
             () => !self.looks.is_last,
-        }
+        };
+        usual != (self.looks.turn() == Some(Turn::Otherwise))
     }
 
     /// A different enum value in each round, so that a loop gets all of them.
     fn choice(&mut self, element: usize) -> usize {
-        element + self.looks.round
+        let further = match self.looks.turn() {
+            Some(Turn::Choice(further)) => further,
+            _ => 0,
+        };
+        element + self.looks.round + further
     }
 
     /// Scores are high; numbers without a maximum are counts.
     fn number(&mut self, count: u64, has_max: bool) -> u64 {
-        match (self.looks.is_last, has_max) {
+        let is_low = self.looks.is_last || self.looks.turn() == Some(Turn::Low);
+        match (is_low, has_max) {
             (true, _) => 0,
             (false, true) => count - 1,
             (false, false) => self.looks.width as u64,
@@ -222,8 +261,12 @@ mod tests {
     use super::*;
 
     fn value(schema: &Value, expect: &Expect, round: usize, is_last: bool) -> Value {
+        let (same, mood) = (Arc::from("same"), Mood::default());
         let looks = Looks {
             place: 4,
+            same: &same,
+            prompt: "",
+            mood: &mood,
             expect,
             width: WIDTH,
             round,

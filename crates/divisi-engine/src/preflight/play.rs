@@ -1,5 +1,6 @@
 //! One run of a flow on placeholders: what it requested, and when.
 
+use super::mood::{Mood, Turn};
 use super::placeholder::{self, Looks};
 use super::{TraceLimits, mark};
 use crate::flow::Library;
@@ -7,12 +8,15 @@ use divisi_core::event::GroupKind;
 use divisi_core::preflight::Remark;
 use divisi_core::{FailureClass, Millis, PicoUsd, Site, Task};
 use divisi_script::{
-    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, NO_META, Script,
-    ScriptError, TaskAnswer,
+    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, LookAt, NO_META, Script,
+    ScriptError, TaskAnswer, TextTest,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+/// Most comparisons of texts that are kept of one run.
+const TESTS_MAX: usize = 1_000;
 
 /// What all runs of a flow have in common.
 pub(super) struct Stage<'a> {
@@ -42,6 +46,8 @@ pub(super) struct Way<'a> {
     pub(super) tasks_max: usize,
     /// Selects the tasks that fail.
     pub(super) fails: &'a dyn Fn(&Asked) -> bool,
+    /// How placeholders differ from usual ones.
+    pub(super) mood: &'a Mood,
 }
 
 impl Way<'_> {
@@ -73,6 +79,8 @@ pub(super) struct Played {
     pub(super) phase_caps: BTreeMap<Arc<str>, PicoUsd>,
     /// Probable mistakes of its author.
     pub(super) warnings: Vec<Remark>,
+    /// The comparisons it made of texts with marks.
+    pub(super) tests: Vec<(String, TextTest)>,
     pub(super) end: End,
 }
 
@@ -94,14 +102,29 @@ pub(super) struct Asked {
     pub(super) made: usize,
     /// Number of its own answer, from 1.
     pub(super) answered: Option<usize>,
-    /// Whether the use of its placeholder can be traced.
-    pub(super) is_marked: bool,
+    /// Whether the use of its placeholder can be traced: by marks, or by looks at its fields.
+    pub(super) is_traced: bool,
+    /// The fields of its result that the script has looked at, in order.
+    pub(super) fields: Vec<Field>,
+    /// Number of tasks requested before the script first looked at its result.
+    pub(super) looked_from: Option<usize>,
+    /// The same for a look that can only decide what the script does next.
+    pub(super) decides_from: Option<usize>,
     /// Identifies equal tasks of a loop.
     pub(super) same: Arc<str>,
     /// Number of equal tasks before it, one after the other.
     pub(super) round: usize,
     /// Whether it is the first of several requested together.
     pub(super) is_first: bool,
+}
+
+/// A field of a result that the script has looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    /// Its path, of property names joined by dots.
+    pub(super) path: String,
+    /// Whether it has no mark, so that the script can only decide something by it.
+    pub(super) decides: bool,
 }
 
 /// A group that has begun.
@@ -155,8 +178,10 @@ impl Stage<'_> {
             answers: 0,
             answered: None,
             together: BTreeMap::new(),
+            latest: BTreeMap::new(),
         };
         player.take(&mut host, calls)?;
+        player.looked(&mut host);
         while player.goes_on(&host) {
             let next = match way.order {
                 Order::Oldest => player.waiting.pop_front(),
@@ -175,6 +200,7 @@ impl Stage<'_> {
             };
             let calls = host.resolve(id, answer)?;
             player.take(&mut host, calls)?;
+            player.looked(&mut host);
         }
         Ok(player.played)
     }
@@ -194,6 +220,16 @@ struct Player<'a> {
     answered: Option<usize>,
     /// For tasks requested together: the first one, and their number.
     together: BTreeMap<Bunch, (usize, usize)>,
+    /// The last of equal tasks in each group, and of those requested together without one.
+    latest: BTreeMap<(Barrier, Arc<str>), usize>,
+}
+
+/// Tasks that have all ended when the script goes on after them: those of a group, or those
+/// requested together, by the number of answers before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Barrier {
+    Group(usize),
+    Step(usize),
 }
 
 /// Identifies tasks requested together: by group, or without one by step and line.
@@ -217,7 +253,9 @@ impl Player<'_> {
         self.answered = Some(place);
         self.played.tasks[place].is_first = self.is_first(place);
         let asked = &self.played.tasks[place];
-        if asked.may_fail() && (self.way.fails)(asked) {
+        let is_lost =
+            (self.way.fails)(asked) || self.way.mood.turn(&asked.same) == Some(Turn::Fails);
+        if asked.may_fail() && is_lost {
             self.played.tasks[place].answered = Some(self.answers);
             return TaskAnswer::failed(FailureClass::Lost, "no result");
         }
@@ -227,6 +265,9 @@ impl Player<'_> {
         };
         let looks = Looks {
             place,
+            same: &asked.same,
+            prompt: &asked.task.prompt,
+            mood: self.way.mood,
             expect: if self.way.heeds_expect {
                 &asked.expect
             } else {
@@ -247,8 +288,39 @@ impl Player<'_> {
         };
         let asked = &mut self.played.tasks[place];
         asked.answered = Some(self.answers);
-        asked.is_marked = placeholder.is_marked;
+        asked.is_traced = placeholder.is_marked || placeholder.has_fields();
         placeholder.answer
+    }
+
+    /// Notes what the script has looked at since the last time.
+    fn looked(&mut self, host: &mut Host) {
+        for look in host.take_looks() {
+            let tasks = &self.played.tasks;
+            let from = tasks.partition_point(|asked| asked.id < look.before);
+            match look.at {
+                LookAt::Field {
+                    call,
+                    path,
+                    decides,
+                } => {
+                    let found = tasks.binary_search_by_key(&call, |asked| asked.id);
+                    if let Ok(place) = found {
+                        self.played.tasks[place].looked(Field { path, decides }, from);
+                    }
+                }
+                LookAt::Text { text, test } => {
+                    if self.played.tests.len() < TESTS_MAX {
+                        self.played.tests.push((text.clone(), test));
+                    }
+                    for place in mark::found(&text) {
+                        if let Some(asked) = self.played.tasks.get_mut(place) {
+                            asked.looked_from.get_or_insert(from);
+                            asked.decides_from.get_or_insert(from);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Handles calls. Other scripts are loaded at once, as in a run.
@@ -360,7 +432,7 @@ impl Player<'_> {
         // The nearest equal task among those before it in the chain of answers.
         let mut before = std::iter::successors(after, |place| tasks[*place].after);
         let round = before
-            .find(|place| tasks[*place].same == asked.same)
+            .find_map(|place| self.equal(place, &asked))
             .map_or(0, |place| tasks[place].round + 1);
         if round >= self.way.rounds_max {
             self.played.end = End::TooOften;
@@ -373,10 +445,43 @@ impl Player<'_> {
             ..asked
         });
         self.waiting.push_back(place);
+        for barrier in self.barriers(place).collect::<Vec<_>>() {
+            let same = self.played.tasks[place].same.clone();
+            self.latest.insert((barrier, same), place);
+        }
         self.together
             .entry(self.played.tasks[place].together())
             .or_insert((place, 0))
             .1 += 1;
+    }
+
+    /// The task equal to `asked` that is `place`, or has ended together with it.
+    fn equal(&self, place: usize, asked: &Asked) -> Option<usize> {
+        if self.played.tasks[place].same == asked.same {
+            return Some(place);
+        }
+        let around: Vec<usize> = self.groups_around(asked.group).collect();
+        let is_over = |barrier: &Barrier| match barrier {
+            Barrier::Group(group) => !around.contains(group),
+            Barrier::Step(_) => true,
+        };
+        self.barriers(place)
+            .filter(is_over)
+            .find_map(|barrier| self.latest.get(&(barrier, asked.same.clone())).copied())
+    }
+
+    /// What a task ends together with.
+    fn barriers(&self, place: usize) -> impl Iterator<Item = Barrier> + '_ {
+        let asked = &self.played.tasks[place];
+        let step = asked.group.is_none().then_some(Barrier::Step(asked.made));
+        self.groups_around(asked.group)
+            .map(Barrier::Group)
+            .chain(step)
+    }
+
+    /// A group and those that contain it, the innermost first.
+    fn groups_around(&self, group: Option<usize>) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(group, |group| self.played.groups[*group].parent)
     }
 
     /// Whether it is the first of several requested together.
@@ -405,9 +510,23 @@ impl Asked {
             after: None,
             made: 0,
             answered: None,
-            is_marked: false,
+            is_traced: false,
+            fields: vec![],
+            looked_from: None,
+            decides_from: None,
             round: 0,
             is_first: false,
+        }
+    }
+
+    /// Notes a look at its result after `from` tasks were requested.
+    fn looked(&mut self, field: Field, from: usize) {
+        self.looked_from.get_or_insert(from);
+        if field.decides {
+            self.decides_from.get_or_insert(from);
+        }
+        if !self.fields.contains(&field) {
+            self.fields.push(field);
         }
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Spoiled {
     pub(super) uninformed: Vec<usize>,
     /// Lines at which a failure changes what the flow does.
     pub(super) felt: BTreeSet<Site>,
+    /// For lines whose tasks decide whether others are requested: the first such task.
+    pub(super) gates: BTreeMap<Site, usize>,
 }
 
 pub(super) fn look(
@@ -54,7 +56,7 @@ pub(super) fn look(
     if matches!(main.end, End::TooMany(_) | End::Busy(_)) {
         return Ok(spoiled);
     }
-    let before = Before::of(main);
+    let before = Before::of(main, tracer.stage.script.source());
     if let Some(played) = tracer.again(&Way {
         fails: &|_| true,
         ..*usual
@@ -68,6 +70,9 @@ pub(super) fn look(
             ..*usual
         })? {
             before.nulls(&played, &mut spoiled.nulls);
+            if let Some(first) = gated(main, &played, &site) {
+                spoiled.gates.insert(site.clone(), first);
+            }
             if shape(&played) != before.shape {
                 spoiled.felt.insert(site);
             }
@@ -104,6 +109,25 @@ fn sites(main: &Played) -> Vec<Site> {
         .collect()
 }
 
+/// The first task that is not requested when those of `site` fail and the flow reaches its end.
+fn gated(main: &Played, failed: &Played, site: &Site) -> Option<usize> {
+    if !matches!(failed.end, End::Returned(_)) {
+        return None;
+    }
+    let mut left: BTreeMap<Option<&Site>, usize> = BTreeMap::new();
+    for asked in &failed.tasks {
+        *left.entry(asked.site.as_ref()).or_default() += 1;
+    }
+    let mut kept = vec![];
+    for asked in &main.tasks {
+        let here = left.entry(asked.site.as_ref()).or_default();
+        kept.push(*here > 0);
+        *here = here.saturating_sub(1);
+    }
+    let other = |place: &usize| !kept[*place] && main.tasks[*place].site.as_ref() != Some(site);
+    (0..kept.len()).find(other)
+}
+
 /// All prompts and log lines of a run, without texts from results.
 fn shape(played: &Played) -> Vec<String> {
     let blank = |text: &str| mark::replaced(text, |_| String::new());
@@ -123,14 +147,16 @@ fn shape(played: &Played) -> Vec<String> {
 }
 
 /// The prompts of the run without failures.
-struct Before {
+struct Before<'s> {
+    /// The text of the script: a word that stands in it is meant.
+    source: &'s str,
     /// For each line and word, the largest number of occurrences in one prompt.
     counts: BTreeMap<(Option<Site>, &'static str), usize>,
     shape: Vec<String>,
 }
 
-impl Before {
-    fn of(main: &Played) -> Self {
+impl<'s> Before<'s> {
+    fn of(main: &Played, source: &'s str) -> Self {
         let mut counts = BTreeMap::new();
         for asked in &main.tasks {
             for word in WORDS {
@@ -139,6 +165,7 @@ impl Before {
             }
         }
         Self {
+            source,
             counts,
             shape: shape(main),
         }
@@ -154,6 +181,7 @@ impl Before {
                     // A line reached only after failures has no earlier prompt to compare with.
                     None => word == "[object Object]" && count(prompt, word) > 0,
                 };
+                let is_new = is_new && stray(prompt, &[word], self.source).is_some();
                 let is_known = nulls.iter().any(|null| null.site == asked.site);
                 if is_new && !is_known {
                     nulls.push(NullRead {

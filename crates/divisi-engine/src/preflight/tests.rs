@@ -82,6 +82,10 @@ fn shown(graph: &Graph) -> String {
         )
         .unwrap();
     }
+    for stray in &graph.strays {
+        let line = stray.site.as_ref().map_or(0, |site| site.line);
+        writeln!(text, "stray, line {line}: {}", stray.what).unwrap();
+    }
     for null in &graph.nulls {
         let line = null.site.as_ref().map_or(0, |site| site.line);
         writeln!(
@@ -202,7 +206,7 @@ fn promises_of_the_scripts_own_are_seen_through() {
     returned: t0 t2
     ");
     insta::assert_snapshot!(traced("agent('beside')\nawait agent('a')\nreturn agent('b')"), @r"
-    t0 beside | Unread
+    t0 beside | Unawaited
     t1 a | Unread
     t2 b | after t1
     returned: t2
@@ -337,10 +341,149 @@ fn a_loop_until_dry_ends() {
     t0 look for more than 0
     t1 look for more than 3 | after t0
     t2 look for more than 6 | after t1
-    t3 look for more than 9 | after t2 | Unknown
-    open, line 4: how often it repeats depends on results: 3 rounds assumed
+    t3 look for more than 9 | after t2
+    open, line 4: how often it repeats depends on results: 4 rounds assumed
     returned: t0 t1 t2
     ");
+}
+
+/// A loop with two finders that ends after two rounds without new names. `head` begins it.
+fn finders(head: &str) -> String {
+    format!(
+        "{SCHEMAS}\nconst seen = new Set()\nlet dry = 0, turn = 0\n{head} {{\n  turn += 1\n  const found = await parallel(['odd', 'even'].map(part => () => agent('look through part ' + part, {{ label: 'finder of ' + part, schema: list('names') }})))\n  const fresh = found.filter(Boolean).flatMap(one => one.names).filter(name => !seen.has(name))\n  fresh.forEach(name => seen.add(name))\n  dry = fresh.length > 0 ? 0 : dry + 1\n}}\nreturn [...seen]"
+    )
+}
+
+#[test]
+fn a_loop_with_several_finders_ends_too() {
+    let graph = |head| {
+        graph_of(
+            &Flow::script("flow.js", finders(head)),
+            &TraceLimits::default(),
+        )
+    };
+    let free = graph("while (dry < 2)");
+    assert_eq!(free.tasks.len(), 10, "{}", shown(&free));
+    let said = "how often it repeats depends on results: 5 rounds assumed";
+    assert_eq!(free.open[0].what, said);
+    let bounded = graph("while (dry < 2 && turn < 8)");
+    assert_eq!(bounded.tasks.len(), 10, "{}", shown(&bounded));
+    assert_eq!(bounded.open[0].what, format!("{said}, 8 at most"));
+    assert!(bounded.guesses.iter().all(|guess| guess.most == Some(8)));
+}
+
+#[test]
+fn results_that_only_decide_something_are_read() {
+    let object = "const object = properties => ({ type: 'object', properties, required: Object.keys(properties) });";
+    let used = |flow: &str| {
+        let source = format!("{object}\n{SCHEMAS}\n{flow}");
+        let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
+        let facts = graph
+            .tasks
+            .iter()
+            .map(|node| (node.used, node.decides_from));
+        facts.collect::<Vec<_>>()
+    };
+    let vote = "const votes = await parallel([1, 2].map(n => () => agent('vote ' + n, { schema: object({ keep: { type: 'boolean' } }) })))\nreturn votes.filter(vote => vote?.keep).length > 1 ? 'kept' : 'dropped'";
+    assert_eq!(used(vote), [(Use::Read, Some(2)); 2]);
+    let ids = "const judged = await agent('judge', { schema: object({ rulings: { type: 'array', items: object({ id: { type: 'string' }, holds: { type: 'boolean' } }) } }) })\nreturn ['A', 'B'].filter(id => judged.rulings.some(ruling => ruling.id === id && ruling.holds))";
+    assert_eq!(used(ids), [(Use::Read, Some(1))]);
+    let names = "const bad = await agent('which are bad?', { schema: list('names') })\nreturn agent('write about ' + ['x', 'y'].filter(name => !bad.names.includes(name)).join())";
+    assert_eq!(used(names)[0], (Use::Read, Some(1)));
+    let thin = "let text = ''\nfor (let i = 0; i < 2; i++) {\n  const r = await agent('report', { schema: object({ text: { type: 'string' } }) })\n  if (r.text.length > 400) { text = r.text; break }\n}\nreturn text.slice(0, 0)";
+    assert_eq!(used(thin)[0], (Use::Read, Some(1)));
+}
+
+/// The phases of the planned tasks, and those without one, with the reason.
+fn phases(flow: &str, args: Option<serde_json::Value>) -> (Vec<String>, Vec<String>) {
+    let source = format!(
+        "const object = properties => ({{ type: 'object', properties, required: Object.keys(properties) }})\n{SCHEMAS}\n{flow}"
+    );
+    let flow = Flow {
+        args,
+        ..Flow::script("flow.js", source)
+    };
+    let graph = graph_of(&flow, &TraceLimits::default());
+    let mut planned: Vec<String> = vec![];
+    for phase in graph
+        .tasks
+        .iter()
+        .filter_map(|node| node.task.phase.as_deref())
+    {
+        if !planned.iter().any(|known| known == phase) {
+            planned.push(phase.to_owned());
+        }
+    }
+    let unreached = graph.unreached.iter();
+    let told = unreached.map(|phase| format!("{}: {}", phase.phase, phase.why));
+    (planned, told.collect())
+}
+
+#[test]
+fn placeholders_pass_the_tests_that_a_flow_makes_of_texts() {
+    let reached = |flow: &str| {
+        let (planned, unreached) = phases(flow, None);
+        assert_eq!(unreached, [""; 0], "{flow}");
+        planned
+    };
+    let folder = "phase('List')\nconst { files } = await agent('list', { schema: list('files') })\nconst own = files.filter(file => file.startsWith('lib/') && /\\.rs$/.test(file))\nif (own.length === 0) return\nphase('Mend')\nawait parallel(own.map(file => () => agent('mend ' + file)))";
+    assert_eq!(reached(folder), ["List", "Mend"]);
+    let team = "const KNOWN = new Map([['tester', 1], ['writer', 2]])\nphase('Pick')\nconst { who } = await agent('pick', { schema: object({ who: { type: 'string' } }) })\nif (!KNOWN.has(who)) return 'unknown'\nphase('Work')\nreturn agent('work as ' + who)";
+    assert_eq!(reached(team), ["Pick", "Work"]);
+    let word = "phase('Judge')\nconst verdict = await agent('judge', { schema: object({ grade: { type: 'string' } }) })\nif (verdict.grade !== 'good') return\nphase('Ship')\nreturn agent('ship')";
+    assert_eq!(reached(word), ["Judge", "Ship"]);
+    let ids = "const all = [{ id: 'K7' }, { id: 'K9' }]\nphase('Judge')\nconst { rulings } = await agent('judge ' + JSON.stringify(all), { schema: object({ rulings: { type: 'array', items: object({ id: { type: 'string' } }) } }) })\nconst mine = all.filter(one => rulings.some(ruling => ruling.id === one.id))\nif (mine.length === 0) return\nphase('Act')\nreturn agent('act on ' + mine.length)";
+    assert_eq!(reached(ids), ["Judge", "Act"]);
+    let roles = "phase('Hire')\nconst { jobs } = await agent('Choose among cook, baker and waiter', { schema: object({ jobs: { type: 'array', items: object({ role: { type: 'string' } }) } }) })\nconst job = role => jobs.find(one => one.role === role)\nif (job('baker')) await agent('bake', { phase: 'Bake' })\nif (job('waiter')) await agent('serve', { phase: 'Serve' })\njob('cook')";
+    assert_eq!(reached(roles), ["Hire", "Bake", "Serve"]);
+    let long = "phase('Write')\nconst text = await agent('write')\nif (text.length < 300) return\nphase('Print')\nreturn agent('print ' + text)";
+    assert_eq!(reached(long), ["Write", "Print"]);
+}
+
+#[test]
+fn a_phase_of_another_branch_is_named_with_the_result_that_leads_there() {
+    let flow = "phase('Test')\nconst { passed } = await agent('test', { schema: object({ passed: { type: 'boolean' } }) })\nif (passed) await agent('publish', { phase: 'Publish' })\nelse await agent('mend', { phase: 'Mend' })";
+    assert_eq!(
+        phases(flow, None),
+        (
+            vec!["Test".to_owned(), "Publish".to_owned()],
+            vec!["Mend: only if `test` says otherwise in `passed`".to_owned()]
+        )
+    );
+    let lost = "phase('Try')\nconst text = await agent('try')\nif (text === null) await agent('try again', { phase: 'Rescue' })";
+    assert_eq!(phases(lost, None).1, ["Rescue: only if `try` fails"]);
+}
+
+#[test]
+fn a_phase_that_nothing_reaches_is_named_with_the_last_task() {
+    let flow = "phase('Find')\nconst { found } = await agent('find', { schema: list('found') })\nif (found.join().length !== 12345) return\nphase('Mend')\nawait agent('mend')\nif (args?.deep) await agent('dig', { phase: 'Dig' })";
+    let ends = "the script ends after `find`, whatever placeholders it gets for `found`; it may need arguments";
+    assert_eq!(
+        phases(flow, None).1,
+        [format!("Dig: {ends}"), format!("Mend: {ends}")]
+    );
+    let deep = phases(
+        "phase('Find')\nif (args.deep) await agent('dig')",
+        Some(serde_json::json!({"deep": false})),
+    );
+    assert_eq!(deep.1, ["Find: the script requests no task"]);
+}
+
+#[test]
+fn a_missing_await_is_named() {
+    insta::assert_snapshot!(traced("const text = agent('read')\nreturn agent(`use ${text}`)"), @r"
+    t0 read | Unawaited
+    t1 use [object Promise]
+    stray, line 2: its prompt says `[object Promise]`: an `await` is missing, and a run refuses the task
+    returned: t1
+    ");
+}
+
+#[test]
+fn a_null_that_the_script_speaks_of_is_meant() {
+    let flow = "const a = await agent('read')\nreturn agent('go on. ' + (a ?? 'The reader gave null, so look yourself'))";
+    let graph = graph_of(&Flow::script("flow.js", flow), &TraceLimits::default());
+    assert_eq!(graph.nulls, []);
 }
 
 #[test]
@@ -398,11 +541,11 @@ fn a_loop_that_nothing_ends_stops_at_a_limit() {
 fn flags_end_loops_too() {
     let schema = "{ type: 'object', properties: { done: { type: 'boolean' } } }";
     insta::assert_snapshot!(traced(&format!("for (let n = 0; n < 50; n++) {{\n  const r = await agent('go on', {{ schema: {schema} }})\n  if (r.done) break\n}}")), @r"
-    t0 go on | Unknown
-    t1 go on | after t0 | Unknown
-    t2 go on | after t1 | Unknown
-    t3 go on | after t2 | Unknown
-    open, line 2: how often it repeats depends on results: 3 rounds assumed
+    t0 go on
+    t1 go on | after t0
+    t2 go on | after t1
+    t3 go on | after t2
+    open, line 2: how often it repeats depends on results: 4 rounds assumed, 50 at most
     ");
 }
 
@@ -471,11 +614,11 @@ fn wrong_words_of_the_flow_itself_are_open() {
     let flow = "await agent(`look into ${args?.module} for undefined behaviour`)\nconst found = await agent('find', { schema: list('files') })\nawait agent(`use ${found}`)\nawait agent('undefined behaviour is fine')";
     insta::assert_snapshot!(traced(&format!("{SCHEMAS}\n{flow}")), @r"
     t0 look into undefined for undefined behaviour | Unread
-    t1 find | after t0 | Unknown
+    t1 find | after t0
     t2 use [object Object] | after t1 | Unread
     t3 undefined behaviour is fine | after t2 | Unread
-    open, line 2: its prompt says `undefined` where something else is meant, it seems
-    open, line 4: its prompt says `[object Object]` where something else is meant, it seems
+    stray, line 2: its prompt says `undefined` where something else is meant, it seems
+    stray, line 4: its prompt says `[object Object]` in the place of an object, and a run refuses the task
     spoiled, line 4: `null` in: use null
     ");
 }
@@ -516,7 +659,7 @@ fn a_synthesis_that_is_not_told_what_is_missing_is_found() {
 fn results_that_leave_no_trace_are_not_called_unread() {
     let schema = "{ type: 'object', properties: { ok: { type: 'boolean' } } }";
     insta::assert_snapshot!(traced(&format!("await agent('check', {{ schema: {schema} }})\nconst r = await agent('look')\nif (!r) return 'nothing'\nawait agent('unread')\nreturn 1")), @r"
-    t0 check | Unknown
+    t0 check | Unread
     t1 look | after t0 | Unknown
     t2 unread | after t1 | Unread
     ");

@@ -7,7 +7,8 @@ use crate::models::{AUTO, Model};
 use crate::tokens;
 use divisi_core::choice::Choice;
 use divisi_core::event::Caps;
-use divisi_core::preflight::{Assigned, AttemptCost, Rung};
+use divisi_core::preflight::{Assigned, AttemptCost, Rights, Rung};
+use divisi_core::task::Isolation;
 use divisi_core::{Failure, FailureClass, Task};
 
 impl Resolver {
@@ -40,6 +41,7 @@ impl Resolver {
             prompt_tokens: self.prompt_tokens(task, &parts),
             shared_tokens: shared.unwrap_or_default(),
             has_tools: first.is_some() && !parts.tools.offered().is_empty(),
+            rights: self.rights(task, &parts),
             reply_tokens_max: self.setup.reply_tokens_max,
             turns_max: task
                 .max_turns
@@ -49,6 +51,22 @@ impl Resolver {
             hedge: task.hedge.unwrap_or(self.setup.hedge),
             timeout: task.timeout.unwrap_or(self.setup.timeout),
         })
+    }
+
+    /// The tools that `task` asks for and is not given.
+    fn rights(&self, task: &Task, parts: &Parts) -> Rights {
+        let by_agent = parts.agent.as_ref().map(|agent| agent.isolation);
+        Rights {
+            write_withheld: parts.tools.withholds_writing(),
+            run_withheld: parts.tools.withholds_running(),
+            lacks: parts
+                .tools
+                .missing()
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect(),
+            worktree: [Some(task.isolation), by_agent].contains(&Some(Isolation::Worktree)),
+        }
     }
 
     /// The vendor's token count of the first request of `task`; `None` if the vendor does not

@@ -212,6 +212,13 @@ impl Toolbox {
         }
     }
 
+    /// Whether one of these is selected and has no permission.
+    pub(crate) fn withholds(&self, names: &[&str]) -> bool {
+        self.withheld
+            .iter()
+            .any(|tool| names.contains(&tool.name()))
+    }
+
     /// Whether there are no tools.
     pub fn is_empty(&self) -> bool {
         self.tools.is_empty()

@@ -5,6 +5,8 @@
 
 mod pattern;
 
+pub use pattern::matching;
+
 use divisi_core::Digest;
 use serde_json::{Map, Value, json};
 

@@ -7,7 +7,7 @@ const BYTES_MAX: usize = 4_096;
 
 /// A text of at least `chars_min` characters that matches `pattern`, as short as possible; `None`
 /// for unsupported patterns, such as look-around.
-pub(super) fn matching(pattern: &str, chars_min: usize) -> Option<String> {
+pub fn matching(pattern: &str, chars_min: usize) -> Option<String> {
     let expression = regex_syntax::parse(pattern).ok()?;
     for more in 0..=chars_min {
         let mut text = String::new();

@@ -171,7 +171,10 @@ impl<'js> Maker<'_, 'js> {
         if prompt.trim().is_empty() {
             return Err(Refusal::Type("the prompt is empty".to_owned()));
         }
-        Ok(prompt)
+        match self.shared.borrow().spoils(&prompt) {
+            Some(message) => Err(Refusal::Type(message)),
+            None => Ok(prompt),
+        }
     }
 }
 

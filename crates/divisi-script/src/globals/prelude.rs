@@ -65,6 +65,11 @@ pub(super) fn checker<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     evaluate(ctx, "check", include_str!("../prelude/check.js"))
 }
 
+/// The function that makes results tell what a script looks at.
+pub(crate) fn watcher<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
+    evaluate(ctx, "looks", include_str!("../prelude/looks.js"))
+}
+
 /// The path in `value` that JSON cannot express.
 pub(crate) fn json_culprit<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>> {
     evaluate::<Function<'js>>(ctx, "culprit", include_str!("../prelude/culprit.js"))?.call((value,))

@@ -5,11 +5,16 @@ use crate::call::TaskStatus;
 use crate::globals::Scope;
 use crate::globals::outcome::{self, Named};
 use crate::state::{Asked, Shared, Waiting};
-use crate::{Answer, HostLimits, Script, Site};
+use crate::{Answer, CallId, HostLimits, Script, Site, looks};
 use rquickjs::{Ctx, Function, Promise, Result, Value};
 
 /// Settles the promise of `waiting`.
-pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Answer) -> Result<()> {
+pub(super) fn give(
+    ctx: &Ctx<'_>,
+    shared: &Shared,
+    (call, waiting): (CallId, Waiting),
+    answer: Answer,
+) -> Result<()> {
     let settle = Settle {
         ctx: ctx.clone(),
         resolve: waiting.resolve.restore(ctx)?,
@@ -28,6 +33,9 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
             Answer::Task(answer),
         ) => {
             shared.borrow_mut().spend(&answer);
+            shared
+                .borrow_mut()
+                .quote(answer.value_json.as_deref().unwrap_or_default());
             match outcome::told(
                 ctx,
                 form,
@@ -37,7 +45,9 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
                 },
                 &answer,
             )? {
-                Ok(value) => settle.resolve.call((value,)),
+                Ok(value) => settle
+                    .resolve
+                    .call((looks::watched(ctx, shared, call, value)?,)),
                 Err(message) => {
                     // The run reports the failure of the task, so this rejection needs no report.
                     shared.borrow_mut().rejections.is_told = true;
@@ -49,6 +59,9 @@ pub(super) fn give(ctx: &Ctx<'_>, shared: &Shared, waiting: Waiting, answer: Ans
         }
         (Asked::Try(trial), Answer::Task(answer)) => {
             shared.borrow_mut().spend(&answer);
+            shared
+                .borrow_mut()
+                .quote(answer.value_json.as_deref().unwrap_or_default());
             let value = match answer.status {
                 TaskStatus::Ok => outcome::value(ctx, &answer)?,
                 TaskStatus::Failed | TaskStatus::Skipped | TaskStatus::Cancelled => {

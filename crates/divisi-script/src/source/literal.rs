@@ -157,7 +157,7 @@ fn number(text: &str, line: u32) -> Result<Value, Problem> {
 }
 
 /// The value of a quoted text.
-fn unquote(quoted: &str) -> String {
+pub(super) fn unquote(quoted: &str) -> String {
     let mut inner = quoted.chars();
     inner.next();
     inner.next_back();

@@ -12,6 +12,7 @@ mod flow;
 mod groups;
 mod limits;
 mod locale;
+mod looks;
 mod options;
 mod script;
 mod timers;

@@ -45,6 +45,10 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
             ));
         }
     }
+    if let more @ 1.. = flow.graph.unreached.len() {
+        let phases = counted(more, "phase", "phases");
+        evidence.push(format!("without {phases} in which no task is planned"));
+    }
     evidence.extend(flow.settings.cap.map(|cap| format!("capped at {cap}")));
     let caps = flow.settings.phase_caps(flow.graph);
     evidence.extend(capped(&caps));

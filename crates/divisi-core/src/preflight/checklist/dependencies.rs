@@ -1,6 +1,6 @@
 //! Question: is everything that tasks need available in time, and used?
 
-use super::{Finding, Flow, Item, Question, counted, spoken_label, verb};
+use super::{Finding, Flow, Item, Question, counted, rights, spoken_label, verb};
 use crate::preflight::{Site, Use};
 use std::collections::BTreeMap;
 
@@ -10,6 +10,8 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
     let mut evidence = vec![format!("{tasks}, {} from one to another", results(reads))];
     let mut findings = nulls(flow);
     findings.extend(warnings(flow));
+    findings.extend(rights::findings(flow));
+    findings.extend(unawaited(flow));
     findings.extend(unread(flow, &mut evidence));
     findings.extend(asked_twice(flow));
     Item::new(Question::Dependencies, evidence, findings)
@@ -56,6 +58,26 @@ fn nulls(flow: &Flow<'_>) -> Vec<Finding> {
             Some(Finding::warning(site.clone(), what, change))
         })
         .collect()
+}
+
+/// Tasks that the flow does not wait for.
+fn unawaited(flow: &Flow<'_>) -> Vec<Finding> {
+    let unawaited = flow
+        .tasks()
+        .filter(|(_, node)| node.used == Use::Unawaited)
+        .map(|(place, _)| place);
+    let finding = |(site, places): (Option<Site>, Vec<usize>)| {
+        let what = format!(
+            "nothing awaits {}: the flow may end before, and its result is lost",
+            flow.names(&places)
+        );
+        Finding::warning(
+            site,
+            what,
+            "write `await` before it, or await the promise that it returns",
+        )
+    };
+    flow.by_site(unawaited).into_iter().map(finding).collect()
 }
 
 /// Results that no task reads, of tasks whose only effect is their result.

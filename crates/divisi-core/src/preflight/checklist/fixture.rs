@@ -50,6 +50,7 @@ impl Builder {
             reads,
             group: None,
             used: Use::Read,
+            decides_from: None,
             assigned: Ok(Assigned {
                 executor: "api".into(),
                 is_program: false,
@@ -64,6 +65,7 @@ impl Builder {
                 prompt_tokens: 100,
                 shared_tokens: 0,
                 has_tools: true,
+                rights: Default::default(),
                 reply_tokens_max: 1_000,
                 turns_max: 10,
                 retries_max: 3,

@@ -10,6 +10,7 @@ mod dependencies;
 mod errors;
 mod models;
 mod pattern;
+mod rights;
 mod waits;
 
 use super::{Bounds, Graph, Node, Site};
@@ -272,6 +273,8 @@ pub struct Settings {
     pub kinds: BTreeMap<Arc<str>, KindRule>,
     /// Whether agents without tools of their own may change files.
     pub agents_write: bool,
+    /// Whether the workspace is in a git repository, if known.
+    pub has_repository: Option<bool>,
     /// Its limits.
     pub bounds: Bounds,
 }

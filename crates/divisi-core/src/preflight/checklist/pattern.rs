@@ -2,11 +2,15 @@
 
 use super::{Finding, Flow, Item, Question, counted};
 use crate::event::GroupKind;
-use crate::preflight::{Group, Site};
+use crate::preflight::{Graph, Group, Guess, Site, Unreached};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most parts of a flow that are listed; a longer list is not read.
 const PARTS_MAX: usize = 8;
+/// Most phases that are named; the others are counted.
+const PHASES_MAX: usize = 4;
+/// Most parts of a loop that are recognised as its round.
+const ROUND_PARTS_MAX: usize = 4;
 /// Most waves whose widths are listed.
 const WAVES_MAX: usize = 6;
 
@@ -37,7 +41,11 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
                 .iter()
                 .any(|group| group.guessed && group.site == *site)
     };
-    for open in graph.open.iter().filter(|open| !guessed(&open.site)) {
+    for open in graph
+        .open
+        .iter()
+        .filter(|open| !guessed(&open.site) && !is_bounded(graph, &open.site))
+    {
         let change = "bound it, so that the price has a bound, too";
         findings.push(Finding::warning(
             open.site.clone(),
@@ -45,35 +53,131 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
             change,
         ));
     }
-    Item::new(Question::Pattern, sentences(flow), findings)
+    // Both have one reason if the flow does not even begin.
+    if !graph.tasks.is_empty() && graph.broke_off.is_none() {
+        findings.extend(unreached(graph));
+    }
+    for stray in &graph.strays {
+        let change = match stray.what.contains("an `await` is missing") {
+            true => "write `await` before the call whose result the prompt needs",
+            false => {
+                "put the text that is meant into the prompt: a field, or `JSON.stringify()` of an object"
+            }
+        };
+        let (site, what) = (stray.site.clone(), stray.what.clone());
+        findings.push(match stray.what.contains("a run refuses") {
+            true => Finding::wrong(site, what, change),
+            false => Finding::warning(site, what, change),
+        });
+    }
+    let mut evidence = sentences(flow);
+    evidence.extend(other_branches(graph));
+    Item::new(Question::Pattern, evidence, findings)
 }
 
-/// A sentence for each part of the flow.
+/// Phases of the flow without a planned task, one finding for each reason.
+fn unreached(graph: &Graph) -> Vec<Finding> {
+    let mut reasons: BTreeMap<&str, Vec<&Unreached>> = BTreeMap::new();
+    for phase in graph
+        .unreached
+        .iter()
+        .filter(|phase| !phase.is_other_branch)
+    {
+        reasons.entry(&phase.why).or_default().push(phase);
+    }
+    let finding = |(why, phases): (&str, Vec<&Unreached>)| {
+        let what = format!("no task is planned in {}: {why}", named(&phases));
+        let change =
+            "the price is without them; if they depend on arguments, give these with `--args`";
+        Finding::warning(phases[0].site.clone(), what, change)
+    };
+    reasons.into_iter().map(finding).collect()
+}
+
+/// Phases whose tasks belong to another branch than the planned one.
+fn other_branches(graph: &Graph) -> Vec<String> {
+    let mut reasons: BTreeMap<&str, Vec<&Unreached>> = BTreeMap::new();
+    for phase in graph.unreached.iter().filter(|phase| phase.is_other_branch) {
+        reasons.entry(&phase.why).or_default().push(phase);
+    }
+    let told = |(why, phases): (&str, Vec<&Unreached>)| format!("{} {why}", named(&phases));
+    reasons.into_iter().map(told).collect()
+}
+
+/// The names of phases.
+fn named(phases: &[&Unreached]) -> String {
+    let shown = phases.iter().take(PHASES_MAX);
+    let names: Vec<String> = shown.map(|phase| format!("`{}`", phase.phase)).collect();
+    match (names.split_last(), phases.len().saturating_sub(PHASES_MAX)) {
+        (Some((last, [])), 0) => format!("the phase {last}"),
+        (Some((last, first)), 0) => format!("the phases {} and {last}", first.join(", ")),
+        (_, more) => format!("the phases {} and {more} more", names.join(", ")),
+    }
+}
+
+/// Whether this line is in a loop that the flow itself bounds.
+fn is_bounded(graph: &Graph, site: &Option<Site>) -> bool {
+    let loops = graph.guesses.iter().filter(|guess| guess.repeats);
+    let mut here = loops.filter(|guess| {
+        let sites = guess.tasks.iter().map(|place| &graph.tasks[*place].site);
+        site.is_some() && sites.into_iter().any(|at| at == site)
+    });
+    here.next().is_some_and(|first| first.most.is_some()) && here.all(|guess| guess.most.is_some())
+}
+
+/// A sentence for each part of the flow; the rounds of a loop are one part.
 fn sentences(flow: &Flow<'_>) -> Vec<String> {
-    let shape = Shape::of(flow);
-    let mut told: Vec<(String, usize)> = vec![];
-    for sentence in shape.parts(None) {
-        match told.last_mut() {
-            Some((last, times)) if *last == sentence => *times += 1,
-            _ => told.push((sentence, 1)),
-        }
+    let parts = Shape::of(flow).parts(None);
+    let mut told = vec![];
+    let mut at = 0;
+    while at < parts.len() {
+        let (length, times) = round(&parts[at..]);
+        let parts = parts[at..at + length].join("; ");
+        told.push(match (length, times) {
+            (_, 1) => parts,
+            _ => match rounds(flow, times) {
+                Some(rounds) => format!("a loop of {rounds}: {parts}"),
+                None if length == 1 => format!("{parts}, {times} times"),
+                None => format!("{times} times: {parts}"),
+            },
+        });
+        at += length * times;
     }
     let more = told.len().saturating_sub(PARTS_MAX);
     told.truncate(PARTS_MAX);
-    let mut told: Vec<String> = told
-        .into_iter()
-        .map(|(sentence, times)| {
-            if times == 1 {
-                sentence
-            } else {
-                format!("{sentence}, {times} times")
-            }
-        })
-        .collect();
     if more > 0 {
         told.push(format!("and {}", counted(more, "more part", "more parts")));
     }
     told
+}
+
+/// How many of the first parts repeat at once, and how often.
+fn round(parts: &[String]) -> (usize, usize) {
+    for length in 1..=ROUND_PARTS_MAX.min(parts.len() / 2) {
+        let rounds = parts.chunks_exact(length);
+        let times = rounds
+            .take_while(|round| *round == &parts[..length])
+            .count();
+        if times > 1 {
+            return (length, times);
+        }
+    }
+    (1, 1)
+}
+
+/// The number of rounds of the loop that is planned with about so many, in words.
+fn rounds(flow: &Flow<'_>, times: usize) -> Option<String> {
+    let mut loops = flow.graph.guesses.iter().filter(|guess| guess.repeats);
+    let found = loops.find(|guess| times.abs_diff(guess.counted) <= 1)?;
+    Some(in_rounds(found))
+}
+
+fn in_rounds(guess: &Guess) -> String {
+    let about = format!("about {} rounds", guess.counted);
+    match guess.most {
+        Some(most) => format!("{about}, {most} at most"),
+        None => about,
+    }
 }
 
 /// A part of a level: consecutive tasks outside of groups, or a group.
@@ -202,7 +306,10 @@ impl<'a> Shape<'a> {
                     self.flow.names(&places[count - 1..])
                 )
             }
-            _ if waves.iter().all(|&width| width == 1) => format!("sequence of {count}"),
+            _ if waves.iter().all(|&width| width == 1) => match self.loop_of(places) {
+                Some(rounds) => format!("loop of {rounds}"),
+                None => format!("sequence of {count}"),
+            },
             _ if waves.len() > WAVES_MAX => {
                 format!("graph of {count} tasks in {} waves", waves.len())
             }
@@ -215,6 +322,12 @@ impl<'a> Shape<'a> {
                 )
             }
         }
+    }
+
+    /// The rounds of a loop that requests exactly these tasks, in words.
+    fn loop_of(&self, places: &[usize]) -> Option<String> {
+        let mut loops = self.flow.graph.guesses.iter().filter(|guess| guess.repeats);
+        loops.find(|guess| guess.tasks == places).map(in_rounds)
     }
 
     fn group(&self, group: usize, leader: Option<usize>) -> String {

@@ -32,6 +32,8 @@ pub(super) fn item(flow: &Flow<'_>) -> Item {
 /// Most tasks examined behind a needless wait; a chain of ten thousand would take seconds and add
 /// nothing.
 const LOOK_BACK_MAX: usize = 1_000;
+/// A gain below this part of the whole time is not worth a line.
+const GAIN_SHARE: u64 = 20;
 /// Most findings with minutes, each of which takes a walk over the whole graph.
 const TIMED_MAX: usize = 100;
 
@@ -48,6 +50,19 @@ struct Waits<'a> {
 }
 
 /// Tasks at the same depth of dependencies.
+/// Two spans of time in the unit of the first.
+fn in_one_unit(one: Millis, other: Millis) -> (String, String) {
+    let said = spoken(one);
+    let (unit, millis) = match said.rsplit(' ').next() {
+        Some("ms") => ("ms", 1),
+        Some("s") => ("s", 1_000),
+        Some("min") => ("min", 60_000),
+        _ => ("h", 3_600_000),
+    };
+    let other = (other.0 + millis / 2) / millis;
+    (said, format!("{other} {unit}"))
+}
+
 #[derive(Clone, Copy, Default)]
 struct Wave {
     programs: usize,
@@ -92,12 +107,19 @@ impl<'a> Waits<'a> {
         let node = self.flow.node(place);
         self.told_of[place].contains(&before)
             || self.flow.node(before).used == Use::Unknown
+            || self.decides(before, place)
             || self.flow.may_write(before)
             || node
                 .site
                 .as_ref()
                 .is_some_and(|site| self.loops.contains(site))
             || self.is_in_a_guess(place)
+    }
+
+    /// Whether the result of `before` may have decided that `place` is requested.
+    fn decides(&self, before: usize, place: usize) -> bool {
+        let from = self.flow.node(before).decides_from;
+        from.is_some_and(|from| from <= place)
     }
 
     /// Whether a result decides how often the task is requested.
@@ -183,12 +205,9 @@ impl<'a> Waits<'a> {
     fn gain(&self, idle: &[usize]) -> Option<String> {
         let saved = self.saved(idle).filter(|saved| saved.0 > 0)?;
         let now = self.end?;
-        let then = Millis(now.0 - saved.0);
-        Some(format!(
-            "about {} instead of {} without the waits below",
-            spoken(then),
-            spoken(now)
-        ))
+        let (then, now) = in_one_unit(Millis(now.0 - saved.0), now);
+        (saved.0 * GAIN_SHARE > self.end?.0 && then != now)
+            .then(|| format!("about {then} instead of {now} without the waits below"))
     }
 
     fn finding(&self, site: Option<Site>, places: &[usize]) -> Finding {
@@ -229,6 +248,7 @@ impl<'a> Waits<'a> {
                     self.flow.may_write(*before)
                         && !self.told_of[*place].contains(before)
                         && self.flow.node(*before).used != Use::Unknown
+                        && !self.decides(*before, *place)
                 })
         };
         let places: Vec<usize> = (0..self.flow.graph.tasks.len()).filter(only).collect();

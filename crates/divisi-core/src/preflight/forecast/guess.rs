@@ -34,6 +34,9 @@ pub(super) struct More {
 impl More {
     pub(super) fn of(guess: &Guess) -> Self {
         let (log, deviation) = expected(&guess.seen, guess.repeats);
+        let log = guess
+            .most
+            .map_or(log, |most| log.min((most.max(1) as f64).ln()));
         let counted = (guess.counted.max(1) as f64).ln();
         Self {
             log: log - counted,

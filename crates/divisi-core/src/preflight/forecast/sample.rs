@@ -42,6 +42,7 @@ pub(super) fn node(label: &str, has_tools: bool) -> Node {
         prompt_tokens: 3_000,
         shared_tokens: 0,
         has_tools,
+        rights: Default::default(),
         reply_tokens_max: 16_384,
         turns_max: 50,
         retries_max: 2,
@@ -55,6 +56,7 @@ pub(super) fn node(label: &str, has_tools: bool) -> Node {
         reads: Vec::new(),
         group: None,
         used: Use::Read,
+        decides_from: None,
         assigned: Ok(assigned),
     }
 }

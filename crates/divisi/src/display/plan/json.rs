@@ -23,6 +23,8 @@ pub(crate) fn render(graph: &Graph, forecast: Option<&Forecast>) -> Value {
         "longestChain": tasks(&order::longest(graph)),
         "returned": tasks(&graph.returned),
         "open": remarks(&graph.open),
+        "unreached": graph.unreached,
+        "strays": remarks(&graph.strays),
         "nulls": graph.nulls.iter().map(|found| json!({
             "label": found.label, "site": site(found.site.as_ref()), "word": found.word, "excerpt": found.excerpt,
         })).collect::<Vec<_>>(),

@@ -69,6 +69,7 @@ fn this_repositorys_flows() {
 
     Not known before the run
       how many there are depends on results: 3 assumed  flow.js:84
+      no task is planned in Find: only with other arguments, it seems  flow.js:60
     ");
     let files = serde_json::json!({ "files": ["a.rs", "b.rs", "c.rs"] });
     insta::assert_snapshot!(page_with(include_str!("../../../tests/flows/whole.js"), files), @r"
@@ -157,7 +158,7 @@ fn a_loop_until_dry() {
     Longest chain  4 steps: round 0 → round 3 → round 6 → round 9
 
     Not known before the run
-      how often it repeats depends on results: 3 rounds assumed  flow.js:3
+      how often it repeats depends on results: 4 rounds assumed  flow.js:3
     ");
 }
 
@@ -436,6 +437,8 @@ fn for_programs() {
       ],
       "returned": [],
       "open": [],
+      "unreached": [],
+      "strays": [],
       "nulls": [
         {
           "label": "b null",

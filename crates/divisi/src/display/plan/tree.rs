@@ -5,6 +5,7 @@ use super::{models, order, place};
 use crate::display::look::{Line, Look, Tone, page};
 use crate::display::number::counted;
 use crate::text;
+use divisi_core::Site;
 use divisi_core::event::GroupKind;
 use divisi_core::preflight::{Graph, Node, Remark};
 
@@ -16,6 +17,12 @@ const WAVES_SHOWN_MAX: usize = 12;
 
 /// Steps of the longest chain that are named.
 const CHAIN_SHOWN_MAX: usize = 8;
+
+/// Phases without a task that are named.
+const PHASES_SHOWN_MAX: usize = 4;
+
+/// Stacks that are named if one reads many.
+const READS_SHOWN_MAX: usize = 4;
 
 /// Tasks that are named if one waits for many.
 const PLACES_SHOWN_MAX: usize = 6;
@@ -195,11 +202,16 @@ impl Tree<'_> {
             let names: Vec<String> = found
                 .reads
                 .iter()
+                .take(READS_SHOWN_MAX)
                 .map(|read| self.short_name(*read))
                 .collect();
+            let more = match found.reads.len().saturating_sub(READS_SHOWN_MAX) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
             rest = rest
                 .plain(self.look.dot())
-                .plain(format!("reads {}", names.join(", ")));
+                .plain(format!("reads {}{more}", names.join(", ")));
         }
         Row {
             indent,
@@ -336,21 +348,49 @@ fn follow(graph: &Graph, look: &Look) -> Vec<Line> {
 
 /// What is known only when the flow runs.
 fn open(graph: &Graph) -> Vec<Line> {
-    if graph.open.is_empty() {
+    let all: Vec<Remark> = graph.open.iter().cloned().chain(unreached(graph)).collect();
+    if all.is_empty() {
         return vec![];
     }
-    remarks(
-        Line::of(Tone::Strong, "Not known before the run"),
-        &graph.open,
-    )
+    remarks(Line::of(Tone::Strong, "Not known before the run"), &all)
+}
+
+/// The phases without a planned task, one remark for each reason.
+fn unreached(graph: &Graph) -> Vec<Remark> {
+    let mut reasons: Vec<(&str, Option<Site>, Vec<&str>)> = vec![];
+    for phase in &graph.unreached {
+        match reasons.iter_mut().find(|(why, ..)| *why == phase.why) {
+            Some((.., phases)) => phases.push(&phase.phase),
+            None => reasons.push((&phase.why, phase.site.clone(), vec![&phase.phase])),
+        }
+    }
+    let remark = |(why, site, phases): (&str, Option<Site>, Vec<&str>)| {
+        let shown = phases.iter().take(PHASES_SHOWN_MAX).copied();
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let more = match phases.len().saturating_sub(PHASES_SHOWN_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Remark {
+            what: format!("no task is planned in {shown}{more}: {why}"),
+            site,
+        }
+    };
+    reasons.into_iter().map(remark).collect()
 }
 
 /// Probable mistakes of the author.
 fn warnings(graph: &Graph) -> Vec<Line> {
-    if graph.warnings.is_empty() {
+    let all: Vec<Remark> = graph
+        .warnings
+        .iter()
+        .chain(&graph.strays)
+        .cloned()
+        .collect();
+    if all.is_empty() {
         return vec![];
     }
-    remarks(Line::of(Tone::Warn, "Warnings"), &graph.warnings)
+    remarks(Line::of(Tone::Warn, "Warnings"), &all)
 }
 
 fn remarks(title: Line, remarks: &[Remark]) -> Vec<Line> {

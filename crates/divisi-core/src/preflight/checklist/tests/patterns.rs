@@ -3,9 +3,9 @@
 use super::only;
 use crate::Tier::{Haiku, Sonnet};
 use crate::event::GroupKind;
-use crate::preflight::checklist::Question;
 use crate::preflight::checklist::fixture::Builder;
-use crate::preflight::{Remark, Site};
+use crate::preflight::checklist::{Question, Settings, Verdict, checklist};
+use crate::preflight::{Guess, Remark, Rights, Site, Unreached, Use};
 use insta::assert_snapshot;
 
 fn pattern(builder: &Builder) -> String {
@@ -100,6 +100,135 @@ fn what_is_open_is_said() {
       ! it asks for no task when it is run on placeholders
         if it needs arguments, give them with `--args`
     ");
+}
+
+fn line_4() -> Option<Site> {
+    Some(Site {
+        script: "x.js".into(),
+        line: 4,
+    })
+}
+
+#[test]
+fn phases_without_a_planned_task_are_named_with_the_reason() {
+    let mut flow = Builder::new();
+    flow.task("find", "search", Haiku, &[]);
+    let unreached = |phase: &str, is_other_branch, why: &str| Unreached {
+        phase: phase.into(),
+        site: line_4(),
+        is_other_branch,
+        why: why.into(),
+    };
+    let ends = "the script ends after `find`, whatever placeholder it gets";
+    flow.graph.unreached = vec![
+        unreached("Mend", false, ends),
+        unreached("Ship", false, ends),
+        unreached("Rescue", true, "only if `find` fails"),
+    ];
+    assert_snapshot!(only(&flow.checked(), Question::Pattern), @r"
+    ! pattern identified?  single task `find`; the phase `Rescue` only if `find` fails
+      ! x.js:4 no task is planned in the phases `Mend` and `Ship`: the script ends after `find`, whatever placeholder it gets
+        the price is without them; if they depend on arguments, give these with `--args`
+    ");
+}
+
+#[test]
+fn a_loop_that_the_flow_bounds_is_no_finding() {
+    let mut flow = Builder::new();
+    flow.task("find", "search", Haiku, &[]).site = line_4();
+    flow.graph.open.push(Remark {
+        what: "how often it repeats depends on results: 4 rounds assumed, 8 at most".into(),
+        site: line_4(),
+    });
+    flow.graph.guesses.push(Guess {
+        tasks: vec![0],
+        repeats: true,
+        most: Some(8),
+        ..Guess::default()
+    });
+    assert_snapshot!(only(&flow.checked(), Question::Pattern), @"✓ pattern identified?  single task `find`");
+}
+
+#[test]
+fn what_nothing_awaits_and_what_a_run_refuses_is_said() {
+    let mut flow = Builder::new();
+    flow.task("read", "read", Haiku, &[]).used = Use::Unawaited;
+    flow.graph.strays.push(Remark {
+        what:
+            "its prompt says `[object Promise]`: an `await` is missing, and a run refuses the task"
+                .into(),
+        site: line_4(),
+    });
+    assert_snapshot!(only(&flow.checked(), Question::Pattern), @r"
+    ✗ pattern identified?  single task `read`
+      ✗ x.js:4 its prompt says `[object Promise]`: an `await` is missing, and a run refuses the task
+        write `await` before the call whose result the prompt needs
+    ");
+    assert_snapshot!(only(&flow.checked(), Question::Dependencies), @r"
+    ! dependencies mapped?  1 task, no result goes from one to another
+      ! x.js:1 nothing awaits `read`: the flow may end before, and its result is lost
+        write `await` before it, or await the promise that it returns
+    ");
+}
+
+#[test]
+fn tools_and_rights_that_prompts_need_are_named() {
+    let mut flow = Builder::new();
+    let rights = Rights {
+        run_withheld: true,
+        write_withheld: true,
+        ..Rights::default()
+    };
+    for (label, prompt, rights) in [
+        (
+            "mend",
+            "Edit the files in src/, run the tests and commit.",
+            rights.clone(),
+        ),
+        (
+            "judge",
+            "Judge it. Do not run the tests, and edit the file never.",
+            Rights::default(),
+        ),
+        ("look", "Search the web for the date", rights.clone()),
+        (
+            "scout",
+            "Find the date",
+            Rights {
+                lacks: vec!["WebSearch".into()],
+                ..rights
+            },
+        ),
+    ] {
+        let node = flow.task(label, "search", Sonnet, &[]);
+        node.task.prompt = prompt.into();
+        node.task.isolation = crate::task::Isolation::Worktree;
+        if let Ok(assigned) = &mut node.assigned {
+            assigned.rights = rights;
+        }
+    }
+    assert_snapshot!(only(&flow.checked(), Question::Dependencies), @r"
+    ! dependencies mapped?  4 tasks, no result goes from one to another
+      ! x.js:4 `scout` asks for `WebSearch`, which divisi does not have: it works without
+        let an executor with these tools do it, or take them out of its definition
+      ! x.js:1 no tool of the run runs commands, as the prompt of `mend` asks (“run the tests and commit”)
+        allow commands with `--allow run`, if the prompts need them
+      ! x.js:1 no tool of the run changes files, as the prompt of `mend` asks (“Edit the files in src/”)
+        allow changes with `--allow write`, if the prompts need them
+      ! x.js:3 no tool of the run searches the web, as the prompt of `look` asks (“Search the web for the date”)
+        let an executor with such a tool do it, or give the task what it would find
+    ");
+    let settings = Settings {
+        has_repository: Some(false),
+        ..Settings::default()
+    };
+    let without = checklist(&flow.graph, None, &settings);
+    let worst = &without.items[1].findings[0];
+    assert_eq!(worst.verdict, Verdict::Wrong);
+    assert_eq!(
+        worst.what,
+        "`mend`, `judge`, `look` and 1 more need a worktree, and there is no git repository here"
+    );
 }
 
 #[test]

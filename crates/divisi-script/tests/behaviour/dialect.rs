@@ -82,6 +82,13 @@ fn strings_and_other_primitives_are_spread_into_objects() {
 }
 
 #[test]
+fn spreads_and_rests_give_what_they_give_in_node() {
+    let script = include_str!("../scripts/spread.js");
+    let expected = include_str!("../scripts/spread.json");
+    assert_eq!(result_of(script), expected.trim());
+}
+
+#[test]
 fn a_spread_leaves_lines_and_columns_as_they_are() {
     insta::assert_snapshot!(error_of("const a = {}\nreturn [{ ...'x' }, { ...'y' }, a.list.map(x => x)]"), @"script `flow.js` failed at line 2: TypeError: cannot read property 'map' of undefined");
     let played =

@@ -86,7 +86,9 @@ impl News {
                 task,
                 outcome: Outcome::Failed(failure),
             } => self.failed(progress, *task, failure, look),
-            Event::TaskEnded { task, outcome } if detail == Detail::Every => {
+            Event::TaskEnded { task, outcome }
+                if detail == Detail::Every && !is_timer(progress, *task) =>
+            {
                 vec![ended(progress, *task, outcome, look)]
             }
             // Parking at the user's request was reported then.
@@ -222,6 +224,11 @@ fn failed(progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> 
         line = line.put(Tone::Dim, format!("{}{attempts} attempts", look.dot()));
     }
     line
+}
+
+/// Timers of a flow fire often, and say nothing about its work.
+fn is_timer(progress: &Progress, id: TaskId) -> bool {
+    progress.view.task(id).is_some_and(|task| task.is_timer)
 }
 
 fn ended(progress: &Progress, id: TaskId, outcome: &Outcome, look: &Look) -> Line {

@@ -43,7 +43,8 @@ pub struct Setup {
     /// Requests one attempt may send. An agent that reads its way through a module needs 10 to 30.
     pub turns_max: u32,
     /// Calls of agents, commands and other flows that a script may make, unless its `meta` states
-    /// another number. It stops loops without end; plans and programs are not limited by it.
+    /// another number. It stops loops without end; plans and programs are not limited by it, and
+    /// its default does not limit wide fan-outs.
     pub agents_max: u32,
     /// Longest reply in tokens, which is requested from vendors and reserved in budgets.
     pub reply_tokens_max: u32,
@@ -66,6 +67,10 @@ pub const TURNS_MAX: u32 = 50;
 
 /// Default for the calls of a script: that of Claude Code.
 pub const AGENTS_MAX: u32 = 1_000;
+
+/// Most calls of a script that makes many of them at once, where neither its `meta` nor the
+/// settings state a number.
+pub const AGENTS_WIDE_MAX: u32 = 100_000;
 
 /// Default for the longest reply in tokens.
 pub const REPLY_TOKENS_MAX: u32 = 16_384;

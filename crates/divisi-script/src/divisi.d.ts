@@ -68,7 +68,7 @@ interface Meta {
   whenToUse?: string;
   /**
    * Most agents, commands and other flows that the run may call: 1,000 when absent (`agents_max`
-   * in the settings). Calls beyond that throw.
+   * in the settings), or ten times as many as it calls at once. Calls beyond that throw.
    */
   maxAgents?: number;
   /** `true`: a stage of `pipeline` that gives `null` hands it on, as in Claude Code before July 2026. */

@@ -41,6 +41,10 @@ pub struct HostLimits {
     /// Most tasks and scripts that may be requested in the whole run. The caller decides whether
     /// the number in the script's [`meta`](crate::Meta::agents_max) applies.
     pub agents_max: u32,
+    /// A script that makes many calls at once may make [`FURTHER`](Self::FURTHER) times as many in
+    /// the whole run, if that is more than `agents_max`, but no more than this: a wide fan-out is
+    /// meant, and a loop without end makes few calls at once.
+    pub agents_wide_max: u32,
     /// Most timers that may be started in the whole run.
     pub timers_max: u32,
     /// Most items of one `parallel` or `pipeline`.
@@ -51,6 +55,11 @@ pub struct HostLimits {
     pub messages_max: u32,
     /// Longest message; the rest is cut.
     pub message_chars_max: usize,
+}
+
+impl HostLimits {
+    /// Calls for each of the calls that a script makes at once: stages, retries, votes.
+    pub const FURTHER: u32 = 10;
 }
 
 impl Default for HostLimits {
@@ -66,6 +75,8 @@ impl Default for HostLimits {
             busy_max: Duration::from_secs(5),
             // The dialect's own limit.
             agents_max: 1_000,
+            // The caller decides.
+            agents_wide_max: 0,
             // One in ten seconds for a day. Each is recorded, so a loop that does nothing but wait must
             // end somewhere.
             timers_max: 10_000,

@@ -9,7 +9,7 @@ use crate::rejections::Rejections;
 use crate::source::{Columns, callee};
 use crate::stack;
 use crate::trial::Trial;
-use crate::{Call, CallId, GroupId, HostOptions, Script, Site, TaskAnswer};
+use crate::{Call, CallId, GroupId, HostLimits, HostOptions, Script, Site, TaskAnswer};
 use divisi_core::PicoUsd;
 use divisi_core::event::Refusal;
 use rquickjs::{Ctx, Function, Persistent};
@@ -30,6 +30,9 @@ pub(crate) struct State {
     open: usize,
     /// Timers requested so far.
     timers: u32,
+    /// Calls of the script since it was last given an answer, and the most of them so far.
+    at_once: u32,
+    widest: u32,
     /// Refused calls not yet reported, by reason.
     refused: BTreeMap<Refusal, u32>,
     pub(crate) rejections: Rejections,
@@ -124,6 +127,8 @@ impl State {
             waiting: Vec::new(),
             open: 0,
             timers: 0,
+            at_once: 0,
+            widest: 0,
             refused: BTreeMap::new(),
             rejections: Rejections::default(),
             messages: 0,
@@ -164,6 +169,7 @@ impl State {
 
     pub(crate) fn answered(&mut self, id: CallId) -> Option<Waiting> {
         let waiting = self.waiting.get_mut(id.0 as usize)?.take();
+        self.at_once = 0;
         self.open -= usize::from(waiting.is_some());
         waiting
     }
@@ -232,9 +238,18 @@ impl State {
         self.calls.push(call);
     }
 
+    /// Most calls in the whole run, as far as its fan-outs are known.
+    pub(crate) fn calls_max(&self) -> u32 {
+        let limits = &self.options.limits;
+        let wide = self.widest.saturating_mul(HostLimits::FURTHER);
+        limits.agents_max.max(wide.min(limits.agents_wide_max))
+    }
+
     /// The limit that refuses the next task, if any; the refusal is counted.
     pub(crate) fn refuse(&mut self) -> Option<Refusal> {
-        let calls_max = self.options.limits.agents_max;
+        self.at_once = self.at_once.saturating_add(1);
+        self.widest = self.widest.max(self.at_once);
+        let calls_max = self.calls_max();
         let refusal = match self.options.budget_total {
             _ if self.next_id().0 - self.timers >= calls_max => Refusal::Call { calls_max },
             Some(total) if self.spent() >= total => Refusal::Tokens { total },

@@ -54,7 +54,8 @@ pub struct Settings {
     #[serde(alias = "max_turns")]
     pub turns_max: u32,
     /// Agents, commands and other flows that a script may call in one run, unless its `meta` states
-    /// another number as `maxAgents`. Stops loops without end.
+    /// another number as `maxAgents`. Stops loops without end: at the default, a script that makes
+    /// many calls at once may make ten times as many.
     pub agents_max: u32,
     /// Longest reply in tokens. Its full cost is reserved before a request is sent.
     #[serde(alias = "max_reply_tokens")]

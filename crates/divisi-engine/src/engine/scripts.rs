@@ -60,10 +60,11 @@ impl Engine {
         let (answers, answered) = mpsc::unbounded_channel();
         // A resume must not refuse what an earlier execution was allowed.
         let known = u32::try_from(opened.run.tasks().count()).unwrap_or(u32::MAX);
-        let agents_max = flow::agents_max(&script, &setup).max(known);
+        let (agents_max, agents_wide_max) = flow::agents_max(&script, &setup);
         let host = HostOptions {
             limits: HostLimits {
-                agents_max,
+                agents_max: agents_max.max(known),
+                agents_wide_max,
                 ..HostLimits::default()
             },
             budget_total: options.token_budget,

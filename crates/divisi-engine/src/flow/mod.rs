@@ -74,10 +74,16 @@ impl Flow {
     }
 }
 
-/// Most calls that `script` may make: the number in its `meta`, or else that of the settings.
+/// Most calls that `script` may make: the number in its `meta`, or else that of the settings; and
+/// most of a script that makes many at once, zero if one of them states a number.
 #[cfg(feature = "script")]
-pub(crate) fn agents_max(script: &divisi_script::Script, setup: &crate::Setup) -> u32 {
-    script.meta().agents_max.unwrap_or(setup.agents_max)
+pub(crate) fn agents_max(script: &divisi_script::Script, setup: &crate::Setup) -> (u32, u32) {
+    use crate::setup::{AGENTS_MAX, AGENTS_WIDE_MAX};
+    match script.meta().agents_max {
+        Some(stated) => (stated, 0),
+        None if setup.agents_max == AGENTS_MAX => (AGENTS_MAX, AGENTS_WIDE_MAX),
+        None => (setup.agents_max, 0),
+    }
 }
 
 /// The texts of a task that may contain results.

@@ -27,7 +27,7 @@ use crate::setup::Setup;
 use divisi_core::event::Caps;
 use divisi_core::preflight::{Graph, Site};
 use divisi_core::{Failure, History, Plan, Task};
-use divisi_script::{HostLimits, HostOptions, ScriptError};
+use divisi_script::{HostLimits, HostOptions, Script, ScriptError};
 use graph::Ordered;
 use learnt::Learnt;
 use mood::Mood;
@@ -157,6 +157,14 @@ pub fn unpriced_of_plan(
         .find_map(|(task, site)| Unpriced::of(&resolver, caps, &task, site))
 }
 
+/// Most calls of a run with this script that its `meta` or the settings state.
+fn calls_max(script: &Script, setup: &Setup) -> usize {
+    match crate::flow::agents_max(script, setup) {
+        (stated, 0) => stated as usize,
+        _ => usize::MAX,
+    }
+}
+
 /// Runs `flow` on placeholders by `look`, on a thread for scripts.
 fn on_stage<T: Send + 'static>(
     flow: &Flow,
@@ -166,7 +174,7 @@ fn on_stage<T: Send + 'static>(
 ) -> Result<T, StartError> {
     let script = flow.parse().map_err(Box::new)?;
     // A run refuses calls beyond its limit, so the plan ends there, too.
-    let calls_max = crate::flow::agents_max(&script, &setup) as usize;
+    let calls_max = calls_max(&script, &setup);
     let limits = &TraceLimits {
         tasks_max: limits.tasks_max.min(calls_max),
         ..limits.clone()
@@ -292,9 +300,9 @@ impl Tracer<'_> {
             waits: order::waits(&main, &orders),
             unawaited: order::unawaited(&main, &orders),
         };
-        let calls_max = crate::flow::agents_max(self.stage.script, self.resolver.setup());
+        let calls_max = calls_max(self.stage.script, self.resolver.setup());
         let open = open::look(
-            (self.stage.script, calls_max as usize),
+            (self.stage.script, calls_max),
             &main,
             (&ending, &learnt),
             &widths,

@@ -69,7 +69,7 @@ pub(super) fn may_ask(shared: &Shared) -> std::result::Result<(), Refusal> {
             Err(Refusal::Other(message))
         }
         Some(_) => {
-            let calls_max = shared.borrow().options.limits.agents_max;
+            let calls_max = shared.borrow().calls_max();
             Err(Refusal::Range(format!(
                 "this run has made {calls_max} calls, which is as many as it may make; if it is \
                  meant to make more, write for example `maxAgents: {}` in `meta`, or raise \

@@ -160,6 +160,19 @@ fn more_calls_than_allowed_throw() {
 }
 
 #[test]
+fn a_wide_fan_out_may_make_calls_beyond_the_limit_of_loops() {
+    let wide = |l: &mut HostLimits| (l.agents_max, l.agents_wide_max) = (2, 100);
+    let twice = "const all = [1, 2, 3, 4, 5]
+        const first = await parallel(all.map(n => () => agent(`${n}`)))
+        return await parallel(first.map(n => () => agent(`again ${n}`)))";
+    let played = limited(twice, wide).run();
+    assert_eq!(played.result().matches("again").count(), 5);
+    let endless = "for (let n = 0; ; n++) await agent(`${n}`)";
+    let stopped = limited(endless, wide).run().error().to_string();
+    assert!(stopped.contains("made 10 calls"), "{stopped}");
+}
+
+#[test]
 fn messages_are_counted_and_cut() {
     let played = limited(
         "for (let n = 0; n < 9; n++) log('message ' + n)",

@@ -9,6 +9,7 @@ mod ask;
 mod budget;
 mod checked;
 mod group;
+pub(crate) mod looking;
 pub(crate) mod outcome;
 mod phase;
 mod plan;
@@ -17,7 +18,7 @@ mod report;
 mod site;
 mod workflow;
 
-pub(crate) use prelude::{install, json_culprit, watcher};
+pub(crate) use prelude::{install, json_culprit};
 
 use crate::state::{Form, Shared};
 use phase::Phases;

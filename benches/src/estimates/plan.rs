@@ -110,6 +110,7 @@ fn node(step: &Step, item: u32, inputs: u64) -> Node {
         reads: vec![],
         group: None,
         used: Use::Unknown,
+        decides_from: None,
         assigned: Ok(Assigned {
             executor: "api".into(),
             is_program: false,

@@ -114,6 +114,7 @@ impl Stage<'_> {
             reads: Vec::new(),
             group: None,
             used: Use::Unknown,
+            decides_from: None,
             assigned: Ok(assigned),
         }
     }

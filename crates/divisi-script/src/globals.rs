@@ -10,6 +10,7 @@ mod budget;
 mod checked;
 mod group;
 mod locale;
+pub(crate) mod looking;
 pub(crate) mod outcome;
 mod phase;
 mod plan;
@@ -19,7 +20,7 @@ mod site;
 mod timer;
 mod workflow;
 
-pub(crate) use prelude::{install, json_culprit, watcher};
+pub(crate) use prelude::{install, json_culprit};
 
 use crate::Script;
 use crate::state::{Form, Shared};

@@ -6,7 +6,7 @@ mod result;
 
 use crate::error::{ErrorKind, Problem};
 use crate::globals::{self, Scope};
-use crate::looks::{self, Look};
+use crate::looks::Look;
 use crate::state::{Shared, State};
 use crate::watch::Watch;
 use crate::{Answer, Call, CallId, HostOptions, Meta, Script, ScriptError, Site};
@@ -151,7 +151,7 @@ impl Host {
                 }
             },
         )));
-        context.with(|ctx| looks::install(&ctx, &shared))?;
+        context.with(|ctx| globals::looking::install(&ctx, &shared))?;
         shared.borrow_mut().add_source(script);
         Ok(Self {
             script: script.clone(),

@@ -8,12 +8,13 @@
 use super::learnt::Learnt;
 use super::mood::{Mood, Turn};
 use super::play::{Asked, End, Played, Way};
-use super::{Ending, Tracer};
+use super::spoiled::count;
+use super::{Ending, Tracer, mark};
 use divisi_core::Site;
 use divisi_core::preflight::Unreached;
-use divisi_script::{Outline, ScriptError};
+use divisi_script::{Outline, ScriptError, TextTest};
 use serde_json::Value;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Most runs. The gate of a flow is mostly among its last decisions, which are tried first.
 const PLAYS_MAX: usize = 40;
@@ -26,6 +27,9 @@ const TURNED_MAX: usize = 12;
 
 /// Most values of a choice that are tried.
 const CHOICES_MAX: usize = 4;
+
+/// Most names of a prompt that a result repeats.
+const NAMES_MAX: usize = 16;
 
 /// Characters of a task's name in a reason.
 const LABEL_CHARS_MAX: usize = 40;
@@ -188,6 +192,58 @@ impl<'a, 't> Explorer<'a, 't> {
     }
 }
 
+impl Mood {
+    /// Adds what the tests of a run ask of texts.
+    pub(super) fn learn(&mut self, played: &Played) {
+        for (text, test) in &played.tests {
+            let Some((place, name)) = mark::named(text) else {
+                continue;
+            };
+            if let Some(asked) = played.tasks.get(place) {
+                let key = (asked.same.clone(), name.to_owned());
+                self.texts.entry(key).or_default().add(test);
+            }
+        }
+    }
+
+    /// Adds the names of the script that the prompt of `asked` contains, for its texts, and makes its
+    /// lists long enough for all of them.
+    pub(super) fn name(&mut self, asked: &Asked, names: &[String]) {
+        let prompt = &asked.task.prompt;
+        let is_in = |name: &&String| count(prompt, name) > 0;
+        let here: Vec<String> = names
+            .iter()
+            .filter(is_in)
+            .take(NAMES_MAX)
+            .cloned()
+            .collect();
+        if here.len() < 2 {
+            return;
+        }
+        for field in asked.fields.iter().filter(|field| !field.decides) {
+            let name = field.path.rsplit('.').next().unwrap_or_default();
+            let key = (asked.same.clone(), name.to_owned());
+            let among = TextTest::Among(here.clone());
+            self.texts.entry(key).or_default().add(&among);
+            self.widths.insert(asked.same.clone(), here.len());
+        }
+    }
+
+    /// Adds the words with which the script compares fields, for the properties of `asked`.
+    pub(super) fn compare(&mut self, asked: &Asked, compared: &BTreeMap<String, Vec<String>>) {
+        for field in &asked.fields {
+            let name = field.path.rsplit('.').next().unwrap_or_default();
+            if let (false, Some(words)) = (field.decides, compared.get(name)) {
+                let key = (asked.same.clone(), name.to_owned());
+                self.texts
+                    .entry(key)
+                    .or_default()
+                    .add(&TextTest::Among(words.clone()));
+            }
+        }
+    }
+}
+
 /// The phases of the outline in which a run requests no task. A phase without tasks of its own
 /// counts once it has begun.
 fn missing(outline: &Outline, played: &Played) -> BTreeSet<String> {
@@ -250,7 +306,7 @@ fn turns(asked: &Asked) -> Vec<(Turn, String)> {
 
 /// The name of a task on part of a line.
 fn short(asked: &Asked) -> String {
-    let label = super::mark::replaced(&asked.task.title(), |_| "…".to_owned());
+    let label = mark::replaced(&asked.task.title(), |_| "…".to_owned());
     match label.char_indices().nth(LABEL_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &label[..end]),
         None => label,

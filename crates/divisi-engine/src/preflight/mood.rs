@@ -5,8 +5,6 @@
 //! to some of its tasks.
 
 use super::mark;
-use super::play::{Asked, Played};
-use super::spoiled::count;
 use divisi_providers::sample::matching;
 use divisi_script::TextTest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +15,6 @@ pub(super) const WHOLE: &str = "result of this task";
 
 /// Longest text of a script that a placeholder repeats.
 const CHARS_MAX: usize = 120;
-
-/// Most names of a prompt.
-const NAMES_MAX: usize = 16;
 
 /// Marks in a long text: enough characters for scripts that refuse short ones.
 const LONG_MARKS: usize = 40;
@@ -79,60 +74,11 @@ impl Mood {
             None => mark.to_owned(),
         }
     }
-
-    /// Adds what the tests of a run ask of texts.
-    pub(super) fn learn(&mut self, played: &Played) {
-        for (text, test) in &played.tests {
-            let Some((place, name)) = mark::named(text) else {
-                continue;
-            };
-            if let Some(asked) = played.tasks.get(place) {
-                let key = (asked.same.clone(), name.to_owned());
-                self.texts.entry(key).or_default().add(test);
-            }
-        }
-    }
-
-    /// Adds the names of the script that the prompt of `asked` contains, for its texts, and makes its
-    /// lists long enough for all of them.
-    pub(super) fn name(&mut self, asked: &Asked, names: &[String]) {
-        let prompt = &asked.task.prompt;
-        let is_in = |name: &&String| count(prompt, name) > 0;
-        let here: Vec<String> = names
-            .iter()
-            .filter(is_in)
-            .take(NAMES_MAX)
-            .cloned()
-            .collect();
-        if here.len() < 2 {
-            return;
-        }
-        for field in asked.fields.iter().filter(|field| !field.decides) {
-            let name = field.path.rsplit('.').next().unwrap_or_default();
-            let key = (asked.same.clone(), name.to_owned());
-            let among = TextTest::Among(here.clone());
-            self.texts.entry(key).or_default().add(&among);
-            self.widths.insert(asked.same.clone(), here.len());
-        }
-    }
-
-    /// Adds the words with which the script compares fields, for the properties of `asked`.
-    pub(super) fn compare(&mut self, asked: &Asked, compared: &BTreeMap<String, Vec<String>>) {
-        for field in &asked.fields {
-            let name = field.path.rsplit('.').next().unwrap_or_default();
-            if let (false, Some(words)) = (field.decides, compared.get(name)) {
-                let key = (asked.same.clone(), name.to_owned());
-                self.texts
-                    .entry(key)
-                    .or_default()
-                    .add(&TextTest::Among(words.clone()));
-            }
-        }
-    }
 }
 
 impl Wanted {
-    fn add(&mut self, test: &TextTest) {
+    /// Adds a test that it has to pass.
+    pub(super) fn add(&mut self, test: &TextTest) {
         let short = |text: &String| text.chars().count() <= CHARS_MAX && !text.is_empty();
         match test {
             TextTest::Starts(text) => self.starts.extend(Some(text.clone()).filter(short)),

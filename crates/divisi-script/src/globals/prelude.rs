@@ -66,7 +66,7 @@ pub(super) fn checker<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
 }
 
 /// The function that makes results tell what a script looks at.
-pub(crate) fn watcher<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
+pub(super) fn watcher<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     evaluate(ctx, "looks", include_str!("../prelude/looks.js"))
 }
 

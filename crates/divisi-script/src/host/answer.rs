@@ -2,10 +2,10 @@
 
 use super::{run, warn_of};
 use crate::call::TaskStatus;
-use crate::globals::Scope;
 use crate::globals::outcome::{self, Named};
+use crate::globals::{Scope, looking};
 use crate::state::{Asked, Shared, Waiting};
-use crate::{Answer, CallId, HostLimits, Script, Site, looks};
+use crate::{Answer, CallId, HostLimits, Script, Site};
 use rquickjs::{Ctx, Function, Promise, Result, Value};
 
 /// Settles the promise of `waiting`.
@@ -47,7 +47,7 @@ pub(super) fn give(
             )? {
                 Ok(value) => settle
                     .resolve
-                    .call((looks::watched(ctx, shared, call, value)?,)),
+                    .call((looking::watched(ctx, shared, call, value)?,)),
                 Err(message) => {
                     // The run reports the failure of the task, so this rejection needs no report.
                     shared.borrow_mut().rejections.is_told = true;

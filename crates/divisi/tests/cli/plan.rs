@@ -454,7 +454,7 @@ fn a_simulation_of_a_chain_says_that_no_limit_matters() {
       doubled    tasks at once no gain
       no limits  0:40 if nothing but tasks had to be waited for
 
-    Not known before the run
+    Warnings
       its prompt says `undefined` where something else is meant, it seems  f.js:2
     ");
 }

@@ -102,8 +102,13 @@ fn the_two_lists_cost_what_their_plans_say() {
 }
 
 fn checked(example: &str) -> String {
+    checked_with(example, &[])
+}
+
+fn checked_with(example: &str, flags: &[&str]) -> String {
     let machine = Machine::new(Config::default());
-    let output = machine.run(&["check", &format!("examples/{example}"), "--max-cost", "10"]);
+    let example = format!("examples/{example}");
+    let output = machine.run(&[&["check", &example, "--max-cost", "10"], flags].concat());
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     String::from_utf8(output.stdout)
         .unwrap()
@@ -135,12 +140,12 @@ fn check_of_scripts() {
                                       capped at $10.00
     ✓ error handling planned?         timeout 30 min, retries 4
     ");
-    insta::assert_snapshot!(checked("steps.js"), @"
+    insta::assert_snapshot!(checked_with("steps.js", &["--allow", "run"]), @"
     ✓ pattern identified?             Build → Test → Deploy: sequence of 3
     ✓ dependencies mapped?            3 tasks, 3 results go from one to another
     ✓ parallelisation opportunities?  nothing runs at the same time
     ✓ right model per agent?          3 on sonnet
-    ✓ cost estimated?                 about $0.9627, mostly $0.4051 to $2.55
+    ✓ cost estimated?                 about $0.9655, mostly $0.4063 to $2.56
                                       capped at $10.00
     ✓ error handling planned?         timeout 20 min, retries 4
     ");

@@ -150,7 +150,7 @@ fn a_pipeline_has_no_barriers() {
 fn a_plan_ends_where_the_run_would_refuse() {
     let source = "let n = 0; while (true) await agent('round ' + n++)";
     let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
-    assert_eq!(graph.tasks.len(), 1_000);
+    assert_eq!(graph.tasks.len(), TraceLimits::default().tasks_max);
     let stated =
         format!("export const meta = {{ name: 'm', description: 'd', maxAgents: 5 }}\n{source}");
     let graph = graph_of(&Flow::script("flow.js", stated), &TraceLimits::default());

@@ -8,6 +8,7 @@
     const { plan, planner, worker, max = TASKS_MAX, approve, gather, ...others } = options;
     for (const name of Object.keys(others)) host.warn(`the option \`${name}\` of decompose() is not supported yet and does nothing`);
     if (!Number.isInteger(max) || max < 1) throw new TypeError('the option `max` of decompose() has to be a whole number from 1');
+    if (approve && typeof approve !== 'function') throw new TypeError('the option `approve` of decompose() has to be a function');
     const group = host.group('decompose');
     const { tasks, chains } = plan ? givenPlan(plan) : await makePlan(goal, withModel(asOptions(planner), 'opus'), max);
     if (approve && !(await approve({ goal, tasks }))) return refused(goal, tasks);

@@ -218,14 +218,30 @@ fn decompose_skips_what_needs_a_failed_task() {
 }
 
 #[test]
+fn tasks_of_a_plan_run_only_if_it_is_approved() {
+    let decided = |by: &str| {
+        let source = format!("return await decompose('Audit it', {{ approve: {by} }})");
+        let played = play(&source).agent(|turn, task| if turn == 0 { diamond() } else { ok(task) });
+        let played = played.run();
+        (
+            played.tasks().len(),
+            played.result().contains("the plan is not approved"),
+        )
+    };
+    assert_eq!(decided("async plan => plan.tasks.length === 3"), (4, false));
+    assert_eq!(decided("async plan => false"), (1, true));
+}
+
+#[test]
 fn decompose_needs_a_goal_and_a_planner_that_answers() {
     insta::assert_snapshot!(error_of("await decompose('')"), @"script `flow.js` failed at line 1: TypeError: decompose() takes the goal first");
     insta::assert_snapshot!(error_of("await decompose('x', { max: 0 })"), @"script `flow.js` failed at line 1: TypeError: the option `max` of decompose() has to be a whole number from 1");
-    let played = play("\nawait decompose('x', { approve: true })")
+    insta::assert_snapshot!(error_of("await decompose('x', { approve: true })"), @"script `flow.js` failed at line 1: TypeError: the option `approve` of decompose() has to be a function");
+    let played = play("\nawait decompose('x', { approves: true })")
         .agent(|_, _| failed(FailureClass::Auth, "no key"))
         .run();
     insta::assert_snapshot!(played.error(), @"script `flow.js` failed at line 2: Error: `plan` failed: no key");
-    insta::assert_snapshot!(played.warnings().join("\n"), @"warning flow.js:2 the option `approve` of decompose() is not supported yet and does nothing");
+    insta::assert_snapshot!(played.warnings().join("\n"), @"warning flow.js:2 the option `approves` of decompose() is not supported yet and does nothing");
 }
 
 #[test]

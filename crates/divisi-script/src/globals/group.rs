@@ -46,6 +46,9 @@ pub(super) fn tell<'js>(
     };
     host.set("cut", Function::new(ctx.clone(), cut)?)?;
     host.set("handsOnNull", scope.hands_on_null)?;
+    let asked = shared.clone();
+    let calls = move || asked.borrow().next_id().0;
+    host.set("calls", Function::new(ctx.clone(), calls)?)?;
     let state = shared.clone();
     let informs = move || state.borrow_mut().next.is_informed = true;
     host.set("informs", Function::new(ctx.clone(), informs)?)?;

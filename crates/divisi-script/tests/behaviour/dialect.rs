@@ -14,6 +14,16 @@ fn a_null_ends_the_item_of_a_pipeline() {
 }
 
 #[test]
+fn a_stage_that_leaves_out_its_own_work_does_not_end_the_item() {
+    let source = "return await pipeline([1, 2, 3], x => x === 2 ? agent('do ' + x) : Promise.resolve(null), (prev, x) => `${prev}:${x}`)";
+    let played = play(source).run();
+    assert_eq!(played.result(), r#"["null:1","do 2:2","null:3"]"#);
+    assert!(played.warnings().is_empty());
+    let source = "return await pipeline([1, 2], async x => x === 2 ? null : await agent('do ' + x), (prev, x) => `${prev}:${x}`)";
+    assert_eq!(result_of(source), r#"["do 1:1","null:2"]"#);
+}
+
+#[test]
 fn a_failed_agent_ends_its_item() {
     let source =
         "return await pipeline(['a', 'b'], x => agent(x), (prev, x) => agent(`${x}: ${prev}`))";

@@ -175,7 +175,7 @@ fn check_of_scripts() {
       ! examples/list-expensive.js:22  `read configs` waits for `find files` without reading what came of it · 0:42
         start them together with `parallel()`, unless `find files` changes files that `read configs` needs
     ! right model per agent?          4 on opus
-                                      about $0.2905 less on the tiers that suffice
+                                      about $0.2905 less on average on the tiers that suffice
       ! examples/list-expensive.js:15  opus for `find files`, which is of the kind search · $0.1520
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
       ! examples/list-expensive.js:22  opus for `read configs`, which is of the kind read · $0.0869

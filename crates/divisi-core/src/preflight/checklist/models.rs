@@ -187,7 +187,7 @@ fn one_step_beside(flow: &Flow<'_>, choices: &[Choice<'_>]) -> Option<String> {
         .filter(|choice| choice.steps() == 1)
         .collect();
     let money = saved(flow, &above)
-        .map(|saved| format!(", about {saved} more"))
+        .map(|saved| format!(", about {saved} more on average"))
         .unwrap_or_default();
     let stand = counted(above.len(), "task stands", "tasks stand");
     (!above.is_empty()).then(|| format!("{stand} one tier above the table{money}"))
@@ -200,7 +200,7 @@ fn saving(findings: &[Finding]) -> Option<String> {
         .filter_map(|finding| finding.money)
         .collect();
     let sum: PicoUsd = sums.iter().copied().sum();
-    (sums.len() > 1).then(|| format!("about {sum} less on the tiers that suffice"))
+    (sums.len() > 1).then(|| format!("about {sum} less on average on the tiers that suffice"))
 }
 
 /// Ladders without a check: nothing makes them climb.

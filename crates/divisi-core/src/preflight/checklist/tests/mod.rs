@@ -63,7 +63,7 @@ fn opus_for_everything_in_a_row_is_the_expensive_way() {
         start them together with `parallel()`, unless `read configs` changes files that `format` needs
       ! x.js:4 `design` waits for `format` without reading what came of it [60 s]
         start them together with `parallel()`, unless `format` changes files that `design` needs
-    ! right model per agent?  4 on opus; about $0.2400 less on the tiers that suffice
+    ! right model per agent?  4 on opus; about $0.2400 less on average on the tiers that suffice
       ! x.js:1 opus for `find files`, which looks like search [$0.0800]
         give it `model: 'haiku'`; if it is harder than it looks, say its `kind`
       ! x.js:2 opus for `read configs`, which looks like read [$0.0800]
@@ -86,7 +86,7 @@ fn too_weak_is_wrong_and_one_step_is_no_finding() {
     flow.task("judge", "review", Opus, &[2]);
     flow.task("sum up", "review", Fable, &[3]);
     assert_snapshot!(only(&flow.checked(), Question::Models), @r"
-    ✗ right model per agent?  2 on haiku, 1 on sonnet, 1 on opus, 1 on fable; 1 task stands one tier above the table, about $0.0600 more
+    ✗ right model per agent?  2 on haiku, 1 on sonnet, 1 on opus, 1 on fable; 1 task stands one tier above the table, about $0.0600 more on average
       ✗ x.js:1 haiku for `design`, which looks like architecture: it is too weak for that
         give it `model: 'opus'`, or a ladder `['haiku', 'opus']` with a `check`; if it is easier than it looks, say its `kind`
       ! x.js:5 fable for `sum up`, which looks like review [$0.2400]

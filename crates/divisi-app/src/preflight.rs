@@ -135,6 +135,10 @@ pub async fn look(
             .take()
             .and_then(|site| shown(&site, &input, app.folder()));
     }
+    if is_ours(&input) {
+        // Whether a pattern has a synthesis is the user's choice.
+        graph.unreached.clear();
+    }
     if exact {
         count(&mut graph, &Resolver::new(setup.clone())).await?;
     }
@@ -389,11 +393,15 @@ fn sites(graph: &mut Graph) -> impl Iterator<Item = &mut Option<Site>> {
         .chain(unreached)
 }
 
+/// Whether the flow is the built-in script of a pattern.
+fn is_ours(input: &FlowInput) -> bool {
+    matches!(input, FlowInput::Script(flow) if flow.path.is_none())
+}
+
 /// The place as it is shown from `folder`; `None` in the built-in script of a pattern, which is not
 /// the user's.
 fn shown(site: &Site, input: &FlowInput, folder: &Path) -> Option<Site> {
-    let is_ours = matches!(input, FlowInput::Script(flow) if flow.path.is_none());
-    (!is_ours).then(|| near(site, folder))
+    (!is_ours(input)).then(|| near(site, folder))
 }
 
 /// The place, relative to this folder.

@@ -186,15 +186,15 @@ impl State {
 
     /// Why no model should be paid for this prompt: it contains an object that was converted to a
     /// text, and neither the scripts nor their arguments nor a result have these words.
-    pub(crate) fn spoils(&self, prompt: &str) -> Option<String> {
+    pub(crate) fn spoils(&self, what: &str, text: &str) -> Option<String> {
         // A dry run reports it.
         if self.options.mark.is_some() {
             return None;
         }
         let is_spoiled =
-            |(word, _): &&(&str, &str)| prompt.contains(*word) && !self.quoted.contains(*word);
+            |(word, _): &&(&str, &str)| text.contains(*word) && !self.quoted.contains(*word);
         let (word, advice) = CONVERTED.iter().find(is_spoiled)?;
-        Some(format!("the prompt says `{word}`: {advice}"))
+        Some(format!("{what} says `{word}`: {advice}"))
     }
 
     /// Begins a group and makes it current.

@@ -42,7 +42,7 @@ pub const ROUNDS: usize = 3;
 const OTHER_WIDTHS: [usize; 2] = [2, 5];
 
 /// Most timers that fire in one dry run. An interval that is never cleared fires as often.
-const TIMERS_MAX: u32 = 1_000;
+const TIMERS_MAX: u32 = 10_000;
 
 /// Limits of a dry run.
 #[derive(Clone, Debug)]

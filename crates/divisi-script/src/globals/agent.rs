@@ -157,7 +157,11 @@ impl<'js> Maker<'_, 'js> {
             },
         }
         wanted.task.phase = self.scope.phases.of(wanted.task.phase.take());
-        Ok(wanted)
+        let context = wanted.task.context.as_deref().unwrap_or_default();
+        match self.shared.borrow().spoils("the option `context`", context) {
+            Some(message) => Err(Refusal::Type(message)),
+            None => Ok(wanted),
+        }
     }
 
     fn prompt(&self, prompt: Option<Value<'js>>) -> std::result::Result<String, Refusal> {
@@ -171,7 +175,7 @@ impl<'js> Maker<'_, 'js> {
         if prompt.trim().is_empty() {
             return Err(Refusal::Type("the prompt is empty".to_owned()));
         }
-        match self.shared.borrow().spoils(&prompt) {
+        match self.shared.borrow().spoils("the prompt", &prompt) {
             Some(message) => Err(Refusal::Type(message)),
             None => Ok(prompt),
         }

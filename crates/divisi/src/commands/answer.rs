@@ -7,13 +7,17 @@ use crate::output;
 use divisi_app::{Intent, Problem};
 use divisi_engine::{AnswerError, Engine};
 
+/// Answers to the question of `decompose --approve`.
+pub(super) const APPROVED: &str = r#"{"approved": true}"#;
+pub(super) const REFUSED: &str = r#"{"approved": false}"#;
+
 /// Answer a task that waits for a person
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   divisi answer last t3 yes
   divisi answer k3f9 \"which database\" postgres
-  divisi answer k3f9 t3 '{\"approved\": true}'
+  divisi answer k3f9 t3 '{\"severity\": \"high\"}'
 
 A task waits for a person where the flow says so: `agent('Deploy?', { executor: 'person' })`. The run rests \
 once nothing else is left to do; the answer is kept in its journal, and `divisi resume` goes on with it.")]
@@ -26,6 +30,15 @@ pub(crate) struct Args {
     value: String,
 }
 
+/// The answer to `decompose --approve` that a word stands for.
+fn approval(word: &str) -> Option<&'static str> {
+    match word {
+        "yes" | "true" => Some(APPROVED),
+        "no" | "false" => Some(REFUSED),
+        _ => None,
+    }
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let Args {
         run: word,
@@ -36,20 +49,24 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let id = context.app.find_run(&word, Intent::Act).await?;
     let (view, _) = engine.view(&id).await?;
     let task = find_task(&view, &task)?;
-    engine
-        .answer(&id, task, &value)
-        .await
-        .map_err(|error| match error {
-            AnswerError::NotWaiting(_) => {
-                Problem::usage(format!("{task} of run {id} waits for no answer"))
-                    .hint(format!("`divisi show {id}` says what each task does"))
-            }
-            AnswerError::Misfit(_) => Problem::usage(error.to_string())
-                .hint(format!("`divisi show {id} {task}` shows the schema")),
-            AnswerError::Start(error) => error.into(),
-            AnswerError::Drive(error) => error.into(),
-            error => Problem::failed(error),
-        })?;
+    let answered = match engine.answer(&id, task, &value).await {
+        Err(AnswerError::Misfit(misfit)) => match approval(&value) {
+            Some(value) => engine.answer(&id, task, value).await,
+            None => Err(AnswerError::Misfit(misfit)),
+        },
+        answered => answered,
+    };
+    answered.map_err(|error| match error {
+        AnswerError::NotWaiting(_) => {
+            Problem::usage(format!("{task} of run {id} waits for no answer"))
+                .hint(format!("`divisi show {id}` says what each task does"))
+        }
+        AnswerError::Misfit(_) => Problem::usage(error.to_string())
+            .hint(format!("`divisi show {id} {task}` shows the schema")),
+        AnswerError::Start(error) => error.into(),
+        AnswerError::Drive(error) => error.into(),
+        error => Problem::failed(error),
+    })?;
     output::say(&format!(
         "{task} is answered; `divisi resume {id}` goes on with it"
     ));

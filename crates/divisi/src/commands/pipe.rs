@@ -41,6 +41,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     if steps.is_empty() {
         return Err(Problem::usage("there are no steps after `-`"));
     }
+    if args.models.iter().any(|model| model.trim().is_empty()) {
+        return Err(Problem::usage("--models names an empty model"));
+    }
     if !args.models.is_empty() && args.models.len() != steps.len() {
         let (models, steps) = (args.models.len(), steps.len());
         return Err(

@@ -15,7 +15,7 @@ use divisi_core::{Event, Outcome, RunId, RunView, TaskId};
 use divisi_engine::Engine;
 use form::Row;
 use std::collections::BTreeMap;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let engine = Engine::new(context.app.store()?);
     let (view, _) = engine.view(&id).await?;
     let tasks = match args.tasks.is_empty() {
-        true => view.current().map(|(task, _)| task).collect(),
+        true => {
+            let tasks = view.current().filter(|(_, task)| !task.is_timer);
+            tasks.map(|(task, _)| task).collect()
+        }
         false => {
             let named = args.tasks.iter().map(|word| find_task(&view, word));
             named.collect::<Result<Vec<_>, _>>()?
@@ -147,9 +150,23 @@ async fn rows(
     Ok(rows)
 }
 
-/// Writes a file as a whole: a reader sees the old one or the new one.
+/// Writes a file as a whole: a reader sees the old one or the new one. What is no file, such as a
+/// pipe or a device, is written to.
 fn write(path: &Path, text: &str) -> Result<(), Problem> {
     let failed = || format!("cannot write {}", path.display());
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let mut device = File::options()
+                .write(true)
+                .open(path)
+                .with_context(failed)?;
+            return Ok(device.write_all(text.as_bytes()).with_context(failed)?);
+        }
+        _ => {}
+    }
+    // A link stays one, and its file is replaced.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = target.as_path();
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -11,7 +11,7 @@ const APPROVAL = { type: 'object', properties: { approved: { type: 'boolean' } }
 
 const approved = async ({ tasks }) => {
   const line = ({ id, needs, prompt }) => `- ${id}${needs.length ? ` (after ${needs.join(', ')})` : ''}: ${prompt}`;
-  const question = `Carry out this plan? Answer {"approved": true} or {"approved": false}.\n\n${tasks.map(line).join('\n')}`;
+  const question = `Carry out this plan? Answer yes or no.\n\n${tasks.map(line).join('\n')}`;
   const answer = await agent(question, { executor: 'person', label: 'approval', phase: 'Plan', schema: APPROVAL });
   return answer?.approved;
 };

@@ -132,6 +132,10 @@ fn a_pattern_is_planned_and_checked_without_a_request() {
     assert!(planned.starts_with("map · 2 tasks · 1 wave"), "{planned}");
     assert!(planned.contains("cost       about $"), "{planned}");
     assert!(!planned.contains("map:"), "lines of our script: {planned}");
+    assert!(
+        !planned.contains("Gather"),
+        "nothing is to be gathered: {planned}"
+    );
     let checked = shown(&[&map[..], &["--check"]].concat());
     assert!(checked.contains("fan-out of 2"), "{checked}");
     let steps = shown(&["pipe", "Build", "Test", "Deploy", "--plan", "--json"]);
@@ -193,13 +197,13 @@ fn a_plan_can_be_approved_later_and_from_elsewhere() {
         "{asked}"
     );
     let answer = |said: &str| place.home.ends(0, &["answer", "last", "approval", said]);
-    answer(r#"{"approved": true}"#);
+    answer("yes");
     let done = place.home.ends(0, &["resume", "last"]).stdout;
     assert!(done.contains("## design"), "{done}");
     assert_eq!(place.requests(), 3);
 
     place.home.ends(4, &APPROVE);
-    answer(r#"{"approved": false}"#);
+    answer("no");
     let done = place.home.ends(0, &["resume", "last"]).stdout;
     assert!(
         done.contains("(no result: the plan is not approved)"),

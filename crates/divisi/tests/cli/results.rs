@@ -1,6 +1,7 @@
 //! Results of a run, printed and written.
 
 use crate::home::Home;
+use rustix::fs::{CWD, FileType, Mode};
 
 /// Two agents, one of which answers with a value, and a task that fails.
 const FLOW: &str = "\
@@ -78,4 +79,15 @@ fn they_are_written_into_a_file_and_into_a_folder() {
         .ends(1, &["results", "last", "-o", "no/such/file.md"])
         .stderr;
     assert!(said.contains("cannot write no/such/file.md"), "{said}");
+
+    // What is no file is written to, and a link stays one.
+    let link = home.folder().join("link.csv");
+    std::os::unix::fs::symlink("all.csv", &link).unwrap();
+    home.ends(0, &["results", "last", "count", "-o", "link.csv"]);
+    assert!(link.is_symlink() && home.read("all.csv").lines().count() == 2);
+    let pipe = home.folder().join("pipe");
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).unwrap());
+    home.ends(0, &["results", "last", "-o", "pipe", "--format", "csv"]);
+    assert!(reader.join().unwrap().starts_with("task,label,"));
 }

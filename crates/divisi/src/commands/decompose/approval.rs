@@ -3,6 +3,7 @@
 //! The flow asks by a task that waits for a person, so the run rests in the journal meanwhile and
 //! can be answered later, from anywhere. On a terminal it is answered and continued at once.
 
+use crate::commands::answer::{APPROVED, REFUSED};
 use crate::commands::resume::{How, go_on};
 use crate::context::Context;
 use crate::display::Look;
@@ -58,12 +59,14 @@ pub(super) async fn run(
     }
     show(&plan(&engine, &id, &view).await?, worker, request, context).await?;
     let answers = [
-        ("yes", Some(r#"{"approved": true}"#)),
-        ("no", Some(r#"{"approved": false}"#)),
+        ("yes", Some(APPROVED)),
+        ("no", Some(REFUSED)),
         ("later", None),
     ];
     let answer = output::ask("carry out this plan?", &answers).context("cannot read the answer")?;
     let Some(answer) = answer.flatten() else {
+        let commands = format!("`divisi answer {id} {APPROVAL} yes`, then `divisi resume {id}`");
+        output::say(&format!("the plan waits for its approval: {commands}"));
         return Ok(Exit::Parked);
     };
     engine

@@ -23,9 +23,9 @@ pub use placeholder::WIDTH;
 use crate::engine::StartError;
 use crate::flow::{Flow, Library};
 use crate::resolve::Resolver;
-use crate::setup::Setup;
+use crate::setup::{AGENTS_MAX, Setup};
 use divisi_core::event::Caps;
-use divisi_core::preflight::{Graph, Site};
+use divisi_core::preflight::{Graph, Remark, Site};
 use divisi_core::{Failure, History, Plan, Task};
 use divisi_script::{HostLimits, HostOptions, Script, ScriptError};
 use graph::Ordered;
@@ -163,6 +163,25 @@ fn calls_max(script: &Script, setup: &Setup) -> usize {
         (stated, 0) => stated as usize,
         _ => usize::MAX,
     }
+}
+
+/// A warning if a run would refuse some of these calls. If a number is stated, the plan ends there.
+fn refused_calls(main: &Played, stated: usize) -> Option<Remark> {
+    let mut at_once: BTreeMap<usize, usize> = BTreeMap::new();
+    for asked in &main.tasks {
+        *at_once.entry(asked.made).or_default() += 1;
+    }
+    let widest = at_once.values().max().copied().unwrap_or_default();
+    let most = (AGENTS_MAX as usize).max(widest * HostLimits::FURTHER as usize);
+    let calls = main.tasks.len();
+    (stated == usize::MAX && calls > most).then(|| Remark {
+        what: format!(
+            "it makes {calls} calls or more, and a run refuses those after {most}: write for example \
+             `maxAgents: {}` in `meta` if they are meant",
+            calls * 2
+        ),
+        site: None,
+    })
 }
 
 /// Runs `flow` on placeholders by `look`, on a thread for scripts.
@@ -310,7 +329,8 @@ impl Tracer<'_> {
         );
         let guesses = learnt::guesses(&main, (&ending, &open.guessed), &learnt);
         let spoiled = spoiled::look(&mut self, &main, &usual)?;
-        let graph = graph::assemble(name.clone(), &main, order, open, spoiled, self.resolver);
+        let mut graph = graph::assemble(name.clone(), &main, order, open, spoiled, self.resolver);
+        graph.warnings.extend(refused_calls(&main, calls_max));
         Ok(Graph {
             guesses,
             unreached: explored.unreached(&self, &main),

@@ -151,6 +151,10 @@ fn a_plan_ends_where_the_run_would_refuse() {
     let source = "let n = 0; while (true) await agent('round ' + n++)";
     let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
     assert_eq!(graph.tasks.len(), TraceLimits::default().tasks_max);
+    insta::assert_snapshot!(graph.warnings[0].what, @"it makes 2000 calls or more, and a run refuses those after 1000: write for example `maxAgents: 4000` in `meta` if they are meant");
+    let wide = "await parallel([...Array(1500).keys()].map(n => () => agent('part ' + n)))";
+    let graph = graph_of(&Flow::script("flow.js", wide), &TraceLimits::default());
+    assert_eq!((graph.tasks.len(), graph.warnings.len()), (1_500, 0));
     let stated =
         format!("export const meta = {{ name: 'm', description: 'd', maxAgents: 5 }}\n{source}");
     let graph = graph_of(&Flow::script("flow.js", stated), &TraceLimits::default());

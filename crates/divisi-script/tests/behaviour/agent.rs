@@ -177,6 +177,7 @@ fn the_same_answers_make_the_same_calls() {
 fn a_prompt_with_a_converted_object_is_refused_unless_the_words_are_meant() {
     insta::assert_snapshot!(play("const a = agent('read')\nreturn agent(`use ${a}`)").run().error(), @"script `flow.js` failed at line 2: TypeError: the prompt says `[object Promise]`: write `await` before the call whose result it needs");
     insta::assert_snapshot!(play("return agent('use ' + { a: 1 })").run().error(), @"script `flow.js` failed at line 1: TypeError: the prompt says `[object Object]`: put a field of the object into it, or the text of `JSON.stringify()`");
+    insta::assert_snapshot!(play("const a = agent('read')\nreturn agent('use it', { context: `${a}` })").run().error(), @"script `flow.js` failed at line 2: TypeError: the option `context` says `[object Promise]`: write `await` before the call whose result it needs");
     let meant = play("return agent('find where the page says [object Object]')").run();
     assert!(meant.result.is_ok());
     let quoted = play("return agent('mend ' + await agent('what is wrong?'))")

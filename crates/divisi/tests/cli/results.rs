@@ -3,13 +3,14 @@
 use crate::home::Home;
 use rustix::fs::{CWD, FileType, Mode};
 
-/// Two agents, one of which answers with a value, and a task that fails.
+/// Two agents, one of which answers with a value, a task that fails, and a timer.
 const FLOW: &str = "\
 export const meta = { name: 'mixed', description: 'Texts, values and a failure' };
 const schema = { type: 'object', properties: { n: { type: 'integer' } }, required: ['n'] };
 await agent('Say something', { label: 'say/it', phase: 'Talk', tools: [] });
 await agent('Count', { label: 'count', schema, tools: [] });
 await agent('Fail', { label: 'bad', executor: 'none' });
+await new Promise((done) => setTimeout(done, 1));
 return 'done';
 ";
 
@@ -32,6 +33,11 @@ fn they_are_printed_in_each_form() {
     assert!(shown(&["--format", "md"]).contains("## count\n\n```json\n{\n"));
 
     let rows: serde_json::Value = serde_json::from_str(&shown(&["--json"])).unwrap();
+    assert_eq!(
+        rows.as_array().unwrap().len(),
+        3,
+        "a timer has no result: {rows}"
+    );
     assert_eq!(rows[0]["phase"], "Talk");
     assert!(
         rows[1]["result"]["n"].is_i64(),

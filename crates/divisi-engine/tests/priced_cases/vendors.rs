@@ -229,7 +229,7 @@ async fn openrouter_states_its_bill() {
     costs("openrouter", model, usage(cost.clone()), 2_600_000_000).await;
     let own_key = json!({"cost": 0.0003, "is_byok": true, "cost_details": {"upstream_inference_cost": 0.006}});
     costs("openrouter", model, usage(own_key), 6_300_000_000).await;
-    // Nobody else's word counts as a bill.
+    // Only vendors of the table state a bill.
     let expected = 1_000 * usd("4") + 100 * usd("20");
     costs("corp", "claude-opus-5-5", usage(cost), expected).await;
 }

@@ -165,7 +165,7 @@ impl Assembler for Events {
             .collect();
         let items = most_of(streamed, end.output);
         let mut is_refused = false;
-        // This format has thinking inside the output, whoever uses it.
+        // This format has thinking inside the output, at every vendor.
         let mut counted = self.counted;
         counted.raise(end.usage.unwrap_or_default());
         let billed = counted.billing(self.habits);

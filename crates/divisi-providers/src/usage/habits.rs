@@ -1,6 +1,6 @@
 //! What vendors mean by the counts that they send, where that cannot be told from the counts.
 //!
-//! [`super::field`] knows all names and places of counts, whoever sends them. This table has the
+//! [`super::field`] knows all names and places of counts, of all vendors. This table has the
 //! rest, vendor by vendor: whether thinking is part of the output, and whether the reply states its
 //! own cost. A server that is not in the table counts as OpenAI does.
 
@@ -105,7 +105,7 @@ const TABLE: &[Row] = &[
         },
         source: "https://docs.x.ai/developers/cost-tracking https://github.com/vercel/ai/pull/12425",
     },
-    // Counts as OpenAI does, whoever is behind it; states its bill.
+    // Counts as OpenAI does, whatever the vendor behind it; states its bill.
     Row {
         names: &["openrouter"],
         host: "openrouter.ai",

@@ -26,11 +26,11 @@ pub(crate) struct Args {
     run: String,
     /// The task, by its number or its label
     task: String,
-    /// The answer: text, or JSON where the task has a schema
+    /// The answer: text, or JSON where the task has a schema; `yes` or `no` to a plan
     value: String,
 }
 
-/// The answer to `decompose --approve` that a word stands for.
+/// The answer to `decompose --approve` for a word.
 fn approval(word: &str) -> Option<&'static str> {
     match word {
         "yes" | "true" => Some(APPROVED),

@@ -5,7 +5,7 @@ use super::pattern;
 use super::schema::schema;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::{ConfirmFlags, PreviewFlags, RunFlags};
+use crate::flags::PatternFlags;
 use divisi_app::Problem;
 use divisi_engine::Flow;
 use serde_json::json;
@@ -31,11 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
     #[command(flatten)]
-    preview: PreviewFlags,
-    #[command(flatten)]
-    confirm: ConfirmFlags,
-    #[command(flatten)]
-    flags: RunFlags,
+    flags: PatternFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
@@ -49,5 +45,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "label": args.label,
     });
     let flow = Flow::script("ask", include_str!("../flows/ask.js")).args(given);
-    pattern::carry_out(flow, args.preview, args.confirm, args.flags, context).await
+    pattern::carry_out(flow, args.flags, context).await
 }

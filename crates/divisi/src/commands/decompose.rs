@@ -5,7 +5,7 @@ mod approval;
 use super::pattern;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::{ConfirmFlags, PreviewFlags, RunFlags};
+use crate::flags::PatternFlags;
 use clap::builder::NonEmptyStringValueParser;
 use clap::value_parser;
 use divisi_app::Problem;
@@ -44,11 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODEL", requires = "gather")]
     gather_model: Option<String>,
     #[command(flatten)]
-    preview: PreviewFlags,
-    #[command(flatten)]
-    confirm: ConfirmFlags,
-    #[command(flatten)]
-    flags: RunFlags,
+    flags: PatternFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
@@ -56,7 +52,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         return Err(Problem::usage("the goal is empty"));
     }
     // A model given for all tasks takes precedence over `auto`.
-    let otherwise = match args.flags.names_model() {
+    let otherwise = match args.flags.run.names_model() {
         true => "inherit",
         false => "auto",
     };
@@ -71,12 +67,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "approval": args.approve,
     });
     let flow = Flow::script("decompose", include_str!("../flows/decompose.js")).args(given);
-    if args.approve && !args.preview.is_any() {
+    if args.approve && !args.flags.preview.is_any() {
         let worker = approval::Worker {
             model: args.worker,
             otherwise: Some(otherwise).filter(|model| *model == "auto"),
         };
-        return approval::run(flow, &worker, args.confirm, args.flags, context).await;
+        return approval::run(flow, &worker, args.flags, context).await;
     }
-    pattern::carry_out(flow, args.preview, args.confirm, args.flags, context).await
+    pattern::carry_out(flow, args.flags, context).await
 }

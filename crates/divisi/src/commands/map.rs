@@ -4,7 +4,7 @@ use super::pattern;
 use super::schema::schema;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::{ConfirmFlags, PreviewFlags, RunFlags};
+use crate::flags::PatternFlags;
 use anyhow::Context as _;
 use clap::builder::NonEmptyStringValueParser;
 use divisi_app::{Problem, utf8_path};
@@ -56,11 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODEL", requires = "gather")]
     gather_model: Option<String>,
     #[command(flatten)]
-    preview: PreviewFlags,
-    #[command(flatten)]
-    confirm: ConfirmFlags,
-    #[command(flatten)]
-    flags: RunFlags,
+    flags: PatternFlags,
 }
 
 /// An item as the flow receives it.
@@ -91,7 +87,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "synthesisModel": args.gather_model,
     });
     let flow = Flow::script("map", include_str!("../flows/map.js")).args(given);
-    pattern::carry_out(flow, args.preview, args.confirm, args.flags, context).await
+    pattern::carry_out(flow, args.flags, context).await
 }
 
 /// The typed items; a `-` is replaced by the lines of stdin.

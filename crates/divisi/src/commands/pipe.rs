@@ -3,7 +3,7 @@
 use super::{material, pattern};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::{ConfirmFlags, PreviewFlags, RunFlags};
+use crate::flags::PatternFlags;
 use divisi_app::Problem;
 use divisi_engine::Flow;
 use serde_json::json;
@@ -26,11 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODEL,…", value_delimiter = ',')]
     models: Vec<String>,
     #[command(flatten)]
-    preview: PreviewFlags,
-    #[command(flatten)]
-    confirm: ConfirmFlags,
-    #[command(flatten)]
-    flags: RunFlags,
+    flags: PatternFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
@@ -63,5 +59,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         "models": args.models,
         "material": material,
     }));
-    pattern::carry_out(flow, args.preview, args.confirm, args.flags, context).await
+    pattern::carry_out(flow, args.flags, context).await
 }

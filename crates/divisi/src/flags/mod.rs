@@ -7,5 +7,5 @@ mod run;
 
 pub(crate) use flow::FlowArgs;
 pub(crate) use global::GlobalFlags;
-pub(crate) use preview::{ConfirmFlags, PreviewFlags};
+pub(crate) use preview::{ConfirmFlags, PatternFlags, PreviewFlags};
 pub(crate) use run::RunFlags;

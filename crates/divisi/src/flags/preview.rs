@@ -1,8 +1,21 @@
 //! Flags for what happens before a run starts.
 
+use super::RunFlags;
 use clap::Args;
 
-/// Flags of the patterns; `divisi plan` and `divisi check` take only flows from files.
+/// Flags of the commands that run a built-in flow.
+#[derive(Debug, Args)]
+pub(crate) struct PatternFlags {
+    #[command(flatten)]
+    pub(crate) preview: PreviewFlags,
+    #[command(flatten)]
+    pub(crate) confirm: ConfirmFlags,
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
+}
+
+/// Flags that show a run instead of starting it; `divisi plan` and `divisi check` take only flows
+/// from files.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Before the run")]
 pub(crate) struct PreviewFlags {

@@ -5,18 +5,19 @@
 
 use crate::commands::answer::{APPROVED, REFUSED};
 use crate::commands::resume::{How, go_on};
+use crate::commands::show::each_event;
 use crate::context::Context;
 use crate::display::Look;
 use crate::display::plan::{money, tree};
 use crate::exit::Exit;
-use crate::flags::{ConfirmFlags, RunFlags};
+use crate::flags::PatternFlags;
 use crate::launch::drive;
 use crate::output;
 use anyhow::Context as _;
 use divisi_app::launch::Launch;
 use divisi_app::plan_file::PlanFile;
 use divisi_app::{FlowInput, Problem, RunRequest, preflight};
-use divisi_core::{Event, Outcome, Position, RunId, RunView, TaskId};
+use divisi_core::{Event, Outcome, RunId, RunView, TaskId};
 use divisi_engine::{AnswerError, Engine, Flow};
 use serde_json::{Value, json};
 
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 const PLAN: &str = "plan";
 const APPROVAL: &str = "approval";
 
-/// The models of workers, as the flow is told them.
+/// The models of workers, as in the arguments of the flow.
 pub(super) struct Worker {
     /// The model of all of them, whatever the planner says.
     pub(super) model: Option<String>,
@@ -36,13 +37,12 @@ pub(super) struct Worker {
 pub(super) async fn run(
     flow: Flow,
     worker: &Worker,
-    confirm: ConfirmFlags,
-    flags: RunFlags,
+    flags: PatternFlags,
     context: &Context,
 ) -> Result<Exit, Problem> {
-    let request = RunRequest::from(flags);
+    let request = RunRequest::from(flags.run);
     let launch = Launch::new(FlowInput::Script(flow), request.clone());
-    let Some(finished) = drive(launch, confirm.yes, context).await? else {
+    let Some(finished) = drive(launch, flags.confirm.yes, context).await? else {
         return Ok(Exit::Cancelled);
     };
     let (exit, id) = (Exit::of(finished.status()), finished.id);
@@ -86,25 +86,18 @@ fn is_named(view: &RunView, task: TaskId, label: &str) -> bool {
 
 /// The plan of the planner, as recorded.
 async fn plan(engine: &Engine, id: &RunId, view: &RunView) -> Result<Value, Problem> {
-    let mut position = Position::default();
     let mut found = None;
-    loop {
-        let page = engine.store().events(id, position).await?;
-        if page.is_empty() {
-            break;
+    each_event(&**engine.store(), id, |recorded| {
+        if let Event::TaskEnded {
+            task,
+            outcome: Outcome::Ok { value },
+        } = recorded.event
+            && is_named(view, task, PLAN)
+        {
+            found = Some(value);
         }
-        position = position.after(page.len());
-        for recorded in page {
-            if let Event::TaskEnded {
-                task,
-                outcome: Outcome::Ok { value },
-            } = recorded.event
-                && is_named(view, task, PLAN)
-            {
-                found = Some(value);
-            }
-        }
-    }
+    })
+    .await?;
     let found = found.context("the run has no plan")?;
     let text = engine.read(&found).await?;
     Ok(serde_json::from_str(&text).context("the plan cannot be read")?)

@@ -25,6 +25,10 @@ const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// earlier.
 const HEAD_START: Duration = Duration::from_millis(50);
 
+/// Steps by which the priority of its thread is lowered.
+#[cfg(target_os = "linux")]
+const NICER: i32 = 10;
+
 /// Starts to estimate the run of `handle`, which runs `input`.
 ///
 /// Runs on a thread of its own, which the end of the process does not wait for.
@@ -40,6 +44,7 @@ pub(crate) fn begin(
         .name("divisi-estimate".into())
         .spawn(move || {
             thread::sleep(HEAD_START);
+            yield_to_the_run();
             match estimate(&input, setup, &*store, &run) {
                 Ok(Some(estimate)) => control.estimate(capped(estimate, cap)),
                 Ok(None) => {}
@@ -50,6 +55,15 @@ pub(crate) fn begin(
         });
     if let Err(error) = made {
         tracing::debug!(%error, "the run has no estimate");
+    }
+}
+
+/// Lowers the priority of this thread and of the threads that it starts, so that with few cores the
+/// run comes first. Elsewhere than on Linux only the priority of a whole process can be set.
+fn yield_to_the_run() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICER) {
+        tracing::debug!(%error, "the estimate has the priority of the run");
     }
 }
 

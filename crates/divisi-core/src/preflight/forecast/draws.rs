@@ -17,9 +17,9 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Most costs of single tasks kept: some megabytes. A larger graph is drawn less often; its sum
-/// also varies less.
-const COSTS_MAX: usize = 4_000_000;
+/// Most costs of single tasks drawn. A larger graph is drawn less often: its percentiles hardly
+/// depend on that, and a run of a thousand tasks computes its estimate beside its first requests.
+const COSTS_MAX: usize = 250_000;
 
 /// Fewest draws, however large a graph is.
 const DRAWS_MIN: usize = 100;

@@ -6,6 +6,7 @@ mod literal;
 mod loops;
 mod meta;
 mod modules;
+mod other;
 mod outline;
 mod spread;
 mod tokens;
@@ -61,7 +62,20 @@ impl Script {
         limits: &HostLimits,
     ) -> Result<Self, ScriptError> {
         let (name, text): (Arc<str>, Arc<str>) = (name.into(), source.into());
-        read(&name, &text, limits).map_err(|problem| problem.of(&name, &text))
+        let unreadable = |problem: Problem| {
+            let hint = match problem.kind {
+                ErrorKind::Syntax | ErrorKind::Meta | ErrorKind::Import => {
+                    other::hint(&name, &text)
+                }
+                _ => None,
+            };
+            let problem = match hint {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            };
+            problem.of(&name, &text)
+        };
+        read(&name, &text, limits).map_err(unreadable)
     }
 
     /// Its name in messages.

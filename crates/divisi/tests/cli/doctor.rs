@@ -26,8 +26,13 @@ fn page(said: &str) -> String {
 
 #[test]
 fn without_a_key_it_says_what_to_do_and_fails() {
-    insta::assert_snapshot!(page(&Home::new().ends(1, &["doctor"]).stdout), @r#"
+    insta::assert_snapshot!(page(&Home::new().ends(1, &["doctor"]).stdout), @"
     divisi 0.1.0
+
+    runs cannot start
+    problem: there is no model to ask: no key is set, and the settings say not to look for a model server on this machine
+      hint: set one of ANTHROPIC_API_KEY, OPENAI_API_KEY, OPENROUTER_API_KEY
+      hint: or add `--demo` to see the same run without a model: its answers are scripted
 
     Keys
       ANTHROPIC_API_KEY  not set
@@ -44,32 +49,9 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       none; `--demo` runs a flow on scripted answers
 
     Settings
-      agents_max = 1000  default
-      allow = []  default
-      budget.warn_percent = 80  default
-      check_timeout = "15m"  default
-      confirm_above = "10.00"  default
       estimate = false  DIVISI_ESTIMATE
-      hedge = false  default
-      idle_timeout = "3m"  default
-      limits.hopeless_after = 5  default
-      limits.in_flight_max = 1000  default
-      limits.log_bytes_max = 16384  default
-      limits.logs_max = 100000  default
-      limits.programs_max = 64  default
-      limits.tasks_max = 1000000  default
       local = false  DIVISI_LOCAL
-      model = "sonnet"  default
-      provider = "auto"  default
-      reply_tokens_max = 16384  default
-      retry.overload_wait_max = "10m"  default
-      retry.rest_first = "500ms"  default
-      retry.rest_max = "30s"  default
-      retry.retries_max = 4  default
-      retry.waits_max = 100  default
-      store = "~/.local/share/divisi/runs.db"  default
-      timeout = "30m"  default
-      turns_max = 50  default
+      24 have their defaults, which `--verbose` lists
 
     Store
       ~/.local/share/divisi/runs.db
@@ -79,11 +61,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       Explore  built in
       Plan  built in
       general-purpose  built in
-
-    problem: there is no model to ask: no key is set, and the settings say not to look for a model server on this machine
-      hint: set one of ANTHROPIC_API_KEY, OPENAI_API_KEY, OPENROUTER_API_KEY
-      hint: or add `--demo` to see the same run without a model: its answers are scripted
-    "#);
+    ");
 }
 
 #[test]
@@ -101,6 +79,13 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
     assert!(!said.contains("hush"), "{said}");
     insta::assert_snapshot!(page(&said), @r#"
     divisi 0.1.0
+
+    runs can start, by default on anthropic:claude-haiku-5-5 (haiku)
+    problem: ~/work/divisi.toml is not trusted, so a run asks about providers.corp, executors.mine first
+      hint: read it, then: divisi trust ~/work
+    problem: DIVISI_MODLE is set, but no setting has that name
+      hint: unset it, or correct its name
+    problem: agent definition ~/work/.claude/agents/bad.md: no front matter (not used)
 
     Keys
       CORP_KEY  not set
@@ -122,34 +107,14 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       fable  anthropic:claude-fable-5-2
 
     Settings
-      agents_max = 1000  default
-      allow = []  default
-      budget.warn_percent = 80  default
-      check_timeout = "15m"  default
-      confirm_above = "10.00"  default
       estimate = false  DIVISI_ESTIMATE
       executors.mine = "mine"  ~/work/divisi.toml
-      hedge = false  default
-      idle_timeout = "3m"  default
-      limits.hopeless_after = 5  default
       limits.in_flight_max = 9  DIVISI_JOBS
-      limits.log_bytes_max = 16384  default
-      limits.logs_max = 100000  default
       limits.programs_max = 9  DIVISI_JOBS
-      limits.tasks_max = 1000000  default
       local = false  DIVISI_LOCAL
       model = "haiku"  ~/work/divisi.toml
-      provider = "auto"  default
       providers.corp = "openai-chat"  ~/work/divisi.toml
-      reply_tokens_max = 16384  default
-      retry.overload_wait_max = "10m"  default
-      retry.rest_first = "500ms"  default
-      retry.rest_max = "30s"  default
-      retry.retries_max = 4  default
-      retry.waits_max = 100  default
-      store = "~/.local/share/divisi/runs.db"  default
-      timeout = "30m"  default
-      turns_max = 50  default
+      21 have their defaults, which `--verbose` lists
 
     Store
       ~/.local/share/divisi/runs.db
@@ -159,13 +124,28 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       Explore  built in
       Plan  built in
       general-purpose  built in
-
-    problem: ~/work/divisi.toml is not trusted, so a run asks about providers.corp, executors.mine first
-      hint: read it, then: divisi trust ~/work
-    problem: DIVISI_MODLE is set, but no setting has that name
-      hint: unset it, or correct its name
-    problem: agent definition ~/work/.claude/agents/bad.md: no front matter (not used)
     "#);
+}
+
+#[test]
+fn a_key_is_tried_only_when_asked() {
+    let mock = divisi_mock::MockThread::start(divisi_mock::Config {
+        keys: vec!["right".into()],
+        ..divisi_mock::Config::default()
+    });
+    let home = |key: &str| {
+        Home::new()
+            .variable("ANTHROPIC_API_KEY", key)
+            .variable("ANTHROPIC_BASE_URL", mock.url())
+    };
+    home("wrong").ends(0, &["doctor"]);
+    assert!(mock.requests().is_empty());
+    insta::assert_snapshot!(home("right").ends(0, &["doctor", "--try", "-q"]).stdout, @"runs can start, by default on anthropic:claude-sonnet-5-5 (sonnet)");
+    insta::assert_snapshot!(home("wrong").ends(1, &["doctor", "--try", "-q"]).stdout, @"
+    runs cannot start
+    problem: provider `anthropic` answered 401: invalid API key
+      hint: check ANTHROPIC_API_KEY: the key in it was refused
+    ");
 }
 
 #[test]

@@ -11,17 +11,29 @@ use crate::output;
 use anyhow::Context as _;
 use divisi_app::Problem;
 
-/// Show what was found (keys, models, settings, store) and what is missing
+/// Show whether runs can start: keys, models, settings, store, and what is missing
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Ends with 1 if nothing could be run. Keys are never shown, only whether they are set.")]
-pub(crate) struct Args {}
+Examples:
+  divisi doctor
+  divisi doctor --try
+  divisi doctor --quiet
 
-pub(crate) async fn run(_: Args, context: &Context) -> Result<Exit, Problem> {
-    let report = report::examine(context).await?;
-    let text = match context.global.json {
-        true => serde_json::to_string_pretty(&report).context("cannot write the report")?,
-        false => page::page(&report, &Look::of_stdout(false)),
+Ends with 1 if nothing could be run. Keys are never shown, only whether they are set. Without --try \
+nothing is sent to a vendor. --quiet prints the answer alone, --verbose all settings.")]
+pub(crate) struct Args {
+    /// Ask each vendor for its list of models, which costs nothing and shows whether the key is valid
+    #[arg(long = "try")]
+    tries: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    let report = report::examine(context, args.tries).await?;
+    let look = Look::of_stdout(false);
+    let text = match (context.global.json, context.global.quiet) {
+        (true, _) => serde_json::to_string_pretty(&report).context("cannot write the report")?,
+        (false, true) => page::answer(&report, &look),
+        (false, false) => page::page(&report, context.global.verbose > 0, &look),
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
     Ok(if report.can_run {

@@ -1,23 +1,28 @@
 //! The doctor's findings as text for a terminal.
 
-use super::report::{AgentFound, Finding, Key, ModelFound, ProviderFound, Report};
+use super::report::{AgentFound, Finding, Key, ModelFound, ProviderFound, Report, SettingFound};
 use crate::display::look;
 use crate::display::{Line, Look, Tone};
 
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
-/// The whole page.
-pub(super) fn page(report: &Report, look: &Look) -> String {
+/// The whole page: the answer, then what it is based on. Defaults are listed if `with_defaults`.
+pub(super) fn page(report: &Report, with_defaults: bool, look: &Look) -> String {
     let mut lines = vec![Line::of(Tone::Strong, format!("divisi {}", report.version))];
+    lines.push(Line::new());
+    lines.extend(verdict(report));
     section(&mut lines, "Keys", keys(report));
     section(&mut lines, "Providers", providers(report));
     section(&mut lines, "Models", models(report));
-    section(&mut lines, "Settings", settings(report));
+    section(&mut lines, "Settings", settings(report, with_defaults));
     section(&mut lines, "Store", store(report));
     section(&mut lines, "Agents", agents(report));
-    lines.push(Line::new());
-    lines.extend(verdict(report));
     look::page(&lines, look)
+}
+
+/// The answer alone.
+pub(super) fn answer(report: &Report, look: &Look) -> String {
+    look::page(&verdict(report), look)
 }
 
 fn section(lines: &mut Vec<Line>, title: &str, inner: Vec<Line>) {
@@ -84,8 +89,15 @@ fn providers(report: &Report) -> Vec<Line> {
 fn state(provider: &ProviderFound) -> (Tone, String) {
     match (&provider.needs, provider.default) {
         (Some(key), _) => (Tone::Dim, format!("needs {key}")),
-        (None, true) => (Tone::Good, "ready, taken by default".to_owned()),
-        (None, false) => (Tone::Good, "ready".to_owned()),
+        (None, default) => {
+            let (tone, state) = match provider.answers {
+                None => (Tone::Good, "ready"),
+                Some(true) => (Tone::Good, "answers"),
+                Some(false) => (Tone::Warn, "does not answer as it should"),
+            };
+            let taken = if default { ", taken by default" } else { "" };
+            (tone, format!("{state}{taken}"))
+        }
     }
 }
 
@@ -107,21 +119,26 @@ fn models(report: &Report) -> Vec<Line> {
     report.models.iter().map(line).collect()
 }
 
-fn settings(report: &Report) -> Vec<Line> {
-    let texts: Vec<String> = report
-        .settings
+fn settings(report: &Report, with_defaults: bool) -> Vec<Line> {
+    let is_shown = |setting: &&SettingFound| with_defaults || !setting.is_default();
+    let shown: Vec<&SettingFound> = report.settings.iter().filter(is_shown).collect();
+    let texts: Vec<String> = shown
         .iter()
         .map(|s| format!("{} = {}", s.name, s.value))
         .collect();
     let width = width(texts.iter().map(String::as_str)).min(60);
-    let lines = texts.iter().zip(&report.settings);
+    let line = |(text, setting): (&String, &&SettingFound)| {
+        Line::new()
+            .plain(format!("{text:<width$}  "))
+            .put(Tone::Dim, &setting.origin)
+    };
+    let mut lines: Vec<Line> = texts.iter().zip(&shown).map(line).collect();
+    let defaults = report.settings.len() - shown.len();
+    if defaults > 0 {
+        let rest = format!("{defaults} have their defaults, which `--verbose` lists");
+        lines.push(Line::of(Tone::Dim, rest));
+    }
     lines
-        .map(|(text, setting)| {
-            Line::new()
-                .plain(format!("{text:<width$}  "))
-                .put(Tone::Dim, &setting.origin)
-        })
-        .collect()
 }
 
 fn store(report: &Report) -> Vec<Line> {
@@ -151,10 +168,15 @@ fn agents(report: &Report) -> Vec<Line> {
 }
 
 fn verdict(report: &Report) -> Vec<Line> {
-    if report.findings.is_empty() {
-        return vec![Line::of(Tone::Good, "all is well")];
-    }
-    report.findings.iter().flat_map(finding).collect()
+    let default = report.models.iter().find(|model| model.default);
+    let mut lines = vec![match (report.can_run, default) {
+        (true, Some(model)) => Line::of(Tone::Good, "runs can start")
+            .plain(format!(", by default on {} ({})", model.model, model.tier)),
+        (true, None) => Line::of(Tone::Good, "runs can start"),
+        (false, _) => Line::of(Tone::Warn, "runs cannot start"),
+    }];
+    lines.extend(report.findings.iter().flat_map(finding));
+    lines
 }
 
 fn finding(finding: &Finding) -> Vec<Line> {

@@ -5,7 +5,7 @@ use divisi_app::Problem;
 use divisi_app::clock;
 use divisi_app::prices;
 use divisi_app::providers::{AnswerMode, Candidate, Found, candidates, choose, local_candidates};
-use divisi_app::settings::{Claim, Leaf, Loaded, Project, Settings, Standing, Untrusted};
+use divisi_app::settings::{Claim, Leaf, Loaded, Origin, Project, Settings, Standing, Untrusted};
 use divisi_core::{Failure, FailureClass};
 use divisi_engine::agents::{Agents, Source};
 use divisi_engine::store::FORMAT;
@@ -13,7 +13,12 @@ use divisi_engine::store::{SqliteStore, Store};
 use divisi_engine::{Models, setup::TIERS};
 use divisi_providers::discover;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
+
+/// Longest wait for the list of models of a vendor.
+const TRY_MAX: Duration = Duration::from_secs(10);
 
 /// Runs are counted up to this number; the exact count beyond it helps no user.
 const RUNS_COUNTED_MAX: usize = 100_000;
@@ -57,6 +62,9 @@ pub(super) struct ProviderFound {
     pub(super) default: bool,
     /// The variable in which its key is missing.
     pub(super) needs: Option<String>,
+    /// Whether it listed its models, if it was asked to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) answers: Option<bool>,
     pub(super) models: Vec<String>,
     /// Settings that it does not support.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -104,7 +112,7 @@ pub(super) struct AgentFound {
 }
 
 /// Something to mend, and how.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct Finding {
     pub(super) what: String,
     pub(super) hint: Option<String>,
@@ -119,8 +127,15 @@ impl Finding {
     }
 }
 
-/// Checks everything that a run would use. Sends nothing to any vendor.
-pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
+impl SettingFound {
+    pub(super) fn is_default(&self) -> bool {
+        self.origin == Origin::Default.to_string()
+    }
+}
+
+/// Checks everything that a run would use. With `tries` each vendor is asked for its list of
+/// models; otherwise nothing is sent to any vendor.
+pub(super) async fn examine(context: &Context, tries: bool) -> Result<Report, Problem> {
     let Loaded {
         settings,
         leaves,
@@ -144,6 +159,21 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
             None
         }
     };
+    let tried = match &models {
+        Some(models) if tries => try_all(models).await,
+        _ => BTreeMap::new(),
+    };
+    let mut default_answers = true;
+    for (name, error) in tried
+        .iter()
+        .filter_map(|(name, error)| Some((name, error.as_ref()?)))
+    {
+        let is_default = models
+            .as_ref()
+            .is_some_and(|models| models.provider == *name);
+        default_answers &= !is_default;
+        findings.push(error.clone());
+    }
     let default = models.as_ref().map(|models| usable(models, &settings));
     if let Some(Err(failure)) = &default {
         findings.push(Finding {
@@ -161,11 +191,11 @@ pub(super) async fn examine(context: &Context) -> Result<Report, Problem> {
     let agents = agents(context.app.folder(), &mut findings);
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
-        can_run: default.is_some_and(|default| default.is_ok()),
+        can_run: default_answers && default.is_some_and(|default| default.is_ok()),
         keys: keys(&candidates),
         providers: candidates
             .iter()
-            .map(|candidate| provider(candidate, models.as_ref()))
+            .map(|candidate| provider(candidate, models.as_ref(), &tried))
             .collect(),
         local: settings.local,
         models: models.as_ref().map(tiers).unwrap_or_default(),
@@ -194,7 +224,34 @@ fn keys(candidates: &[Candidate]) -> Vec<Key> {
     candidates.iter().filter_map(key).collect()
 }
 
-fn provider(candidate: &Candidate, models: Option<&Models>) -> ProviderFound {
+/// Asks each provider for its list of models; `None` for those that answered.
+async fn try_all(models: &Models) -> BTreeMap<String, Option<Finding>> {
+    let tries = models.providers.iter().map(async |(name, models)| {
+        let answer = tokio::time::timeout(TRY_MAX, models.provider.models()).await;
+        let finding = match answer {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => {
+                let failure = Failure::from(error);
+                Some(Finding {
+                    what: failure.message,
+                    hint: failure.hint,
+                })
+            }
+            Err(_) => Some(Finding::new(
+                format!("`{name}` did not answer within {TRY_MAX:?}"),
+                "look at its address, and at proxies and firewalls on the way",
+            )),
+        };
+        (name.clone(), finding)
+    });
+    futures::future::join_all(tries).await.into_iter().collect()
+}
+
+fn provider(
+    candidate: &Candidate,
+    models: Option<&Models>,
+    tried: &BTreeMap<String, Option<Finding>>,
+) -> ProviderFound {
     ProviderFound {
         name: candidate.name.clone(),
         found: match candidate.found {
@@ -206,6 +263,7 @@ fn provider(candidate: &Candidate, models: Option<&Models>) -> ProviderFound {
         ready: candidate.is_ready(),
         default: models.is_some_and(|models| models.provider == candidate.name),
         needs: candidate.key_env.clone().filter(|_| !candidate.is_ready()),
+        answers: tried.get(&candidate.name).map(Option::is_none),
         models: candidate.models.clone(),
         omits: candidate
             .dialect

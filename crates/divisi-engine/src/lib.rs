@@ -96,6 +96,8 @@ pub mod tokens;
 #[doc(hidden)]
 pub mod tools;
 
+#[doc(hidden)]
+pub use answer::violations;
 pub use divisi_core as core;
 pub use driver::{Control, DriveError, LiveRun, TaskEnd, TaskReport};
 pub use engine::{

@@ -71,6 +71,8 @@ interface Meta {
    * in the settings), or ten times as many as it calls at once. Calls beyond that throw.
    */
   maxAgents?: number;
+  /** A JSON Schema of `args`: arguments that do not fit it are refused before the run. */
+  args?: Schema;
   /** `true`: a stage of `pipeline` that gives `null` hands it on, as in Claude Code before July 2026. */
   handsOnNull?: boolean;
   /** The phases it announces. `maxCost` caps the cost of a phase's tasks; the rest has no effect. */

@@ -12,6 +12,7 @@ mod result;
 mod stop;
 
 mod again;
+mod complete;
 
 mod context;
 mod terminal;
@@ -20,6 +21,7 @@ mod exit;
 mod guard;
 mod limits;
 mod log;
+mod material;
 mod output;
 mod problem;
 mod text;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         return exit;
     }
     guard::close();
+    complete::answer();
     let cli = match cli::command()
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches))

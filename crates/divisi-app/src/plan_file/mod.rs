@@ -43,6 +43,11 @@ pub fn is_plan(path: &str) -> bool {
         .is_some_and(|ending| ENDINGS.iter().any(|plan| ending.eq_ignore_ascii_case(plan)))
 }
 
+/// Whether a text without a file name is a plan: an object of JSON, or YAML with the key `tasks`.
+pub fn looks_like_plan(text: &str) -> bool {
+    text.trim_start().starts_with('{') || text.lines().any(|line| line.trim_end() == "tasks:")
+}
+
 /// The text of a plan for a file of this name.
 pub fn write(path: &Path, plan: &Plan) -> anyhow::Result<String> {
     let is_json = path

@@ -1,6 +1,6 @@
 //! The contents of plan files, and the errors for wrong ones.
 
-use super::{PlanFile, is_plan};
+use super::{PlanFile, is_plan, looks_like_plan};
 use insta::assert_snapshot;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
@@ -52,6 +52,10 @@ tasks:
     assert_eq!(yaml.site(1).unwrap().to_string(), "p.yaml:9");
     assert_eq!(json.site(1).unwrap().to_string(), "p.json:3");
     assert!(is_plan("a/b.YML") && !is_plan("a.js") && !is_plan("json"));
+    assert!(looks_like_plan("\n{\"tasks\": []}") && looks_like_plan("name: x\ntasks:\n  - id: a"));
+    assert!(!looks_like_plan(
+        "const tasks = [];\nreturn { tasks: tasks }"
+    ));
 }
 
 #[test]

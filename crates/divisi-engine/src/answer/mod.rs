@@ -3,6 +3,7 @@
 
 mod schema;
 
+pub use schema::violations;
 pub(crate) use schema::{Checked, misfit};
 
 /// Tags around thoughts, in lower case.

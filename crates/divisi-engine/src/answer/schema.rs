@@ -33,10 +33,14 @@ pub(crate) struct Checked {
 impl Checked {
     /// Fails if `schema` is invalid.
     pub(crate) fn new(schema: &Value) -> Result<Self, Failure> {
-        let wrong = |why: String| {
+        Self::build(schema).map_err(|why| {
             Failure::new(FailureClass::BadRequest, format!("the task's schema {why}"))
-        };
-        bounded(schema).map_err(wrong)?;
+        })
+    }
+
+    /// The error is a phrase that follows "the schema".
+    fn build(schema: &Value) -> Result<Self, String> {
+        bounded(schema)?;
         let patterns = PatternOptions::fancy_regex()
             .backtrack_limit(STEPS_MAX)
             .size_limit(PATTERN_MEMORY_BYTES)
@@ -46,7 +50,7 @@ impl Checked {
             .build(schema)
         {
             Ok(validator) => Ok(Self { validator }),
-            Err(error) => Err(wrong(format!("is no JSON Schema: {error}"))),
+            Err(error) => Err(format!("is no JSON Schema: {error}")),
         }
     }
 
@@ -88,6 +92,12 @@ impl Checked {
 /// The violations of a schema by a result; `None` if it is valid.
 pub(crate) fn misfit(schema: &Value, value: &str) -> Result<Option<String>, Failure> {
     Ok(Checked::new(schema)?.check(value).err())
+}
+
+/// The violations of a schema by a value, one on each line; `None` if it is valid. Fails with a
+/// phrase that follows "the schema" if that is invalid or too large to check.
+pub fn violations(schema: &Value, value: &Value) -> Result<Option<String>, String> {
+    Ok(Checked::build(schema)?.violations(value))
 }
 
 /// Whether a schema is small enough to compile: a flow may have got it from a model.

@@ -23,6 +23,8 @@ pub struct Meta {
     /// Most calls that the run should be allowed to make, where the script states a number. See
     /// [`HostLimits::agents_max`](crate::HostLimits::agents_max).
     pub agents_max: Option<u32>,
+    /// A JSON Schema of its arguments, which are checked before a run.
+    pub args: Option<Value>,
     /// The phases it announces. Only their caps have an effect.
     pub phases: Vec<Phase>,
 }
@@ -121,6 +123,7 @@ fn from_value(value: Value, line: u32, warnings: &mut Vec<Warning>) -> Result<Me
         when_to_use: optional(&mut fields, "whenToUse"),
         hands_on_null: switch(&mut fields, "handsOnNull", line)?,
         agents_max: agents(fields.shift_remove("maxAgents"), line)?,
+        args: schema(fields.shift_remove("args"), line, warnings),
         phases: phases(fields.shift_remove("phases"), line, warnings)?,
     };
     for key in fields.keys() {
@@ -171,6 +174,21 @@ fn agents(value: Option<Value>, line: u32) -> Result<Option<u32>, Problem> {
             &format!("`meta.maxAgents` has to be a whole number from 1, not {value}"),
         )),
     }
+}
+
+/// Scripts for other programs have descriptions of another form in this place.
+fn schema(value: Option<Value>, line: u32, warnings: &mut Vec<Warning>) -> Option<Value> {
+    let value = value?;
+    let is_schema = ["type", "properties"]
+        .iter()
+        .any(|keyword| value.get(keyword).is_some());
+    if !is_schema {
+        warnings.push(Warning {
+            message: "`meta.args` is no JSON Schema, so arguments are not checked".to_owned(),
+            line,
+        });
+    }
+    is_schema.then_some(value)
 }
 
 fn phases(

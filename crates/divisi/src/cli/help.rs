@@ -64,7 +64,6 @@ pub(crate) fn command() -> Command {
     let command = Cli::command().styles(styles);
     let commands = commands(&command);
     command
-        .disable_help_subcommand(true)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .before_help(commands)

@@ -1,11 +1,11 @@
 //! `divisi ask`: one agent.
 
-use super::material;
 use super::pattern;
 use super::schema::schema;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::flags::PatternFlags;
+use crate::material;
 use divisi_app::Problem;
 use divisi_engine::Flow;
 use serde_json::json;

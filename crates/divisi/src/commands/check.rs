@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let verdict = match args.flow.find(context.app.folder()) {
+    let verdict = match args.flow.find(&context.app) {
         Ok(input) => show(input, args.flags, context).await?,
         Err(problem) => print(&refused(problem)?, context)?,
     };

@@ -8,7 +8,6 @@ pub(crate) mod run;
 pub(crate) mod ask;
 pub(crate) mod decompose;
 pub(crate) mod map;
-mod material;
 mod pattern;
 pub(crate) mod pipe;
 mod schema;
@@ -70,8 +69,7 @@ pub(crate) enum Command {
     Man(man::Args),
 }
 
-/// Carries out a command. `line` builds the whole command line, which `completions` and `man` write
-/// down.
+/// Carries out a command. `line` builds the whole command line, which `man` writes down.
 pub(crate) async fn carry_out(
     command: Command,
     context: &Context,
@@ -100,7 +98,7 @@ pub(crate) async fn carry_out(
         Command::Trust(args) => trust::run(args, context),
         Command::Settings(args) => settings::run(&args),
         Command::Types(args) => types::run(&args),
-        Command::Completions(args) => completions::run(&args, line()),
+        Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, line()),
     }
 }

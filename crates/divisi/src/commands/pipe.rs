@@ -1,9 +1,10 @@
 //! `divisi pipe`: steps one after the other.
 
-use super::{material, pattern};
+use super::pattern;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::flags::PatternFlags;
+use crate::material;
 use divisi_app::Problem;
 use divisi_engine::Flow;
 use serde_json::json;

@@ -64,7 +64,7 @@ pub(crate) struct Form {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let input = args.flow.find(context.app.folder())?;
+    let input = args.flow.find(&context.app)?;
     show(input, args.flags, args.form, context).await
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
-    let input = args.flow.find(context.app.folder())?;
+    let input = args.flow.find(&context.app)?;
     launch(
         Launch::new(input, args.flags.into()),
         args.confirm.yes,

@@ -7,15 +7,23 @@ export const meta = {
 
 const { prompt, items, label, schema, synthesis, synthesisModel } = args;
 
-// Without a `{}`, the item is appended.
-const fill = (template, text) =>
-  template.includes('{}') ? template.split('{}').join(text) : `${template}\n\n${text}`;
+// `{}` stands for the item and `{name}` for its field of that name. Without any, the item is
+// appended.
+const fill = (template, text, fields = {}) => {
+  let isFilled = false;
+  const filled = template.replace(/\{([^{}]*)\}/g, (whole, name) => {
+    if (name !== '' && !Object.hasOwn(fields, name)) return whole;
+    isFilled = true;
+    return name === '' ? text : fields[name];
+  });
+  return isFilled ? filled : `${template}\n\n${text}`;
+};
 
 phase('Map');
 const outcomes = await parallel(
   items.map((item) => () =>
-    agent.outcome(fill(prompt, item.text), {
-      label: label ? fill(label, item.name) : item.name,
+    agent.outcome(fill(prompt, item.text, item.fields), {
+      label: label ? fill(label, item.name, item.fields) : item.name,
       inputs: item.inputs,
       schema,
     }),

@@ -23,6 +23,7 @@ mod edited;
 mod later;
 mod place;
 mod vendors;
+mod input;
 mod patterns;
 mod pick;
 mod plans;

@@ -128,7 +128,7 @@ fn declarations_completions_and_pages_are_written() {
         assert!(
             home.ends(0, &["completions", shell])
                 .stdout
-                .contains("decompose"),
+                .contains("COMPLETE"),
             "{shell}"
         );
     }

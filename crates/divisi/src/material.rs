@@ -1,4 +1,4 @@
-//! A text that a command takes from stdin.
+//! A text that is taken from stdin.
 
 use anyhow::Context as _;
 use divisi_app::{App, Problem};
@@ -19,7 +19,7 @@ const PATIENCE: Timespec = Timespec {
 
 /// The text on stdin, if that is a pipe or a file; `None` if it is neither or holds only blanks.
 /// Waits until it ends: its producer may work for a long time.
-pub(super) fn piped(app: &App) -> Result<Option<String>, Problem> {
+pub(crate) fn piped(app: &App) -> Result<Option<String>, Problem> {
     if !is_piped() {
         return Ok(None);
     }
@@ -32,7 +32,7 @@ pub(super) fn piped(app: &App) -> Result<Option<String>, Problem> {
 }
 
 /// The text on stdin to its end, whatever stdin is.
-pub(super) fn all() -> Result<String, Problem> {
+pub(crate) fn all() -> Result<String, Problem> {
     let text = read(io::stdin().lock())?;
     match text.trim().is_empty() {
         true => Err(Problem::usage("there is nothing on stdin")),
@@ -41,7 +41,7 @@ pub(super) fn all() -> Result<String, Problem> {
 }
 
 /// Whether there is something on stdin already that the command does not read.
-pub(super) fn is_ignored() -> bool {
+pub(crate) fn is_ignored() -> bool {
     is_piped() && ioctl_fionread(io::stdin()).is_ok_and(|bytes| bytes > 0)
 }
 

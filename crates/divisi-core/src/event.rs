@@ -116,7 +116,7 @@ pub enum Event {
     HedgeEnded {
         /// In which attempt.
         attempt: AttemptId,
-        /// Its cost: its reservation, if it may be billed.
+        /// Its cost: what it may be billed at most.
         #[serde(default, skip_serializing_if = "is_default")]
         cost: PicoUsd,
     },
@@ -137,12 +137,17 @@ pub enum Event {
         /// Usage beyond its recorded turns.
         #[serde(default, skip_serializing_if = "is_default")]
         usage: Usage,
-        /// Cost of that usage, including the reservation of a request without a reply.
+        /// Cost of that usage, including what a request without a reply may cost at most.
         #[serde(default, skip_serializing_if = "is_default")]
         cost: PicoUsd,
-        /// The part of the cost that is such a reservation, which may or may not be billed.
+        /// The part of the cost that a request without a reply may be billed besides what is known
+        /// of it: its reservation, or less.
         #[serde(default, skip_serializing_if = "is_default")]
         unconfirmed: PicoUsd,
+        /// Whether usage and the rest of the cost are those of a reply that broke off: what the
+        /// vendor had counted, and what had arrived.
+        #[serde(default, skip_serializing_if = "is_default")]
+        estimated: bool,
         /// Bound of its next turn, where the budget did not allow it.
         #[serde(
             default,
@@ -302,8 +307,8 @@ pub struct Caps {
 }
 
 impl Event {
-    /// Creates an `AttemptEnded` with this cost, of which `unconfirmed` is the reservation of a
-    /// request without a reply. Its other fields are empty.
+    /// Creates an `AttemptEnded` with this cost, of which `unconfirmed` is for a request without a
+    /// reply. Its other fields are empty.
     pub fn attempt_ended(
         attempt: AttemptId,
         failure: Option<Failure>,
@@ -316,6 +321,7 @@ impl Event {
             usage: Usage::default(),
             cost,
             unconfirmed,
+            estimated: false,
             next_turn: None,
             findings: None,
             tool_results: None,

@@ -1,7 +1,7 @@
 //! Random inputs in random order: every decision is consistent, the journal rebuilds the same run,
 //! the money adds up, and every count is right.
 
-use divisi_core::budget::{Budget, Spent, TurnBound};
+use divisi_core::budget::{Budget, Spent, TurnBound, Unanswered};
 use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{
     Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Times, Turn,
@@ -35,7 +35,7 @@ enum Step {
         results: bool,
     },
     Hedge(usize),
-    HedgeEnded(usize, bool),
+    HedgeEnded(usize, u64),
     TurnEnded {
         attempt: usize,
         cost: u64,
@@ -44,7 +44,8 @@ enum Step {
         attempt: usize,
         class: Option<FailureClass>,
         cost: u64,
-        unanswered: bool,
+        /// What is known of a request without a reply: its cost, and how much more it may be.
+        unanswered: Option<(u64, u64)>,
         last_turn: bool,
         cut: bool,
     },
@@ -95,11 +96,11 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (attempt.clone(), 0..60u64, any::<bool>())
             .prop_map(|(attempt, cost, results)| Step::TurnWanted { attempt, cost, results }),
         8 => (attempt.clone(), 0..60u64).prop_map(|(attempt, cost)| Step::TurnEnded { attempt, cost }),
-        12 => (attempt.clone(), prop::option::weighted(0.6, class), 0..60u64, any::<bool>(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
+        12 => (attempt.clone(), prop::option::weighted(0.6, class), 0..60u64, prop::option::of((0..20u64, 0..60u64)), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
             |(attempt, class, cost, unanswered, last_turn, cut)| Step::AttemptEnded { attempt, class, cost, unanswered, last_turn, cut }
         ),
         6 => attempt.clone().prop_map(Step::Hedge),
-        2 => (attempt.clone(), any::<bool>()).prop_map(|(attempt, billed)| Step::HedgeEnded(attempt, billed)),
+        2 => (attempt.clone(), 0..60u64).prop_map(|(attempt, most)| Step::HedgeEnded(attempt, most)),
         6 => (attempt, prop::option::weighted(0.8, 0..60u64)).prop_map(|(attempt, cost)| Step::Report { attempt, cost }),
         2 => (0..4u8, prop::option::of(0..150u64)).prop_map(|(title, cap)| Step::Phase(title, cap)),
         2 => (0..4u8).prop_map(Step::Log),
@@ -390,9 +391,12 @@ impl Live {
                 let attempt = self.attempt(attempt);
                 self.take(Input::HedgeWanted { attempt });
             }
-            Step::HedgeEnded(attempt, billed) => {
+            Step::HedgeEnded(attempt, most) => {
                 let attempt = self.attempt(attempt);
-                self.take(Input::HedgeEnded { attempt, billed });
+                self.take(Input::HedgeEnded {
+                    attempt,
+                    most: PicoUsd(most),
+                });
             }
             Step::TurnEnded { attempt, cost } => {
                 let attempt = self.attempt(attempt);
@@ -409,7 +413,17 @@ impl Live {
             } => {
                 let attempt = self.attempt(attempt);
                 let cost = self.charge(attempt, cost);
-                let beside = if unanswered || last_turn { 0 } else { cost };
+                let beside = match unanswered.is_some() || last_turn {
+                    true => 0,
+                    false => cost,
+                };
+                let before = self.journal.len();
+                let unanswered = unanswered.map(|(known, more)| Unanswered {
+                    known: PicoUsd(known),
+                    most: PicoUsd(known + more),
+                    ..Unanswered::UNKNOWN
+                });
+                let reserved = self.under_way.get(&attempt).copied();
                 let end = AttemptEnd {
                     result: class.map_or(Ok(text("{}")), |class| {
                         Err(Failure::new(class, "it failed"))
@@ -433,6 +447,18 @@ impl Live {
                     attempt,
                     end: Box::new(end),
                 });
+                if let (Some(unanswered), false, Some(reserved)) = (unanswered, last_turn, reserved)
+                {
+                    let ended =
+                        self.journal[before..]
+                            .iter()
+                            .find_map(|recorded| match recorded.event {
+                                Event::AttemptEnded { cost, .. } => Some(cost),
+                                _ => None,
+                            });
+                    let most = unanswered.most.min(reserved).max(unanswered.known);
+                    assert_eq!(ended, Some(most), "whatever is billed of it is booked");
+                }
             }
             Step::Report { attempt, cost } => {
                 let attempt = self.attempt(attempt);
@@ -702,6 +728,7 @@ impl Live {
                 attempt,
                 cost,
                 unconfirmed,
+                estimated,
                 ..
             } => {
                 assert!(
@@ -709,10 +736,7 @@ impl Live {
                     "a second request is left"
                 );
                 let reserved = self.under_way.remove(attempt).expect("in flight");
-                assert!(
-                    *unconfirmed == PicoUsd::ZERO || *unconfirmed == reserved,
-                    "all of it, or nothing"
-                );
+                assert!(*unconfirmed <= reserved, "no more than was set aside");
                 let (left, billed) = (
                     reserved.saturating_sub(*unconfirmed),
                     cost.saturating_sub(*unconfirmed),
@@ -724,7 +748,10 @@ impl Live {
                         billed: billed.min(left),
                         unconfirmed: *unconfirmed,
                         over,
-                        ..Spent::default()
+                        estimated: match estimated {
+                            true => billed,
+                            false => PicoUsd::ZERO,
+                        },
                     },
                 );
             }

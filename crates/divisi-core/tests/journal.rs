@@ -152,6 +152,7 @@ fn every_event() -> Vec<Recorded> {
         },
         cost: PicoUsd(cost),
         unconfirmed: PicoUsd(cost / 2),
+        estimated: false,
         next_turn: Some(TurnBound::new(PicoUsd(30), PicoUsd(1), 10)),
         findings: Some(text("\"too short\"")),
         tool_results: None,

@@ -27,6 +27,8 @@ struct Vendor {
     requests: Arc<AtomicU32>,
     /// Panics instead of answering.
     breaks: bool,
+    /// The prompt as counted at the beginning of the reply, and the tokens that follow at once.
+    begins: Option<(Usage, u64)>,
 }
 
 #[async_trait]
@@ -38,9 +40,13 @@ impl Provider for Vendor {
     async fn send(
         &self,
         request: &Request,
-        _: &(dyn Fn(Progress) + Send + Sync),
+        progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reply, ProviderError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if let Some((prompt, written)) = self.begins {
+            progress(Progress::Prompt(prompt));
+            progress(Progress::OutputTokens(written));
+        }
         sleep(self.takes).await;
         assert!(!self.breaks, "the vendor breaks down");
         Ok(Reply {
@@ -273,6 +279,41 @@ async fn what_runs_out_of_time_or_panics_with_a_request_out_is_booked() {
             matches!(outcomes[..], [Outcome::Failed(failure)] if failure.class == class),
             "{outcomes:?}"
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_had_arrived_of_a_reply_that_broke_off_is_spent_and_bounds_the_rest() {
+    let prompt = Usage {
+        input: 40,
+        ..Usage::default()
+    };
+    for cancels in [true, false] {
+        let vendor = Vendor {
+            takes: Duration::from_secs(3_600),
+            begins: Some((prompt, 7)),
+            ..Vendor::default()
+        };
+        let (engine, job) = opened(vendor, RunOptions::default()).await;
+        let stop = async {
+            sleep(Duration::from_secs(5)).await;
+            if cancels {
+                job.handle().control().cancel();
+            }
+        };
+        tokio::join!(job.run(task(0)), stop);
+        let finished = job.finish(Value::Null).await.unwrap();
+        let events = events(&engine, &finished).await;
+        let (spent, reserved) = (finished.run.budget().spent(), reserved(&events));
+        let usage = Usage {
+            output: 7,
+            ..prompt
+        };
+        assert_eq!(finished.run.usage(), usage);
+        // Sonnet: $2 and $10 for a million tokens.
+        assert_eq!(spent.billed, PicoUsd(40 * 2_000_000 + 7 * 10_000_000));
+        assert_eq!(spent.estimated, spent.billed);
+        assert!(spent.unconfirmed > PicoUsd::ZERO && spent.total() < reserved);
     }
 }
 

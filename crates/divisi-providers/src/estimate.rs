@@ -19,6 +19,15 @@ const CHARS_PER_TOKEN_MAX: u64 = 32;
 /// exclude a short system prompt, or what was in their cache.
 const CHARS_IN_DOUBT: u64 = 16_000;
 
+/// Whether a prompt of this many bytes of text may have this many tokens.
+pub fn is_plausible_prompt(counted: u64, bytes: u64) -> bool {
+    counted > 0 && !is_too_few(counted, bytes)
+}
+
+fn is_too_few(count: u64, chars: u64) -> bool {
+    chars > CHARS_IN_DOUBT && count.saturating_mul(CHARS_PER_TOKEN_MAX) < chars
+}
+
 /// Replaces counts of the reply that are missing or implausibly low. Zero counts as missing,
 /// because no prompt and no reply is free of tokens.
 pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
@@ -29,9 +38,6 @@ pub(crate) fn counted(mut reply: Reply, request: &Request) -> Reply {
         .iter()
         .filter(|block| !matches!(block, Block::Opaque(_)));
     let open = open.map(block_chars).sum::<usize>() as u64;
-    let is_too_few = |count: u64, chars: u64| {
-        chars > CHARS_IN_DOUBT && count.saturating_mul(CHARS_PER_TOKEN_MAX) < chars
-    };
     let (prompt, output) = (reply.usage.prompt(), reply.usage.output);
     let counts = [
         (

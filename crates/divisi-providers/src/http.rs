@@ -18,6 +18,7 @@ use reqwest::{Client, RequestBuilder, Response, Url, Version, redirect, retry};
 use rustls::crypto::CryptoProvider;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -279,9 +280,26 @@ impl Http {
             ));
         }
         let message = format!("provider `{name}` closed the connection without an answer: {cause}");
+        let is_unread = is_dead || is_unsent(error);
         let error = ProviderError::new(FailureClass::Network, message);
-        if is_dead { error } else { error.maybe_billed() }
+        if is_unread {
+            error
+        } else {
+            error.maybe_billed()
+        }
     }
+}
+
+/// Whether no byte of a request has been sent, because its connection was gone before, or the
+/// server says that it has processed nothing of it (RFC 9113, section 8.7).
+fn is_unsent(error: &(dyn Error + 'static)) -> bool {
+    let is_cancelled = error
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(hyper::Error::is_canceled);
+    let is_refused = error
+        .downcast_ref::<h2::Error>()
+        .is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
+    is_cancelled || is_refused || error.source().is_some_and(is_unsent)
 }
 
 /// A client, with the number of its requests under way.
@@ -376,6 +394,15 @@ pub(crate) async fn body(mut response: Response) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
+
+    #[test]
+    fn a_request_that_the_server_refused_to_begin_is_unsent() {
+        let told = |reason| io::Error::other(h2::Error::from(reason));
+        assert!(is_unsent(&told(h2::Reason::REFUSED_STREAM)));
+        assert!(!is_unsent(&told(h2::Reason::INTERNAL_ERROR)));
+        assert!(!is_unsent(&io::Error::other("reset")));
+    }
 
     #[test]
     fn only_http_is_spoken() {

@@ -63,6 +63,7 @@ pub use dialect::{Again, Dialect, Objection, Part};
 pub use discover::{LocalServer, discover};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::ProviderError;
+pub use estimate::is_plausible_prompt;
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
 pub use provider::{Progress, Provider};

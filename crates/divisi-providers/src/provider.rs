@@ -5,6 +5,7 @@ use crate::error::ProviderError;
 use crate::reply::Reply;
 use crate::request::Request;
 use async_trait::async_trait;
+use divisi_core::Usage;
 use divisi_core::governor::{IN_FLIGHT_MAX, RateLimits};
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ pub enum Progress {
     Started(RateLimits),
     /// Bytes arrived, possibly without content: a comment to keep the connection open.
     Alive,
+    /// The vendor has counted the prompt, before the end of the reply: its tokens by class.
+    Prompt(Usage),
     /// The reply has grown to about this many tokens.
     OutputTokens(u64),
 }

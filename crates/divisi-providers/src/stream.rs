@@ -19,7 +19,7 @@ use crate::rate;
 use crate::repair;
 use crate::reply::Reply;
 use bytes::Bytes;
-use divisi_core::FailureClass;
+use divisi_core::{FailureClass, Usage};
 use futures::{Stream, StreamExt};
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -51,6 +51,8 @@ pub(crate) trait Assembler {
     fn take(&mut self, name: &str, data: &str) -> Result<bool, Trouble>;
     /// Applies the end mark of a stream.
     fn done(&mut self) {}
+    /// Tokens that the vendor has counted so far.
+    fn usage(&self) -> Usage;
     /// Bytes of output received.
     fn written(&self) -> usize;
     /// Whether the stop reason has arrived, so that little may follow.
@@ -178,6 +180,8 @@ struct Reading<'a, A> {
     has_started: bool,
     /// Whether the body ended within an event.
     is_cut: bool,
+    /// The prompt as counted so far.
+    prompt: Usage,
 }
 
 impl<'a, A: Assembler> Reading<'a, A> {
@@ -197,6 +201,7 @@ impl<'a, A: Assembler> Reading<'a, A> {
             head,
             has_started: false,
             is_cut: false,
+            prompt: Usage::default(),
         }
     }
 
@@ -233,6 +238,14 @@ impl<'a, A: Assembler> Reading<'a, A> {
             has_added = true;
             if !std::mem::replace(&mut self.has_started, true) {
                 (self.progress)(Progress::Started(rate::read(self.headers)));
+            }
+            let prompt = Usage {
+                output: 0,
+                thinking: 0,
+                ..self.assembler.usage()
+            };
+            if std::mem::replace(&mut self.prompt, prompt) != prompt {
+                (self.progress)(Progress::Prompt(prompt));
             }
             (self.progress)(Progress::OutputTokens(estimate::tokens(
                 self.assembler.written(),

@@ -37,9 +37,24 @@ use conversation::{Conversation, Follow};
 use exchange::{Exchange, First, Second};
 use std::collections::VecDeque;
 
-/// Longest time a request waits for a request under way that writes the same prefix to the cache.
-/// The reply to a prompt of a million tokens begins within half of it.
-pub const HOLD_MAX: Millis = Millis::from_secs(20);
+/// Longest time a request waits for a request under way that writes the same prefix to the cache,
+/// for a short prompt: its reply begins within a second or two, so a leader that says nothing for
+/// longer is stuck, or races against something else.
+const HOLD_MIN: Millis = Millis::from_secs(5);
+
+/// The same for the longest prompt. The reply to a prompt of a million tokens begins within half of
+/// it.
+const HOLD_MAX: Millis = Millis::from_secs(20);
+
+/// The length of the longest prompt, in tokens.
+const PROMPT_TOKENS_MAX: u64 = 1_000_000;
+
+/// How long a request with a prompt of this many tokens waits for a request under way that writes
+/// the same prefix to the cache: to wait costs time, and not to wait costs the prefix once more.
+pub fn hold_max(prompt_tokens: u64) -> Millis {
+    let share = (HOLD_MAX.0 - HOLD_MIN.0) * prompt_tokens.min(PROMPT_TOKENS_MAX);
+    Millis(HOLD_MIN.0 + share / PROMPT_TOKENS_MAX)
+}
 
 /// How often a request that waits for a prefix checks it again.
 const HOLD_LOOK_EVERY: Millis = Millis::from_secs(1);
@@ -155,6 +170,8 @@ pub enum Input {
     PrefixHeld {
         /// Whether that request has been sent.
         has_left: bool,
+        /// How long this one waits in all for requests under way: see [`hold_max`].
+        most: Millis,
     },
     /// The request that writes the prefix has ended, or its reply has begun.
     PrefixNews,
@@ -419,10 +436,10 @@ impl Attempt {
             (Stage::Ordering, Input::Granted { room }) => self.await_prefix(now, room),
             (Stage::Ordering, Input::Denied) => self.end(End::Stopped),
             (Stage::Prefix { .. }, Input::PrefixReady) => self.await_permit(now),
-            (Stage::Prefix { patience, .. }, Input::PrefixHeld { has_left }) => {
+            (Stage::Prefix { patience, .. }, Input::PrefixHeld { has_left, most }) => {
                 self.clock.wait(now, WaitCause::Prefix);
                 self.stage = Stage::Prefix {
-                    patience,
+                    patience: patience.min(most),
                     held: Some((now, has_left)),
                 };
             }

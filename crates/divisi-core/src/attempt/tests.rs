@@ -458,7 +458,10 @@ fn a_prefix_is_waited_for_while_the_request_that_writes_it_is_under_way() {
             }
         }
         if asked == Some(true) {
-            rig.tell(Input::PrefixHeld { has_left });
+            rig.tell(Input::PrefixHeld {
+                has_left,
+                most: HOLD_MAX,
+            });
         }
         asked
     };
@@ -503,7 +506,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         3 => prop::option::of(Just(20)).prop_map(|room| Input::Granted { room }),
         1 => Just(Input::Denied),
         3 => Just(Input::PrefixReady),
-        1 => any::<bool>().prop_map(|has_left| Input::PrefixHeld { has_left }),
+        1 => any::<bool>().prop_map(|has_left| Input::PrefixHeld { has_left, most: HOLD_MAX }),
         1 => Just(Input::PrefixNews),
         4 => slot().prop_map(Input::Permit),
         1 => slot().prop_map(Input::Closed),

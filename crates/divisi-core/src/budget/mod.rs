@@ -4,8 +4,8 @@ mod room;
 
 pub use room::Headroom;
 
-use crate::PicoUsd;
 use crate::price::{ModelPrice, Rates};
+use crate::{PicoUsd, Usage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use std::sync::Arc;
 ///
 /// Before a request leaves, the most it can cost is reserved; when its reply
 /// has arrived, that is replaced by what it did cost. A request that was sent
-/// and never answered settles at its reservation, because it may be billed.
+/// and never answered settles at its reservation, because it may be billed, or
+/// at less if the vendor had counted its prompt ([`Unanswered`]).
 /// What a vendor claims above a reservation is booked apart: it counts as spent,
 /// but no request was allowed to cost it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,12 +26,13 @@ pub struct Budget {
     pub reserved: PicoUsd,
     /// Spent, each request up to what was set aside for it.
     pub settled: PicoUsd,
-    /// The part of `settled` that is reservations of requests whose reply never came: at most this
-    /// much, and perhaps nothing, will be billed.
+    /// The part of `settled` for requests whose reply never came whole, besides what is known of
+    /// it: at most this much, and perhaps nothing, will be billed.
     pub unconfirmed: PicoUsd,
     /// What replies have cost above what was set aside for them.
     pub over: PicoUsd,
-    /// The part of all this that is the cost of replies without counts, estimated from their texts.
+    /// The part of all this that is the cost of replies without counts, estimated from their texts,
+    /// and of what had arrived of replies that broke off.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub estimated: PicoUsd,
 }
@@ -45,12 +47,12 @@ fn is_nothing(amount: &PicoUsd) -> bool {
 pub struct Spent {
     /// What replies have cost, up to what was set aside for them.
     pub billed: PicoUsd,
-    /// Reservations of requests whose reply never came.
+    /// What requests whose reply never came whole may be billed besides what is known.
     pub unconfirmed: PicoUsd,
     /// What replies have cost above what was set aside for them.
     pub over: PicoUsd,
     /// The part of `billed` and `over` that is the cost of replies without counts, estimated from
-    /// their texts.
+    /// their texts, and of what had arrived of replies that broke off.
     #[serde(skip_serializing_if = "is_nothing")]
     pub estimated: PicoUsd,
 }
@@ -159,6 +161,41 @@ impl Budget {
         self.unconfirmed += spent.unconfirmed;
         self.over += spent.over;
         self.estimated += spent.estimated;
+    }
+}
+
+/// What a request without a reply may be billed, as far as that is known.
+///
+/// A vendor bills what it has read and written before a connection broke, and says so to nobody. So
+/// what it counted and sent by then is spent, and the rest up to `most` is unconfirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Tokens that the vendor had counted or sent.
+    pub usage: Usage,
+    /// What those cost.
+    pub known: PicoUsd,
+    /// What the request can cost at most; no more than its reservation counts.
+    pub most: PicoUsd,
+}
+
+impl Unanswered {
+    /// Nothing is known, so it may be billed up to its reservation.
+    pub const UNKNOWN: Self = Self {
+        usage: Usage {
+            input: 0,
+            cache_write_5m: 0,
+            cache_write_1h: 0,
+            cache_read: 0,
+            output: 0,
+            thinking: 0,
+        },
+        known: PicoUsd::ZERO,
+        most: PicoUsd::MAX,
+    };
+
+    /// The part of `reserved` that no bill confirms, besides what is known.
+    pub fn unconfirmed(&self, reserved: PicoUsd) -> PicoUsd {
+        self.most.min(reserved).saturating_sub(self.known)
     }
 }
 
@@ -327,6 +364,22 @@ impl TurnBound {
         Self::new(prompt, dearest(|rates| rates.output), reply_tokens_max)
     }
 
+    /// Creates the bound of a request whose prompt the vendor has counted, by class.
+    pub fn counted(price: &ModelPrice, prompt: &Usage, reply_tokens_max: u32) -> Self {
+        let rates = price.rates(prompt.prompt());
+        let prompt = Usage {
+            output: 0,
+            thinking: 0,
+            ..*prompt
+        };
+        let dearest = |list| price.factors.dearest(list);
+        Self::new(
+            dearest(rates.cost(&prompt)),
+            dearest(rates.output),
+            reply_tokens_max,
+        )
+    }
+
     /// Creates a bound that does not depend on the reply.
     pub fn fixed(most: PicoUsd) -> Self {
         Self {
@@ -456,6 +509,8 @@ impl From<TurnBound> for Written {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::price::Billing;
+    use proptest::prelude::*;
 
     #[test]
     fn a_reply_gets_the_room_that_is_left() {
@@ -542,6 +597,66 @@ mod tests {
             (budget.settled, budget.left()),
             (PicoUsd(20), PicoUsd::ZERO)
         );
+    }
+
+    #[test]
+    fn what_is_known_of_a_broken_reply_is_spent_and_the_rest_unconfirmed() {
+        let unconfirmed = |known, most, reserved| {
+            let broken = Unanswered {
+                known: PicoUsd(known),
+                most: PicoUsd(most),
+                ..Unanswered::UNKNOWN
+            };
+            broken.unconfirmed(PicoUsd(reserved)).0
+        };
+        assert_eq!(Unanswered::UNKNOWN.unconfirmed(PicoUsd(20)), PicoUsd(20));
+        assert_eq!(unconfirmed(0, 15, 20), 15, "the prompt was counted");
+        assert_eq!(unconfirmed(4, 15, 20), 11, "and something arrived");
+        assert_eq!(unconfirmed(4, 90, 20), 16, "no more than was set aside");
+        assert_eq!(
+            unconfirmed(30, 30, 20),
+            0,
+            "the vendor counts more than was set aside"
+        );
+    }
+
+    proptest! {
+        /// Whatever is billed for a request whose prompt was counted before its reply broke off is
+        /// within what is booked for it, and that is within its reservation.
+        #[test]
+        fn a_counted_prompt_bounds_every_bill(
+            base in (1..50u64, 0..50u64, 0..50u64, 1..200u64), dearer in 1..4u64, threshold in 1..400_000u64,
+            prompt in (0..400_000u64, 0..400_000u64, 0..400_000u64), spare in 0..400_000u64,
+            room in 0..40_000u32, arrived in 0..40_000u64, longer in 0..40_000u64, us_only: bool,
+        ) {
+            let rates = |factor: u64| Rates {
+                input: PicoUsd(base.0 * factor),
+                cache_write_5m: PicoUsd(base.1 * factor),
+                cache_write_1h: PicoUsd(0),
+                cache_read: PicoUsd(base.2 * factor),
+                output: PicoUsd(base.3 * factor),
+            };
+            let price = ModelPrice {
+                base: rates(1),
+                above: vec![(threshold, rates(dearer))],
+                ..ModelPrice::default()
+            };
+            let counted = Usage {
+                input: prompt.0,
+                cache_write_5m: prompt.1,
+                cache_read: prompt.2,
+                output: arrived.min(room.into()),
+                ..Usage::default()
+            };
+            let reserved = TurnBound::of(&price, counted.prompt() + spare, room).most();
+            let most = TurnBound::counted(&price, &counted, room).most();
+            let broken = Unanswered { usage: counted, known: price.cost(&counted), most };
+            let booked = broken.known + broken.unconfirmed(reserved);
+            let usage = Usage { output: (counted.output + longer).min(room.into()), ..counted };
+            let billed = price.billed(&usage, Billing { us_only, ..Billing::default() });
+            prop_assert!(billed <= booked, "{billed:?} of {booked:?}");
+            prop_assert!(booked <= reserved, "{booked:?} of {reserved:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! A request waits only for one that is under way or next at the gate, and a waiting request never
 //! leads, so no waits form a cycle. However the lead ends (reply, failure, drop), the waiting
 //! requests continue: they read, or the next one leads. Their attempt bounds the wait
-//! ([`crate::attempt::HOLD_MAX`]).
+//! ([`crate::attempt::hold_max`]).
 
 use crate::{Digest, Millis, Timestamp};
 use std::collections::BTreeMap;

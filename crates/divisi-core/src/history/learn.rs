@@ -95,13 +95,16 @@ impl Reader {
                 usage,
                 cost,
                 unconfirmed,
+                estimated,
                 waited,
                 ..
             } => {
                 if let Some(open) = self.tasks.get_mut(&attempt.task) {
-                    // A reservation is only an upper bound, so it is no evidence of the cost of
-                    // such tasks.
-                    open.used(*attempt, usage, cost.saturating_sub(*unconfirmed), false);
+                    // A reservation is only an upper bound and a reply that broke off only a part,
+                    // so they are no evidence of the cost of such tasks.
+                    if !estimated {
+                        open.used(*attempt, usage, cost.saturating_sub(*unconfirmed), false);
+                    }
                     history.extend(open.end(*attempt, failure.as_deref(), *waited, at));
                 }
             }

@@ -217,6 +217,7 @@ mod tests {
             usage: Usage::default(),
             cost: PicoUsd::ZERO,
             unconfirmed: PicoUsd::ZERO,
+            estimated: false,
             next_turn: None,
             findings: None,
             tool_results: None,

@@ -48,8 +48,10 @@ pub enum Kind {
     Turn(u32),
     /// A judge's reply.
     Judgement,
-    /// A request without a reply, settled at its reservation.
+    /// What a request without a whole reply may be billed besides what is known of it.
     Unanswered,
+    /// What had arrived of a reply that broke off.
+    BrokenOff,
     /// Usage reported by an executor.
     Executor,
 }
@@ -73,10 +75,9 @@ pub struct Total {
     pub replies: u64,
     /// Tokens.
     pub usage: Usage,
-    /// Cost of replies and executors.
+    /// Cost of replies and executors, and of what had arrived of replies that broke off.
     pub cost: PicoUsd,
-    /// Reservations of requests whose reply never came: at most this much may have been billed in
-    /// addition.
+    /// What requests whose reply never came whole may have been billed in addition, at most.
     pub unconfirmed: PicoUsd,
     /// The part of the cost that is estimated from texts, because replies had no counts.
     #[serde(skip_serializing_if = "is_nothing")]
@@ -199,7 +200,7 @@ impl Ledger {
                 unconfirmed,
                 ..
             } => {
-                self.reported(at, *attempt, *usage, *cost, *unconfirmed);
+                self.reported(at, *attempt, *usage, (*cost, *unconfirmed, false));
             }
             Event::AttemptEnded {
                 attempt,
@@ -207,9 +208,10 @@ impl Ledger {
                 usage,
                 cost,
                 unconfirmed,
+                estimated,
                 ..
             } => {
-                self.end(at, *attempt, *usage, *cost, *unconfirmed);
+                self.end(at, *attempt, *usage, (*cost, *unconfirmed, *estimated));
                 self.tries.end(*attempt, failure.as_deref());
             }
             Event::RunStarted(_)
@@ -309,21 +311,20 @@ impl Ledger {
         at: Timestamp,
         attempt: AttemptId,
         usage: Usage,
-        cost: PicoUsd,
-        unconfirmed: PicoUsd,
+        cost: (PicoUsd, PicoUsd, bool),
     ) {
-        self.reported(at, attempt, usage, cost, unconfirmed);
+        self.reported(at, attempt, usage, cost);
         self.under_way.remove(&attempt);
     }
 
-    /// Books usage that an executor reported, out of the attempt's reservation.
+    /// Books usage that an executor reported, or of a reply that broke off, out of the attempt's
+    /// reservation.
     fn reported(
         &mut self,
         at: Timestamp,
         attempt: AttemptId,
         usage: Usage,
-        cost: PicoUsd,
-        unconfirmed: PicoUsd,
+        (cost, unconfirmed, estimated): (PicoUsd, PicoUsd, bool),
     ) {
         let open_ended = self.is_open_ended(attempt);
         let begun = self.under_way.get_mut(&attempt);
@@ -332,10 +333,15 @@ impl Ledger {
             begun.reserved = begun.reserved.saturating_sub(reserved);
             (begun.model.clone(), reserved)
         });
-        self.spent += Spent::of_attempt(open_ended, reserved, cost, unconfirmed);
+        self.spent +=
+            Spent::of_attempt(open_ended, reserved, cost, unconfirmed).if_estimated(estimated);
+        let known = match estimated {
+            true => Kind::BrokenOff,
+            false => Kind::Executor,
+        };
         let parts = [
             (Kind::Unanswered, Usage::default(), unconfirmed),
-            (Kind::Executor, usage, cost.saturating_sub(unconfirmed)),
+            (known, usage, cost.saturating_sub(unconfirmed)),
         ];
         for (kind, usage, cost) in parts {
             if usage != Usage::default() || cost != PicoUsd::ZERO {
@@ -347,7 +353,7 @@ impl Ledger {
                     answered: None,
                     usage,
                     cost,
-                    estimated: false,
+                    estimated: kind == Kind::BrokenOff,
                     at,
                 });
             }
@@ -387,7 +393,7 @@ impl Ledger {
             .collect();
         for (attempt, reserved, hedged) in died {
             self.given_up(at, attempt, hedged);
-            self.end(at, attempt, Usage::default(), reserved, reserved);
+            self.end(at, attempt, Usage::default(), (reserved, reserved, false));
         }
     }
 
@@ -456,7 +462,7 @@ impl Entry {
     /// Which attempt at the task it was.
     pub fn attempt(&self) -> Try {
         match (self.kind, self.attempt.number) {
-            (Kind::Unanswered, _) => Try::Unanswered,
+            (Kind::Unanswered | Kind::BrokenOff, _) => Try::Unanswered,
             (Kind::Turn(_) | Kind::Judgement | Kind::Executor, 1) => Try::First,
             (Kind::Turn(_) | Kind::Judgement | Kind::Executor, _) => Try::Again,
         }
@@ -482,7 +488,9 @@ impl Total {
     fn and(self, entry: &Entry) -> Self {
         let (cost, unconfirmed) = match entry.kind {
             Kind::Unanswered => (PicoUsd::ZERO, entry.cost),
-            Kind::Turn(_) | Kind::Judgement | Kind::Executor => (entry.cost, PicoUsd::ZERO),
+            Kind::Turn(_) | Kind::Judgement | Kind::BrokenOff | Kind::Executor => {
+                (entry.cost, PicoUsd::ZERO)
+            }
         };
         Self {
             replies: self.replies + u64::from(entry.is_reply()),

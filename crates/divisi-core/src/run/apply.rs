@@ -75,6 +75,7 @@ impl Run {
                 usage,
                 cost,
                 unconfirmed,
+                estimated,
                 next_turn,
                 findings,
                 tool_results,
@@ -82,7 +83,8 @@ impl Run {
                 ..
             } => {
                 let was_suspended = self.suspended.contains_key(attempt);
-                self.apply_attempt_ended(*attempt, *usage, *cost, *unconfirmed)?;
+                let cost = (*cost, *unconfirmed, *estimated);
+                self.apply_attempt_ended(*attempt, *usage, cost)?;
                 if failure
                     .as_ref()
                     .is_none_or(|failure| failure.class == FailureClass::Check)
@@ -201,7 +203,7 @@ impl Run {
             Event::TurnEnded { attempt, .. }
             | Event::AttemptSuspended { attempt, .. }
             | Event::AttemptEnded { attempt, .. } => {
-                self.is_alive() && self.end_hedge(*attempt, true).is_none()
+                self.is_alive() && self.end_hedge(*attempt, PicoUsd::MAX).is_none()
             }
             Event::TurnHedged { attempt, reserved } => {
                 self.stage == Stage::Running && self.holds_hedge(*attempt, *reserved)
@@ -584,8 +586,7 @@ impl Run {
         &mut self,
         attempt: AttemptId,
         usage: Usage,
-        cost: PicoUsd,
-        unconfirmed: PicoUsd,
+        (cost, unconfirmed, estimated): (PicoUsd, PicoUsd, bool),
     ) -> Result<(), IllegalEvent> {
         let reserved = match self.suspended.remove(&attempt) {
             Some(reserved) => reserved,
@@ -596,7 +597,7 @@ impl Run {
             }
         };
         let spent = self.spends(attempt.task, reserved, cost, unconfirmed);
-        self.book(attempt.task, usage, reserved, spent);
+        self.book(attempt.task, usage, reserved, spent.if_estimated(estimated));
         let task = &mut self.tasks[attempt.task];
         task.stage = TaskStage::Between;
         task.suspension = None;

@@ -1,7 +1,7 @@
 //! Decides what follows from inputs.
 
 use super::{AttemptEnd, Bill, InFlight, Input, Report, Run, Stage, Submission};
-use crate::budget::{Grant, TurnBound};
+use crate::budget::{Grant, TurnBound, Unanswered};
 use crate::event::{
     ParkReason, Refusal, RunResumed, RunStarted, RunStatus, Suspension, TaskSubmitted, ToolCall,
     Turn,
@@ -79,8 +79,8 @@ impl Run {
                 self.turn(attempt, (tool_results, tools), bound, now),
             ),
             Input::HedgeWanted { attempt } => self.hedge(attempt),
-            Input::HedgeEnded { attempt, billed } => {
-                self.end_hedge(attempt, billed).into_iter().collect()
+            Input::HedgeEnded { attempt, most } => {
+                self.end_hedge(attempt, most).into_iter().collect()
             }
             Input::TurnEnded { attempt, turn } => self.turn_ended(attempt, turn),
             Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
@@ -380,6 +380,7 @@ impl Run {
             usage: Usage::default(),
             cost: PicoUsd::ZERO,
             unconfirmed: PicoUsd::ZERO,
+            estimated: false,
             next_turn: Some(bound),
             findings: None,
             tool_results,
@@ -478,11 +479,15 @@ impl Run {
         };
         let task = &self.tasks[attempt.task];
         let mut events = Vec::with_capacity(3);
-        events.extend(self.end_hedge(attempt, true));
+        events.extend(self.end_hedge(attempt, PicoUsd::MAX));
         // The reservation for any other cost of the attempt.
         let mut left = in_flight.reserved;
         let mut overcharge = None;
-        let unanswered = match end.last_turn {
+        let mut broken = Unanswered {
+            most: PicoUsd::ZERO,
+            ..Unanswered::UNKNOWN
+        };
+        let unconfirmed = match end.last_turn {
             Some(turn) => {
                 let reserved = std::mem::take(&mut left);
                 overcharge = self.overcharge(attempt, reserved, turn.cost, Some(&turn.model));
@@ -491,10 +496,15 @@ impl Run {
                 events.push(Event::TurnEnded { attempt, turn });
                 PicoUsd::ZERO
             }
-            None if end.unanswered => std::mem::take(&mut left),
-            None => PicoUsd::ZERO,
+            None => {
+                broken = end.unanswered.unwrap_or(broken);
+                let unconfirmed = broken.unconfirmed(left);
+                left = left.saturating_sub(unconfirmed);
+                unconfirmed
+            }
         };
-        let overcharge = overcharge.or_else(|| self.overcharge(attempt, left, end.cost, None));
+        let known = end.cost + broken.known;
+        let overcharge = overcharge.or_else(|| self.overcharge(attempt, left, known, None));
         let (failure, outcome) = match end.result {
             Ok(value) => (None, Ok(Outcome::Ok { value })),
             Err(failure) => (Some(Box::new(failure.clone())), Err(failure)),
@@ -502,9 +512,10 @@ impl Run {
         events.push(Event::AttemptEnded {
             attempt,
             failure,
-            usage: end.usage,
-            cost: end.cost + unanswered,
-            unconfirmed: unanswered,
+            usage: end.usage + broken.usage,
+            cost: known + unconfirmed,
+            unconfirmed,
+            estimated: broken.known > PicoUsd::ZERO || broken.usage != Usage::default(),
             next_turn: end.next_turn,
             findings: end.findings,
             tool_results: None,

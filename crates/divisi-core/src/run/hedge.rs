@@ -26,12 +26,12 @@ impl Run {
         }
     }
 
-    /// Ends the hedge of an attempt, if it has one.
-    pub(super) fn end_hedge(&self, attempt: AttemptId, billed: bool) -> Option<Event> {
+    /// Ends the hedge of an attempt, if it has one. It may be billed up to `most`.
+    pub(super) fn end_hedge(&self, attempt: AttemptId, most: PicoUsd) -> Option<Event> {
         let reserved = self.in_flight.get(&attempt)?.hedged?;
         Some(Event::HedgeEnded {
             attempt,
-            cost: if billed { reserved } else { PicoUsd::ZERO },
+            cost: most.min(reserved),
         })
     }
 
@@ -41,7 +41,7 @@ impl Run {
         attempt: AttemptId,
         then: impl IntoIterator<Item = Event>,
     ) -> Vec<Event> {
-        self.end_hedge(attempt, true)
+        self.end_hedge(attempt, PicoUsd::MAX)
             .into_iter()
             .chain(then)
             .collect()

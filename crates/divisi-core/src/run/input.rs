@@ -1,6 +1,6 @@
 //! The inputs of a run.
 
-use crate::budget::TurnBound;
+use crate::budget::{TurnBound, Unanswered};
 use crate::estimate::Estimate;
 use crate::event::{
     Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, ToolCall, Turn, Wait, Worktree,
@@ -65,8 +65,8 @@ pub enum Input {
     HedgeEnded {
         /// Which attempt.
         attempt: AttemptId,
-        /// Whether it may be billed.
-        billed: bool,
+        /// What it may be billed at most; no more than its reservation counts.
+        most: PicoUsd,
     },
     /// A reply has been received that is not the attempt's last.
     TurnEnded {
@@ -220,8 +220,8 @@ pub struct AttemptEnd {
     pub usage: Usage,
     /// What those cost.
     pub cost: PicoUsd,
-    /// Whether a request without a reply was sent: it may be billed.
-    pub unanswered: bool,
+    /// Set if a request without a reply was sent: it may be billed.
+    pub unanswered: Option<Unanswered>,
     /// Time that the vendor asks to wait.
     pub retry_after: Option<Millis>,
     /// The vendor's statement on whether to retry.
@@ -247,7 +247,7 @@ impl AttemptEnd {
             last_turn: None,
             usage: Usage::default(),
             cost: PicoUsd::ZERO,
-            unanswered: false,
+            unanswered: None,
             retry_after: None,
             should_retry: None,
             next_turn: None,

@@ -17,12 +17,13 @@ mod delivery;
 mod tests;
 
 use crate::attempt::Owed;
+use crate::budget::Unanswered;
 use crate::event::{Awaited, GroupBegan, Recorded, Refusal, Wait};
 use crate::retry::QuotaWait;
 use crate::run::{AttemptEnd, Stage, Submission};
 use crate::{
-    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Millis, Position, Run,
-    TaskId, Timestamp,
+    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Millis, PicoUsd,
+    Position, Run, TaskId, Timestamp,
 };
 use delivery::Delivery;
 use std::collections::BTreeMap;
@@ -113,6 +114,10 @@ pub struct UnderWay {
     pub attempt: AttemptId,
     /// Its requests that may be billed; all others have been withdrawn.
     pub owed: Owed,
+    /// What is known of the first of them.
+    pub first: Unanswered,
+    /// What the hedge may be billed at most.
+    pub second_most: PicoUsd,
     /// Total time it waited for permits.
     pub waited: Millis,
     /// The waits that none of its turns records.
@@ -273,8 +278,8 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         self.decide(now, Input::Park).map(drop)
     }
 
-    /// The user ends the run. Attempts in flight are settled at their reservations, so those
-    /// without a sent request are ended first.
+    /// The user ends the run. Attempts in flight that are not given are settled at their
+    /// reservations.
     pub fn cancel(
         &mut self,
         now: Timestamp,
@@ -283,34 +288,31 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         for UnderWay {
             attempt,
             owed,
+            first,
+            second_most,
             waited,
             waits,
         } in under_way
         {
-            if !owed.second {
-                self.decide(
-                    now,
-                    Input::HedgeEnded {
-                        attempt,
-                        billed: false,
-                    },
-                )?;
-            }
-            if !owed.first {
-                let withdrawn = Failure::new(FailureClass::Interrupted, "the run was cancelled");
-                let end = AttemptEnd {
-                    waited,
-                    waits,
-                    ..AttemptEnd::of(Err(withdrawn))
-                };
-                self.decide(
-                    now,
-                    Input::AttemptEnded {
-                        attempt,
-                        end: Box::new(end),
-                    },
-                )?;
-            }
+            let most = match owed.second {
+                true => second_most,
+                false => PicoUsd::ZERO,
+            };
+            self.decide(now, Input::HedgeEnded { attempt, most })?;
+            let cancelled = Failure::new(FailureClass::Interrupted, "the run was cancelled");
+            let end = AttemptEnd {
+                unanswered: owed.first.then_some(first),
+                waited,
+                waits,
+                ..AttemptEnd::of(Err(cancelled))
+            };
+            self.decide(
+                now,
+                Input::AttemptEnded {
+                    attempt,
+                    end: Box::new(end),
+                },
+            )?;
         }
         self.decide(now, Input::Cancel).map(drop)
     }

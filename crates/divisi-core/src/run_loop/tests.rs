@@ -4,7 +4,7 @@ use super::*;
 use crate::budget::TurnBound;
 use crate::event::GroupKind;
 use crate::event::{Caps, Edges, FlowSource, Suspension, TaskFacts};
-use crate::{Digest, Key, Limits, Outcome, PicoUsd};
+use crate::{Digest, Key, Limits, Outcome};
 
 const NOW: Timestamp = Timestamp(7);
 
@@ -294,6 +294,8 @@ fn a_cancelled_run_settles_only_what_has_left() {
                 first: place == 0,
                 second: false,
             },
+            first: Unanswered::UNKNOWN,
+            second_most: PicoUsd::MAX,
             waited: Millis(0),
             waits: vec![],
         });

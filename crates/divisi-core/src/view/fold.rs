@@ -61,8 +61,7 @@ impl RunView {
                 attempt,
                 Some(&lost),
                 Usage::default(),
-                reserved,
-                reserved,
+                (reserved, reserved, false),
             );
         }
     }
@@ -135,6 +134,7 @@ impl RunView {
                 usage,
                 cost,
                 unconfirmed,
+                estimated,
                 worktree,
                 waits,
                 ..
@@ -145,8 +145,7 @@ impl RunView {
                     *attempt,
                     failure.as_deref(),
                     *usage,
-                    *cost,
-                    *unconfirmed,
+                    (*cost, *unconfirmed, *estimated),
                 );
                 if let (Some(worktree), Some(task)) =
                     (worktree, self.tasks.get_mut(attempt.task.index()))
@@ -562,8 +561,7 @@ impl RunView {
         attempt: AttemptId,
         failure: Option<&Failure>,
         usage: Usage,
-        cost: PicoUsd,
-        unconfirmed: PicoUsd,
+        (cost, unconfirmed, estimated): (PicoUsd, PicoUsd, bool),
     ) {
         if let Some(UnderWay { since, .. }) = self.suspended.get(&attempt.task) {
             let (task, cause) = (attempt.task, Cause::Question);
@@ -586,7 +584,7 @@ impl RunView {
             return;
         };
         let spent = self.spends(attempt.task, reserved, cost, unconfirmed.min(reserved));
-        self.spend(attempt.task, place, reserved, spent);
+        self.spend(attempt.task, place, reserved, spent.if_estimated(estimated));
         let model = self
             .attempts
             .get(place.index())

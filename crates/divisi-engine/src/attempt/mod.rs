@@ -18,7 +18,7 @@ pub(crate) use send::{SharedDurations, bound};
 
 use crate::executor::{Ending, Line, Suspended};
 use crate::models::Model;
-use divisi_core::budget::TurnBound;
+use divisi_core::budget::{TurnBound, Unanswered};
 use divisi_core::event::{Turn, Wait, Worktree};
 use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Usage};
 use std::sync::Arc;
@@ -64,8 +64,8 @@ pub(crate) struct AttemptResult {
     pub usage: Usage,
     /// What those cost.
     pub cost: PicoUsd,
-    /// Whether a request without a reply was sent: it may be billed.
-    pub unanswered: bool,
+    /// Set if a request without a reply was sent: it may be billed.
+    pub unanswered: Option<Unanswered>,
     /// Time that the vendor asks to wait.
     pub retry_after: Option<Millis>,
     /// The vendor's statement on whether to retry.
@@ -93,7 +93,7 @@ impl AttemptResult {
             last_turn: None,
             usage: Usage::default(),
             cost: PicoUsd::ZERO,
-            unanswered: false,
+            unanswered: None,
             retry_after: None,
             should_retry: None,
             next_turn: None,

@@ -17,11 +17,12 @@ use crate::governor::{Admission, Closed, Held, Leave, Permit};
 use crate::models::Model;
 use crate::tools::Toolbox;
 use divisi_core::attempt::{
-    End, Ended, HOLD_MAX, Input, Output, Purpose, Reading, SCHEMA_TRIES_MAX, Say, Slot,
+    End, Ended, Input, Output, Purpose, Reading, SCHEMA_TRIES_MAX, Say, Slot, hold_max,
 };
 use divisi_core::check::Check;
 use divisi_core::content::Content;
 use divisi_core::event::{Times, ToolCall, Turn};
+use divisi_core::tokens::BYTES_OF_PROSE;
 use divisi_core::{Digest, Failure, FailureClass, Millis, PicoUsd, Timestamp};
 use divisi_providers::{Block, ProviderError, Reply, Request};
 use futures::future::BoxFuture;
@@ -262,7 +263,10 @@ impl Performer {
                 self.second =
                     step(async move { Event::HedgeGranted(line.hedge_wanted().await.is_ok()) });
             }
-            Output::HedgeEnded { billed } => line.hedge_ended(billed),
+            Output::HedgeEnded { billed } => line.hedge_ended(match billed {
+                true => line.may_cost(),
+                false => PicoUsd::ZERO,
+            }),
             Output::Record => {
                 if let Some((turn, json)) = self.turn.take() {
                     let durable = line.turn_ended(turn, json);
@@ -468,9 +472,16 @@ impl Performer {
 
     /// Admits the request, or waits for another one that writes its prefix.
     fn ask_prefix(&mut self, patient: bool) {
-        let Some(Asked { request, model, .. }) = &self.asked else {
+        let Some(Asked {
+            request,
+            model,
+            bytes,
+            ..
+        }) = &self.asked
+        else {
             return;
         };
+        let most = hold_max(bytes / BYTES_OF_PROSE);
         match model
             .governors
             .admit(model.cached_tokens_min(), request, patient)
@@ -480,7 +491,7 @@ impl Performer {
                 self.tell(Input::PrefixReady);
             }
             Err(Held { over, has_left }) => {
-                let until = wall_clock() + HOLD_MAX;
+                let until = wall_clock() + most;
                 self.attempt
                     .line
                     .shows_waiting(|attempt| Signal::Held { attempt, until });
@@ -488,7 +499,7 @@ impl Performer {
                     over.cancelled().await;
                     Event::PrefixNews
                 });
-                self.tell(Input::PrefixHeld { has_left });
+                self.tell(Input::PrefixHeld { has_left, most });
             }
         }
     }
@@ -535,7 +546,7 @@ impl Performer {
         if let (Some(permit), Some(sending)) = (self.permits[place(slot)].take(), self.sending()) {
             self.attempt.line.shows_asking();
             *self.step(slot) = step(async move {
-                let (reply, begun) = sending.exchange(permit).await;
+                let (reply, begun) = sending.exchange(slot, permit).await;
                 Event::Came(slot, Box::new(reply), begun)
             });
         }
@@ -685,7 +696,9 @@ impl Performer {
         let last_turn = self.turn.take().filter(|_| unrecorded);
         AttemptResult {
             last_turn,
-            unanswered: result.unanswered || unanswered,
+            unanswered: result
+                .unanswered
+                .or(unanswered.then(|| self.attempt.line.received(Slot::First))),
             ..result
         }
     }
@@ -693,7 +706,7 @@ impl Performer {
     /// The result of an attempt that is stopped during its work.
     fn stopped(&mut self) -> AttemptResult {
         self.is_tidied_up = false;
-        let unanswered = self.attempt.line.may_be_billed();
+        let unanswered = self.attempt.line.unanswered();
         AttemptResult {
             unanswered,
             ..Failure::new(FailureClass::Interrupted, "stopped").into()

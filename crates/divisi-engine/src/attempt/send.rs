@@ -1,9 +1,9 @@
 //! One request to a vendor.
 
-use crate::executor::{Line, Signal};
+use crate::executor::{Arriving, Line, Signal};
 use crate::governor::{Admission, Closed, Gate, Leave, Pending, Permit};
 use crate::models::Model;
-use divisi_core::attempt::Durations;
+use divisi_core::attempt::{Durations, Slot};
 use divisi_core::budget::TurnBound;
 use divisi_core::governor::Estimate;
 use divisi_core::tokens::BYTES_OF_DENSE;
@@ -108,16 +108,21 @@ impl Sending {
     /// Sends it with a permit; returns the reply, and when that began.
     pub(super) async fn exchange(
         self,
+        slot: Slot,
         mut permit: Permit,
     ) -> (Result<Reply, ProviderError>, Option<Timestamp>) {
         let Self {
             request,
             model,
+            bytes,
             admission,
             durations,
             line,
-            ..
         } = self;
+        line.sends(
+            slot,
+            Arriving::new(model.price.as_ref(), bytes, request.max_tokens),
+        );
         let sent_at = Instant::now();
         permit.sends();
         admission.leaves();
@@ -131,7 +136,9 @@ impl Sending {
                 line.grows();
             }
             Progress::Alive => line.sign_of_life(),
+            Progress::Prompt(prompt) => line.arriving(slot).counts(prompt),
             Progress::OutputTokens(tokens) => {
+                line.arriving(slot).grows(tokens);
                 line.grows();
                 line.show(|attempt| Signal::Writing { attempt, tokens });
             }

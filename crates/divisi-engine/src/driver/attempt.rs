@@ -63,7 +63,7 @@ impl Drop for Report {
                 "the executor panicked; its message is on stderr",
             );
             Box::new(AttemptResult {
-                unanswered: self.line.may_be_billed(),
+                unanswered: self.line.unanswered(),
                 ..failure.into()
             })
         });

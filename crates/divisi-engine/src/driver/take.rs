@@ -6,6 +6,7 @@ use crate::attempt::AttemptResult;
 use crate::clock::wall_clock;
 use crate::executor::{AttemptNews, Line, Suspended};
 use crate::resolve::Resolved;
+use divisi_core::attempt::Slot;
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::Suspension;
 use divisi_core::run::{AttemptEnd, Report};
@@ -44,6 +45,8 @@ impl Driver {
                 let under_way = lines.into_iter().map(|line| UnderWay {
                     attempt: line.attempt(),
                     owed: line.withdraw(),
+                    first: line.received(Slot::First),
+                    second_most: line.may_cost(),
                     waited: line.waited(),
                     waits: line.take_waits(),
                 });
@@ -129,9 +132,8 @@ impl Driver {
                         .ask(now, Input::HedgeWanted { attempt }, Reply::Done(answer))?,
                 );
             }
-            AttemptNews::HedgeEnded { attempt, billed } => {
-                self.runs
-                    .input(now, Input::HedgeEnded { attempt, billed })?;
+            AttemptNews::HedgeEnded { attempt, most } => {
+                self.runs.input(now, Input::HedgeEnded { attempt, most })?;
             }
             AttemptNews::Reports {
                 attempt,

@@ -1,13 +1,14 @@
 //! The channel between an attempt and its driver.
 
+use super::arriving::Arriving;
 use crate::clock::wall_clock;
 use crate::governor::{Outlook, RunNumber};
-use divisi_core::attempt::{Attempt, Input, Owed, Signs};
-use divisi_core::budget::TurnBound;
+use divisi_core::attempt::{Attempt, Input, Owed, Signs, Slot};
+use divisi_core::budget::{TurnBound, Unanswered};
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::{Refusal, ToolCall, Turn, Wait, WaitCause};
 use divisi_core::run::Bill;
-use divisi_core::{AttemptId, Millis, Timestamp, Usage};
+use divisi_core::{AttemptId, Millis, PicoUsd, Timestamp, Usage};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, broadcast, oneshot};
@@ -36,6 +37,8 @@ struct Ends {
     /// Times of the last received bytes, and of the last growth of the reply.
     alive_at: AtomicU64,
     grew_at: AtomicU64,
+    /// What has arrived of the replies to the two copies of the request.
+    arriving: [Mutex<Arriving>; 2],
     /// Whether displays show it as waiting.
     is_shown_waiting: AtomicBool,
     /// Notified when the state machine got an input from a helper.
@@ -64,7 +67,7 @@ pub(crate) enum AttemptNews {
     },
     HedgeEnded {
         attempt: AttemptId,
-        billed: bool,
+        most: PicoUsd,
     },
     Reports {
         attempt: AttemptId,
@@ -167,6 +170,7 @@ impl Line {
             since: Instant::now(),
             alive_at: AtomicU64::new(0),
             grew_at: AtomicU64::new(0),
+            arriving: Default::default(),
             is_shown_waiting: AtomicBool::new(false),
             changed: Notify::new(),
         }))
@@ -263,10 +267,10 @@ impl Line {
     }
 
     /// Reports that one copy of a hedged request was abandoned or has failed.
-    pub(crate) fn hedge_ended(&self, billed: bool) {
+    pub(crate) fn hedge_ended(&self, most: PicoUsd) {
         self.tell(AttemptNews::HedgeEnded {
             attempt: self.0.attempt,
-            billed,
+            most,
         });
     }
 
@@ -387,9 +391,36 @@ impl Line {
         owed
     }
 
-    /// Whether a request was sent whose reply the driver does not have.
-    pub(crate) fn may_be_billed(&self) -> bool {
-        self.state().owed().first
+    /// What is known of a request that was sent and whose reply the driver does not have, if there
+    /// is one.
+    pub(crate) fn unanswered(&self) -> Option<Unanswered> {
+        let is_owed = self.state().owed().first;
+        is_owed.then(|| self.received(Slot::First))
+    }
+
+    /// A copy of a request is sent: nothing of its reply has arrived.
+    pub(crate) fn sends(&self, slot: Slot, arriving: Arriving) {
+        *self.arriving(slot) = arriving;
+    }
+
+    /// What is known of the reply to a copy of the request.
+    pub(crate) fn received(&self, slot: Slot) -> Unanswered {
+        self.arriving(slot).unanswered()
+    }
+
+    /// What either copy of the request may be billed at most.
+    pub(crate) fn may_cost(&self) -> PicoUsd {
+        let [first, second] = [Slot::First, Slot::Second].map(|slot| self.received(slot).most);
+        first.max(second)
+    }
+
+    /// The reply to a copy of the request as far as it has arrived.
+    pub(crate) fn arriving(&self, slot: Slot) -> MutexGuard<'_, Arriving> {
+        let arriving = match slot {
+            Slot::First => &self.0.arriving[0],
+            Slot::Second => &self.0.arriving[1],
+        };
+        arriving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The first copy may not be sent yet, for this reason.

@@ -13,7 +13,9 @@ mod command;
 mod reports;
 mod person;
 mod line;
+mod arriving;
 
+pub(crate) use arriving::Arriving;
 pub use command::{CommandExecutor, CommandLine};
 pub(crate) use context::Given;
 pub use context::{Context, Leave, Progress};

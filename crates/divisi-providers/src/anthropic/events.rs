@@ -10,6 +10,7 @@ use crate::reply::Reply;
 use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
 use crate::usage::Habits;
+use divisi_core::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -95,6 +96,10 @@ impl Assembler for Events {
                 None => false,
             },
         })
+    }
+
+    fn usage(&self) -> Usage {
+        self.bill.usage()
     }
 
     fn written(&self) -> usize {
@@ -631,6 +636,14 @@ data: {"type":"message_stop"}
             .copied()
             .collect();
         assert_eq!(seen[..3], [Alive, Alive, Started(RateLimits::default())]);
+        let counted: Vec<_> = seen
+            .iter()
+            .filter_map(|sign| match sign {
+                Progress::Prompt(prompt) => Some((prompt.prompt(), prompt.output)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(counted, [(442, 0)], "once, with the first event");
         // All but the ping.
         assert_eq!(
             written,

@@ -9,6 +9,7 @@ use crate::reply::{Reply, Stop};
 use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
 use crate::usage::{Counted, Habits};
+use divisi_core::Usage;
 use divisi_core::price::Service;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -84,6 +85,10 @@ impl Assembler for Chunks {
 
     fn done(&mut self) {
         self.is_done = true;
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage.usage(false, self.habits)
     }
 
     fn written(&self) -> usize {

@@ -13,6 +13,7 @@ use crate::reply::{Reply, Stop};
 use crate::request::Block;
 use crate::stream::{Assembler, Trouble};
 use crate::usage::{Counted, Habits};
+use divisi_core::Usage;
 use divisi_core::price::Billing;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -141,6 +142,10 @@ impl Assembler for Events {
                 len > 0
             }
         })
+    }
+
+    fn usage(&self) -> Usage {
+        self.counted.usage(false, Habits::default())
     }
 
     fn written(&self) -> usize {

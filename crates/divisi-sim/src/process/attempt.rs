@@ -9,7 +9,9 @@ use crate::vendor::{Family, Reply, Request};
 use crate::watch::{CUT, ensure, is_cut};
 use divisi_core::attempt::{
     Attempt, End, Ended, Input as Step, Known, Output, Purpose, Reading, Signs, Slot, Spec, Work,
+    hold_max,
 };
+use divisi_core::budget::Unanswered;
 use divisi_core::check::CheckKind;
 use divisi_core::event::{Suspension, Times, Turn};
 use divisi_core::governor::{Lead, Leader, PermitId, Place};
@@ -220,10 +222,11 @@ impl<'f> Process<'_, 'f> {
                 Ok(())
             }
             Output::HedgeEnded { billed } => {
-                self.say(Input::HedgeEnded {
-                    attempt: id,
-                    billed,
-                });
+                let most = match billed {
+                    true => PicoUsd::MAX,
+                    false => PicoUsd::ZERO,
+                };
+                self.say(Input::HedgeEnded { attempt: id, most });
                 Ok(())
             }
             Output::Record => {
@@ -281,7 +284,10 @@ impl<'f> Process<'_, 'f> {
             Err(Leader { lead, has_left }) => {
                 carried.waits_for = Some(lead);
                 self.world.tally.held += 1;
-                Step::PrefixHeld { has_left }
+                Step::PrefixHeld {
+                    has_left,
+                    most: hold_max(0),
+                }
             }
         };
         self.step(id, step)?;
@@ -566,7 +572,7 @@ impl<'f> Process<'_, 'f> {
             }
             Reply::Refusal { class, told } => end_of(class, told),
             Reply::Lost { class } => AttemptEnd {
-                unanswered: true,
+                unanswered: Some(Unanswered::UNKNOWN),
                 ..failed(class)
             },
         };
@@ -714,7 +720,9 @@ impl<'f> Process<'_, 'f> {
             other => return Err(format!("{id} ends with {other:?}")),
         };
         self.world.tally.timeouts += u64::from(end == End::Timeout);
-        let unanswered = unanswered || result.unanswered;
+        let unanswered = unanswered
+            .then_some(Unanswered::UNKNOWN)
+            .or(result.unanswered);
         let now = self.world.now;
         let (waited, waits) = self
             .carried
@@ -783,6 +791,8 @@ impl<'f> Process<'_, 'f> {
         let withdrawn = |(id, carried): (&AttemptId, &mut Carried<'_>)| UnderWay {
             attempt: *id,
             owed: carried.attempt.withdraw(),
+            first: Unanswered::UNKNOWN,
+            second_most: PicoUsd::MAX,
             waited: carried.attempt.waited(now),
             waits: carried.attempt.take_waits(now),
         };

@@ -96,7 +96,7 @@ fn a_loser_that_was_refused_costs_nothing() {
             &mut run,
             Input::HedgeEnded {
                 attempt: ATTEMPT,
-                billed: false
+                most: PicoUsd::ZERO
             }
         ),
         [given_up(0)]
@@ -106,7 +106,7 @@ fn a_loser_that_was_refused_costs_nothing() {
             &mut run,
             Input::HedgeEnded {
                 attempt: ATTEMPT,
-                billed: true
+                most: PicoUsd::MAX
             }
         ),
         [],

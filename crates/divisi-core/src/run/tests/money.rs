@@ -1,7 +1,7 @@
 //! Caps, reservations and what they stop.
 
 use super::{ended, facts, flow_source, key, started, step, text, trace, traced, turn};
-use crate::budget::TurnBound;
+use crate::budget::{TurnBound, Unanswered};
 use crate::event::{Caps, ParkReason, RunStatus, TaskFacts};
 use crate::run::{AttemptEnd, Stage, Submission};
 use crate::{
@@ -534,7 +534,7 @@ fn what_an_executor_has_spent_beside_its_requests_was_not_set_aside() {
     let failure = Failure::new(FailureClass::Network, "gone");
     let end = AttemptEnd {
         cost: PicoUsd(2),
-        unanswered: true,
+        unanswered: Some(Unanswered::UNKNOWN),
         ..AttemptEnd::of(Err(failure))
     };
     step(
@@ -582,7 +582,7 @@ fn what_was_set_aside_for_a_lost_request_is_told_apart() {
         &mut run,
         Input::HedgeEnded {
             attempt,
-            billed: true,
+            most: PicoUsd::MAX,
         },
     );
     step(

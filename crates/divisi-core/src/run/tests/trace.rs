@@ -27,7 +27,7 @@
 //! of room, `done` the result of a program that does not report its turns.
 
 use super::{facts, flow_source, key, text, turn};
-use crate::budget::TurnBound;
+use crate::budget::{TurnBound, Unanswered};
 use crate::event::{Caps, ParkReason, TaskFacts};
 use crate::retry::QuotaWait;
 use crate::run::{AttemptEnd, Stage, Submission, TaskStage};
@@ -455,7 +455,7 @@ impl Stand {
             last_turn: (cut || step.what == "success").then_some(reply),
             next_turn: cut.then(|| self.part(attempt.task).bound.whole()),
             findings: (step.what == "refused").then(|| text("it is wrong")),
-            unanswered: step.what == "silence",
+            unanswered: (step.what == "silence").then_some(Unanswered::UNKNOWN),
             retry_after: step.wish,
             ..AttemptEnd::of(result)
         };

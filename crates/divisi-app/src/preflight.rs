@@ -31,9 +31,10 @@ const TASKS_MAX: usize = 1_000;
 /// Longest computing time of the script between two answers meanwhile, and its memory limit.
 const LOOK: (Duration, usize) = (Duration::from_millis(500), 64 << 20);
 
-/// Fails if a task of a flow would ask a model without a price, or an executor whose cost has no
-/// bound although there are `caps`, so that nothing is sent for other tasks. Tasks that a dry run
-/// does not reach fail when they are requested.
+/// Fails if a task of a flow would ask a model that does not exist or has no price, or an executor
+/// whose cost has no bound although there are `caps`, so that nothing is sent for other tasks. Not
+/// examined if nothing costs money: local servers and scripted answers know every model. Tasks that
+/// a dry run does not reach fail when they are requested.
 pub(crate) fn priced(
     input: &FlowInput,
     setup: &Setup,

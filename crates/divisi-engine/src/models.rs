@@ -3,6 +3,7 @@
 use crate::globs;
 use crate::governor::{Governors, SharedLimits};
 use divisi_core::governor::RateSettings;
+use divisi_core::nearest::nearest;
 use divisi_core::{Failure, FailureClass, ModelPrice, Tier};
 use divisi_providers::Provider;
 use globset::GlobMatcher;
@@ -211,13 +212,17 @@ impl ProviderModels {
             .map(|(tier, id)| format!("{tier} ({id})"))
             .collect();
         let name = self.provider.name();
+        let words = self.tiers.keys().map(String::as_str);
+        let ids = self.tiers.values().map(|id| &**id);
+        let meant = nearest(word, words.chain([AUTO, "inherit"]).chain(ids));
+        let meant = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`? "));
         let known: Vec<&str> = self.known.iter().map(|known| known.glob().glob()).collect();
         Failure::new(
             FailureClass::Unavailable,
             format!("provider `{name}` knows no model `{word}`"),
         )
         .hint(format!(
-            "it has {}, and ids like {}",
+            "{meant}it has {}, and ids like {}",
             tiers.join(", "),
             known.join(", ")
         ))
@@ -278,6 +283,15 @@ mod tests {
         ] {
             assert_eq!(found(word).as_deref(), Ok(id), "{word}");
         }
+        let hint = |word: &str| {
+            let endpoint = Endpoint::new("anthropic", "http://127.0.0.1:1");
+            let provider = WireFormat::Anthropic.connect(endpoint).unwrap();
+            let models = Models::one(provider, &[("sonnet", "claude-sonnet-5-5")], &["claude-*"]);
+            let failure = models.find(Some(word)).unwrap_err();
+            failure.hint.unwrap_or_default()
+        };
+        assert!(hint("sonet").starts_with("did you mean `sonnet`? it has "));
+        assert!(hint("gpt-0").starts_with("it has "));
         assert!(found("openai/gpt-6-luna").is_err());
         assert!(found("[1m]").is_err());
     }

@@ -228,8 +228,8 @@ impl Resolver {
         }
     }
 
-    /// Fails if `task` may ask a model whose cost cannot be bounded: one of its ladder, a fallback,
-    /// or a judge. Other errors of the task are ignored. Reads no file.
+    /// Fails if `task` may ask a model that does not exist or whose cost cannot be bounded: one of its
+    /// ladder, a fallback, or a judge. Other errors of the task are ignored. Reads no file.
     pub fn priced(&self, task: &Task) -> Result<(), Failure> {
         let agent = task
             .agent_type
@@ -243,9 +243,9 @@ impl Resolver {
             false => Tier::Sonnet,
         };
         let now = wall_clock();
-        let priced = |(word, tier)| match self.setup.models.find_for(word, tier) {
-            Ok(model) => self.setup.prices.known(&model, now),
-            Err(_) => Ok(()),
+        let priced = |(word, tier)| {
+            let model = self.setup.models.find_for(word, tier)?;
+            self.setup.prices.known(&model, now)
         };
         let executor = self.setup.executors.spec(executor_of(task));
         let words = match executor.map(|spec| spec.models) {

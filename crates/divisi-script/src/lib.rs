@@ -58,6 +58,12 @@ pub use looks::{Look, LookAt, TextTest};
 pub use pulse::Pulse;
 pub use source::{Meta, NO_META, Outline, Phase, Script, Warning};
 
+/// Checks the schema of a result: an object at its root, without contradictions. Returns what is
+/// wrong with it.
+pub fn check_schema(schema: &serde_json::Value) -> Result<(), String> {
+    schema::check(schema).map_err(|wrong| wrong.to_string())
+}
+
 /// TypeScript declarations of everything that a script can use, for editors.
 pub fn types() -> &'static str {
     include_str!("divisi.d.ts")

@@ -10,11 +10,41 @@ mod given;
 use crate::refusal::Refusal;
 use crate::state::Shared;
 use crate::{Expect, Site};
+use divisi_core::nearest::nearest;
 use divisi_core::{PicoUsd, Task};
 use given::Given;
 use rquickjs::{Ctx, Function, Object, Value};
 
 type Result<T> = std::result::Result<T, Refusal>;
+
+/// The options of `agent()`.
+const OPTIONS: [&str; 25] = [
+    "label",
+    "phase",
+    "kind",
+    "context",
+    "model",
+    "fallback",
+    "check",
+    "maxCost",
+    "agentType",
+    "executor",
+    "effort",
+    "isolation",
+    "schema",
+    "tools",
+    "disallowedTools",
+    "inputs",
+    "timeout",
+    "stallMs",
+    "retries",
+    "overloadWait",
+    "hedge",
+    "maxTurns",
+    "required",
+    "priority",
+    "expect",
+];
 
 const NO_CLAMP: &str = "the option `bashCommandClamp` is not supported, so the agent does not \
     start: write `tools: ['Read', 'Bash(npm test)']` to allow only some commands";
@@ -88,12 +118,10 @@ pub(crate) fn read<'js>(
             "expect" => wanted.expect = given.expect()?,
             // To ignore it would let the agent run commands that its author ruled out.
             "bashCommandClamp" => return Err(Refusal::Type(NO_CLAMP.to_owned())),
-            _ => warn(
-                shared,
-                site,
-                &name,
-                format!("`{name}` is no option of agent() and does nothing"),
-            ),
+            _ => {
+                let message = unknown(&name, "agent()", &OPTIONS);
+                warn(shared, site, &name, message);
+            }
         }
     }
     Ok(())
@@ -130,12 +158,21 @@ pub(crate) fn read_phase<'js>(
                 .dollars()?;
             }
             _ => {
-                let message = format!("`{name}` is no option of phase() and does nothing");
+                let message = unknown(&name, "phase()", &["maxCost"]);
                 warn(shared, site, &format!("phase {name}"), message);
             }
         }
     }
     Ok(cap)
+}
+
+/// What is said of an option that does not exist, with the one that was probably meant.
+fn unknown(name: &str, function: &str, known: &[&str]) -> String {
+    let said = format!("`{name}` is no option of {function} and does nothing");
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("{said}; did you mean `{meant}`?"),
+        None => said,
+    }
 }
 
 /// Warns once for each option and script.

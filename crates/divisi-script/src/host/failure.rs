@@ -2,10 +2,12 @@
 
 use crate::convert;
 use crate::error::{ErrorKind, Frame, Problem};
+use crate::names::GLOBALS;
 use crate::source::loop_line;
 use crate::stack::{self, RawFrame};
 use crate::state::State;
 use crate::{Script, ScriptError, Site};
+use divisi_core::nearest::nearest;
 use rquickjs::{Coerced, Ctx, Object, Value};
 use std::time::Duration;
 
@@ -183,19 +185,22 @@ fn owned(frame: &RawFrame<'_>, state: &State) -> Frame {
     }
 }
 
-/// Advice for globals that exist elsewhere but not in divisi.
-fn hint(message: &str) -> Option<&'static str> {
+/// Advice for globals that exist elsewhere but not in divisi, and for misspelt ones.
+fn hint(message: &str) -> Option<String> {
     let (name, _) = message
         .strip_prefix("ReferenceError: ")?
         .split_once(" is not defined")?;
-    match name.trim_matches('\'') {
-        "setImmediate" => Some("`queueMicrotask` runs a function soon, `setTimeout` later"),
+    let name = name.trim_matches('\'');
+    let elsewhere = match name {
+        "setImmediate" => "`queueMicrotask` runs a function soon, `setTimeout` later",
         "fetch" | "require" | "XMLHttpRequest" | "Deno" | "Bun" | "fs" => {
-            Some("a script reaches neither files nor the network; let agent() or shell() do it")
+            "a script reaches neither files nor the network; let agent() or shell() do it"
         }
-        "performance" | "crypto" => {
-            Some("whatever differs between two runs comes in through `args`")
+        "performance" | "crypto" => "whatever differs between two runs comes in through `args`",
+        _ => {
+            let meant = nearest(name, GLOBALS)?;
+            return Some(format!("did you mean `{meant}`?"));
         }
-        _ => None,
-    }
+    };
+    Some(elsewhere.to_owned())
 }

@@ -134,3 +134,12 @@ fn a_rejection_that_is_handled_in_time_is_none() {
         );
     }
 }
+
+#[test]
+fn a_misspelt_global_is_named() {
+    let hint = |source: &str| play(source).run().error().hint().map(str::to_owned);
+    let meant = |source: &str| hint(source).unwrap_or_default();
+    assert_eq!(meant("await agnet('x')"), "did you mean `agent`?");
+    assert_eq!(meant("await paralel([])"), "did you mean `parallel`?");
+    assert_eq!(hint("return nothingLikeIt"), None);
+}

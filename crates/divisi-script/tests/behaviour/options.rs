@@ -61,6 +61,15 @@ fn unknown_options_are_warned_of_once() {
 }
 
 #[test]
+fn a_misspelt_option_is_told_apart_from_metadata() {
+    let played = play("phase('a', { maxCosts: 1 })\nawait agent('x', { modle: 'opus' })").run();
+    insta::assert_snapshot!(played.warnings().join("\n"), @r"
+    warning flow.js:1 `maxCosts` is no option of phase() and does nothing; did you mean `maxCost`?
+    warning flow.js:2 `modle` is no option of agent() and does nothing; did you mean `model`?
+    ");
+}
+
+#[test]
 fn models_may_be_one_or_several() {
     assert_eq!(
         task("{ model: ['haiku', 'opus'] }")["model"],

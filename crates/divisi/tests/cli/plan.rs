@@ -140,7 +140,7 @@ fn caps_warnings_and_what_cannot_be_saved_are_said() {
       from       rough figures per kind, as there is no history
 
     Warnings
-      `modle` is no option of agent() and does nothing  rich.js:3
+      `modle` is no option of agent() and does nothing; did you mean `model`?  rich.js:3
     ");
     insta::assert_snapshot!(home.read("rich.yaml"), @r"
     name: rich
@@ -160,7 +160,7 @@ fn caps_warnings_and_what_cannot_be_saved_are_said() {
     insta::assert_snapshot!(home.ends(0, &["check", "rich.js", "--demo"]).stdout, @r"
     ✓ pattern identified?             Fix: single task `mend`
     ! dependencies mapped?            1 task, no result goes from one to another
-      ! rich.js:3  `modle` is no option of agent() and does nothing
+      ! rich.js:3  `modle` is no option of agent() and does nothing; did you mean `model`?
         mend the flow: `divisi types` writes down all that it may say
     ✓ parallelisation opportunities?  nothing runs at the same time
     ✓ right model per agent?          1 on haiku

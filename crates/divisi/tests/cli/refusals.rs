@@ -153,8 +153,48 @@ fn a_model_that_nobody_knows() {
     let home = with_flow(FLOW).variable("ANTHROPIC_API_KEY", "sk-hush");
     insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--model", "haiku-9"]), @r#"
     error: provider `anthropic` knows no model `haiku-9`
-      hint: it has fable (claude-fable-5-2), haiku (claude-haiku-5-5), opus (claude-opus-5-5), sonnet (claude-sonnet-5-5), and ids like claude-*
+      hint: did you mean `haiku`? it has fable (claude-fable-5-2), haiku (claude-haiku-5-5), opus (claude-opus-5-5), sonnet (claude-sonnet-5-5), and ids like claude-*
     "#);
+}
+
+#[test]
+fn a_model_that_nobody_knows_is_found_before_anything_is_sent() {
+    let source = "export const meta = { name: 'm', description: 'd' }\n\
+        await agent('first')\n\
+        return agent('x', { model: ['haiku', 'sonet'] })";
+    let home = with_flow(source).variable("ANTHROPIC_API_KEY", "sk-hush");
+    home.write(
+        "plan.yaml",
+        "tasks:\n  - id: a\n    prompt: look\n  - id: b\n    prompt: look\n    model: sonet\n",
+    );
+    for args in [
+        &["pipe", "a", "b", "--models", "haiku,sonet"][..],
+        &[
+            "map",
+            "a {}",
+            "b",
+            "--gather",
+            "c",
+            "--gather-model",
+            "sonet",
+        ],
+        &["decompose", "a", "--planner", "sonet"],
+        &["run", "flow.js"],
+        &["run", "plan.yaml"],
+    ] {
+        let said = refused(2, &home, args);
+        for part in ["knows no model `sonet`", "did you mean `sonnet`?"] {
+            assert!(said.contains(part), "{args:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_schema_of_no_object_is_refused_before_anything_is_sent() {
+    let home =
+        Home::with("list.json", r#"{"type": "array"}"#).variable("ANTHROPIC_API_KEY", "sk-hush");
+    let said = refused(2, &home, &["ask", "a", "--schema", "list.json"]);
+    assert!(said.contains("has to describe an object"), "{said}");
 }
 
 #[test]

@@ -52,7 +52,10 @@ impl Reader {
                 self.started = at;
             }
             Event::TaskSubmitted(submitted) => {
-                self.shape.add(&submitted.edges);
+                // A timer is no round of a loop.
+                if submitted.facts.wait.is_none() {
+                    self.shape.add(&submitted.edges);
+                }
                 self.tasks
                     .insert(submitted.task, Open::new(submitted, self.started));
             }

@@ -388,7 +388,9 @@ impl Explored {
 fn ends_after(main: &Played) -> String {
     match main.end {
         End::Threw(_) => return "the script fails before".to_owned(),
-        End::TooMany(_) | End::TooOften | End::Busy(_) => return "the plan ends before".to_owned(),
+        End::TooMany(_) | End::Refused(_) | End::TooOften | End::Busy(_) => {
+            return "the plan ends before".to_owned();
+        }
         End::Not | End::Returned(_) => {}
     }
     let Some(last) = main.tasks.iter().max_by_key(|asked| asked.answered) else {

@@ -3,6 +3,7 @@
 use super::mark;
 use super::open::Unknown;
 use super::play::{Asked, End, Played};
+use super::races::Races;
 use super::spoiled::Spoiled;
 use crate::resolve::Resolver;
 use divisi_core::preflight::{Assigned, Graph, Group, Node, Remark, Use};
@@ -82,8 +83,26 @@ pub(super) fn assemble(
                 what: error.to_string(),
                 site: error.site().cloned(),
             }),
-            End::Not | End::Returned(_) | End::Busy(_) | End::TooMany(_) | End::TooOften => None,
+            End::Not
+            | End::Returned(_)
+            | End::Busy(_)
+            | End::TooMany(_)
+            | End::Refused(_)
+            | End::TooOften => None,
         },
+    }
+}
+
+impl Ordered {
+    /// The same, where tasks that race for the flow's next step count as awaited.
+    pub(super) fn without(mut self, races: &Races, main: &Played) -> Self {
+        for (unawaited, asked) in self.unawaited.iter_mut().zip(&main.tasks) {
+            *unawaited &= !asked
+                .site
+                .as_ref()
+                .is_some_and(|site| races.have(site.line));
+        }
+        self
     }
 }
 

@@ -14,6 +14,7 @@ mod mark;
 mod mood;
 mod open;
 mod order;
+mod races;
 mod placeholder;
 mod play;
 mod spoiled;
@@ -23,7 +24,7 @@ pub use placeholder::WIDTH;
 use crate::engine::StartError;
 use crate::flow::{Flow, Library};
 use crate::resolve::Resolver;
-use crate::setup::{AGENTS_MAX, Setup};
+use crate::setup::Setup;
 use divisi_core::event::Caps;
 use divisi_core::preflight::{Graph, Remark, Site};
 use divisi_core::{Failure, History, Plan, Task};
@@ -32,6 +33,7 @@ use graph::Ordered;
 use learnt::Learnt;
 use mood::Mood;
 use play::{Asked, End, Order, Played, Stage, Way};
+use races::Races;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -92,8 +94,8 @@ pub fn trace_after(
     })
 }
 
-/// A task whose cost cannot be bounded before it runs: it would ask a model without a price, or an
-/// executor without a bound although a cap applies.
+/// A task whose cost cannot be bounded before it runs: it would ask a model that does not exist or
+/// has no price, or an executor without a bound although a cap applies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unpriced {
     /// Name of the task.
@@ -158,29 +160,26 @@ pub fn unpriced_of_plan(
 }
 
 /// Most calls of a run with this script that its `meta` or the settings state.
-fn calls_max(script: &Script, setup: &Setup) -> usize {
+fn calls_max(script: &Script, setup: &Setup) -> Option<usize> {
     match crate::flow::agents_max(script, setup) {
-        (stated, 0) => stated as usize,
-        _ => usize::MAX,
+        (stated, 0) => Some(stated as usize),
+        _ => None,
     }
 }
 
-/// A warning if a run would refuse some of these calls. If a number is stated, the plan ends there.
-fn refused_calls(main: &Played, stated: usize) -> Option<Remark> {
-    let mut at_once: BTreeMap<usize, usize> = BTreeMap::new();
-    for asked in &main.tasks {
-        *at_once.entry(asked.made).or_default() += 1;
-    }
-    let widest = at_once.values().max().copied().unwrap_or_default();
-    let most = (AGENTS_MAX as usize).max(widest * HostLimits::FURTHER as usize);
-    let calls = main.tasks.len();
-    (stated == usize::MAX && calls > most).then(|| Remark {
+/// A warning if a run would refuse further calls.
+fn refused_calls(main: &Played) -> Option<Remark> {
+    let End::Refused(site) = &main.end else {
+        return None;
+    };
+    let most = main.tasks.len();
+    Some(Remark {
         what: format!(
-            "it makes {calls} calls or more, and a run refuses those after {most}: write for example \
-             `maxAgents: {}` in `meta` if they are meant",
-            calls * 2
+            "it makes more than {most} calls, and a run refuses those after {most}: write for \
+             example `maxAgents: {}` in `meta` if they are meant",
+            most * 4
         ),
-        site: None,
+        site: site.clone(),
     })
 }
 
@@ -194,10 +193,6 @@ fn on_stage<T: Send + 'static>(
     let script = flow.parse().map_err(Box::new)?;
     // A run refuses calls beyond its limit, so the plan ends there, too.
     let calls_max = calls_max(&script, &setup);
-    let limits = &TraceLimits {
-        tasks_max: limits.tasks_max.min(calls_max),
-        ..limits.clone()
-    };
     let options = HostOptions {
         // Twice the tasks of the plan, because calls of other scripts count, too.
         limits: HostLimits {
@@ -226,6 +221,7 @@ fn on_stage<T: Send + 'static>(
                 options: &options,
                 library: &library,
                 limits: &limits,
+                calls_max,
             };
             look(Tracer {
                 stage,
@@ -318,10 +314,10 @@ impl Tracer<'_> {
         let order = Ordered {
             waits: order::waits(&main, &orders),
             unawaited: order::unawaited(&main, &orders),
-        };
-        let calls_max = calls_max(self.stage.script, self.resolver.setup());
+        }
+        .without(&Races::of(self.stage.script.source()), &main);
         let open = open::look(
-            (self.stage.script, calls_max),
+            self.stage.script,
             &main,
             (&ending, &learnt),
             &widths,
@@ -330,7 +326,7 @@ impl Tracer<'_> {
         let guesses = learnt::guesses(&main, (&ending, &open.guessed), &learnt);
         let spoiled = spoiled::look(&mut self, &main, &usual)?;
         let mut graph = graph::assemble(name.clone(), &main, order, open, spoiled, self.resolver);
-        graph.warnings.extend(refused_calls(&main, calls_max));
+        graph.warnings.extend(refused_calls(&main));
         Ok(Graph {
             guesses,
             unreached: explored.unreached(&self, &main),

@@ -75,7 +75,7 @@ pub(super) fn ended(
 /// Compares a run with others whose lists were wider or narrower, and with some whose lists ignored
 /// what the flow expects.
 pub(super) fn look(
-    (script, calls_max): (&Script, usize),
+    script: &Script,
     main: &Played,
     (ending, learnt): (&Ending, &Learnt),
     others: &[Played],
@@ -161,20 +161,14 @@ pub(super) fn look(
     match &main.end {
         End::TooMany(site) => {
             let tasks = main.tasks.len();
-            let message = match tasks < calls_max {
-                true => format!("it asks for more than {tasks} tasks: the plan ends here"),
-                false => format!(
-                    "it asks for more than {tasks} tasks, which is as many as it may: state \
-                     `maxAgents` in `meta` if more are meant"
-                ),
-            };
+            let message = format!("it asks for more than {tasks} tasks: the plan ends here");
             notes.add(message, site);
         }
         End::Busy(site) => notes.add(
             "the script computes without end: the plan ends here".to_owned(),
             site,
         ),
-        End::Not | End::Returned(_) | End::Threw(_) | End::TooOften => {}
+        End::Refused(_) | End::Not | End::Returned(_) | End::Threw(_) | End::TooOften => {}
     }
     Unknown {
         notes: notes.all,

@@ -92,6 +92,7 @@ fn traced(source: &str) -> (Vec<String>, Vec<Vec<usize>>) {
         options: &options,
         library: &library,
         limits: &limits,
+        calls_max: None,
     };
     let [main, first, last] = [Order::Oldest, Order::FirstToEnd, Order::LastToEnd].map(|order| {
         let ending = &BTreeSet::new();

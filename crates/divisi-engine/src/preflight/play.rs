@@ -4,12 +4,13 @@ use super::mood::{Mood, Turn};
 use super::placeholder::{self, Looks};
 use super::{TraceLimits, mark};
 use crate::flow::Library;
+use crate::setup::AGENTS_MAX;
 use divisi_core::event::GroupKind;
 use divisi_core::preflight::Remark;
 use divisi_core::{FailureClass, Millis, PicoUsd, Site, Task};
 use divisi_script::{
-    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostOptions, LookAt, NO_META, Script,
-    ScriptError, TaskAnswer, TextTest,
+    Answer, Call, CallId, ErrorKind, Expect, GroupId, Host, HostLimits, HostOptions, LookAt,
+    NO_META, Script, ScriptError, TaskAnswer, TextTest,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,6 +26,8 @@ pub(super) struct Stage<'a> {
     pub(super) options: &'a HostOptions,
     pub(super) library: &'a Library,
     pub(super) limits: &'a TraceLimits,
+    /// Most calls of a run, if the script or the settings state that.
+    pub(super) calls_max: Option<usize>,
 }
 
 /// The options of one run.
@@ -149,8 +152,10 @@ pub(super) enum End {
     Threw(ScriptError),
     /// It computed for too long; where.
     Busy(Option<Site>),
-    /// It requests too much; where.
+    /// It requests more than a plan shows; where.
     TooMany(Option<Site>),
+    /// It requests more than a run may: from here on a run refuses its calls.
+    Refused(Option<Site>),
     /// It repeats the same request too often.
     TooOften,
 }
@@ -175,6 +180,8 @@ impl Stage<'_> {
             groups: BTreeMap::new(),
             waiting: VecDeque::new(),
             timers: VecDeque::new(),
+            at_once: 0,
+            widest: 0,
             answers: 0,
             answered: None,
             together: BTreeMap::new(),
@@ -215,6 +222,9 @@ struct Player<'a> {
     waiting: VecDeque<usize>,
     /// Long timers, which fire once nothing else is left to answer.
     timers: VecDeque<CallId>,
+    /// Number of the latest tasks that were requested together, and the largest such number.
+    at_once: usize,
+    widest: usize,
     /// Number of answers, and the task of the last one.
     answers: usize,
     answered: Option<usize>,
@@ -347,8 +357,8 @@ impl Player<'_> {
                     is_checked,
                     ..
                 } => {
-                    if self.played.tasks.len() >= self.way.tasks_max {
-                        self.played.end = End::TooMany(site);
+                    if let Some(end) = self.is_full(&site) {
+                        self.played.end = end;
                         return Ok(());
                     }
                     let group = group.and_then(|id| self.groups.get(&id).copied());
@@ -425,6 +435,20 @@ impl Player<'_> {
         planner.is_some_and(|planner| planner.expect.elements("tasks").is_none())
     }
 
+    /// The end of the dry run, if it shows no further task.
+    fn is_full(&self, site: &Option<Site>) -> Option<End> {
+        let tasks = self.played.tasks.len();
+        let refused = match self.stage.calls_max {
+            Some(stated) => stated,
+            None => (AGENTS_MAX as usize).max(self.widest * HostLimits::FURTHER as usize),
+        };
+        match () {
+            () if tasks >= refused => Some(End::Refused(site.clone())),
+            () if tasks >= self.way.tasks_max => Some(End::TooMany(site.clone())),
+            () => None,
+        }
+    }
+
     fn asked(&mut self, asked: Asked) {
         let place = self.played.tasks.len();
         let after = self.answered;
@@ -438,6 +462,12 @@ impl Player<'_> {
             self.played.end = End::TooOften;
         }
         let made = self.answers;
+        let last = self.played.tasks.last().map(|asked| asked.made);
+        self.at_once = match last == Some(made) {
+            true => self.at_once + 1,
+            false => 1,
+        };
+        self.widest = self.widest.max(self.at_once);
         self.played.tasks.push(Asked {
             after,
             made,

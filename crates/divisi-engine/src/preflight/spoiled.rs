@@ -53,7 +53,7 @@ pub(super) fn look(
     usual: &Way<'_>,
 ) -> Result<Spoiled, ScriptError> {
     let mut spoiled = Spoiled::default();
-    if matches!(main.end, End::TooMany(_) | End::Busy(_)) {
+    if matches!(main.end, End::TooMany(_) | End::Refused(_) | End::Busy(_)) {
         return Ok(spoiled);
     }
     let before = Before::of(main, tracer.stage.script.source());
@@ -138,7 +138,9 @@ fn shape(played: &Played) -> Vec<String> {
     let end = match &played.end {
         End::Returned(json) => blank(json),
         End::Threw(error) => error.to_string(),
-        End::Not | End::Busy(_) | End::TooMany(_) | End::TooOften => String::new(),
+        End::Not | End::Busy(_) | End::TooMany(_) | End::Refused(_) | End::TooOften => {
+            String::new()
+        }
     };
     tasks
         .chain(played.told.iter().map(|line| blank(line)))

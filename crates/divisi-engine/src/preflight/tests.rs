@@ -150,16 +150,16 @@ fn a_pipeline_has_no_barriers() {
 fn a_plan_ends_where_the_run_would_refuse() {
     let source = "let n = 0; while (true) await agent('round ' + n++)";
     let graph = graph_of(&Flow::script("flow.js", source), &TraceLimits::default());
-    assert_eq!(graph.tasks.len(), TraceLimits::default().tasks_max);
-    insta::assert_snapshot!(graph.warnings[0].what, @"it makes 2000 calls or more, and a run refuses those after 1000: write for example `maxAgents: 4000` in `meta` if they are meant");
+    assert_eq!((graph.tasks.len(), graph.ends_early), (1_000, false));
+    insta::assert_snapshot!(graph.warnings[0].what, @"it makes more than 1000 calls, and a run refuses those after 1000: write for example `maxAgents: 4000` in `meta` if they are meant");
     let wide = "await parallel([...Array(1500).keys()].map(n => () => agent('part ' + n)))";
     let graph = graph_of(&Flow::script("flow.js", wide), &TraceLimits::default());
     assert_eq!((graph.tasks.len(), graph.warnings.len()), (1_500, 0));
     let stated =
         format!("export const meta = {{ name: 'm', description: 'd', maxAgents: 5 }}\n{source}");
     let graph = graph_of(&Flow::script("flow.js", stated), &TraceLimits::default());
-    assert_eq!(graph.tasks.len(), 5);
-    insta::assert_snapshot!(graph.open[0].what, @"it asks for more than 5 tasks, which is as many as it may: state `maxAgents` in `meta` if more are meant");
+    assert_eq!((graph.tasks.len(), graph.ends_early), (5, false));
+    insta::assert_snapshot!(graph.warnings[0].what, @"it makes more than 5 calls, and a run refuses those after 5: write for example `maxAgents: 20` in `meta` if they are meant");
 }
 
 #[test]
@@ -172,6 +172,18 @@ fn pauses_make_no_chain_and_limits_leave_agents_their_time() {
     g0 Parallel of 2, line 2
     returned: t3
     ");
+}
+
+#[test]
+fn agents_that_race_are_awaited() {
+    // A short timer wins against the agent, so the flow ends before the agent does.
+    let race = "const sleep = ms => new Promise(done => setTimeout(done, ms))\nreturn Promise.race([agent('slow'), sleep(1000).then(() => 'late')])";
+    assert!(!traced(race).contains("Unawaited"), "{}", traced(race));
+    let beside = race.replace(
+        "return Promise.race([agent('slow'), ",
+        "agent('slow')\nreturn Promise.all([",
+    );
+    assert!(traced(&beside).contains("Unawaited"), "{}", traced(&beside));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::display::plan::money;
 use crate::display::{Line, Look, Tone, look, number};
 use crate::output;
+use crate::stop::Question;
 use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::launch::Ready;
@@ -14,6 +15,9 @@ use divisi_core::preflight::Forecast;
 /// A run with more tasks than this is asked about, whatever it costs: so many agents are seldom
 /// meant by a mistyped list or a loop.
 const TASKS_MAX: usize = 1_000;
+
+/// Said when a run is not started.
+pub(crate) const NOT_STARTED: &str = "not started; nothing was sent";
 
 /// Whether a new run may start. Asks if there is a terminal and the run is expected to cost more
 /// than `confirm_above`, or has very many tasks. A script that ends early in its dry run, and that
@@ -40,6 +44,7 @@ pub(crate) async fn confirm(ready: &mut Ready, context: &Context) -> Result<bool
     let look = Look::of_stderr(false);
     output::say(look::page(&lines(&expected, cap, &look), &look).trim_end());
     let answers = [("yes", true), ("no", false)];
+    let _question = Question::ask(NOT_STARTED);
     let answer = output::ask("start it?", &answers).context("cannot read the answer")?;
     Ok(answer.unwrap_or(true))
 }

@@ -36,7 +36,7 @@ pub(crate) async fn drive(
     if is_new {
         again::say_if_done_before(&ready, context).await?;
         if !confirmed && !confirm::confirm(&mut ready, context).await? {
-            output::say("not started; nothing was sent");
+            output::say(confirm::NOT_STARTED);
             return Ok(None);
         }
     }

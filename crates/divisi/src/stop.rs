@@ -11,8 +11,8 @@ use crate::output;
 use divisi_engine::process;
 use std::future::pending;
 use std::io;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,6 +45,30 @@ pub(crate) struct Requests {
 
 /// Number of runs under way.
 static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// What is said when a request to stop ends the process at a question.
+static AT_QUESTION: Mutex<Option<&'static str>> = Mutex::new(None);
+
+/// While this exists, the user is asked a question before a run starts.
+pub(crate) struct Question(());
+
+impl Question {
+    /// `refused` is said if the process is stopped instead of an answer.
+    pub(crate) fn ask(refused: &'static str) -> Self {
+        *at_question() = Some(refused);
+        Self(())
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        *at_question() = None;
+    }
+}
+
+fn at_question() -> MutexGuard<'static, Option<&'static str>> {
+    AT_QUESTION.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// From now on signals no longer end the process by default.
 pub(crate) fn listen() -> io::Result<()> {
@@ -234,6 +258,10 @@ fn end(code: i32, why: &str) -> ! {
         output::say(&format!(
             "stopped: {why}; a run that was under way is kept, and listed as interrupted"
         ));
+        output::finish_talk();
+    } else if let Some(refused) = *at_question() {
+        // The terminal's `^C` stands behind the question.
+        output::say(&format!("\n{refused}"));
         output::finish_talk();
     }
     process::end_all();

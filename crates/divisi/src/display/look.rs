@@ -40,6 +40,8 @@ pub(crate) enum Tone {
 impl Look {
     /// Shown on every screen of a demo.
     pub(crate) const DEMO: &str = "answers are scripted, no model is asked";
+    /// Longest line of a page that is written to a file.
+    const PAGE_COLUMNS_MAX: usize = 160;
     /// Lines written to a file are not cut at the width of some terminal.
     const WIDTH_WITHOUT_TERMINAL: usize = 120;
 
@@ -78,6 +80,15 @@ impl Look {
             unicode: locale_has_unicode(),
             width,
             demo,
+        }
+    }
+
+    /// Longest line of a page.
+    fn page_columns(&self) -> usize {
+        match self.width {
+            Self::WIDTH_WITHOUT_TERMINAL => Self::PAGE_COLUMNS_MAX,
+            // Narrower, words would be cut rather than lines broken.
+            width => width.max(40),
         }
     }
 
@@ -235,6 +246,49 @@ impl Line {
             .collect()
     }
 
+    /// The line, broken at blanks into lines of at most `columns`. A word that is longer is cut.
+    fn broken(&self, columns: usize, look: &Look) -> Vec<Self> {
+        if self.width() <= columns {
+            return vec![self.clone()];
+        }
+        let indent = self.indent().min(columns / 2);
+        let mut lines = vec![Self::new()];
+        let mut used = 0;
+        for (tone, text) in &self.pieces {
+            for word in text.split_inclusive(' ') {
+                let width = text::width(word.trim_end());
+                if used + width > columns && used > indent {
+                    if let Some((_, end)) = lines.last_mut().and_then(|line| line.pieces.last_mut())
+                    {
+                        end.truncate(end.trim_end().len());
+                    }
+                    lines.push(Self::new().plain(" ".repeat(indent)));
+                    used = indent;
+                }
+                let word = match used + text::width(word) > columns {
+                    true => text::cut(word.trim_end(), columns - used, look.ellipsis()),
+                    false => word.to_owned(),
+                };
+                used += text::width(&word);
+                if let Some(line) = lines.last_mut() {
+                    line.pieces.push((*tone, word));
+                }
+            }
+        }
+        lines
+    }
+
+    /// Columns before the further lines of a broken one: below the text after a heading of its own,
+    /// or a little deeper than the line.
+    fn indent(&self) -> usize {
+        let head = self.pieces.first().map_or("", |(_, text)| text.as_str());
+        let blanks = head.len() - head.trim_start().len();
+        match blanks == 2 && head.len() > blanks && head.ends_with(' ') {
+            true => text::width(head),
+            false => blanks + 4,
+        }
+    }
+
     /// The line in this look, cut to `columns`.
     pub(crate) fn render_cut(&self, look: &Look, columns: usize) -> String {
         if self.width() <= columns {
@@ -259,6 +313,16 @@ impl Line {
 /// Lines in this look, one below the other.
 pub(crate) fn page(lines: &[Line], look: &Look) -> String {
     lines.iter().map(|line| line.render(look) + "\n").collect()
+}
+
+/// The same, with no line longer than the terminal is wide, or than [`Look::PAGE_COLUMNS_MAX`] if
+/// there is none.
+pub(crate) fn page_within(lines: &[Line], look: &Look) -> String {
+    let lines: Vec<Line> = lines
+        .iter()
+        .flat_map(|line| line.broken(look.page_columns(), look))
+        .collect();
+    page(&lines, look)
 }
 
 #[cfg(test)]
@@ -294,5 +358,28 @@ mod tests {
             }),
             "\u{1b}[31mx\\u{7}\u{1b}[0m"
         );
+    }
+
+    #[test]
+    fn a_page_is_no_wider_than_the_terminal() {
+        let look = Look { width: 40, ..LOOK };
+        let line = |text: &str| Line::new().plain(text);
+        let lines = [
+            Line::of(Tone::Dim, "  cost       ")
+                .plain("about $1.00 and much more of it on average"),
+            line("  a task of many words that do not fit in forty columns"),
+            line(&format!("/{}", "x".repeat(60))),
+            line("short"),
+        ];
+        let page = page_within(&lines, &look);
+        assert!(page.lines().all(|line| text::width(line) <= 40), "{page}");
+        insta::assert_snapshot!(page, @r"
+          cost       about $1.00 and much more
+                     of it on average
+          a task of many words that do not fit
+              in forty columns
+        /xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+        short
+        ");
     }
 }

@@ -9,11 +9,13 @@ const { goal, planner, worker, otherwise, max, synthesis, synthesisModel, approv
 // The run rests until `divisi answer` has given the answer.
 const APPROVAL = { type: 'object', properties: { approved: { type: 'boolean' } }, required: ['approved'] };
 
+let isRefused = false;
 const approved = async ({ tasks }) => {
   const line = ({ id, needs, prompt }) => `- ${id}${needs.length ? ` (after ${needs.join(', ')})` : ''}: ${prompt}`;
   const question = `Carry out this plan? Answer yes or no.\n\n${tasks.map(line).join('\n')}`;
   const answer = await agent(question, { executor: 'person', label: 'approval', phase: 'Plan', schema: APPROVAL });
-  return answer?.approved;
+  isRefused = !answer?.approved;
+  return !isRefused;
 };
 
 const { plan, results, missing, synthesis: answer } = await decompose(goal, {
@@ -23,6 +25,8 @@ const { plan, results, missing, synthesis: answer } = await decompose(goal, {
   approve: approval && approved,
   gather: synthesis && { prompt: synthesis, model: synthesisModel, phase: 'Gather' },
 });
+// Nothing was done, so this run must not look as if it had reached its goal.
+if (isRefused) throw new Error('the plan was not approved, so none of its tasks ran');
 if (synthesis && answer !== undefined) return answer;
 
 const text = (result) => (typeof result === 'string' ? result : JSON.stringify(result, null, 2));

@@ -182,7 +182,8 @@ fn a_plan_is_carried_out_once_it_is_approved() {
         assert!(shown.contains(part), "{part}\n{shown}");
     }
     let (code, shown) = at_a_terminal(place.home.divisi(&APPROVE), "no");
-    assert_eq!((code, place.requests()), (Some(0), 4), "{shown}");
+    assert_eq!((code, place.requests()), (Some(1), 4), "{shown}");
+    assert!(shown.contains("the plan was not approved"), "{shown}");
 }
 
 #[test]
@@ -204,10 +205,7 @@ fn a_plan_can_be_approved_later_and_from_elsewhere() {
 
     place.home.ends(4, &APPROVE);
     answer("no");
-    let done = place.home.ends(0, &["resume", "last"]).stdout;
-    assert!(
-        done.contains("(no result: the plan is not approved)"),
-        "{done}"
-    );
+    let refused = place.home.ends(1, &["resume", "last"]).stderr;
+    assert!(refused.contains("the plan was not approved"), "{refused}");
     assert_eq!(place.requests(), 4);
 }

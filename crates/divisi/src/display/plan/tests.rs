@@ -11,7 +11,7 @@ use std::sync::Arc;
 const LOOK: Look = Look {
     color: false,
     unicode: true,
-    width: 100,
+    width: 160,
     demo: false,
 };
 

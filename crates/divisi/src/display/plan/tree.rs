@@ -2,7 +2,7 @@
 
 use super::fold::{Folded, GroupFold};
 use super::{models, order, place};
-use crate::display::look::{Line, Look, Tone, page};
+use crate::display::look::{Line, Look, Tone, page_within};
 use crate::display::number::counted;
 use crate::text;
 use divisi_core::Site;
@@ -50,7 +50,7 @@ pub(crate) fn render(graph: &Graph, money: Option<Vec<Line>>, all: bool, look: &
     if graph.tasks.is_empty() && graph.broke_off.is_none() {
         lines.push(Line::new().plain("It has no tasks. Does it need arguments?"));
     }
-    page(&lines, look)
+    page_within(&lines, look)
 }
 
 fn head(graph: &Graph, look: &Look) -> Line {

@@ -19,6 +19,7 @@ use rustls::crypto::CryptoProvider;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -299,7 +300,14 @@ fn is_unsent(error: &(dyn Error + 'static)) -> bool {
     let is_refused = error
         .downcast_ref::<h2::Error>()
         .is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
-    is_cancelled || is_refused || error.source().is_some_and(is_unsent)
+    // The source of an `io::Error` is that of the error in it.
+    let within = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    is_cancelled
+        || is_refused
+        || within.is_some_and(|within| is_unsent(within))
+        || error.source().is_some_and(is_unsent)
 }
 
 /// A client, with the number of its requests under way.
@@ -394,7 +402,6 @@ pub(crate) async fn body(mut response: Response) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     #[test]
     fn a_request_that_the_server_refused_to_begin_is_unsent() {

@@ -4,6 +4,7 @@
 //! What cannot be read is not completed.
 
 use crate::cli;
+use crate::commands::completions::VARIABLE;
 use crate::context::Context;
 use crate::flags::GlobalFlags;
 use crate::text;
@@ -17,9 +18,6 @@ use divisi_engine::flow::Library;
 use divisi_engine::setup::TIERS;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-
-/// The variable with which a shell asks for completions; its value is the shell's name.
-pub(crate) const VARIABLE: &str = "COMPLETE";
 
 /// Most runs that are proposed: a screen of them.
 const RUNS_MAX: usize = 40;

@@ -1,11 +1,13 @@
 //! `divisi completions`: completions for shells.
 
-use crate::complete;
 use crate::exit::Exit;
 use crate::output;
 use anyhow::Context as _;
 use clap_complete::env::Shells;
 use divisi_app::Problem;
+
+/// The variable with which a shell asks for completions; its value is the shell's name.
+pub(crate) const VARIABLE: &str = "COMPLETE";
 
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
@@ -29,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Problem> {
         .with_context(|| format!("there are no completions for {}", args.shell))?;
     let mut text = vec![];
     shell
-        .write_registration(complete::VARIABLE, "divisi", "divisi", "divisi", &mut text)
+        .write_registration(VARIABLE, "divisi", "divisi", "divisi", &mut text)
         .context("cannot make the completions")?;
     output::print(String::from_utf8_lossy(&text).trim_end()).context("cannot write to stdout")?;
     Ok(Exit::Ok)

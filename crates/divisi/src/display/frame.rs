@@ -5,11 +5,11 @@
 
 use super::look::{Line, Look, Tone};
 use super::number;
-use super::progress::{Doing, Progress, Wait, Why, label};
+use super::progress::{Doing, Progress, ToGo, Wait, Why, Work, label};
 use crate::text;
 use divisi_core::run::Stage;
 use divisi_core::view::{PhaseView, Rest};
-use divisi_core::{AttemptId, FailureClass, Millis, Timestamp};
+use divisi_core::{AttemptId, FailureClass, Millis, PicoUsd, RunView, Timestamp};
 use std::collections::BTreeMap;
 
 /// Tasks that wait for a retry, shown one by one; more are counted by reason.
@@ -27,7 +27,7 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
     let labelled = usize::from(demo.is_some());
     let mut foot: Vec<Line> = stage(progress, look, now).into_iter().collect();
     foot.push(bar(progress, look, width));
-    foot.push(figures(progress, look, now));
+    foot.push(figures(progress, look, width, now));
     let mut rests: Vec<Line> = narrowed(progress, look).into_iter().collect();
     rests.extend(waits(progress, look, now));
     rests.extend(self::rests(progress, look, width, now));
@@ -356,10 +356,10 @@ fn stage(progress: &Progress, look: &Look, now: Timestamp) -> Option<Line> {
     }
 }
 
-/// The share of known work that is done.
+/// The share of the work that is done.
 fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
     let counts = progress.view.counts;
-    let (total, ended) = (counts.total(), counts.total() - counts.open);
+    let Work { ended, total } = progress.work();
     let length = (width / 3).clamp(8, 30);
     let share = |part: u32| (u64::from(part) * length as u64 / u64::from(total.max(1))) as usize;
     let (full, empty) = look.bar();
@@ -391,26 +391,50 @@ fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
     line
 }
 
-/// Time, tokens and money so far.
-fn figures(progress: &Progress, look: &Look, now: Timestamp) -> Line {
+/// Time, money and tokens so far, and what is expected of them.
+fn figures(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Line {
     let view = &progress.view;
     let writing: u64 = progress
         .under_way()
         .filter_map(|(.., doing)| Some(doing?.writing))
         .sum();
     let mut parts = vec![number::clock(now.since(view.began_at))];
+    parts.extend(progress.to_go(now).map(|to_go| match to_go {
+        ToGo::About(left) => format!("about {} to go", number::roughly(left)),
+        ToGo::Beyond(planned) => format!("longer than the planned {}", number::roughly(planned)),
+    }));
+    parts.push(money(view));
     parts.push(format!(
         "{} tokens",
         number::tokens(view.usage.total() + writing)
     ));
-    parts.push(match view.money.cap {
-        Some(cap) => format!("{} of {cap}", number::spent(view.money.spent())),
-        None => number::spent(view.money.spent()),
-    });
     if view.reused > 0 {
         parts.push(format!("{} reused", number::count(view.reused.into())));
     }
-    Line::of(Tone::Dim, parts.join(look.dot()))
+    let told = |parts: &[String]| Line::of(Tone::Dim, parts.join(look.dot()));
+    if told(&parts).width() > width {
+        for part in &mut parts {
+            *part = part.replace("about ", "~");
+        }
+    }
+    // A figure is left out rather than cut: half a figure is a wrong one.
+    while told(&parts).width() > width && parts.len() > 1 {
+        parts.pop();
+    }
+    told(&parts)
+}
+
+/// What is spent, beside what the plan expects and the cap.
+fn money(view: &RunView) -> String {
+    let mut told = number::spent(view.money.spent());
+    let expected = view.estimate.map(|estimate| estimate.cost.p50);
+    if let Some(expected) = expected.filter(|expected| *expected > PicoUsd::ZERO) {
+        told += &format!(" of about {expected}");
+    }
+    if let Some(cap) = view.money.cap {
+        told += &format!(", cap {cap}");
+    }
+    told
 }
 
 fn left(text: &str, width: usize, look: &Look) -> String {

@@ -4,9 +4,12 @@ use super::look::{Line, Look, Tone};
 use super::progress::{Progress, label};
 use super::{number, refused};
 use crate::text;
+use divisi_core::budget::Spent;
 use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{ParkReason, Refusal};
-use divisi_core::{Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId, Timestamp};
+use divisi_core::{
+    Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, RunView, TaskId, Timestamp,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Turns events into lines.
@@ -15,6 +18,8 @@ pub(crate) struct News {
     failed_alike: BTreeMap<FailureClass, u32>,
     /// Refusals already shown. The end of the run counts all of them.
     refused: BTreeSet<Refusal>,
+    /// The estimate that the run was already said to exceed.
+    exceeded: Option<Estimate>,
 }
 
 /// How much is shown.
@@ -36,6 +41,38 @@ impl News {
 
     /// The lines for an event that `progress` already includes.
     pub(crate) fn of(
+        &mut self,
+        progress: &Progress,
+        recorded: &Recorded,
+        detail: Detail,
+        look: &Look,
+    ) -> Vec<Line> {
+        let mut lines = self.of_event(progress, recorded, detail, look);
+        lines.extend(self.dearer_than_planned(&progress.view));
+        lines
+    }
+
+    /// The warning when more is spent than the plan's range, once.
+    fn dearer_than_planned(&mut self, view: &RunView) -> Option<Line> {
+        let estimate = view.estimate?;
+        let Spent { billed, over, .. } = view.money.spent();
+        let Spread { p10, p90, .. } = estimate.cost;
+        let is_beyond = p90 > PicoUsd::ZERO && billed + over > p90;
+        if !is_beyond || self.exceeded.replace(estimate) == Some(estimate) {
+            return None;
+        }
+        let cap = match view.money.cap {
+            Some(cap) => format!("the cap is {cap}"),
+            None => "no cap limits it".to_owned(),
+        };
+        let told = format!(
+            "{} are spent, more than the plan's range of {p10} to {p90}; {cap}",
+            billed + over
+        );
+        Some(Line::of(Tone::Warn, "warning: ").plain(told))
+    }
+
+    fn of_event(
         &mut self,
         progress: &Progress,
         recorded: &Recorded,

@@ -1,7 +1,8 @@
 //! The state of a run under way: what its events say, and unrecorded signals.
 
+use divisi_core::run::Stage;
 use divisi_core::view::TaskView;
-use divisi_core::{AttemptId, Event, Recorded, RunId, RunView, TaskId, Timestamp};
+use divisi_core::{AttemptId, Event, Millis, Recorded, RunId, RunView, TaskId, Timestamp};
 use divisi_engine::{Signal, WaitsFor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +13,24 @@ pub(crate) struct Progress {
     pub(crate) view: RunView,
     /// What attempts under way are doing, as far as signals have said.
     doing: BTreeMap<AttemptId, Doing>,
+}
+
+/// How far the work of a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Tasks that have ended.
+    pub(crate) ended: u32,
+    /// Tasks there will be, as far as is known.
+    pub(crate) total: u32,
+}
+
+/// How long a run will still take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ToGo {
+    /// About this long.
+    About(Millis),
+    /// Longer than this, the whole time of the plan, and nothing has ended to judge by.
+    Beyond(Millis),
 }
 
 /// What an attempt under way is doing.
@@ -134,6 +153,39 @@ impl Progress {
             doing.is_none_or(|doing| doing.tool.is_none()) && asks(*attempt)
         });
         (asking.len(), working.len())
+    }
+
+    /// How many tasks have ended and how many there will be: as many as the plan has, until the flow
+    /// has requested more or has ended. So the share that is done does not shrink while the flow
+    /// requests its tasks one after another.
+    pub(crate) fn work(&self) -> Work {
+        let counts = self.view.counts;
+        let planned = self.view.estimate.filter(|_| self.view.result.is_none());
+        let planned = planned.map_or(0, |estimate| estimate.tasks as u32);
+        Work {
+            ended: counts.total() - counts.open,
+            total: counts.total().max(planned),
+        }
+    }
+
+    /// How long the run will still take, if there is a plan to judge by: at first by the time that
+    /// the plan expects, and the more tasks have ended, the more by their pace.
+    pub(crate) fn to_go(&self, now: Timestamp) -> Option<ToGo> {
+        let planned = self.view.estimate?.took.p50;
+        let Work { ended, total } = self.work();
+        if self.view.stage != Stage::Running || planned == Millis(0) || ended >= total {
+            return None;
+        }
+        let worked = self.view.span.worked(now).0;
+        if ended == 0 && worked >= planned.0 {
+            return Some(ToGo::Beyond(planned));
+        }
+        let (ended, total) = (u64::from(ended), u64::from(total));
+        let by_plan = planned.0.saturating_sub(worked);
+        // The pace gives `worked × open / ended`, and its weight is `ended / total`.
+        let left =
+            (by_plan.saturating_mul(total - ended) + worked.saturating_mul(total - ended)) / total;
+        Some(ToGo::About(Millis(left)))
     }
 
     /// The task's name on screen.

@@ -48,7 +48,7 @@ fn a_frame_on_80_columns() {
     ⠋ payment finding 3: sums …  claude-sonnet-5      0:07         rate limited
     ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
     ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 8.1 k tokens · $0.0099
+    0:12 · $0.0099 · 8.1 k tokens
     ");
 }
 
@@ -121,7 +121,7 @@ fn those_who_wait_for_a_limit_say_until_when() {
     ○ 1 task  waiting: what they share to be cached, 19 s at most
     ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
     ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 7.7 k tokens · $0.0099
+    0:12 · $0.0099 · 7.7 k tokens
     ");
 }
 
@@ -134,7 +134,7 @@ fn a_frame_on_120_columns() {
     ⠋ verify        payment finding 3: sums are rounded be…  claude-sonnet-5        0:07         rate limited
     ○ payment finding 1: sums are rounded be…  waiting: rate limited, next try in 15 s
     ━━━━━━━━━━━━──────────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 8.1 k tokens · $0.0099
+    0:12 · $0.0099 · 8.1 k tokens
     ");
 }
 
@@ -153,7 +153,7 @@ fn a_frame_on_60_columns_without_unicode_in_a_demo() {
     | payment finding 3: sum...  claude-sonnet-5    0:07
     o payment finding ...  waiting: rate limited, next try i...
     ########-----------  3/7 | 2 ok | 1 failed | 3 running |...
-    0:12 | 8.1 k tokens | $0.0099
+    0:12 | $0.0099 | 8.1 k tokens
     ");
 }
 
@@ -173,11 +173,11 @@ fn a_frame_on_few_rows() {
     ⠋ module 3                             haiku              0:03
       … and 60 more running
     ───────────────────────  0/80 · 64 running · 16 waiting
-    0:03 · 0 tokens · $0.0000
+    0:03 · $0.0000 · 0 tokens
     ");
     assert_snapshot!(told(2), @r"
     ───────────────────────  0/80 · 64 running · 16 waiting
-    0:03 · 0 tokens · $0.0000
+    0:03 · $0.0000 · 0 tokens
     ");
     let demo = Look {
         demo: true,
@@ -185,7 +185,7 @@ fn a_frame_on_few_rows() {
     };
     assert_snapshot!(frame(&progress(&story), &demo, 2, story.now()).join("\n"), @r"
     DEMO · answers are scripted, no model is asked
-    0:03 · 0 tokens · $0.0000
+    0:03 · $0.0000 · 0 tokens
     ");
 }
 
@@ -211,7 +211,7 @@ fn many_rests_are_told_by_reason() {
     ○ 8 tasks  waiting: overloaded, next try in 1 s
     ○ 2 tasks  waiting: connection lost, next try in 1 s
     ───────────────────────  0/12 · 2 running · 10 waiting
-    0:03 · 0 tokens · $0.0000
+    0:03 · $0.0000 · 0 tokens
     ");
 }
 
@@ -223,7 +223,7 @@ fn parking_says_what_it_waits_for() {
     ○ payment finding 1: sums are roun…  waiting: rate limited, next try in 15 s
     parking: you asked for it · 3 tasks to finish first
     ━━━━━━━━━━━━──────────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 7.7 k tokens · $0.0099
+    0:12 · $0.0099 · 7.7 k tokens
     ");
 }
 
@@ -239,7 +239,7 @@ fn spent_and_reused_are_told_after_a_resume() {
     audit k3f97a2m · find 1/2
     ⠴ user (attempt 2)           claude-haiku-4-5     0:01
     ━━━━━━━━━━━━━─────────────  1/2 · 1 ok · 1 running
-    0:01 · 15 k tokens · $0.0198 of $5.00 · 1 reused
+    0:01 · $0.0198, cap $5.00 · 15 k tokens · 1 reused
     ");
 }
 
@@ -282,7 +282,7 @@ fn the_terminal_keeps_the_news_and_one_frame() {
     ⠋ payment finding 3: sums …  claude-sonnet-5      0:07
     ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
     ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 7.7 k tokens · $0.0099
+    0:12 · $0.0099 · 7.7 k tokens
     ");
     view.finish();
     assert_snapshot!(term.contents(), @r"
@@ -322,7 +322,7 @@ fn sixty_four_tasks_do_not_scroll() {
     ⠼ module 156                 haiku              0:03
       … and 43 more running
     ━━━━━━━━━━━━━━─────  150/200 · 150 ok · 50 running
-    0:09 · 387 k tokens · $0.4950
+    0:09 · $0.4950 · 387 k tokens
     ");
 }
 
@@ -340,6 +340,6 @@ fn a_cap_that_keeps_tasks_waiting_is_named() {
     ⠋ c                          haiku                0:00
     ○ the cap leaves room for 3 at a time; `--max-cost 0.04` runs 6
     ──────────────────────────  0/6 · 3 running · 3 waiting
-    0:00 · 0 tokens · $0.0000 of $0.0100
+    0:00 · $0.0000, cap $0.0100 · 0 tokens
     ");
 }

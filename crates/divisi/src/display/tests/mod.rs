@@ -4,6 +4,7 @@ mod hostile;
 mod live;
 mod many;
 mod plain;
+mod planned;
 mod show;
 mod summary;
 

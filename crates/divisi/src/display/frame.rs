@@ -5,17 +5,18 @@
 
 use super::look::{Line, Look, Tone};
 use super::number;
-use super::progress::{Doing, Progress, ToGo, Wait, Why, Work, label};
+use super::progress::{Doing, Progress, ToGo, Why, Work, label};
 use crate::text;
+use divisi_core::governor::{Amount, Rate};
 use divisi_core::run::Stage;
 use divisi_core::view::{PhaseView, Rest};
-use divisi_core::{AttemptId, FailureClass, Millis, PicoUsd, RunView, Timestamp};
+use divisi_core::{AttemptId, FailureClass, Millis, PicoUsd, RunView, TaskId, Timestamp};
 use std::collections::BTreeMap;
 
 /// Tasks that wait for a retry, shown one by one; more are counted by reason.
 const RESTS_SHOWN_MAX: usize = 3;
-/// Shorter waits of requests are normal and would only flicker.
-const WAIT_SHOWN_MIN: Millis = Millis(1_000);
+/// Least lines for tasks and the heads of their columns: where fewer fit, tasks come first.
+const HEADS_ROOM_MIN: usize = 8;
 /// Least columns of a phase in the header: a name of one letter and its frame.
 const PHASE_COLUMNS_MIN: usize = 4;
 
@@ -29,7 +30,7 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
     foot.push(bar(progress, look, width));
     foot.push(figures(progress, look, width, now));
     let mut rests: Vec<Line> = narrowed(progress, look).into_iter().collect();
-    rests.extend(waits(progress, look, now));
+    rests.extend(waits(progress, look, width, now));
     rests.extend(self::rests(progress, look, width, now));
     let room = rows.saturating_sub(labelled + 1 + rests.len() + foot.len());
     let mut lines: Vec<Line> = demo
@@ -112,7 +113,8 @@ fn phase_line(phase: &PhaseView) -> Line {
         .put(tone, counts)
 }
 
-/// The tasks under way, one line each, in `room` lines.
+/// The tasks at work, one line each, in `room` lines. Those that only wait to ask are counted by
+/// [`waits`].
 fn running(
     progress: &Progress,
     look: &Look,
@@ -120,22 +122,28 @@ fn running(
     room: usize,
     now: Timestamp,
 ) -> Vec<Line> {
-    let all = progress.view.under_way.len();
-    let shown = if all <= room {
-        all
-    } else {
-        room.saturating_sub(1)
-    };
-    let columns = Columns::of(width);
-    let tasks = progress.under_way().take(shown);
-    let mut lines: Vec<Line> = tasks
-        .map(|under_way| task_line(progress, look, &columns, under_way, now))
+    let waits = |doing: Option<&Doing>| doing.is_some_and(|doing| doing.waits.is_some());
+    let tasks: Vec<_> = progress
+        .under_way()
+        .filter(|(.., doing)| !waits(*doing))
         .collect();
-    if all > shown && room > 0 {
+    let columns = Columns::of(width);
+    let mut lines = vec![];
+    if columns.has_heads && room >= HEADS_ROOM_MIN && !tasks.is_empty() {
+        lines.push(columns.heads());
+    }
+    let room = room - lines.len();
+    let shown = match tasks.len() <= room {
+        true => tasks.len(),
+        false => room.saturating_sub(1),
+    };
+    let shown_tasks = tasks.iter().take(shown);
+    lines.extend(shown_tasks.map(|under_way| task_line(progress, look, &columns, *under_way, now)));
+    if tasks.len() > shown && room > 0 {
         let more = format!(
             "  {} and {} more running",
             look.ellipsis(),
-            number::count((all - shown) as u64)
+            number::count((tasks.len() - shown) as u64)
         );
         lines.push(Line::of(Tone::Dim, more));
     }
@@ -147,7 +155,10 @@ struct Columns {
     phase: usize,
     label: usize,
     model: usize,
-    tool: usize,
+    /// What it does now.
+    now: usize,
+    /// Whether they have heads.
+    has_heads: bool,
 }
 
 impl Columns {
@@ -155,29 +166,54 @@ impl Columns {
     const CLOCK: usize = 7;
     const TOKENS: usize = 7;
     const GAP: usize = 2;
+    /// What an agent does can use more room than a longer name.
+    const LABEL_MAX: usize = 48;
 
     fn of(width: usize) -> Self {
         let (phase, model) = match width {
-            0..50 => (0, 0),
-            50..70 => (0, 16),
-            70..100 => (0, 18),
+            0..70 => (0, 0),
+            70..99 => (0, 16),
             _ => (12, 20),
         };
         let gaps = |column: usize| if column > 0 { column + Self::GAP } else { 0 };
         let rest = width
             .saturating_sub(Self::MARK + Self::CLOCK + Self::TOKENS + gaps(phase) + gaps(model));
-        // The task's name matters more than the argument of its tool.
-        let tool = if rest >= 36 {
-            (rest - Self::GAP) * 2 / 5
-        } else {
-            0
+        let now = match rest {
+            // The task's name matters more.
+            0..36 => 0,
+            _ => {
+                ((rest - Self::GAP) * 2 / 5).max((rest - Self::GAP).saturating_sub(Self::LABEL_MAX))
+            }
         };
         Self {
             phase,
-            label: rest.saturating_sub(gaps(tool)),
+            label: rest.saturating_sub(gaps(now)),
             model,
-            tool,
+            now,
+            has_heads: phase > 0,
         }
+    }
+
+    /// What stands in them.
+    fn heads(&self) -> Line {
+        let Self {
+            phase,
+            label,
+            model,
+            now: _,
+            has_heads: _,
+        } = *self;
+        let heads = format!(
+            "  {:<phase$}  {:<label$}  {:<model$}{:>clock$}{:>tokens$}  now",
+            "phase",
+            "task",
+            "model",
+            "time",
+            "tokens",
+            clock = Self::CLOCK,
+            tokens = Self::TOKENS,
+        );
+        Line::of(Tone::Dim, heads)
     }
 }
 
@@ -221,34 +257,25 @@ fn task_line(
         0 => String::new(),
         tokens => number::tokens(tokens),
     };
-    let doing = match doing.map_or((None, None), |doing| (doing.waits, doing.tool.as_ref())) {
-        (
-            Some(Wait {
-                why: Why::Limit, ..
-            }),
-            _,
-        ) => "rate limited".to_owned(),
-        (Some(Wait { why: Why::Room, .. }), _) => "waits for room".to_owned(),
-        (
-            Some(Wait {
-                why: Why::Cache, ..
-            }),
-            _,
-        ) => "waits for the cache".to_owned(),
-        (None, Some(tool)) => text::line(tool),
-        (None, None) => String::new(),
-    };
-    let tool = match columns.tool {
-        0 => String::new(),
-        width => text::cut(&doing, width, look.ellipsis()),
-    };
-    if !tokens.is_empty() || !tool.is_empty() {
+    let (tone, does) = doing.map_or((Tone::Plain, String::new()), does);
+    let does = text::cut(&does, columns.now, look.ellipsis());
+    if !tokens.is_empty() || !does.is_empty() {
         line = line.put(Tone::Dim, right(&tokens, Columns::TOKENS));
     }
-    if !tool.is_empty() {
-        line = line.plain("  ").put(Tone::Busy, tool);
+    if !does.is_empty() {
+        line = line.plain("  ").put(tone, does);
     }
     line
+}
+
+/// What an attempt does now: its tool, or the beginning of what it writes, or else its latest tool.
+fn does(doing: &Doing) -> (Tone, String) {
+    match (&doing.tool, &doing.words) {
+        (Some(tool), _) if doing.is_working => (Tone::Busy, text::line(tool)),
+        (_, Some(words)) => (Tone::Plain, text::line(words)),
+        (Some(tool), None) => (Tone::Dim, format!("after {}", text::line(tool))),
+        (None, None) => (Tone::Plain, String::new()),
+    }
 }
 
 /// How many tasks the cap leaves room for, while others wait for that.
@@ -262,31 +289,70 @@ fn narrowed(progress: &Progress, look: &Look) -> Option<Line> {
     Some(line)
 }
 
-/// How long requests wait that may not be sent yet, if the wait is long enough to be seen.
-fn waits(progress: &Progress, look: &Look, now: Timestamp) -> Vec<Line> {
-    let mut by_reason: BTreeMap<Why, (u64, Timestamp)> = BTreeMap::new();
-    for wait in progress.under_way().filter_map(|(.., doing)| doing?.waits) {
-        if let Some(until) = wait
-            .until
-            .filter(|until| until.since(now) >= WAIT_SHOWN_MIN)
-        {
-            let (tasks, first) = by_reason.entry(wait.why).or_insert((0, until));
-            *tasks += 1;
-            *first = until.min(*first);
+/// The tasks whose requests may not be sent yet, by reason.
+fn waits(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Vec<Line> {
+    let mut by_reason: BTreeMap<Why, Waits> = BTreeMap::new();
+    for (attempt, _, doing) in progress.under_way() {
+        if let Some(wait) = doing.and_then(|doing| doing.waits) {
+            let waits = by_reason.entry(wait.why).or_insert(Waits {
+                tasks: 0,
+                first: attempt.task,
+                until: None,
+            });
+            waits.tasks += 1;
+            waits.until = match (waits.until, wait.until) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
         }
     }
-    let line = |(why, (tasks, until)): (Why, (u64, Timestamp))| {
-        let left = number::rest(until.since(now));
-        let what = match why {
-            Why::Limit => format!("the rate limit, next request in {left}"),
-            Why::Room => format!("room for one more, {left}"),
-            Why::Cache => format!("what they share to be cached, {left} at most"),
+    let line = |(why, waits): (Why, Waits)| {
+        let left = waits.until.map(|until| until.since(now));
+        let left = left.filter(|left| *left > Millis(0)).map(number::rest);
+        let what = match (why, &left) {
+            (Why::Limit(rate), left) => {
+                let rate = rate.map_or_else(String::new, |rate| format!(" ({})", told(rate)));
+                let next = left
+                    .as_ref()
+                    .map_or_else(String::new, |left| format!(", the next in {left}"));
+                format!("a rate limit{rate}{next}")
+            }
+            (Why::Room, _) => "room for one more request".to_owned(),
+            (Why::Cache, Some(left)) => {
+                format!("what they share to be cached, {left} at most")
+            }
+            (Why::Cache, None) => "what they share to be cached".to_owned(),
+        };
+        let who = match waits.tasks {
+            1 => {
+                let name = text::cut(&progress.label(waits.first), width / 3, look.ellipsis());
+                format!(" {name} waits for ")
+            }
+            tasks => format!(" {} wait for ", number::count(tasks)),
         };
         Line::of(Tone::Warn, look.waiting())
-            .plain(format!(" {}  ", number::counted(tasks, "task", "tasks")))
-            .put(Tone::Warn, format!("waiting: {what}"))
+            .plain(who)
+            .put(Tone::Warn, what)
     };
     by_reason.into_iter().map(line).collect()
+}
+
+/// Tasks that wait for the same reason.
+struct Waits {
+    tasks: u64,
+    first: TaskId,
+    /// The end of the first wait.
+    until: Option<Timestamp>,
+}
+
+/// `50 a minute`, `80 k input tokens a minute`.
+fn told(Rate { per_minute, of }: Rate) -> String {
+    match of {
+        Amount::Requests => format!("{} a minute", number::count(per_minute)),
+        Amount::Tokens => format!("{} tokens a minute", number::tokens(per_minute)),
+        Amount::InputTokens => format!("{} input tokens a minute", number::tokens(per_minute)),
+        Amount::OutputTokens => format!("{} output tokens a minute", number::tokens(per_minute)),
+    }
 }
 
 /// The tasks that wait for a retry, and why.
@@ -375,7 +441,7 @@ fn bar(progress: &Progress, look: &Look, width: usize) -> Line {
                 number::count(total.into())
             ),
         );
-    let under_way = progress.view.under_way.len() as u32;
+    let under_way = (progress.view.under_way.len() - progress.waiting()) as u32;
     let parts = [
         (Tone::Good, counts.ok, "ok"),
         (Tone::Bad, counts.failed, "failed"),

@@ -100,7 +100,7 @@ impl PlainView {
         }
         parts.push(format!(
             "{} running",
-            number::count(progress.view.under_way.len() as u64)
+            number::count((progress.view.under_way.len() - progress.waiting()) as u64)
         ));
         parts.push(format!(
             "{} tokens",

@@ -1,5 +1,6 @@
 //! The state of a run under way: what its events say, and unrecorded signals.
 
+use divisi_core::governor::Rate;
 use divisi_core::run::Stage;
 use divisi_core::view::TaskView;
 use divisi_core::{AttemptId, Event, Millis, Recorded, RunId, RunView, TaskId, Timestamp};
@@ -38,8 +39,12 @@ pub(crate) enum ToGo {
 pub(crate) struct Doing {
     /// Approximate number of tokens of the current reply that have arrived.
     pub(crate) writing: u64,
-    /// The tool at work.
+    /// The beginning of the current reply.
+    pub(crate) words: Option<Arc<str>>,
+    /// Its latest tool, with its subject.
     pub(crate) tool: Option<Arc<str>>,
+    /// Whether that tool is at work.
+    pub(crate) is_working: bool,
     /// What its next request waits for.
     pub(crate) waits: Option<Wait>,
 }
@@ -55,7 +60,8 @@ pub(crate) struct Wait {
 /// Why a request may not be sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Why {
-    Limit,
+    /// A rate limit, if it is known which.
+    Limit(Option<Rate>),
     Room,
     Cache,
 }
@@ -75,54 +81,60 @@ impl Progress {
         self.view.apply(recorded);
         match &recorded.event {
             Event::RunResumed(_) => self.doing.clear(),
-            Event::TurnScheduled { attempt, .. }
-            | Event::TurnEnded { attempt, .. }
-            | Event::AttemptSuspended { attempt, .. }
-            | Event::AttemptEnded { attempt, .. } => _ = self.doing.remove(attempt),
+            Event::TurnScheduled { attempt, .. } | Event::TurnEnded { attempt, .. } => {
+                // Its latest tool is still of interest while it asks.
+                if let Some(doing) = self.doing.get_mut(attempt) {
+                    let tool = doing.tool.take();
+                    *doing = Doing {
+                        tool,
+                        ..Doing::default()
+                    };
+                }
+            }
+            Event::AttemptSuspended { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
+                _ = self.doing.remove(attempt)
+            }
             _ => {}
         }
     }
 
     /// Applies a signal. Signals of attempts that have ended are ignored.
     pub(crate) fn signal(&mut self, signal: Signal) {
-        let (attempt, writing, tool, waits) = match signal {
-            Signal::Writing { attempt, tokens } => (attempt, tokens, None, None),
-            Signal::Held { attempt, until } => (
-                attempt,
-                0,
-                None,
-                Some(Wait {
-                    why: Why::Cache,
-                    until: Some(until),
-                }),
-            ),
-            Signal::Waiting {
-                attempt,
-                why,
-                until,
-            } => {
-                let why = match why {
-                    WaitsFor::Limit => Why::Limit,
-                    WaitsFor::Room => Why::Room,
-                };
-                (attempt, 0, None, Some(Wait { why, until }))
-            }
-            Signal::Tool { attempt, what } => (attempt, 0, Some(what), None),
+        let attempt = match &signal {
+            Signal::Writing { attempt, .. }
+            | Signal::Begins { attempt, .. }
+            | Signal::Held { attempt, .. }
+            | Signal::Waiting { attempt, .. }
+            | Signal::Tool { attempt, .. } => *attempt,
         };
         let is_under_way = self.view.under_way.contains_key(&attempt.task)
             && self
                 .view
                 .task(attempt.task)
                 .is_some_and(|task| task.attempts == attempt.number);
-        if is_under_way {
-            self.doing.insert(
-                attempt,
-                Doing {
-                    writing,
-                    tool,
-                    waits,
-                },
-            );
+        if !is_under_way {
+            return;
+        }
+        let doing = self.doing.entry(attempt).or_default();
+        (doing.waits, doing.is_working) = (None, false);
+        match signal {
+            Signal::Writing { tokens, .. } => doing.writing = tokens,
+            Signal::Begins { words, .. } => doing.words = Some(words),
+            Signal::Held { until, .. } => {
+                let until = Some(until);
+                doing.waits = Some(Wait {
+                    why: Why::Cache,
+                    until,
+                });
+            }
+            Signal::Waiting { why, until, .. } => {
+                let why = match why {
+                    WaitsFor::Limit(rate) => Why::Limit(rate),
+                    WaitsFor::Room => Why::Room,
+                };
+                doing.waits = Some(Wait { why, until });
+            }
+            Signal::Tool { what, .. } => (doing.tool, doing.is_working) = (Some(what), true),
         }
     }
 
@@ -138,6 +150,12 @@ impl Progress {
         })
     }
 
+    /// Number of attempts that wait until their request may be sent.
+    pub(crate) fn waiting(&self) -> usize {
+        let waits = |doing: Option<&Doing>| doing.is_some_and(|doing| doing.waits.is_some());
+        self.under_way().filter(|(.., doing)| waits(*doing)).count()
+    }
+
     /// The number of requests in flight, and of tools and programs at work. Waiting attempts are
     /// neither.
     pub(crate) fn at_work(&self) -> (usize, usize) {
@@ -150,7 +168,7 @@ impl Progress {
             .under_way()
             .filter(|(.., doing)| doing.is_none_or(|doing| doing.waits.is_none()));
         let (asking, working): (Vec<_>, Vec<_>) = busy.partition(|(attempt, _, doing)| {
-            doing.is_none_or(|doing| doing.tool.is_none()) && asks(*attempt)
+            doing.is_none_or(|doing| !doing.is_working) && asks(*attempt)
         });
         (asking.len(), working.len())
     }

@@ -5,6 +5,7 @@ mod live;
 mod many;
 mod plain;
 mod planned;
+mod waits;
 mod show;
 mod summary;
 

@@ -254,6 +254,7 @@ async fn at(moment: Option<Instant>) {
 
 /// Ends the process here, together with all its programs.
 fn end(code: i32, why: &str) -> ! {
+    crate::display::screen::abandon();
     if !why.is_empty() {
         output::say(&format!(
             "stopped: {why}; a run that was under way is kept, and listed as interrupted"

@@ -5,13 +5,13 @@
 
 use super::look::{Line, Look, Tone};
 use super::number;
-use super::progress::{Doing, Progress, ToGo, Why, Work, label};
+use super::progress::{Doing, Progress, ToGo, Why, Work};
 use crate::text;
 use divisi_core::governor::{Amount, Rate};
 use divisi_core::run::Stage;
 use divisi_core::view::{PhaseView, Rest};
 use divisi_core::{AttemptId, FailureClass, Millis, PicoUsd, RunView, TaskId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Tasks that wait for a retry, shown one by one; more are counted by reason.
 const RESTS_SHOWN_MAX: usize = 3;
@@ -137,8 +137,19 @@ fn running(
         true => tasks.len(),
         false => room.saturating_sub(1),
     };
-    let shown_tasks = tasks.iter().take(shown);
-    lines.extend(shown_tasks.map(|under_way| task_line(progress, look, &columns, *under_way, now)));
+    let tasks_shown = &tasks[..shown];
+    let names = names(
+        progress,
+        look,
+        columns.label,
+        tasks_shown.iter().map(|(attempt, ..)| *attempt),
+    );
+    lines.extend(
+        tasks_shown
+            .iter()
+            .zip(names)
+            .map(|(under_way, name)| task_line(progress, look, &columns, *under_way, &name, now)),
+    );
     if tasks.len() > shown && room > 0 {
         let more = format!(
             "  {} and {} more running",
@@ -148,6 +159,37 @@ fn running(
         lines.push(Line::of(Tone::Dim, more));
     }
     lines
+}
+
+/// The names of attempts, each cut to `columns`: in the middle, because names that begin alike
+/// mostly differ at their ends, or at the end if that leaves more of them different.
+fn names(
+    progress: &Progress,
+    look: &Look,
+    columns: usize,
+    attempts: impl Iterator<Item = AttemptId>,
+) -> Vec<String> {
+    let (in_middle, at_end): (Vec<_>, Vec<_>) = attempts
+        .map(|attempt| {
+            let again = match attempt.number {
+                0..=1 => String::new(),
+                number => format!(" (attempt {number})"),
+            };
+            let (name, room) = (
+                progress.label(attempt.task),
+                columns.saturating_sub(again.len()),
+            );
+            (
+                text::cut_middle(&name, room, look.ellipsis()) + &again,
+                text::cut(&name, room, look.ellipsis()) + &again,
+            )
+        })
+        .unzip();
+    let different = |names: &[String]| names.iter().collect::<BTreeSet<_>>().len();
+    match different(&in_middle) >= different(&at_end) {
+        true => in_middle,
+        false => at_end,
+    }
 }
 
 /// How wide the columns of a task's line are.
@@ -222,30 +264,21 @@ fn task_line(
     look: &Look,
     columns: &Columns,
     (attempt, since, doing): (AttemptId, Timestamp, Option<&Doing>),
+    name: &str,
     now: Timestamp,
 ) -> Line {
     let view = &progress.view;
     let Some(task) = view.task(attempt.task) else {
         return Line::new();
     };
-    let mut line = Line::of(Tone::Busy, look.spinner(now.0 / 100)).plain(" ");
+    let mut line = Line::of(Tone::Busy, look.running()).plain(" ");
     if columns.phase > 0 {
         let phase = view.phase_of(task).map_or("", |phase| phase);
         line = line
             .put(Tone::Dim, left(phase, columns.phase, look))
             .plain("  ");
     }
-    let again = if attempt.number > 1 {
-        format!(" (attempt {})", attempt.number)
-    } else {
-        String::new()
-    };
-    let name = text::cut(
-        &label(attempt.task, task),
-        columns.label.saturating_sub(again.len()),
-        look.ellipsis(),
-    );
-    line = line.plain(left(&(name + &again), columns.label, look));
+    line = line.plain(left(name, columns.label, look));
     if columns.model > 0 {
         let model = view.model_of(task).map_or("", |model| model);
         line = line
@@ -325,7 +358,8 @@ fn waits(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Vec<
         };
         let who = match waits.tasks {
             1 => {
-                let name = text::cut(&progress.label(waits.first), width / 3, look.ellipsis());
+                let name =
+                    text::cut_middle(&progress.label(waits.first), width / 3, look.ellipsis());
                 format!(" {name} waits for ")
             }
             tasks => format!(" {} wait for ", number::count(tasks)),
@@ -359,7 +393,7 @@ fn told(Rate { per_minute, of }: Rate) -> String {
 fn rests(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Vec<Line> {
     if progress.view.resting.len() <= RESTS_SHOWN_MAX {
         // The reason of the wait matters more than the end of a long name.
-        let name = |task| text::cut(&progress.label(task), width / 3, look.ellipsis());
+        let name = |task| text::cut_middle(&progress.label(task), width / 3, look.ellipsis());
         return progress
             .view
             .resting
@@ -464,6 +498,9 @@ fn figures(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Li
         .under_way()
         .filter_map(|(.., doing)| Some(doing?.writing))
         .sum();
+    // The only sign that moves all the time: in each line it would draw the eye, and every line again.
+    let sign = format!("{} ", look.spinner(now.0 / 100));
+    let width = width.saturating_sub(text::width(&sign));
     let mut parts = vec![number::clock(now.since(view.began_at))];
     parts.extend(progress.to_go(now).map(|to_go| match to_go {
         ToGo::About(left) => format!("about {} to go", number::roughly(left)),
@@ -487,7 +524,7 @@ fn figures(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Li
     while told(&parts).width() > width && parts.len() > 1 {
         parts.pop();
     }
-    told(&parts)
+    Line::of(Tone::Busy, sign).join(told(&parts))
 }
 
 /// What is spent, beside what the plan expects and the cap.

@@ -138,7 +138,7 @@ impl Reporter {
     /// Prints a line that does not come from the run, above the frame.
     pub(crate) fn say(&mut self, line: Line) {
         match &mut self.view {
-            View::Live(view) => view.say(&[line]),
+            View::Live(view) => view.say([line]),
             View::Plain(_) => self.tell(&[line]),
             View::Json | View::Quiet => {}
         }

@@ -58,13 +58,13 @@ fn progress_is_told_beside_the_plan_at_every_width() {
     let shown = [60, 100, 200].map(|width| figures(&story, width));
     assert_snapshot!(shown.join("\n\n"), @r"
     ━━━━━━─────────────  40/121 · 40 ok · 60 running
-    0:50 · ~3 min to go · $0.1320 of ~$0.2000, cap $5.00
+    ⠋ 0:50 · ~3 min to go · $0.1320 of ~$0.2000, cap $5.00
 
     ━━━━━━━━━─────────────────────  40/121 · 40 ok · 60 running
-    0:50 · about 3 min to go · $0.1320 of about $0.2000, cap $5.00 · 103 k tokens
+    ⠋ 0:50 · about 3 min to go · $0.1320 of about $0.2000, cap $5.00 · 103 k tokens
 
     ━━━━━━━━━─────────────────────  40/121 · 40 ok · 60 running
-    0:50 · about 3 min to go · $0.1320 of about $0.2000, cap $5.00 · 103 k tokens
+    ⠋ 0:50 · about 3 min to go · $0.1320 of about $0.2000, cap $5.00 · 103 k tokens
     ");
 }
 

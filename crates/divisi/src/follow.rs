@@ -5,14 +5,16 @@ use crate::exit::Exit;
 use crate::flags::GlobalFlags;
 use crate::output;
 use crate::problem;
+use crate::result;
 use crate::stop::{Requests, StopRequests, SuspendRequests, suspend};
+use anyhow::Context as _;
 use divisi_app::{Problem, RunRequest, clock};
 use divisi_core::run::Stage;
 use divisi_core::{Content, Event, Recorded, RunId, RunView};
 use divisi_engine::{Control, Engine, Finished, RunHandle, Signal, Subscription};
 use futures::StreamExt;
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -74,6 +76,11 @@ pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Fi
         .as_ref()
         .ok()
         .and_then(|finished| finished.run.cap_least());
+    follower.reporter.remove_frame();
+    let written = match &finished {
+        Ok(finished) if mode != Mode::Json => write_result(finished),
+        _ => Ok(()),
+    };
     let told = heard.and_then(|()| {
         follower
             .reporter
@@ -81,7 +88,20 @@ pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Fi
     });
     let finished = finished?;
     told.or_else(reader_gone)?;
+    written.context("cannot write the result to stdout")?;
     Ok(finished)
+}
+
+/// Writes what the flow has returned to stdout. On a terminal, where both outputs share the screen,
+/// it is there before the last lines on stderr.
+fn write_result(finished: &Finished) -> anyhow::Result<()> {
+    if let Some(Ok(result)) = &finished.result {
+        result::print(result)?;
+        if io::stdout().is_terminal() {
+            output::finish_results()?;
+        }
+    }
+    Ok(())
 }
 
 /// Follows a run that another process drives, to its end or until it parks.

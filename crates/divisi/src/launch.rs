@@ -5,13 +5,13 @@ use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::follow::{self, Telling};
-use crate::{output, result};
-use anyhow::Context as _;
+use crate::output;
 use divisi_app::Problem;
 use divisi_app::launch::{Launch, Started, prepare};
 use divisi_engine::Finished;
 
-/// Drives a run to its end, reports it on stderr and writes its result to stdout.
+/// Drives a run to its end, reports it on stderr and writes its result to stdout, before the last
+/// lines of the report.
 pub(crate) async fn launch(
     launch: Launch,
     confirmed: bool,
@@ -51,9 +51,6 @@ pub(crate) async fn drive(
     let finished = follow::follow(handle, telling).await?;
     if is_resumed && !context.global.quiet {
         say_if_nothing_was_to_run(&finished);
-    }
-    if let (false, Some(Ok(result))) = (context.global.json, &finished.result) {
-        result::print(result).context("cannot write the result to stdout")?;
     }
     Ok(Some(finished))
 }

@@ -166,6 +166,13 @@ impl Reporter {
         }
     }
 
+    /// Removes the frame from the screen, so that other output appears below the lines above it.
+    pub(crate) fn remove_frame(&mut self) {
+        if let View::Live(view) = &mut self.view {
+            view.finish();
+        }
+    }
+
     /// Prints how the run ended and what can be done next.
     ///
     /// `flow_error` is the flow's own error with the line of its script; without it the recorded
@@ -176,9 +183,7 @@ impl Reporter {
         flow_error: Option<&str>,
         cap_least: Option<PicoUsd>,
     ) -> io::Result<()> {
-        if let View::Live(view) = &mut self.view {
-            view.finish();
-        }
+        self.remove_frame();
         let told = flow_error.is_some();
         let lines = match self.view {
             View::Live(_) | View::Plain(_) => {

@@ -120,12 +120,14 @@ impl Painter {
             if row < before && row != last && self.lines[row] == *line {
                 continue;
             }
-            if row >= before {
-                written += "\r\n";
-            } else if row < at {
+            if row < at {
                 written += &up(at - row);
-            } else if row > at {
-                let _ = write!(written, "\x1b[{}B", row - at);
+            } else if at < row.min(before - 1) {
+                let _ = write!(written, "\x1b[{}B", row.min(before - 1) - at);
+            }
+            if row >= before {
+                // Moving down does not scroll, but a line break does.
+                written += "\r\n";
             }
             at = row;
             let _ = write!(written, "\r{line}\x1b[K");

@@ -21,6 +21,7 @@ mod cycles;
 mod executors;
 mod edited;
 mod later;
+mod live;
 mod place;
 mod vendors;
 mod input;

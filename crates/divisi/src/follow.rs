@@ -3,19 +3,21 @@
 use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::exit::Exit;
 use crate::flags::GlobalFlags;
+use crate::keys::{Key, Keys};
 use crate::output;
 use crate::problem;
 use crate::result;
-use crate::stop::{Requests, StopRequests, SuspendRequests, suspend};
+use crate::stop::{self, Requests, StopRequests, SuspendRequests, suspend};
 use anyhow::Context as _;
 use divisi_app::{Problem, RunRequest, clock};
 use divisi_core::run::Stage;
-use divisi_core::{Content, Event, Recorded, RunId, RunView};
+use divisi_core::{Content, Event, Recorded, RunId, RunView, Task, TaskId};
 use divisi_engine::{Control, Engine, Finished, RunHandle, Signal, Subscription};
 use futures::StreamExt;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
@@ -64,7 +66,12 @@ pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Fi
         StopRequests::of_run(),
         SuspendRequests::of_display(mode == Mode::Live),
     );
-    let heard = follower.hear(events, &handle, &mut stops).await;
+    let mut keys = Keys::of_display(mode == Mode::Live);
+    if keys.are_heard() {
+        follower.reporter.hears_keys();
+    }
+    let heard = follower.hear(events, &handle, &mut stops, &mut keys).await;
+    drop(keys);
     let finished = handle.finished().await;
     let script_error = finished
         .as_ref()
@@ -127,6 +134,10 @@ pub(crate) async fn watch(
         .plain(so_far);
     let mut reporter = Reporter::new(mode, Look::of_stderr(telling.demo), id.clone(), before);
     reporter.say(so_far);
+    let mut keys = Keys::of_display(mode == Mode::Live);
+    if keys.are_heard() {
+        reporter.hears_keys();
+    }
     let mut ticks = interval(TICK);
     // After a pause, such as Ctrl-Z, one frame is enough.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -137,6 +148,13 @@ pub(crate) async fn watch(
                 Some(events) => tell(&mut reporter, engine, &events?).await,
             },
             _ = ticks.tick() => reporter.tick(clock::now()),
+            key = keys.next() => {
+                match key {
+                    Key::Stop => stop::request(),
+                    key => show(&mut reporter, engine, id, key).await,
+                }
+                Ok(())
+            }
         };
         if step.is_err() {
             break step;
@@ -153,6 +171,28 @@ pub(crate) async fn watch(
     told.and_then(|()| reporter.finish(clock::now(), None, cap_least))
         .or_else(reader_gone)?;
     Ok(Exit::of(status))
+}
+
+/// Applies a key that changes only what is shown.
+async fn show(reporter: &mut Reporter, engine: &Engine, run: &RunId, key: Key) {
+    let Some(task) = reporter.key(key) else {
+        return;
+    };
+    let prompt = match prompt_of(engine, run, task).await {
+        Ok(prompt) => prompt,
+        Err(problem) => format!("(cannot be read: {problem})").into(),
+    };
+    reporter.look_into(task, prompt);
+}
+
+async fn prompt_of(engine: &Engine, run: &RunId, task: TaskId) -> anyhow::Result<Arc<str>> {
+    let run = engine.load(run).await?;
+    let spec = run
+        .task(task)
+        .context("the journal does not have it yet")?
+        .spec();
+    let task: Task = serde_json::from_str(&engine.read(spec).await?)?;
+    Ok(task.prompt)
 }
 
 async fn tell(reporter: &mut Reporter, engine: &Engine, events: &[Recorded]) -> io::Result<()> {
@@ -189,6 +229,7 @@ impl Follower {
         events: Subscription,
         handle: &RunHandle,
         (stop_requests, suspend_requests): &mut (StopRequests, SuspendRequests),
+        keys: &mut Keys,
     ) -> io::Result<()> {
         let mut events = pin!(events.into_stream());
         let mut signals = handle.signals();
@@ -222,6 +263,10 @@ impl Follower {
                     self.stop(requests);
                     Ok(())
                 }
+                key = keys.next() => {
+                    self.key(key, handle.id()).await;
+                    Ok(())
+                }
                 () = suspend_requests.next() => {
                     self.reporter.suspended(suspend);
                     Ok(())
@@ -236,6 +281,20 @@ impl Follower {
             Ok(signal) => self.reporter.signal(signal),
             // Missed signals are outdated by now. The handle keeps the channel open.
             Err(RecvError::Lagged(_) | RecvError::Closed) => {}
+        }
+    }
+
+    async fn key(&mut self, key: Key, run: &RunId) {
+        match key {
+            Key::Stop => stop::request(),
+            // Never the second request, which would cancel the run.
+            Key::Park => match self.reporter.stage() {
+                Stage::Running | Stage::Replaying => stop::request(),
+                _ => {}
+            },
+            Key::Up | Key::Down | Key::Open | Key::Back | Key::Help => {
+                show(&mut self.reporter, &self.engine, run, key).await;
+            }
         }
     }
 

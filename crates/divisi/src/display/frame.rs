@@ -9,7 +9,7 @@ use super::progress::{Doing, Progress, ToGo, Why, Work};
 use crate::text;
 use divisi_core::governor::{Amount, Rate};
 use divisi_core::run::Stage;
-use divisi_core::view::{PhaseView, Rest};
+use divisi_core::view::{PhaseView, Rest, Status, ToolView};
 use divisi_core::{AttemptId, FailureClass, Millis, PicoUsd, RunView, TaskId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,7 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
     let demo = look.demo_line();
     let labelled = usize::from(demo.is_some());
     let mut foot: Vec<Line> = stage(progress, look, now).into_iter().collect();
+    foot.extend(help(progress, look));
     foot.push(bar(progress, look, width));
     foot.push(figures(progress, look, width, now));
     let mut rests: Vec<Line> = narrowed(progress, look).into_iter().collect();
@@ -122,11 +123,10 @@ fn running(
     room: usize,
     now: Timestamp,
 ) -> Vec<Line> {
-    let waits = |doing: Option<&Doing>| doing.is_some_and(|doing| doing.waits.is_some());
-    let tasks: Vec<_> = progress
-        .under_way()
-        .filter(|(.., doing)| !waits(*doing))
-        .collect();
+    if let Some((task, prompt)) = &progress.sight.open {
+        return looked_into(progress, *task, prompt, look, width, room, now);
+    }
+    let tasks = progress.running();
     let columns = Columns::of(width);
     let mut lines = vec![];
     if columns.has_heads && room >= HEADS_ROOM_MIN && !tasks.is_empty() {
@@ -137,7 +137,12 @@ fn running(
         true => tasks.len(),
         false => room.saturating_sub(1),
     };
-    let tasks_shown = &tasks[..shown];
+    // The chosen task is among them, also if it is far below.
+    let chosen = tasks
+        .iter()
+        .rposition(|(attempt, ..)| Some(attempt.task) <= progress.sight.chosen);
+    let from = chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(shown));
+    let tasks_shown = &tasks[from..from + shown];
     let names = names(
         progress,
         look,
@@ -159,6 +164,90 @@ fn running(
         lines.push(Line::of(Tone::Dim, more));
     }
     lines
+}
+
+/// A task: its prompt, its tools and its reply so far, in `room` lines.
+fn looked_into(
+    progress: &Progress,
+    id: TaskId,
+    prompt: &str,
+    look: &Look,
+    width: usize,
+    room: usize,
+    now: Timestamp,
+) -> Vec<Line> {
+    /// Lines of the prompt: its beginning says what the task is.
+    const PROMPT_LINES_MAX: usize = 6;
+    /// Latest tools.
+    const TOOLS_MAX: usize = 5;
+    let view = &progress.view;
+    let Some(task) = view.task(id) else {
+        return vec![];
+    };
+    let mut head = Line::of(Tone::Strong, progress.label(id)).put(Tone::Dim, format!(" {id}"));
+    let model = view.model_of(task).map(|model| model.to_string());
+    let attempt = (task.attempts > 1).then(|| format!("attempt {}", task.attempts));
+    let since = task.started_at.filter(|_| task.status == Status::Running);
+    let since = since.map(|since| number::clock(now.since(since)));
+    let state =
+        (task.status != Status::Running).then(|| format!("{:?}", task.status).to_lowercase());
+    for part in [model, attempt, since, state].into_iter().flatten() {
+        head = head.put(Tone::Dim, format!("{}{part}", look.dot()));
+    }
+    let mut lines = vec![head];
+    let prompt = text::block(prompt);
+    let told = prompt.lines().filter(|line| !line.trim().is_empty());
+    for (i, line) in told.take(PROMPT_LINES_MAX).enumerate() {
+        let title = if i == 0 { "  prompt  " } else { "          " };
+        lines.push(Line::of(Tone::Dim, title).plain(line));
+    }
+    let attempts = |tool: &&ToolView| task.latest == Some(tool.attempt);
+    let tools: Vec<&ToolView> = view
+        .tools
+        .iter()
+        .rev()
+        .filter(attempts)
+        .take(TOOLS_MAX)
+        .collect();
+    for (i, tool) in tools.into_iter().rev().enumerate() {
+        let title = if i == 0 { "  tools   " } else { "          " };
+        let name = view.words.get(tool.name).map_or("", |name| name);
+        let how = match tool.failed {
+            true => Line::of(Tone::Bad, "failed"),
+            false => Line::of(Tone::Dim, number::took(tool.took)),
+        };
+        lines.push(
+            Line::of(Tone::Dim, title)
+                .plain(format!("{name}  "))
+                .join(how),
+        );
+    }
+    let doing = progress
+        .under_way()
+        .find(|(attempt, ..)| attempt.task == id);
+    if let Some(doing) = doing.and_then(|(.., doing)| doing) {
+        let (tone, does) = does(doing);
+        lines.extend((!does.is_empty()).then(|| Line::of(Tone::Dim, "  now     ").put(tone, does)));
+    }
+    let mut lines: Vec<Line> = lines
+        .iter()
+        .flat_map(|line| line.broken(width, Some(look.ellipsis())))
+        .collect();
+    lines.truncate(room);
+    lines
+}
+
+/// What the keys do, if that was asked for.
+fn help(progress: &Progress, look: &Look) -> Option<Line> {
+    let (up, down) = match look.unicode {
+        true => ("↑", "↓"),
+        false => ("j", "k"),
+    };
+    let keys = format!("{up} {down} choose, enter look into, esc back, p park, q stop, ? close");
+    progress
+        .sight
+        .has_help
+        .then(|| Line::of(Tone::Strong, "keys: ").plain(keys))
 }
 
 /// The names of attempts, each cut to `columns`: in the middle, because names that begin alike
@@ -271,7 +360,11 @@ fn task_line(
     let Some(task) = view.task(attempt.task) else {
         return Line::new();
     };
-    let mut line = Line::of(Tone::Busy, look.running()).plain(" ");
+    let sign = match progress.sight.chosen == Some(attempt.task) {
+        true => Line::of(Tone::Strong, look.says().trim_end()),
+        false => Line::of(Tone::Busy, look.running()),
+    };
+    let mut line = sign.plain(" ");
     if columns.phase > 0 {
         let phase = view.phase_of(task).map_or("", |phase| phase);
         line = line
@@ -513,6 +606,9 @@ fn figures(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Li
     ));
     if view.reused > 0 {
         parts.push(format!("{} reused", number::count(view.reused.into())));
+    }
+    if progress.sight.has_keys && !progress.sight.has_help {
+        parts.push("? keys".to_owned());
     }
     let told = |parts: &[String]| Line::of(Tone::Dim, parts.join(look.dot()));
     if told(&parts).width() > width {

@@ -14,6 +14,20 @@ pub(crate) struct Progress {
     pub(crate) view: RunView,
     /// What attempts under way are doing, as far as signals have said.
     doing: BTreeMap<AttemptId, Doing>,
+    pub(crate) sight: Sight,
+}
+
+/// What the user looks at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sight {
+    /// Whether keys are received.
+    pub(crate) has_keys: bool,
+    /// The chosen task.
+    pub(crate) chosen: Option<TaskId>,
+    /// The task that is looked into, with its prompt.
+    pub(crate) open: Option<(TaskId, Arc<str>)>,
+    /// Whether the keys are explained.
+    pub(crate) has_help: bool,
 }
 
 /// How far the work of a run is.
@@ -73,6 +87,7 @@ impl Progress {
             id,
             view,
             doing: BTreeMap::new(),
+            sight: Sight::default(),
         }
     }
 
@@ -148,6 +163,28 @@ impl Progress {
             };
             (attempt, under_way.since, self.doing.get(&attempt))
         })
+    }
+
+    /// Attempts under way that do not wait to ask.
+    pub(crate) fn running(&self) -> Vec<(AttemptId, Timestamp, Option<&Doing>)> {
+        let waits = |doing: Option<&Doing>| doing.is_some_and(|doing| doing.waits.is_some());
+        self.under_way()
+            .filter(|(.., doing)| !waits(*doing))
+            .collect()
+    }
+
+    /// Chooses the next or the previous of the running tasks.
+    pub(crate) fn choose(&mut self, is_next: bool) {
+        let mut tasks = self.running().into_iter().map(|(attempt, ..)| attempt.task);
+        let chosen = match (self.sight.chosen, is_next) {
+            (None, _) => tasks.next(),
+            (Some(chosen), true) => tasks.find(|task| *task > chosen).or(Some(chosen)),
+            (Some(chosen), false) => tasks
+                .take_while(|task| *task < chosen)
+                .last()
+                .or(Some(chosen)),
+        };
+        self.sight.chosen = chosen;
     }
 
     /// Number of attempts that wait until their request may be sent.

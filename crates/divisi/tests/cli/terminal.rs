@@ -45,8 +45,19 @@ impl Screen {
     const ROWS: u16 = 30;
     const COLUMNS: u16 = 100;
 
-    /// The command with all three streams on the terminal.
-    pub(crate) fn of(mut command: Command) -> Self {
+    /// The command with all three streams on the terminal, which is that of its own session, so that
+    /// it is in the foreground there.
+    pub(crate) fn of(given: Command) -> Self {
+        let mut command = Command::new("setsid");
+        command
+            .arg("--ctty")
+            .arg(given.get_program())
+            .args(given.get_args())
+            .current_dir(given.get_current_dir().unwrap())
+            .env_clear();
+        for (name, value) in given.get_envs() {
+            command.env(name, value.unwrap());
+        }
         let (controller, terminal) = ends();
         let size = Winsize {
             ws_row: Self::ROWS,
@@ -96,6 +107,12 @@ impl Screen {
                 Err(_) => panic!("no `{what}` on the screen:\n{}", self.contents()),
             }
         }
+    }
+
+    /// Ends the command with this signal.
+    pub(crate) fn signals(&self, signal: rustix::process::Signal) {
+        let child = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(child, signal).unwrap();
     }
 
     pub(crate) fn types(&mut self, keys: &str) {

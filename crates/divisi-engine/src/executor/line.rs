@@ -189,8 +189,7 @@ impl Line {
         self.0.attempt
     }
 
-    /// What decides its place in queues: its run, and the length of the longest chain of tasks
-    /// known to wait for it.
+    /// What decides its place in queues: its run, and the rank of its task.
     pub(crate) fn turn(&self) -> (RunNumber, u32) {
         (self.0.run, self.0.priority)
     }

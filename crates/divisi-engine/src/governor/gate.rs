@@ -141,8 +141,8 @@ impl Gate {
         gate
     }
 
-    /// Asks for a permit for a request; `priority` is the length of the longest chain of tasks that
-    /// wait for its task.
+    /// Asks for a permit for a request; `priority` is the rank of its task: the
+    /// largest goes first.
     pub(crate) fn ask(
         self: &Arc<Self>,
         run: RunNumber,

@@ -241,7 +241,7 @@ fn looked_into(
 fn help(progress: &Progress, look: &Look) -> Option<Line> {
     let (up, down) = match look.unicode {
         true => ("↑", "↓"),
-        false => ("j", "k"),
+        false => ("k", "j"),
     };
     let keys = format!("{up} {down} choose, enter look into, esc back, p park, q stop, ? close");
     progress

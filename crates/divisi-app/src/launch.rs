@@ -168,6 +168,12 @@ impl Ready {
         Ok(expected)
     }
 
+    /// Somebody answers its questions while it runs.
+    pub fn attended(mut self) -> Self {
+        self.options = self.options.attended(true);
+        self
+    }
+
     /// The data that will be recorded with it.
     pub fn kept(&self) -> &Kept {
         &self.kept

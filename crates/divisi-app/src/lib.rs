@@ -26,6 +26,8 @@ pub mod settings;
 mod place;
 mod problem;
 
+pub mod notify;
+
 pub mod clock;
 mod slip;
 

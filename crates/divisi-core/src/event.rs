@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 /// Version of the events below; a store with a later one is not opened.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// One event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,6 +171,9 @@ pub enum Event {
         /// The copy of the repository that it worked in, kept because files in it have changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worktree: Option<Box<Worktree>>,
+        /// What answered the question that it was suspended with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answered_by: Option<AnsweredBy>,
     },
     /// An executor has reported usage since its last report, or a handle by which a later attempt
     /// finds its work.
@@ -236,6 +239,16 @@ pub enum Event {
         task: TaskId,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// The user has set another cap while the run was under way.
+    CapChanged {
+        /// The cap of the run from now on.
+        cap: PicoUsd,
+    },
+    /// The user has set another number of attempts at a time while the run was under way.
+    WidthChanged {
+        /// Most attempts in flight from now on.
+        in_flight_max: u32,
     },
     /// Most of the budget is spent; recorded at most once per execution.
     SoftLimitReached {
@@ -328,6 +341,7 @@ impl Event {
             waited: Millis(0),
             waits: vec![],
             worktree: None,
+            answered_by: None,
         }
     }
 }
@@ -582,6 +596,16 @@ pub struct Suspension {
     /// the task.
     #[serde(default, skip_serializing_if = "is_default")]
     pub goes_on: bool,
+    /// The words to choose from; none where any text is an answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Arc<str>>,
+    /// The result without an answer: JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Content>,
+    /// How long it waits for an answer, from this event on. Then it takes its default, or fails if
+    /// it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Millis>,
 }
 
 impl Suspension {
@@ -593,8 +617,23 @@ impl Suspension {
             reserved: PicoUsd::ZERO,
             question: None,
             goes_on: false,
+            choices: vec![],
+            default: None,
+            timeout: None,
         }
     }
+}
+
+/// What answered a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnsweredBy {
+    /// A person.
+    Person,
+    /// Its default, because there was nobody to ask.
+    Default,
+    /// The end of its time: with its default, or as a failure.
+    Timeout,
 }
 
 /// A git worktree with changes, kept for the user.
@@ -791,6 +830,11 @@ pub enum Refusal {
         /// Most phases.
         phases_max: u32,
     },
+    /// Tasks that need an approval which was answered with no.
+    Unapproved {
+        /// The approval, by the name of its task.
+        approval: Arc<str>,
+    },
     /// A tool that an agent called without permission.
     Tool {
         /// The task of the agent.
@@ -807,9 +851,11 @@ impl Refusal {
     /// task has its own outcome; a log line is not work.
     pub fn is_of_work(&self) -> bool {
         match self {
-            Self::Task { .. } | Self::Call { .. } | Self::Tokens { .. } | Self::Phase { .. } => {
-                true
-            }
+            Self::Task { .. }
+            | Self::Call { .. }
+            | Self::Tokens { .. }
+            | Self::Phase { .. }
+            | Self::Unapproved { .. } => true,
             Self::Log { .. } | Self::Tool { .. } => false,
         }
     }

@@ -3,9 +3,12 @@
 use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::exit::Exit;
 use crate::flags::GlobalFlags;
+use crate::notices::Notices;
 use crate::output;
 use crate::problem;
+use crate::questions::{self, Questions};
 use crate::stop::{Requests, StopRequests, SuspendRequests, suspend};
+use crate::text;
 use divisi_app::{Problem, RunRequest, clock};
 use divisi_core::run::Stage;
 use divisi_core::{Content, Event, Recorded, RunId, RunView};
@@ -47,22 +50,35 @@ impl Telling<'_> {
 }
 
 /// Follows a run to its end, or until it parks.
-pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Finished, Problem> {
+pub(crate) async fn follow(
+    handle: RunHandle,
+    telling: Telling<'_>,
+    questions: Option<Questions<'_>>,
+    notices: Notices,
+) -> Result<Finished, Problem> {
     let mode = telling.mode();
     let look = Look::of_stderr(telling.demo);
     let before = handle.before().clone();
     let events = handle.subscribe(before.position);
-    let reporter = Reporter::new(mode, look, handle.id().clone(), before);
+    let mut reporter = Reporter::new(mode, look, handle.id().clone(), before);
+    if questions.is_some() {
+        reporter = reporter.attended();
+    }
     let mut follower = Follower {
         reporter,
         control: handle.control(),
         engine: handle.engine().clone(),
+        questions,
+        notices,
     };
     let mut stops = (
         StopRequests::of_run(),
         SuspendRequests::of_display(mode == Mode::Live),
     );
     let heard = follower.hear(events, &handle, &mut stops).await;
+    if let Some(failure) = follower.notices.finish().await {
+        follower.reporter.say(no_notice(&failure));
+    }
     let finished = handle.finished().await;
     let script_error = finished
         .as_ref()
@@ -153,13 +169,16 @@ pub(crate) async fn is_demo(engine: &Engine, view: &RunView) -> Result<bool, Pro
 }
 
 /// Reports a run and passes stop requests to it.
-struct Follower {
+struct Follower<'a> {
     reporter: Reporter,
     control: Control,
     engine: Engine,
+    /// The questions of the run, if they are asked here.
+    questions: Option<Questions<'a>>,
+    notices: Notices,
 }
 
-impl Follower {
+impl Follower<'_> {
     /// Reports everything until the events end.
     ///
     /// Fails when stdout cannot be written to or the journal cannot be read. The run then goes on
@@ -180,7 +199,7 @@ impl Follower {
         loop {
             let step = tokio::select! {
                 events = events.next(), if !is_lost => match events {
-                    Some(Ok(events)) if told.is_ok() => tell(&mut self.reporter, &self.engine, &events).await,
+                    Some(Ok(events)) if told.is_ok() => self.tell(&events).await,
                     Some(Ok(_)) => Ok(()),
                     Some(Err(error)) => {
                         is_lost = true;
@@ -202,6 +221,16 @@ impl Follower {
                     self.stop(requests);
                     Ok(())
                 }
+                failure = self.notices.failed() => {
+                    self.reporter.say(no_notice(&failure));
+                    Ok(())
+                }
+                said = questions::said(&mut self.questions) => {
+                    if let Some(questions) = &mut self.questions {
+                        questions.take(said, &mut self.reporter).await;
+                    }
+                    Ok(())
+                }
                 () = suspend_requests.next() => {
                     self.reporter.suspended(suspend);
                     Ok(())
@@ -209,6 +238,18 @@ impl Follower {
             };
             told = told.and(step);
         }
+    }
+
+    /// Reports events, and asks the questions among them.
+    async fn tell(&mut self, events: &[Recorded]) -> io::Result<()> {
+        let told = tell(&mut self.reporter, &self.engine, events).await;
+        self.notices
+            .heed(self.reporter.id(), self.reporter.run(), events);
+        if let Some(questions) = &mut self.questions {
+            questions.heed(events);
+            questions.go_on(&mut self.reporter).await;
+        }
+        told
     }
 
     fn signal(&mut self, signal: Result<Signal, RecvError>) {
@@ -232,6 +273,14 @@ impl Follower {
         self.reporter
             .say(Line::of(Tone::Warn, "parking: ").plain(awaited(asking, working, requests)));
     }
+}
+
+/// The warning for a notice that did not arrive.
+fn no_notice(failure: &str) -> Line {
+    Line::of(Tone::Warn, "warning: ").plain(format!(
+        "you may not be told of this run: {} (`notify` in the settings)",
+        text::line(failure)
+    ))
 }
 
 /// What a parking run waits for.

@@ -5,6 +5,8 @@ use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::follow::{self, Telling};
+use crate::notices::Notices;
+use crate::questions::Questions;
 use crate::{output, result};
 use anyhow::Context as _;
 use divisi_app::Problem;
@@ -40,7 +42,12 @@ pub(crate) async fn drive(
             return Ok(None);
         }
     }
+    let is_attended = is_attended(context);
+    if is_attended {
+        ready = ready.attended();
+    }
     let (demo, script_is_ours) = (ready.kept().request.demo, ready.flow().path.is_none());
+    let notices = Notices::new(ready.settings().notify.clone());
     let Started { handle } = ready.start().await?;
     let is_resumed = handle.before().execution > 0;
     let telling = Telling {
@@ -48,7 +55,8 @@ pub(crate) async fn drive(
         demo,
         script_is_ours,
     };
-    let finished = follow::follow(handle, telling).await?;
+    let questions = is_attended.then(|| Questions::new(&handle, context));
+    let finished = follow::follow(handle, telling, questions, notices).await?;
     if is_resumed && !context.global.quiet {
         say_if_nothing_was_to_run(&finished);
     }
@@ -56,6 +64,14 @@ pub(crate) async fn drive(
         result::print(result).context("cannot write the result to stdout")?;
     }
     Ok(Some(finished))
+}
+
+/// Whether somebody can be asked: on a terminal, unless it is that of a CI system, where nobody looks
+/// at it.
+pub(crate) fn is_attended(context: &Context) -> bool {
+    let is_ci =
+        std::env::var_os("CI").is_some_and(|ci| !matches!(ci.to_str(), Some("" | "0" | "false")));
+    !context.global.json && !context.global.quiet && !is_ci && output::can_ask()
 }
 
 /// Notes that a resume found every outcome in the journal, failures included.

@@ -14,6 +14,11 @@ mod stop;
 mod again;
 mod complete;
 
+mod editor;
+mod notices;
+mod plan_approval;
+mod questions;
+
 mod context;
 mod terminal;
 

@@ -110,6 +110,7 @@ impl Run {
             } => self.suspend(attempt, suspension),
             Input::Answer { task, answer } => self.answer(task, answer, now),
             Input::Resolve { task, end } => self.resolve(task, *end, now),
+            Input::TakeDefault { task } => self.take_default(task, now),
             Input::FlowWaits => self.rests_for_answers().unwrap_or_default(),
             Input::Park => match &self.stage {
                 Stage::Replaying | Stage::Running => {
@@ -125,6 +126,16 @@ impl Run {
                 }
                 _ => vec![],
             },
+            Input::Cap(cap) if self.is_alive() && self.caps.run != Some(cap) => {
+                vec![Event::CapChanged { cap }]
+            }
+            Input::Width(in_flight_max)
+                if self.is_alive() && self.limits.in_flight_max != in_flight_max =>
+            {
+                vec![Event::WidthChanged { in_flight_max }]
+            }
+            // Nothing changes.
+            Input::Cap(_) | Input::Width(_) => vec![],
             Input::Wait(wait) => self.wait(now, wait),
             Input::Cancel => self.cancel(),
             Input::Tick => self.tick(now),
@@ -387,6 +398,7 @@ impl Run {
             waited: Millis(0),
             waits: vec![],
             worktree: None,
+            answered_by: None,
         }
     }
 
@@ -466,7 +478,12 @@ impl Run {
         }
     }
 
-    fn attempt_ended(&self, attempt: AttemptId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
+    pub(super) fn attempt_ended(
+        &self,
+        attempt: AttemptId,
+        end: AttemptEnd,
+        now: Timestamp,
+    ) -> Vec<Event> {
         let suspended = || {
             let reserved = *self.suspended.get(&attempt)?;
             Some(InFlight {
@@ -522,6 +539,7 @@ impl Run {
             waited: end.waited,
             waits: end.waits,
             worktree: end.worktree,
+            answered_by: end.answered_by,
         });
         let id = attempt.task;
         match outcome {
@@ -636,6 +654,12 @@ impl Run {
             status: RunStatus::Cancelled,
         });
         events
+    }
+
+    /// The end of a suspended attempt that nobody answered: what it may still cost is booked.
+    pub(super) fn ended_unanswered(&self, attempt: AttemptId, failure: Failure) -> Event {
+        let reserved = self.suspended.get(&attempt).copied().unwrap_or_default();
+        ended_at_reservation(attempt, reserved, failure)
     }
 
     /// The events by which a resume ends attempts that were in flight when the process died.

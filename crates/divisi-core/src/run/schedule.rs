@@ -22,15 +22,12 @@ impl Run {
         if !timers.is_empty() {
             return timers;
         }
+        let expired = self.expired(now);
+        if !expired.is_empty() {
+            return expired;
+        }
         if let Some(warning) = self.soft_limit() {
             return vec![warning];
-        }
-        if let Some(rest) = self
-            .flow_ended
-            .as_ref()
-            .and_then(|_| self.rests_for_answers())
-        {
-            return rest;
         }
         match &self.stage {
             Stage::Running => self.schedule(now),

@@ -137,6 +137,7 @@ impl RunView {
                 estimated,
                 worktree,
                 waits,
+                answered_by,
                 ..
             } => {
                 self.waited(*attempt, waits);
@@ -151,6 +152,11 @@ impl RunView {
                     (worktree, self.tasks.get_mut(attempt.task.index()))
                 {
                     task.rare().worktrees.push((**worktree).clone());
+                }
+                if let (Some(by), Some(task)) =
+                    (answered_by, self.tasks.get_mut(attempt.task.index()))
+                {
+                    task.rare().answered_by = Some(*by);
                 }
             }
             Event::AttemptReported {
@@ -187,6 +193,11 @@ impl RunView {
             Event::RunEnded { status } => {
                 self.stage = Stage::Ended(*status);
                 self.ended_at = at;
+            }
+            Event::CapChanged { cap } => self.money.cap = Some(*cap),
+            Event::WidthChanged { in_flight_max } => {
+                self.note_slots(at);
+                self.in_flight_max = *in_flight_max;
             }
             Event::Logged { .. } | Event::SoftLimitReached { .. } => {}
         }

@@ -1,31 +1,31 @@
 //! Starts and resumes runs.
 
+mod answer;
 mod handle;
 mod job;
 #[cfg(feature = "script")]
 mod scripts;
 mod subscription;
 
+pub use answer::{AnswerError, Heard, SendError};
 pub use handle::{Finished, RunHandle};
 pub use job::Job;
 pub use subscription::{Events, Subscription};
 
-use crate::answer::misfit;
-use crate::clock::wall_clock;
 use crate::driver::{
     self, Audience, DriveError, Driver, FlowNews, LiveRun, LiveRuns, Message, Patience,
 };
 use crate::flow::Flow;
 use crate::resolve::Resolver;
 use crate::setup::Setup;
-use crate::store::{Batch, Lease, LeaseError, RunSummary, Store, StoreError};
-use divisi_core::content::{Blob, Content};
+use crate::store::{Lease, LeaseError, Store, StoreError};
+use divisi_core::content::Content;
 use divisi_core::event::Caps;
 use divisi_core::event::FlowSource;
 use divisi_core::retry::QuotaWait;
-use divisi_core::run::{AttemptEnd, Stage};
-use divisi_core::run_loop::RunLoop;
-use divisi_core::{Input, Millis, Plan, Position, Run, RunId, RunView, Task, TaskId};
+use divisi_core::run::Stage;
+use divisi_core::run_loop::Attendance;
+use divisi_core::{Input, Plan, Position, Run, RunId, RunView};
 use divisi_providers::redact;
 use serde_json::Value;
 use std::hash::{BuildHasher, RandomState};
@@ -61,6 +61,11 @@ pub struct RunOptions {
     /// continues by itself. Without it the run stays parked.
     /// [`Control::park`](crate::Control::park) ends the wait.
     pub quota_wait: Option<QuotaWait>,
+    /// Whether somebody answers the questions of the run while it is driven. Then it stays under way
+    /// although all that is left are questions, until they are answered or
+    /// [put off](crate::Control::put_off). Otherwise a question takes its default at once, and the
+    /// run parks for one that has none.
+    pub attended: bool,
 }
 
 impl RunOptions {
@@ -97,6 +102,12 @@ impl RunOptions {
     /// Sets what is kept for a resume.
     pub fn kept(mut self, kept: Value) -> Self {
         self.kept = Some(kept);
+        self
+    }
+
+    /// Sets whether somebody answers questions.
+    pub fn attended(mut self, attended: bool) -> Self {
+        self.attended = attended;
         self
     }
 
@@ -142,24 +153,6 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// Why an answer was not accepted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AnswerError {
-    /// The run cannot be opened: it does not exist, or another process drives it.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The journal cannot be read or written.
-    #[error(transparent)]
-    Drive(#[from] DriveError),
-    /// The task is not waiting for an answer.
-    #[error("{0} waits for no answer")]
-    NotWaiting(TaskId),
-    /// The answer does not have the required form.
-    #[error("the answer does not fit the task's schema: {0}")]
-    Misfit(String),
-}
-
 impl Engine {
     /// An engine with its runs in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
@@ -193,7 +186,7 @@ impl Engine {
         setup: Setup,
         options: RunOptions,
     ) -> Result<Job, StartError> {
-        let opened = self.reopen(id).await?;
+        let opened = self.reopen_with_messages(id).await?;
         let name = opened.run.name().to_owned();
         self.drive_job(opened, &name, setup, options).await
     }
@@ -279,88 +272,6 @@ impl Engine {
     /// Reads a text of a journal.
     pub async fn read(&self, content: &Content) -> Result<Arc<str>, DriveError> {
         driver::read(&*self.store, content).await
-    }
-
-    /// Answers a suspended task: `answer` is its result, as text, or as JSON that fits its schema
-    /// if it has one. If its executor has asked for something else, such as a permission, the
-    /// answer is a text for that, and another attempt continues with it. The run must then be
-    /// resumed.
-    ///
-    /// Fails while another process drives the run.
-    pub async fn answer(&self, id: &RunId, task: TaskId, answer: &str) -> Result<(), AnswerError> {
-        let Opened {
-            run,
-            position,
-            // Held until the answer is recorded.
-            lease: _lease,
-            ..
-        } = self.reopen(id).await?;
-        let state = run
-            .task(task)
-            .filter(|_| run.suspended().any(|suspended| suspended == task));
-        let Some(state) = state else {
-            return Err(AnswerError::NotWaiting(task));
-        };
-        let now = wall_clock();
-        if state
-            .suspension()
-            .is_some_and(|suspension| suspension.goes_on)
-        {
-            let (answer, blob) =
-                Content::of(redact::known().json(Value::from(answer).to_string().into()));
-            return self
-                .record(id, (run, position), Input::Answer { task, answer }, blob)
-                .await;
-        }
-        let spec: Task = serde_json::from_str(&driver::read(&*self.store, state.spec()).await?)
-            .map_err(|error| AnswerError::Misfit(error.to_string()))?;
-        let value = match &spec.schema {
-            None => Value::from(answer),
-            Some(schema) => match misfit(schema, answer) {
-                Ok(None) => serde_json::from_str(answer)
-                    .map_err(|error| AnswerError::Misfit(error.to_string()))?,
-                Ok(Some(violations)) => return Err(AnswerError::Misfit(violations)),
-                Err(failure) => return Err(AnswerError::Misfit(failure.message)),
-            },
-        };
-        let (content, blob) = Content::of(redact::known().json(value.to_string().into()));
-        let waited = state
-            .started_at()
-            .map_or(Millis(0), |started| now.since(started));
-        let end = Box::new(AttemptEnd {
-            waited,
-            ..AttemptEnd::of(Ok(content))
-        });
-        self.record(id, (run, position), Input::Resolve { task, end }, blob)
-            .await
-    }
-
-    /// Records what follows from `input` in a run that nothing drives, together with its text.
-    async fn record(
-        &self,
-        id: &RunId,
-        (run, position): (Run, Position),
-        input: Input,
-        blob: Option<Blob>,
-    ) -> Result<(), AnswerError> {
-        let now = wall_clock();
-        let mut runs: RunLoop<(), ()> = RunLoop::new(run, position, None, ());
-        runs.input(now, input).map_err(DriveError::from)?;
-        let summary = RunSummary::of(id, runs.run(), now);
-        let (position, events) = runs.take_batch();
-        let blobs = blob.into_iter().collect();
-        let batch = Batch {
-            run: id.clone(),
-            position,
-            events,
-            blobs,
-            summary,
-        };
-        Ok(self
-            .store
-            .append(batch.into())
-            .await
-            .map_err(DriveError::from)?)
     }
 
     async fn reopen(&self, id: &RunId) -> Result<Opened, StartError> {
@@ -506,6 +417,7 @@ impl Engine {
         let patience = Patience {
             quota_wait: options.quota_wait,
             governors: resolver.setup().models.governors().cloned().collect(),
+            attendance: Attendance::of(options.attended),
         };
         let driver = Driver::new(
             id.clone(),

@@ -44,7 +44,7 @@ impl Engine {
         options: RunOptions,
     ) -> Result<RunHandle, StartError> {
         let script = flow.parse().map_err(Box::new)?;
-        let opened = self.reopen(id).await?;
+        let opened = self.reopen_with_messages(id).await?;
         self.drive_script(opened, flow, script, setup, options)
             .await
     }

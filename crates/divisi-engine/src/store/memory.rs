@@ -1,10 +1,12 @@
 //! A store without persistence: for tests, and for runs that need no durability.
 
 use super::lease::{Leases, MemoryLeases};
-use super::{Batch, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
+use super::{
+    Batch, ControlMessage, INBOX_MAX, PAGE_EVENTS_MAX, Receipt, RunSummary, Sent, Store, StoreError,
+};
 use async_trait::async_trait;
 use divisi_core::{Digest, Position, Recorded, RunId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keeps journals in memory.
@@ -18,6 +20,17 @@ pub struct MemoryStore {
 struct Inner {
     journals: HashMap<RunId, Journal>,
     blobs: HashMap<Digest, Arc<str>>,
+    messages: BTreeMap<u64, Message>,
+    /// Number of messages ever sent.
+    sent: u64,
+}
+
+/// A message, until its sender has withdrawn it.
+#[derive(Debug)]
+struct Message {
+    run: RunId,
+    message: ControlMessage,
+    receipt: Option<Receipt>,
 }
 
 #[derive(Debug)]
@@ -56,6 +69,11 @@ impl Store for MemoryStore {
         journal.batches.push(batch.clone());
         for blob in &batch.blobs {
             inner.blobs.insert(blob.digest, blob.text.clone());
+        }
+        for (number, receipt) in &batch.receipts {
+            if let Some(message) = inner.messages.get_mut(number) {
+                message.receipt = Some(receipt.clone());
+            }
         }
         Ok(())
     }
@@ -102,6 +120,53 @@ impl Store for MemoryStore {
         runs.sort_by(|a, b| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
         runs.truncate(most);
         Ok(runs)
+    }
+
+    async fn send(&self, run: &RunId, message: ControlMessage) -> Result<u64, StoreError> {
+        let mut inner = self.lock();
+        let waiting = inner
+            .messages
+            .values()
+            .filter(|sent| sent.run == *run && sent.receipt.is_none());
+        if waiting.count() >= INBOX_MAX {
+            return Err(StoreError::InboxFull(run.clone()));
+        }
+        inner.sent += 1;
+        let number = inner.sent;
+        let message = Message {
+            run: run.clone(),
+            message,
+            receipt: None,
+        };
+        inner.messages.insert(number, message);
+        Ok(number)
+    }
+
+    async fn inbox(&self, run: &RunId) -> Result<Vec<Sent>, StoreError> {
+        let inner = self.lock();
+        let waiting = inner
+            .messages
+            .iter()
+            .filter(|(_, sent)| sent.run == *run && sent.receipt.is_none());
+        Ok(waiting
+            .map(|(number, sent)| Sent {
+                number: *number,
+                message: sent.message.clone(),
+            })
+            .collect())
+    }
+
+    async fn receipt(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        let inner = self.lock();
+        Ok(inner
+            .messages
+            .get(&number)
+            .and_then(|sent| sent.receipt.clone()))
+    }
+
+    async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        let withdrawn = self.lock().messages.remove(&number);
+        Ok(withdrawn.and_then(|sent| sent.receipt))
     }
 
     fn leases(&self) -> &dyn Leases {

@@ -6,6 +6,7 @@
 
 pub(crate) mod lease;
 mod error;
+mod inbox;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -14,6 +15,7 @@ mod sqlite;
 pub mod conformance;
 
 pub use error::{BackendError, StoreError};
+pub use inbox::{ControlMessage, INBOX_MAX, Receipt, Sent};
 pub use lease::{FileLeases, Lease, LeaseError, Leases};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
@@ -35,7 +37,8 @@ use std::sync::Arc;
 /// Methods must not block their thread: the binary runs all its tasks on one.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Appends a batch of events with their texts.
+    /// Appends a batch of events with their texts, and the receipts of the messages that they follow
+    /// from.
     ///
     /// When this returns, all of it is durable. Fails with [`StoreError::Moved`] if the journal
     /// does not end where the batch begins: another driver has written, and the caller must stop
@@ -55,6 +58,20 @@ pub trait Store: Send + Sync {
     /// The latest runs, newest first.
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError>;
 
+    /// Puts a message into the inbox of a run; returns its number. When this returns, the message is
+    /// durable. Fails with [`StoreError::InboxFull`] if [`INBOX_MAX`] messages of the run have not
+    /// been taken.
+    async fn send(&self, run: &RunId, message: ControlMessage) -> Result<u64, StoreError>;
+
+    /// The messages of a run without a receipt, in the order in which they were sent.
+    async fn inbox(&self, run: &RunId) -> Result<Vec<Sent>, StoreError>;
+
+    /// What became of a message; `None` if it has not been taken, or is not there.
+    async fn receipt(&self, number: u64) -> Result<Option<Receipt>, StoreError>;
+
+    /// Removes a message, and returns its receipt; `None` if it had not been taken.
+    async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError>;
+
     /// The leases of its runs, shared by all processes that use the store.
     fn leases(&self) -> &dyn Leases;
 
@@ -67,7 +84,7 @@ pub trait Store: Send + Sync {
 /// Most events returned at once, so that a replay of any length needs little memory.
 pub const PAGE_EVENTS_MAX: usize = 4_096;
 
-/// One append.
+/// One append. It may consist of receipts alone.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The run.
@@ -80,6 +97,8 @@ pub struct Batch {
     pub blobs: Vec<Blob>,
     /// The run's summary after these events.
     pub summary: RunSummary,
+    /// What became of messages, by their numbers. One that has been withdrawn is left out.
+    pub receipts: Vec<(u64, Receipt)>,
 }
 
 /// One line of the list of runs.

@@ -7,12 +7,15 @@
 
 mod reader;
 mod format;
+mod inbox;
 mod place;
 mod error;
 
 pub use format::FORMAT;
 
-use super::{Batch, FileLeases, Leases, RunSummary, Store, StoreError};
+use super::{
+    Batch, ControlMessage, FileLeases, Leases, Receipt, RunSummary, Sent, Store, StoreError,
+};
 use crate::private;
 use async_trait::async_trait;
 use divisi_core::{Digest, Position, Recorded, RunId};
@@ -51,11 +54,21 @@ pub struct SqliteStore {
     leases: FileLeases,
     reader: Reader,
     /// Bounded by the number of drivers: each waits for its answer before it sends the next batch.
-    queue: Option<mpsc::UnboundedSender<Write>>,
+    queue: Option<mpsc::UnboundedSender<Job>>,
     writer: Option<JoinHandle<()>>,
 }
 
 type Write = (Arc<Batch>, oneshot::Sender<Result<(), StoreError>>);
+
+/// What the writer thread does.
+enum Job {
+    Append(Write),
+    /// A change of an inbox, in a transaction of its own: there are few.
+    Inbox(Change),
+}
+
+/// Gets the connection, unless the file has gone.
+type Change = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
 
 impl SqliteStore {
     /// Opens the store at `path`, creating it and its folder if they are missing.
@@ -78,11 +91,11 @@ impl SqliteStore {
         }
         let reader = Reader::open(&path)?;
         let place = Place::of(&path)?;
-        let (queue, writes) = mpsc::unbounded_channel();
+        let (queue, jobs) = mpsc::unbounded_channel();
         let of = path.clone();
         let writer = std::thread::Builder::new()
             .name("divisi-store".into())
-            .spawn(move || write_all(connection, &of, &place, writes))
+            .spawn(move || write_all(connection, &of, &place, jobs))
             .map_err(|source| cannot_open(&path, source))?;
         Ok(Self {
             path,
@@ -91,6 +104,23 @@ impl SqliteStore {
             queue: Some(queue),
             writer: Some(writer),
         })
+    }
+
+    /// Changes an inbox on the writer thread.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Connection, &Path) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let path = self.path.clone();
+        let job = Job::Inbox(Box::new(move |connection| {
+            let changed = connection.and_then(|connection| change(connection, &path));
+            // The future may have been dropped.
+            let _ = answer.send(changed);
+        }));
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send(job).map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
     }
 
     /// The file.
@@ -116,10 +146,23 @@ fn write_all(
     mut connection: Connection,
     path: &Path,
     place: &Place,
-    mut writes: mpsc::UnboundedReceiver<Write>,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
 ) {
+    let mut received = Vec::with_capacity(COMMIT_BATCHES_MAX);
     let mut queued = Vec::with_capacity(COMMIT_BATCHES_MAX);
-    while writes.blocking_recv_many(&mut queued, COMMIT_BATCHES_MAX) > 0 {
+    while jobs.blocking_recv_many(&mut received, COMMIT_BATCHES_MAX) > 0 {
+        for job in received.drain(..) {
+            match job {
+                Job::Append(write) => queued.push(write),
+                Job::Inbox(change) => change(match place.check() {
+                    Ok(()) => Ok(&mut connection),
+                    Err(gone) => Err(gone.into()),
+                }),
+            }
+        }
+        if queued.is_empty() {
+            continue;
+        }
         if let Err(gone) = place.check() {
             queued
                 .drain(..)
@@ -188,6 +231,8 @@ fn write(
              skipped = ?7, open = ?8, tokens = ?9, cost_pico_usd = ?10, updated_at = ?12,
              unconfirmed_pico_usd = ?13, over_pico_usd = ?14, refused = ?15, folder = ?16",
         )?;
+        let mut receipts =
+            transaction.prepare_cached("UPDATE inbox SET receipt = ?2 WHERE number = ?1")?;
         let mut json = Vec::new();
         for (index, (batch, _)) in queued.iter().enumerate() {
             let run = batch.run.as_str();
@@ -214,6 +259,9 @@ fn write(
                     kept.digest.as_bytes(),
                     redacted(&known, &kept.text)
                 ])?;
+            }
+            for (number, receipt) in &batch.receipts {
+                receipts.execute(params![*number as i64, inbox::written(receipt)?])?;
             }
             let s = &batch.summary;
             let end = batch.position.after(batch.events.len()).0 as i64;
@@ -247,7 +295,7 @@ impl Store for SqliteStore {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
         queue
-            .send((batch, answer))
+            .send(Job::Append((batch, answer)))
             .map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
@@ -270,6 +318,28 @@ impl Store for SqliteStore {
 
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError> {
         self.reader.ask(move |journals| journals.runs(most)).await
+    }
+
+    async fn send(&self, run: &RunId, message: ControlMessage) -> Result<u64, StoreError> {
+        let run = run.clone();
+        self.change(move |connection, path| inbox::send(connection, path, &run, &message))
+            .await
+    }
+
+    async fn inbox(&self, run: &RunId) -> Result<Vec<Sent>, StoreError> {
+        let run = run.clone();
+        self.reader.ask(move |journals| journals.inbox(&run)).await
+    }
+
+    async fn receipt(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        self.reader
+            .ask(move |journals| journals.receipt(number))
+            .await
+    }
+
+    async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        self.change(move |connection, path| inbox::withdraw(connection, path, number))
+            .await
     }
 
     fn leases(&self) -> &dyn Leases {

@@ -10,7 +10,7 @@ use std::fmt::Write;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run agents", &["run", "ask", "map", "pipe", "decompose"]),
     ("Look ahead", &["plan", "check", "pick"]),
-    ("Go on", &["resume", "rerun", "answer"]),
+    ("Go on", &["resume", "rerun", "answer", "park"]),
     ("Look back", &["runs", "results", "show", "watch", "cost"]),
     (
         "Set up",

@@ -15,6 +15,7 @@ mod schema;
 pub(crate) mod check;
 
 pub(crate) mod answer;
+pub(crate) mod park;
 pub(crate) mod rerun;
 pub(crate) mod resume;
 
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Decompose(decompose::Args),
     Check(check::Args),
     Answer(answer::Args),
+    Park(park::Args),
     Resume(resume::Args),
     Rerun(rerun::Args),
     Plan(plan::Args),
@@ -83,6 +85,7 @@ pub(crate) async fn carry_out(
         Command::Decompose(args) => decompose::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
         Command::Answer(args) => answer::run(args, context).await,
+        Command::Park(args) => park::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Rerun(args) => rerun::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,

@@ -196,6 +196,8 @@ fn task_of(event: &Event) -> Option<TaskId> {
         | Event::Uncaught { .. }
         | Event::ParkingStarted { .. }
         | Event::RunParked { .. }
+        | Event::CapChanged { .. }
+        | Event::WidthChanged { .. }
         | Event::WaitStarted { .. }
         | Event::RunWoken
         | Event::FlowEnded { .. }

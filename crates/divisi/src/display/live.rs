@@ -23,6 +23,8 @@ pub(crate) struct LiveView {
     /// Lines left out because the terminal accepted nothing.
     left_out: usize,
     drawn_at: Option<Timestamp>,
+    /// Whether the terminal is left to a question.
+    is_held: bool,
 }
 
 impl LiveView {
@@ -63,6 +65,7 @@ impl LiveView {
             unsaid,
             left_out: 0,
             drawn_at: None,
+            is_held: false,
         }
     }
 
@@ -89,7 +92,7 @@ impl LiveView {
         let due = self
             .drawn_at
             .is_none_or(|at| now < at || now.since(at) >= Self::FRAME_EVERY);
-        if due && (self.is_free)() {
+        if due && !self.is_held && (self.is_free)() {
             self.drawn_at = Some(now);
             let (rows, columns) = (self.size)();
             self.look.width = columns.into();
@@ -102,6 +105,9 @@ impl LiveView {
 
     /// Runs `act` with the frame removed, so that other output appears below the lines above it.
     pub(crate) fn suspended(&mut self, act: impl FnOnce()) {
+        if self.is_held {
+            return act();
+        }
         self.flush();
         self.bar.suspend(|| {
             output::finish_talk();
@@ -109,8 +115,26 @@ impl LiveView {
         });
     }
 
+    /// Removes the frame and keeps all lines, so that other output has the terminal for itself.
+    pub(crate) fn hold(&mut self) {
+        self.flush();
+        self.is_held = true;
+        self.bar.finish_and_clear();
+        output::finish_talk();
+    }
+
+    /// Shows what was kept, and draws again.
+    pub(crate) fn release(&mut self) {
+        if std::mem::take(&mut self.is_held) {
+            self.bar.set_message("");
+            self.bar.reset();
+            self.drawn_at = None;
+        }
+    }
+
     /// Removes the frame; the lines above it stay.
     pub(crate) fn finish(&mut self) {
+        self.release();
         self.flush();
         self.bar.finish_and_clear();
     }

@@ -19,6 +19,7 @@ mod bills;
 mod architecture;
 mod cycles;
 mod executors;
+mod gate;
 mod edited;
 mod later;
 mod place;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const APPLICATION_ID: i32 = 0x6476_7369;
 
 /// Version of the tables below and of their events.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 
 /// Pages of the log after which it is overwritten from its start. Syncing an overwrite takes two
@@ -39,6 +39,10 @@ CREATE VIEW IF NOT EXISTS events AS
         json_extract(value, '$[1]') AS event
     FROM journal, json_each(journal.events);
 CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, message TEXT NOT NULL, receipt TEXT
+);
+CREATE INDEX IF NOT EXISTS inbox_by_run ON inbox (run);
 ";
 
 /// Formats 1 and 2 had a row for each event, in a table with the name of the present view.

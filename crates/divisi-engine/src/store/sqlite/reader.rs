@@ -181,7 +181,7 @@ impl Journals {
         Ok(Position(end.unwrap_or(0) as u64))
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {

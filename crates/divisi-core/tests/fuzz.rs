@@ -676,6 +676,11 @@ impl Live {
                 attempt, reserved, ..
             } => {
                 assert!(!self.overcharged, "{attempt} starts after an overcharge");
+                let task = self.run.task(attempt.task).expect("a task");
+                assert!(
+                    !task.facts().is_open_ended() || self.run.budget().cap.is_none(),
+                    "{attempt} has no bound, and there is a cap"
+                );
                 assert_eq!(
                     *self.run.stage(),
                     Stage::Running,
@@ -751,10 +756,14 @@ impl Live {
                     !self.hedges.contains_key(attempt),
                     "two requests, and one reply for both"
                 );
-                let reserved = self
-                    .under_way
-                    .insert(*attempt, PicoUsd::ZERO)
-                    .expect("in flight");
+                // A suspended one has reserved nothing, and may end with a reply.
+                let reserved = match self.suspended.contains(attempt) {
+                    true => PicoUsd::ZERO,
+                    false => self
+                        .under_way
+                        .insert(*attempt, PicoUsd::ZERO)
+                        .expect("in flight"),
+                };
                 let over = turn.cost.saturating_sub(reserved);
                 self.book(
                     *attempt,
@@ -918,6 +927,12 @@ impl Live {
         }
     }
 
+    fn phase_of(&self, task: TaskId) -> Option<Arc<str>> {
+        self.run
+            .task(task)
+            .and_then(|task| task.facts().phase.clone())
+    }
+
     fn book(&mut self, attempt: AttemptId, spent: Spent) {
         // Where nothing could be set aside, all of it is what the attempt may cost.
         let is_open_ended = self
@@ -932,12 +947,17 @@ impl Live {
             },
             false => spent,
         };
+        // One without a bound starts only without a cap. A cap that is set later cannot hold it.
+        if is_open_ended {
+            let cost = spent.billed + spent.unconfirmed;
+            self.in_hand += cost;
+            if let Some(phase) = self.phase_of(attempt.task) {
+                *self.in_hand_of_phase.entry(phase).or_default() += cost;
+            }
+        }
         self.spent += spent;
         self.overcharged |= spent.over > PicoUsd::ZERO;
-        let phase = self
-            .run
-            .task(attempt.task)
-            .and_then(|task| task.facts().phase.clone());
+        let phase = self.phase_of(attempt.task);
         if let Some(phase) = phase.filter(|_| spent.total() > PicoUsd::ZERO) {
             *self.spent_by_phase.entry(phase).or_default() += spent;
         }

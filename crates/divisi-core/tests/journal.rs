@@ -380,6 +380,7 @@ fn every_event() -> Vec<Recorded> {
             usage: Usage::default(),
             cost: PicoUsd::ZERO,
             unconfirmed: PicoUsd::ZERO,
+            estimated: false,
             next_turn: None,
             findings: None,
             tool_results: None,

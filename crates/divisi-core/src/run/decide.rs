@@ -83,6 +83,8 @@ impl Run {
                 self.end_hedge(attempt, most).into_iter().collect()
             }
             Input::TurnEnded { attempt, turn } => self.turn_ended(attempt, turn),
+            // A suspended attempt ends only by an answer.
+            Input::AttemptEnded { attempt, .. } if !self.in_flight.contains_key(&attempt) => vec![],
             Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
             Input::Phase { title, cap } => self.phase(title, cap),
             Input::Log(message) => self.log(message),
@@ -160,10 +162,19 @@ impl Run {
         if let Some(task) = known {
             let known = &self.tasks[task];
             // A suspended task keeps the phase in which its reservation is booked.
-            let is_suspended = matches!(known.stage, TaskStage::Suspended(_));
-            let facts = (*known.facts != facts && !is_suspended).then(|| Arc::new(facts));
+            let suspended = match known.stage {
+                TaskStage::Suspended(attempt) => Some(attempt),
+                _ => None,
+            };
+            let facts = (*known.facts != facts && suspended.is_none()).then(|| Arc::new(facts));
             let mut events = vec![Event::TaskClaimed { task, facts }];
-            events.extend(ended(task, outcome.filter(|_| known.outcome().is_none())));
+            let outcome = outcome.filter(|_| known.outcome().is_none());
+            // What it waited for is no longer needed.
+            if let (Some(attempt), Some(_)) = (suspended, &outcome) {
+                let failure = Failure::new(FailureClass::Interrupted, "its outcome is known");
+                events.push(self.ended_unanswered(attempt, failure));
+            }
+            events.extend(ended(task, outcome));
             return events;
         }
         let tasks_max = self.limits.tasks_max;

@@ -17,8 +17,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+/// What became of the message of a caller in this process.
+type Told = (oneshot::Sender<Receipt>, Receipt);
+
 /// Tells callers what became of their messages. One that no longer waits has dropped its receiver.
-fn tell(callers: Vec<(oneshot::Sender<Receipt>, Receipt)>) {
+fn tell(callers: Vec<Told>) {
     for (caller, receipt) in callers {
         let _ = caller.send(receipt);
     }
@@ -62,12 +65,7 @@ impl Driver {
     }
 
     /// What became of messages: for the store, and for callers in this process.
-    fn receipts(
-        &mut self,
-    ) -> (
-        Vec<(u64, Receipt)>,
-        Vec<(oneshot::Sender<Receipt>, Receipt)>,
-    ) {
+    fn receipts(&mut self) -> (Vec<(u64, Receipt)>, Vec<Told>) {
         let (mut stored, mut callers) = (vec![], vec![]);
         for (from, receipt) in self.receipts.drain(..) {
             match from {

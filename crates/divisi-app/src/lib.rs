@@ -8,6 +8,7 @@
 //! [`Problem`], with advice.
 
 mod app;
+pub mod bundle;
 mod input;
 mod request;
 

@@ -369,6 +369,24 @@ pub struct RunResumed {
     /// Whether failed tasks are tried again.
     #[serde(default)]
     pub reopen_failed: bool,
+    /// Tasks that are carried out again, whatever their outcome. Suspended ones keep waiting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reopen: Vec<TaskId>,
+}
+
+/// How people find a run again: in lists and in a search. A resume does not change it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunLabel {
+    /// The name that it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Arc<str>>,
+    /// Its tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Arc<str>>,
+    /// What it is about, in one line: the beginning of its prompt, or of its arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<Arc<str>>,
 }
 
 /// A flow as it was at the beginning of an execution.
@@ -386,6 +404,9 @@ pub struct FlowSource {
     /// caller decides what agents may see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<Arc<str>>,
+    /// The run's name and tags. For display and lists only.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub label: RunLabel,
     /// Other values that the caller needs for a resume (workspace, command-line settings): JSON
     /// text that the core does not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,8 +4,8 @@
 use divisi_core::budget::{Budget, Spent, TurnBound, Unanswered};
 use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{
-    AnsweredBy, Caps, FlowSource, ParkReason, Recorded, RunStatus, Suspension, TaskFacts, Times,
-    Turn,
+    AnsweredBy, Caps, FlowSource, ParkReason, Recorded, RunLabel, RunStatus, Suspension, TaskFacts,
+    Times, Turn,
 };
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Bill, Counts, Report, Stage, Submission, TaskStage, TaskState};
@@ -79,6 +79,8 @@ enum Step {
         phase_cap: Option<u64>,
         in_flight_max: u32,
         reopen_failed: bool,
+        /// Some of these numbers no task has.
+        reopen: Vec<u32>,
     },
     Wait(u64),
     /// The process that drives the run waits if there is no quota.
@@ -129,8 +131,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Park),
         1 => Just(Step::Cancel),
         1 => Just(Step::Start),
-        4 => (prop::option::of(0..300u64), prop::option::of(0..150u64), 0..6u32, any::<bool>())
-            .prop_map(|(cap, phase_cap, in_flight_max, reopen_failed)| Step::Resume { cap, phase_cap, in_flight_max, reopen_failed }),
+        4 => (prop::option::of(0..300u64), prop::option::of(0..150u64), 0..6u32, any::<bool>(), prop::collection::vec(0..10u32, 0..3))
+            .prop_map(|(cap, phase_cap, in_flight_max, reopen_failed, reopen)| Step::Resume { cap, phase_cap, in_flight_max, reopen_failed, reopen }),
         4 => (0..3_000u64).prop_map(Step::Wait),
         1 => (0..2_000_000u64).prop_map(Step::Wait),
         2 => Just(Step::WaitForQuota),
@@ -573,6 +575,7 @@ impl Live {
                 phase_cap,
                 in_flight_max,
                 reopen_failed,
+                reopen,
             } => {
                 let phases = phase_cap
                     .map(|cap| ("1".into(), PicoUsd(cap)))
@@ -588,6 +591,7 @@ impl Live {
                     limits: limits(in_flight_max),
                     caps,
                     reopen_failed,
+                    reopen: reopen.into_iter().map(TaskId).collect(),
                 });
             }
             Step::WaitForQuota => self.take(Input::Wait(QuotaWait::default())),
@@ -1116,6 +1120,7 @@ fn limits(in_flight_max: u32) -> Limits {
 
 fn flow() -> FlowSource {
     FlowSource {
+        label: RunLabel::default(),
         path: None,
         source: text("// fuzz"),
         args: None,

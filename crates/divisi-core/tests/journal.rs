@@ -3,8 +3,8 @@
 use divisi_core::budget::TurnBound;
 use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{
-    AnsweredBy, Caps, Edges, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunResumed,
-    RunStarted, RunStatus, Suspension, TaskFacts, TaskSubmitted, Times, Turn,
+    AnsweredBy, Caps, Edges, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunLabel,
+    RunResumed, RunStarted, RunStatus, Suspension, TaskFacts, TaskSubmitted, Times, Turn,
 };
 use divisi_core::run::Stage;
 use divisi_core::{
@@ -87,6 +87,7 @@ fn a_journal_of_version_5_is_read_and_replayed() {
     }
     assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
     assert_eq!(run.budget().unconfirmed, PicoUsd(1_000));
+    assert_eq!(run.flow().expect("a flow").label, RunLabel::default());
 }
 
 #[test]
@@ -124,6 +125,11 @@ fn every_event() -> Vec<Recorded> {
         partial: Some(text("\"half\"")),
     };
     let flow = |source: &str| FlowSource {
+        label: RunLabel {
+            name: Some("nightly".into()),
+            tags: vec!["ci".into()],
+            about: Some(r#"{"modules":["auth"]}"#.into()),
+        },
         path: Some("audit.js".into()),
         source: text(source),
         args: Some(text("{\"modules\":[\"auth\"]}")),
@@ -333,6 +339,7 @@ fn every_event() -> Vec<Recorded> {
             limits: limits(),
             caps: Caps::of(Some(PicoUsd(9_000))),
             reopen_failed: false,
+            reopen: vec![TaskId(2)],
         })),
         Event::TaskClaimed {
             task: TaskId(0),

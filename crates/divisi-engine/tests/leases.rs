@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use divisi_engine::core::{Digest, Position, Recorded, RunId};
 use divisi_engine::store::{
-    Batch, ControlMessage, Lease, LeaseError, Leases, MemoryStore, Receipt, RunSummary, Sent,
+    Batch, ControlMessage, Lease, LeaseError, Leases, MemoryStore, Receipt, Room, RunSummary, Sent,
     Store, StoreError, conformance,
 };
 use divisi_engine::{DriveError, Engine, Models, RunOptions, Setup, StartError};
@@ -139,6 +139,14 @@ impl Store for RemoteStore {
 
     async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
         self.journals.withdraw(number).await
+    }
+
+    async fn room(&self) -> Result<Room, StoreError> {
+        self.journals.room().await
+    }
+
+    async fn remove(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        self.journals.remove(runs).await
     }
 
     fn leases(&self) -> &dyn Leases {

@@ -1,17 +1,20 @@
 //! Follows a run to its end: reports it, and lets the user stop it.
 
+use crate::display::show::INTERRUPTED;
 use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::exit::Exit;
-use crate::flags::GlobalFlags;
+use crate::flags::{GlobalFlags, StreamForm};
 use crate::notices::Notices;
 use crate::output;
 use crate::problem;
 use crate::questions::{self, Questions};
+use crate::result;
+use crate::results;
 use crate::stop::{Requests, StopRequests, SuspendRequests, suspend};
 use crate::text;
 use divisi_app::{Problem, RunRequest, clock};
 use divisi_core::run::Stage;
-use divisi_core::{Content, Event, Recorded, RunId, RunView};
+use divisi_core::{Content, Event, Outcome, Recorded, RunId, RunView, TaskId};
 use divisi_engine::{Control, Engine, Finished, RunHandle, Signal, Subscription};
 use futures::StreamExt;
 use std::borrow::Cow;
@@ -31,6 +34,8 @@ pub(crate) struct Telling<'a> {
     pub(crate) demo: bool,
     /// Whether the script is part of divisi: then its lines do not help the user.
     pub(crate) script_is_ours: bool,
+    /// The form in which results are printed while they come, if they are.
+    pub(crate) stream: Option<StreamForm>,
 }
 
 impl Telling<'_> {
@@ -70,6 +75,7 @@ pub(crate) async fn follow(
         engine: handle.engine().clone(),
         questions,
         notices,
+        stream: telling.stream,
     };
     let mut stops = (
         StopRequests::of_run(),
@@ -130,7 +136,7 @@ pub(crate) async fn watch(
         let step = tokio::select! {
             events = events.next() => match events {
                 None => break Ok(()),
-                Some(events) => tell(&mut reporter, engine, &events?).await,
+                Some(events) => tell(&mut reporter, engine, telling.stream, &events?).await,
             },
             _ = ticks.tick() => reporter.tick(clock::now()),
         };
@@ -148,15 +154,55 @@ pub(crate) async fn watch(
     };
     told.and_then(|()| reporter.finish(clock::now(), None, cap_least))
         .or_else(reader_gone)?;
+    if telling.global.json {
+        let (run, is_interrupted) = engine.look(id).await?;
+        result::print_last_line(engine, id, &run, is_interrupted.then_some(INTERRUPTED)).await?;
+    }
     Ok(Exit::of(status))
 }
 
-async fn tell(reporter: &mut Reporter, engine: &Engine, events: &[Recorded]) -> io::Result<()> {
+async fn tell(
+    reporter: &mut Reporter,
+    engine: &Engine,
+    stream: Option<StreamForm>,
+    events: &[Recorded],
+) -> io::Result<()> {
     for recorded in events {
         let recorded = with_result(engine, recorded).await;
         reporter.event(&recorded)?;
+        if let (Some(form), Event::TaskEnded { task, outcome }) = (stream, &recorded.event) {
+            print_outcome(reporter, engine, form, (*task, outcome)).await?;
+        }
     }
     Ok(())
+}
+
+/// Prints what a task has answered, above the frame.
+async fn print_outcome(
+    reporter: &mut Reporter,
+    engine: &Engine,
+    form: StreamForm,
+    (id, outcome): (TaskId, &Outcome),
+) -> io::Result<()> {
+    let view = reporter.view();
+    let Some(task) = view.task(id).filter(|task| !task.is_timer) else {
+        return Ok(());
+    };
+    let row = results::row(engine, view, (id, task), Some(outcome)).await;
+    let row = row.map_err(io::Error::other)?;
+    let format = match form {
+        StreamForm::Text => results::Format::Text,
+        StreamForm::Ndjson => results::Format::Ndjson,
+    };
+    let mut printed = Ok(());
+    reporter.suspended(|| {
+        printed = results::print(&[row], format);
+        // Between two results.
+        if printed.is_ok() && form == StreamForm::Text {
+            printed = output::print_as_it_is("").map_err(Problem::failed);
+        }
+    });
+    printed.map_err(io::Error::other)
 }
 
 /// Whether the answers of a run are scripted; assumed not to be if its options were not kept.
@@ -176,6 +222,7 @@ struct Follower<'a> {
     /// The questions of the run, if they are asked here.
     questions: Option<Questions<'a>>,
     notices: Notices,
+    stream: Option<StreamForm>,
 }
 
 impl Follower<'_> {
@@ -242,7 +289,7 @@ impl Follower<'_> {
 
     /// Reports events, and asks the questions among them.
     async fn tell(&mut self, events: &[Recorded]) -> io::Result<()> {
-        let told = tell(&mut self.reporter, &self.engine, events).await;
+        let told = tell(&mut self.reporter, &self.engine, self.stream, events).await;
         self.notices
             .heed(self.reporter.id(), self.reporter.run(), events);
         if let Some(questions) = &mut self.questions {

@@ -4,22 +4,25 @@ use crate::again;
 use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::flags::OutFlags;
 use crate::follow::{self, Telling};
 use crate::notices::Notices;
 use crate::questions::Questions;
-use crate::{output, result};
+use crate::results::save_results;
+use crate::{output, result, save};
 use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::launch::{Launch, Started, prepare};
-use divisi_engine::Finished;
+use divisi_engine::{Engine, Finished};
 
 /// Drives a run to its end, reports it on stderr and writes its result to stdout.
 pub(crate) async fn launch(
     launch: Launch,
     confirmed: bool,
+    out: OutFlags,
     context: &Context,
 ) -> Result<Exit, Problem> {
-    let finished = drive(launch, confirmed, context).await?;
+    let finished = drive(launch, confirmed, out, context).await?;
     Ok(finished.map_or(Exit::Cancelled, |finished| Exit::of(finished.status())))
 }
 
@@ -31,8 +34,13 @@ pub(crate) async fn launch(
 pub(crate) async fn drive(
     launch: Launch,
     confirmed: bool,
+    OutFlags { out, stream }: OutFlags,
     context: &Context,
 ) -> Result<Option<Finished>, Problem> {
+    let out = out.filter(|path| path.as_os_str() != "-");
+    if let Some(path) = &out {
+        save::check(path)?;
+    }
     let is_new = launch.earlier.is_none();
     let mut ready = prepare(launch, &context.app).await?;
     if is_new {
@@ -54,13 +62,24 @@ pub(crate) async fn drive(
         global: &context.global,
         demo,
         script_is_ours,
+        stream,
     };
     let questions = is_attended.then(|| Questions::new(&handle, context));
     let finished = follow::follow(handle, telling, questions, notices).await?;
     if is_resumed && !context.global.quiet {
         say_if_nothing_was_to_run(&finished);
     }
-    if let (false, Some(Ok(result))) = (context.global.json, &finished.result) {
+    let engine = Engine::new(context.app.store()?);
+    if let Some(path) = &out {
+        let returned = finished
+            .result
+            .as_ref()
+            .and_then(|result| result.as_ref().ok());
+        save_results(&engine, (&finished.id, returned.map(|text| &**text)), path).await?;
+    }
+    if context.global.json {
+        result::print_last_line(&engine, &finished.id, &finished.run, None).await?;
+    } else if let (None, None, Some(Ok(result))) = (&out, stream, &finished.result) {
         result::print(result).context("cannot write the result to stdout")?;
     }
     Ok(Some(finished))

@@ -8,7 +8,10 @@ mod flags;
 mod display;
 mod follow;
 mod launch;
+mod journal;
 mod result;
+mod results;
+mod save;
 mod stop;
 
 mod again;

@@ -282,6 +282,14 @@ impl Run {
         self.wakes_at = None;
         self.wakes = 0;
         self.stage = Stage::Replaying;
+        for id in &resumed.reopen {
+            let task = self.tasks.get_mut(*id);
+            if let Some(task) = task.filter(|task| matches!(task.stage, TaskStage::Ended { .. })) {
+                // Its kept replies would lead to the same result.
+                task.turns = vec![];
+                task.reopen();
+            }
+        }
         for task in self.tasks.iter_mut() {
             let kept = match &task.stage {
                 TaskStage::Ended {

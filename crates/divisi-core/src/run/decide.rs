@@ -40,6 +40,7 @@ impl Run {
                 limits,
                 caps,
                 reopen_failed,
+                reopen,
             } => {
                 // Attempts of the dead process end first, so that an execution begins with none in
                 // flight.
@@ -49,6 +50,7 @@ impl Run {
                     limits,
                     caps,
                     reopen_failed,
+                    reopen,
                 })));
                 events
             }

@@ -35,6 +35,8 @@ pub enum Input {
         caps: Caps,
         /// Whether failed tasks are tried again.
         reopen_failed: bool,
+        /// Tasks that are carried out again, whatever their outcome.
+        reopen: Vec<TaskId>,
     },
     /// The flow waits, and the journal has no further answer for it.
     CaughtUp,

@@ -4,12 +4,16 @@ mod answer;
 mod handle;
 mod job;
 #[cfg(feature = "script")]
+mod rehearsal;
+#[cfg(feature = "script")]
 mod scripts;
 mod subscription;
 
 pub use answer::{AnswerError, Heard, SendError};
 pub use handle::{Finished, RunHandle};
 pub use job::Job;
+#[cfg(feature = "script")]
+pub use rehearsal::Rehearsed;
 pub use subscription::{Events, Subscription};
 
 use crate::driver::{
@@ -20,14 +24,14 @@ use crate::resolve::Resolver;
 use crate::setup::Setup;
 use crate::store::{Lease, LeaseError, Store, StoreError};
 use divisi_core::content::Content;
-use divisi_core::event::Caps;
-use divisi_core::event::FlowSource;
+use divisi_core::event::{Caps, FlowSource, RunLabel};
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
 use divisi_core::run_loop::Attendance;
-use divisi_core::{Input, Plan, Position, Run, RunId, RunView};
+use divisi_core::{Input, Key, Plan, Position, Run, RunId, RunView, TaskId};
 use divisi_providers::redact;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::{Mutex, broadcast, mpsc};
@@ -52,9 +56,16 @@ pub struct RunOptions {
     pub token_budget: Option<u64>,
     /// Whether failed tasks are tried again. Only for a resume.
     pub reopen_failed: bool,
+    /// Tasks that are carried out again, whatever their outcome. Only for a resume.
+    pub reopen: Vec<TaskId>,
+    /// Tasks, by their keys, that are carried out by another model than their flow says. They keep
+    /// their identity: a later resume finds their results.
+    pub replaced: BTreeMap<Key, Arc<str>>,
     /// The folder of a new run, in lists of runs; by default the workspace. A resume does not
     /// change it.
     pub folder: Option<Arc<str>>,
+    /// Name and tags of a new run. A resume does not change them.
+    pub label: RunLabel,
     /// What the caller needs to resume the run later; kept unchanged.
     pub kept: Option<Value>,
     /// Whether to wait for the reset when the account's quota is used up: the run parks, and
@@ -93,9 +104,27 @@ impl RunOptions {
         self
     }
 
+    /// Sets which tasks are carried out again.
+    pub fn reopen(mut self, reopen: Vec<TaskId>) -> Self {
+        self.reopen = reopen;
+        self
+    }
+
+    /// Sets the models of single tasks.
+    pub fn replaced(mut self, replaced: BTreeMap<Key, Arc<str>>) -> Self {
+        self.replaced = replaced;
+        self
+    }
+
     /// Sets the folder of the run.
     pub fn folder(mut self, folder: impl Into<Arc<str>>) -> Self {
         self.folder = Some(folder.into());
+        self
+    }
+
+    /// Sets the name and tags of a new run.
+    pub fn label(mut self, label: RunLabel) -> Self {
+        self.label = label;
         self
     }
 
@@ -375,14 +404,15 @@ impl Engine {
             content
         };
         // A run keeps the folder in which it was started, wherever it is resumed.
-        let belongs_to = match run.flow() {
-            Some(flow) => flow.folder.clone(),
-            None => options.folder,
+        let (belongs_to, label) = match run.flow() {
+            Some(flow) => (flow.folder.clone(), flow.label.clone()),
+            None => (options.folder, redacted_label(options.label)),
         };
         let flow = FlowSource {
             folder: Some(
                 belongs_to.unwrap_or_else(|| resolver.setup().workspace.to_string_lossy().into()),
             ),
+            label,
             path: source.path,
             source: keep(source.text),
             args: source.args.map(|args| keep(args.to_string().into())),
@@ -401,6 +431,7 @@ impl Engine {
                 limits,
                 caps,
                 reopen_failed: options.reopen_failed,
+                reopen: options.reopen,
             },
         };
         let channel = mpsc::unbounded_channel();
@@ -439,6 +470,17 @@ impl Engine {
             script_end: None,
         };
         Ok((handle, inbox))
+    }
+}
+
+/// A label without secrets.
+fn redacted_label(RunLabel { name, tags, about }: RunLabel) -> RunLabel {
+    let known = redact::known();
+    let redacted = |text: Arc<str>| known.shared(text);
+    RunLabel {
+        name: name.map(redacted),
+        tags: tags.into_iter().map(redacted).collect(),
+        about: about.map(redacted),
     }
 }
 

@@ -72,7 +72,7 @@ impl Engine {
             cwd: Some(setup.workspace.display().to_string()),
             ..HostOptions::default()
         };
-        let resolver = Arc::new(Resolver::new(Arc::new(setup)));
+        let resolver = Arc::new(Resolver::new(Arc::new(setup)).replacing(options.replaced.clone()));
         let name = match flow.path {
             None => flow.name.clone(),
             Some(_) => script.meta().name.as_str().into(),

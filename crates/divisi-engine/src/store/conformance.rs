@@ -15,7 +15,7 @@ use super::{
     Batch, ControlMessage, INBOX_MAX, Lease, LeaseError, Leases, PAGE_EVENTS_MAX, Receipt,
     RunSummary, Sent, Store, StoreError,
 };
-use divisi_core::content::Blob;
+use divisi_core::content::{Blob, Content};
 use divisi_core::{Digest, Event, Position, Recorded, Run, RunId, TaskId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,7 @@ pub async fn run<S: Store>(mut open: impl FnMut() -> S) {
     long_journals_are_read_in_pages(&open()).await;
     texts_are_kept_by_digest(&open()).await;
     runs_are_listed_newest_first(&open()).await;
+    what_is_removed_leaves_what_others_have(&open()).await;
     many_append_at_once(&open()).await;
     messages_wait_until_their_receipt_is_appended(&open()).await;
     of_a_batch_out_of_place_no_receipt_is_kept(&open()).await;
@@ -351,6 +352,54 @@ async fn runs_are_listed_newest_first(store: &dyn Store) {
         Some(second.summary),
         "the summary of a run is that of its latest batch"
     );
+}
+
+async fn what_is_removed_leaves_what_others_have(store: &dyn Store) {
+    let with = |run: &str, texts: &[&str]| {
+        let mut batch = batch(run, 0, texts.len());
+        for (recorded, text) in batch.events.iter_mut().zip(texts) {
+            let (result, blob) = Content::of(text.repeat(600).into());
+            batch.blobs.extend(blob);
+            recorded.event = Event::FlowEnded { result: Ok(result) };
+        }
+        batch
+    };
+    appended(store, with("a", &["own of a", "both"])).await;
+    appended(store, with("b", &["both", "own of b"])).await;
+    let digest = |text: &str| Digest::of(text.repeat(600).as_bytes());
+    let room = match store.room().await {
+        Ok(room) => room,
+        Err(error) => panic!("the room that runs take cannot be told: {error}"),
+    };
+    assert!(
+        room.runs.get(&id("a")).is_some_and(|bytes| *bytes >= 4_800) && room.shared >= 2_400,
+        "a run takes the room of its own texts, and shared ones are told apart: {room:?}"
+    );
+    if let Err(error) = store.remove(&[id("a"), id("nobody")]).await {
+        panic!("a run cannot be removed: {error}");
+    }
+    assert_eq!(
+        events(store, "a", 0).await,
+        [],
+        "a run that was removed has no events"
+    );
+    assert!(
+        matches!(store.run(&id("a")).await, Ok(None)),
+        "nor a summary"
+    );
+    assert_eq!(
+        blob(store, digest("own of a")).await,
+        None,
+        "nor texts of its own"
+    );
+    for text in ["both", "own of b"] {
+        assert!(
+            blob(store, digest(text)).await.is_some(),
+            "another run keeps its texts: {text}"
+        );
+    }
+    assert_eq!(events(store, "b", 0).await.len(), 2, "and its events");
+    appended(store, batch("a", 0, 1)).await;
 }
 
 async fn many_append_at_once(store: &dyn Store) {

@@ -2,11 +2,12 @@
 
 use super::lease::{Leases, MemoryLeases};
 use super::{
-    Batch, ControlMessage, INBOX_MAX, PAGE_EVENTS_MAX, Receipt, RunSummary, Sent, Store, StoreError,
+    Batch, ControlMessage, INBOX_MAX, PAGE_EVENTS_MAX, Receipt, Room, RunSummary, Sent, Store,
+    StoreError,
 };
 use async_trait::async_trait;
 use divisi_core::{Digest, Position, Recorded, RunId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keeps journals in memory.
@@ -37,6 +38,19 @@ struct Message {
 struct Journal {
     batches: Vec<Arc<Batch>>,
     end: Position,
+}
+
+impl Inner {
+    /// The runs that have each text.
+    fn owners(&self) -> HashMap<Digest, HashSet<&RunId>> {
+        let mut owners: HashMap<_, HashSet<_>> = HashMap::new();
+        for (run, journal) in &self.journals {
+            for blob in journal.batches.iter().flat_map(|batch| &batch.blobs) {
+                owners.entry(blob.digest).or_default().insert(run);
+            }
+        }
+        owners
+    }
 }
 
 impl MemoryStore {
@@ -167,6 +181,37 @@ impl Store for MemoryStore {
     async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
         let withdrawn = self.lock().messages.remove(&number);
         Ok(withdrawn.and_then(|sent| sent.receipt))
+    }
+
+    async fn room(&self) -> Result<Room, StoreError> {
+        let inner = self.lock();
+        let mut room = Room::default();
+        let mut owners = inner.owners();
+        for (run, journal) in &inner.journals {
+            let events = journal.batches.iter().flat_map(|batch| &batch.events);
+            let bytes: usize = events.map(|recorded| size_of_val(recorded)).sum();
+            room.runs.insert(run.clone(), bytes as u64);
+        }
+        for (digest, text) in &inner.blobs {
+            let owners = owners.remove(digest).unwrap_or_default();
+            match owners.into_iter().collect::<Vec<_>>().as_slice() {
+                [run] => *room.runs.entry((*run).clone()).or_default() += text.len() as u64,
+                _ => room.shared += text.len() as u64,
+            }
+        }
+        room.total = room.shared + room.runs.values().sum::<u64>();
+        Ok(room)
+    }
+
+    async fn remove(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        for run in runs {
+            inner.journals.remove(run);
+            inner.messages.retain(|_, sent| sent.run != *run);
+        }
+        let kept: HashSet<Digest> = inner.owners().into_keys().collect();
+        inner.blobs.retain(|digest, _| kept.contains(digest));
+        Ok(())
     }
 
     fn leases(&self) -> &dyn Leases {

@@ -16,6 +16,7 @@ pub mod conformance;
 
 pub use error::{BackendError, StoreError};
 pub use inbox::{ControlMessage, INBOX_MAX, Receipt, Sent};
+pub(crate) use lease::MemoryLeases;
 pub use lease::{FileLeases, Lease, LeaseError, Leases};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
@@ -26,6 +27,7 @@ use divisi_core::budget::Spent;
 use divisi_core::content::Blob;
 use divisi_core::run::{Counts, Stage};
 use divisi_core::{Digest, PicoUsd, Position, Recorded, Run, RunId, Timestamp, Usage};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -71,6 +73,15 @@ pub trait Store: Send + Sync {
 
     /// Removes a message, and returns its receipt; `None` if it had not been taken.
     async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError>;
+    /// How much room the store and its runs take.
+    async fn room(&self) -> Result<Room, StoreError>;
+
+    /// Removes runs, with the texts that no other run has, and gives the room back to the disk
+    /// where that is possible. Unknown runs are ignored.
+    ///
+    /// Either all become absent or none. The caller holds the leases of the runs, so that none is
+    /// driven meanwhile.
+    async fn remove(&self, runs: &[RunId]) -> Result<(), StoreError>;
 
     /// The leases of its runs, shared by all processes that use the store.
     fn leases(&self) -> &dyn Leases;
@@ -83,6 +94,18 @@ pub trait Store: Send + Sync {
 
 /// Most events returned at once, so that a replay of any length needs little memory.
 pub const PAGE_EVENTS_MAX: usize = 4_096;
+
+/// The room that a store takes, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// All of it, on disk.
+    pub total: u64,
+    /// What each run takes: its journal, and the texts that no other run has. Removing the run
+    /// gives about that much back.
+    pub runs: BTreeMap<RunId, u64>,
+    /// Texts that several runs have.
+    pub shared: u64,
+}
 
 /// One append. It may consist of receipts alone.
 #[derive(Clone, Debug)]
@@ -104,10 +127,19 @@ pub struct Batch {
 /// One line of the list of runs.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunSummary {
-    /// Its name.
+    /// Its id.
     pub id: RunId,
     /// The flow's name.
-    pub name: String,
+    pub flow: String,
+    /// The name that it was given.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// What it is about, in one line: the beginning of its prompt, or of its arguments.
+    #[serde(default)]
+    pub about: Option<String>,
     /// The run's folder; `None` if the run has none.
     pub folder: Option<String>,
     /// Its stage: `running`, `parked`, `ok`, `partial`, `failed`, `cancelled`, or `unstarted`.
@@ -167,13 +199,17 @@ impl RunSummary {
             open,
         } = run.counts();
         let usage: Usage = run.usage();
+        let (folder, label) = run
+            .flow()
+            .map(|flow| (flow.folder.as_deref(), flow.label.clone()))
+            .unwrap_or_default();
         Self {
             id: id.clone(),
-            name: run.name().to_owned(),
-            folder: run
-                .flow()
-                .and_then(|flow| flow.folder.as_deref())
-                .map(str::to_owned),
+            flow: run.name().to_owned(),
+            name: label.name.as_deref().map(str::to_owned),
+            tags: label.tags.iter().map(|tag| tag.to_string()).collect(),
+            about: label.about.as_deref().map(str::to_owned),
+            folder: folder.map(str::to_owned),
             status: status_word(run.stage()).to_owned(),
             ok,
             failed,

@@ -8,13 +8,14 @@
 mod reader;
 mod format;
 mod inbox;
+mod remove;
 mod place;
 mod error;
 
 pub use format::FORMAT;
 
 use super::{
-    Batch, ControlMessage, FileLeases, Leases, Receipt, RunSummary, Sent, Store, StoreError,
+    Batch, ControlMessage, FileLeases, Leases, Receipt, Room, RunSummary, Sent, Store, StoreError,
 };
 use crate::private;
 use async_trait::async_trait;
@@ -225,11 +226,14 @@ fn write(
             .prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
         let mut summary = transaction.prepare_cached(
             "INSERT INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
-             cost_pico_usd, started_at, updated_at, unconfirmed_pico_usd, over_pico_usd, refused, folder)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+             cost_pico_usd, started_at, updated_at, unconfirmed_pico_usd, over_pico_usd, refused, folder,
+             given_name, tags, about)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+             ?17, ?18, ?19)
              ON CONFLICT (id) DO UPDATE SET position = ?2, name = ?3, status = ?4, ok = ?5, failed = ?6,
              skipped = ?7, open = ?8, tokens = ?9, cost_pico_usd = ?10, updated_at = ?12,
-             unconfirmed_pico_usd = ?13, over_pico_usd = ?14, refused = ?15, folder = ?16",
+             unconfirmed_pico_usd = ?13, over_pico_usd = ?14, refused = ?15, folder = ?16,
+             given_name = ?17, tags = ?18, about = ?19",
         )?;
         let mut receipts =
             transaction.prepare_cached("UPDATE inbox SET receipt = ?2 WHERE number = ?1")?;
@@ -264,11 +268,12 @@ fn write(
                 receipts.execute(params![*number as i64, inbox::written(receipt)?])?;
             }
             let s = &batch.summary;
+            let tags = (!s.tags.is_empty()).then(|| serde_json::json!(s.tags).to_string());
             let end = batch.position.after(batch.events.len()).0 as i64;
             summary.execute(params![
                 run,
                 end,
-                known.text(&s.name),
+                known.text(&s.flow),
                 s.status,
                 s.ok,
                 s.failed,
@@ -281,7 +286,10 @@ fn write(
                 most(s.unconfirmed.0),
                 most(s.over.0),
                 most(s.refused),
-                s.folder
+                s.folder,
+                s.name,
+                tags,
+                s.about
             ])?;
         }
     }
@@ -340,6 +348,20 @@ impl Store for SqliteStore {
     async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
         self.change(move |connection, path| inbox::withdraw(connection, path, number))
             .await
+    }
+
+    async fn room(&self) -> Result<Room, StoreError> {
+        let path = self.path.clone();
+        self.reader.ask(move |journals| journals.room(&path)).await
+    }
+
+    async fn remove(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        let (path, of, runs) = (self.path.clone(), self.path.clone(), runs.to_vec());
+        let removed = tokio::task::spawn_blocking(move || remove::remove(&path, &runs));
+        match removed.await {
+            Ok(removed) => removed.map_err(|source| failure(&of, source)),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     fn leases(&self) -> &dyn Leases {
@@ -457,7 +479,7 @@ mod tests {
         let path = folder.path().join("divisi.db");
         let store = SqliteStore::open(&path).unwrap();
         let mut batch = batch("a", 0, 1);
-        batch.summary.name = format!("flow {KEY}");
+        batch.summary.flow = format!("flow {KEY}");
         batch.events[0].event = Event::Logged {
             message: format!("\"{KEY}\"").into(),
         };

@@ -24,7 +24,7 @@ A task waits for a person where the flow says so: `approve('Deploy?')`. If anoth
 it goes on with the answer; otherwise the answer is kept in the journal, and `divisi resume` goes on with it. \
 Of several answers the first one counts; the others end with exit code 1.")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`: the last one of this folder
+    /// The run: its id or the beginning of it, its name, its flow, or `last` of this folder
     run: String,
     /// The task, by its number or its label
     task: String,

@@ -20,6 +20,14 @@ pub(crate) mod rerun;
 pub(crate) mod resume;
 
 pub(crate) mod cost;
+pub(crate) mod diff;
+pub(crate) mod search;
+
+pub(crate) mod export;
+pub(crate) mod gc;
+pub(crate) mod import;
+pub(crate) mod rm;
+
 pub(crate) mod pick;
 pub(crate) mod plan;
 
@@ -61,6 +69,12 @@ pub(crate) enum Command {
     Show(show::Args),
     Watch(watch::Args),
     Cost(cost::Args),
+    Search(search::Args),
+    Diff(diff::Args),
+    Export(export::Args),
+    Import(import::Args),
+    Rm(rm::Args),
+    Gc(gc::Args),
     Models(models::Args),
     Init(init::Args),
     Doctor(doctor::Args),
@@ -95,6 +109,12 @@ pub(crate) async fn carry_out(
         Command::Show(args) => show::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Cost(args) => cost::run(args, context).await,
+        Command::Search(args) => search::run(args, context).await,
+        Command::Diff(args) => diff::run(args, context).await,
+        Command::Export(args) => export::run(args, context).await,
+        Command::Import(args) => import::run(args, context).await,
+        Command::Rm(args) => rm::run(args, context).await,
+        Command::Gc(args) => gc::run(args, context).await,
         Command::Models(args) => models::run(&args, context),
         Command::Init(args) => init::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,

@@ -46,7 +46,7 @@ struct Told<'a> {
 }
 
 /// An event of a run as one line of JSON.
-pub(crate) fn told(run: &RunId, recorded: &Recorded) -> serde_json::Result<String> {
+pub(crate) fn told(run: &RunId, recorded: &Recorded) -> anyhow::Result<String> {
     json::line(&Told { run, recorded })
 }
 
@@ -145,11 +145,20 @@ impl Reporter {
                 self.tell(&lines);
             }
             View::Json => {
-                writeln!(self.out, "{}", told(&self.progress.id, recorded)?)?;
+                let line = told(&self.progress.id, recorded).map_err(io::Error::other)?;
+                // A filter may leave nothing of it.
+                if !line.is_empty() {
+                    writeln!(self.out, "{line}")?;
+                }
             }
             View::Quiet => {}
         }
         Ok(())
+    }
+
+    /// The run so far.
+    pub(crate) fn view(&self) -> &RunView {
+        &self.progress.view
     }
 
     /// The stage of the run.

@@ -47,9 +47,12 @@ const ANSWER_BYTES_MAX: u64 = 1_024;
 /// user.
 const ASKED_MAX: u32 = 3;
 
-/// Writes a page to stdout, with a line break at its end. Later failures are reported by
-/// [`finish`].
+/// Writes a page to stdout, with a line break at its end; nothing for an empty one. Later failures
+/// are reported by [`finish`].
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
     print_as_it_is(&text::printed(text))
 }
 

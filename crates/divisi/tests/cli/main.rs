@@ -30,6 +30,13 @@ mod pick;
 mod plans;
 mod results;
 mod runs;
+
+mod again;
+mod finding;
+mod keeping;
+mod output;
+mod week;
+
 mod stopping;
 mod watch;
 

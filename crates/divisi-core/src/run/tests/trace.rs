@@ -524,6 +524,7 @@ impl Stand {
             limits,
             caps,
             reopen_failed,
+            reopen: vec![],
         });
     }
 

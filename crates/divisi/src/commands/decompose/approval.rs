@@ -20,8 +20,8 @@ pub(super) async fn run(
     context: &Context,
 ) -> Result<Exit, Problem> {
     let request = RunRequest::from(flags.run);
-    let launch = Launch::new(FlowInput::Script(flow), request);
-    let Some(finished) = drive(launch, flags.confirm.yes, context).await? else {
+    let launch = Launch::new(FlowInput::Script(flow), request).labelled(flags.label.into());
+    let Some(finished) = drive(launch, flags.confirm.yes, flags.out, context).await? else {
         return Ok(Exit::Cancelled);
     };
     let (exit, id) = (Exit::of(finished.status()), finished.id);

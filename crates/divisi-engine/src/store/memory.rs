@@ -189,7 +189,7 @@ impl Store for MemoryStore {
         let mut owners = inner.owners();
         for (run, journal) in &inner.journals {
             let events = journal.batches.iter().flat_map(|batch| &batch.events);
-            let bytes: usize = events.map(|recorded| size_of_val(recorded)).sum();
+            let bytes: usize = events.map(size_of_val).sum();
             room.runs.insert(run.clone(), bytes as u64);
         }
         for (digest, text) in &inner.blobs {

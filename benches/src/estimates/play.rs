@@ -294,6 +294,7 @@ fn started(flow: &Flow) -> Event {
             source: text(),
             args: None,
             folder: None,
+            label: Default::default(),
             options: None,
         },
         limits: Limits::default(),

@@ -175,9 +175,10 @@ impl App {
         }
     }
 
-    /// Finds the run named by `word`: an id, the beginning of one, or `last`, the last run of this
-    /// folder. If the folder has no run, only commands that show runs use the last one of another
-    /// folder.
+    /// Finds the run that `word` means: an id, `last` for the last run of this folder, the name of a
+    /// run, the name of a flow, or the beginning of an id. Of several runs with the name the latest
+    /// of this folder is meant. If this folder has none, only commands that show runs use one of
+    /// another folder.
     pub async fn find_run(&self, word: &str, intent: Intent) -> Result<RunId, Problem> {
         let store = self.store()?;
         if let Ok(id) = RunId::new(word)
@@ -186,16 +187,31 @@ impl App {
             return Ok(id);
         }
         let runs = store.runs(RUNS_SEARCHED_MAX).await?;
-        match (word, &fitting(word, &runs)[..]) {
-            ("last", _) => self.last(&runs, intent),
-            (_, [one]) => Ok(one.id.clone()),
-            (_, []) => Err(Problem::usage(format!("there is no run `{word}`"))
+        if word == "last" {
+            return self.last(&runs, intent);
+        }
+        let named = |is_it: &dyn Fn(&RunSummary) -> bool| {
+            let found: Vec<_> = runs.iter().filter(|run| is_it(run)).collect();
+            (!found.is_empty()).then_some(found)
+        };
+        if let Some(found) = named(&|run| run.name.as_deref() == Some(word)) {
+            return self.latest_of(&found, &format!("are called `{word}`"), intent);
+        }
+        let beginning = fitting(word, &runs);
+        if let [one] = &beginning[..] {
+            return Ok(one.id.clone());
+        }
+        if let Some(found) = named(&|run| run.flow == word) {
+            return self.latest_of(&found, &format!("are of the flow `{word}`"), intent);
+        }
+        match &beginning[..] {
+            [] => Err(Problem::usage(format!("there is no run `{word}`"))
                 .hint("`divisi runs` lists them")),
-            (_, several) => {
+            several => {
                 let names = several
                     .iter()
                     .take(RUNS_NAMED_MAX)
-                    .map(|run| format!("{} ({})", run.id, run.name));
+                    .map(|run| format!("{} ({})", run.id, run.flow));
                 let names: Vec<String> = names.collect();
                 Err(
                     Problem::usage(format!("{} runs begin with `{word}`", several.len()))
@@ -239,12 +255,57 @@ impl App {
                 Err(Problem::usage("there is no run of this folder, so `last` names none").hint(format!(
                     "the last one of another folder is {} ({}) of {}: name it by its id to go on with it",
                     run.id,
-                    run.name,
+                    run.flow,
                     elsewhere(run)
                 )))
             }
             (None, None, _) => {
                 Err(Problem::usage("there are no runs yet").hint("start one with `divisi run`"))
+            }
+        }
+    }
+}
+
+impl App {
+    /// The latest of several runs of one name, of this folder if it has one. `are` says what they
+    /// have in common.
+    fn latest_of(
+        &self,
+        found: &[&RunSummary],
+        are: &str,
+        intent: Intent,
+    ) -> Result<RunId, Problem> {
+        let place = self.place();
+        let here: Vec<_> = found
+            .iter()
+            .filter(|run| place.has(run.folder.as_deref()))
+            .collect();
+        let elsewhere = |run: &RunSummary| place.shown(run.folder.as_deref());
+        match (here.first(), found.first(), intent) {
+            (Some(run), ..) => {
+                if here.len() > 1 {
+                    self.note(&format!(
+                        "{} runs of this folder {are}; {} is the latest",
+                        here.len(),
+                        run.id
+                    ));
+                }
+                Ok(run.id.clone())
+            }
+            (None, Some(run), Intent::Look) => {
+                let (id, folder) = (&run.id, elsewhere(run));
+                self.note(&match found.len() {
+                    1 => format!("{id} is a run of {folder}"),
+                    count => format!("{count} runs {are}; {id} of {folder} is the latest"),
+                });
+                Ok(run.id.clone())
+            }
+            (None, run, _) => {
+                let hint = run.map(|run| {
+                    let (id, folder) = (&run.id, elsewhere(run));
+                    format!("the latest is {id} of {folder}: name it by its id to go on with it")
+                });
+                Err(Problem::usage(format!("no runs of this folder {are}")).with_hints(hint))
             }
         }
     }

@@ -6,9 +6,12 @@ use crate::plan_file::{self, PlanFile};
 use crate::{Problem, slip};
 use divisi_engine::Flow;
 use divisi_engine::flow::Library;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Characters that say what a run is about: more than a line of a list shows.
+const ABOUT_CHARS_MAX: usize = 200;
 
 /// The flow: a script with its arguments, or a plan.
 #[expect(clippy::large_enum_variant, reason = "there is one of them")]
@@ -79,6 +82,28 @@ impl FlowInput {
         }
     }
 
+    /// What a run of it is about, in one line: the beginning of the prompt of a built-in flow, or
+    /// of the arguments of another.
+    pub fn about(&self) -> Option<Arc<str>> {
+        let Self::Script(Flow {
+            path,
+            args: Some(args),
+            ..
+        }) = self
+        else {
+            return None;
+        };
+        let text = match (path, args) {
+            (None, Value::Object(given)) => prompt_of(given)?,
+            (Some(_), Value::Null) => return None,
+            (Some(_), Value::String(text)) => text.clone(),
+            (Some(_) | None, args) => args.to_string(),
+        };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let line: String = words.join(" ").chars().take(ABOUT_CHARS_MAX).collect();
+        (!line.is_empty()).then(|| line.into())
+    }
+
     /// The name of its runs.
     pub fn run_name(&self) -> Result<Arc<str>, Problem> {
         match self {
@@ -91,5 +116,54 @@ impl FlowInput {
                 .into()),
             Self::Plan(plan) => Ok(plan.name()),
         }
+    }
+}
+
+/// The prompt among the arguments of a built-in flow: that of `ask` and `map`, the goal of
+/// `decompose`, the steps of `pipe`.
+fn prompt_of(args: &Map<String, Value>) -> Option<String> {
+    let text = |name: &str| args.get(name).and_then(Value::as_str).map(str::to_owned);
+    let steps = || {
+        let steps = args.get("steps")?.as_array()?;
+        let steps: Vec<&str> = steps.iter().filter_map(Value::as_str).collect();
+        Some(steps.join(" → "))
+    };
+    text("prompt").or_else(|| text("goal")).or_else(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_run_is_about_its_prompt_or_its_arguments() {
+        let about = |path: Option<&str>, args: Value| {
+            let mut flow = Flow::script("a", "return 1").args(args);
+            flow.path = path.map(Arc::from);
+            FlowInput::Script(flow).about()
+        };
+        let file = Some("audit.js");
+        for (path, args, expected) in [
+            (
+                None,
+                json!({"prompt": "Review\n {}", "items": ["a"]}),
+                Some("Review {}"),
+            ),
+            (
+                None,
+                json!({"steps": ["Build", "Test"]}),
+                Some("Build → Test"),
+            ),
+            (None, json!({"goal": "Find"}), Some("Find")),
+            (None, json!({"items": []}), None),
+            (file, json!({"depth": 2}), Some(r#"{"depth":2}"#)),
+            (file, json!("all of it"), Some("all of it")),
+            (file, json!(" "), None),
+        ] {
+            assert_eq!(about(path, args).as_deref(), expected);
+        }
+        let long = about(file, json!("é".repeat(999))).unwrap();
+        assert_eq!(long.chars().count(), ABOUT_CHARS_MAX);
     }
 }

@@ -5,13 +5,16 @@ use crate::prepare::{Purpose, settle, setup};
 use crate::providers::{self, Answering, Vendors};
 use crate::settings::Settings;
 use crate::{App, FlowInput, Problem, RunRequest, estimate, preflight, protect};
-use divisi_core::RunId;
 use divisi_core::estimate::Estimate;
+use divisi_core::event::RunLabel;
 use divisi_core::retry::QuotaWait;
-use divisi_engine::{Engine, Flow, RunHandle, RunOptions, Setup};
+use divisi_core::{Key, RunId, TaskId};
+use divisi_engine::{Engine, Flow, Rehearsed, RunHandle, RunOptions, Setup};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::thread;
 
 /// A run to be started or continued.
@@ -21,6 +24,8 @@ pub struct Launch {
     pub input: FlowInput,
     /// Its options.
     pub request: RunRequest,
+    /// Name and tags of a new run.
+    pub label: RunLabel,
     /// The run to continue; `None` for a new one.
     pub earlier: Option<Earlier>,
 }
@@ -32,6 +37,10 @@ pub struct Earlier {
     pub id: RunId,
     /// Whether tasks that have failed are tried again.
     pub reopen_failed: bool,
+    /// Tasks that are carried out again, whatever their outcome.
+    pub reopen: Vec<TaskId>,
+    /// Tasks, by their keys, that are carried out by another model than their flow says.
+    pub replaced: BTreeMap<Key, Arc<str>>,
     /// Its vendors; `None` for a run of an older divisi, which did not record them.
     pub vendors: Option<Vendors>,
 }
@@ -45,6 +54,9 @@ pub struct Kept {
     /// Its vendors; `None` for a run of an older divisi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendors: Option<Vendors>,
+    /// Tasks, by their keys, that are carried out by another model than their flow says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaced: BTreeMap<Key, Arc<str>>,
 }
 
 impl Launch {
@@ -53,8 +65,14 @@ impl Launch {
         Self {
             input,
             request,
+            label: RunLabel::default(),
             earlier: None,
         }
+    }
+
+    /// Sets name and tags.
+    pub fn labelled(self, label: RunLabel) -> Self {
+        Self { label, ..self }
     }
 }
 
@@ -99,6 +117,7 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
     let Launch {
         input,
         request,
+        label,
         earlier,
     } = launch;
     let flow = input.flow();
@@ -119,17 +138,32 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
     let kept = Kept {
         request,
         vendors: Some(vendors),
+        replaced: earlier
+            .as_ref()
+            .map(|earlier| earlier.replaced.clone())
+            .unwrap_or_default(),
     };
     let options = RunOptions::default()
         .caps(settings.caps())
         .token_budget(kept.request.token_budget)
         .folder(app.place().name())
+        .label(RunLabel {
+            about: input.about(),
+            ..label
+        })
         .kept(serde_json::to_value(&kept).map_err(cannot_keep)?)
         .reopen_failed(
             earlier
                 .as_ref()
                 .is_some_and(|earlier| earlier.reopen_failed),
         )
+        .reopen(
+            earlier
+                .as_ref()
+                .map(|earlier| earlier.reopen.clone())
+                .unwrap_or_default(),
+        )
+        .replaced(kept.replaced.clone())
         .quota_wait(kept.request.wait.then(QuotaWait::default));
     Ok(Ready {
         engine,
@@ -168,9 +202,28 @@ impl Ready {
         Ok(expected)
     }
 
+    /// Somebody answers its questions while it runs.
+    pub fn attended(mut self) -> Self {
+        self.options = self.options.attended(true);
+        self
+    }
+
     /// The data that will be recorded with it.
     pub fn kept(&self) -> &Kept {
         &self.kept
+    }
+
+    /// Finds out what the run would carry out again; `None` for a new one. Nothing is written or
+    /// sent.
+    pub async fn rehearse(self) -> Result<Option<Rehearsed>, Problem> {
+        let Some(earlier) = self.earlier else {
+            return Ok(None);
+        };
+        let rehearsed = self
+            .engine
+            .rehearse(&earlier.id, self.flow, self.setup, self.options)
+            .await?;
+        Ok(Some(rehearsed))
     }
 
     /// Starts or continues the run. A new run is estimated in parallel, if the settings say so.

@@ -8,6 +8,7 @@
 //! [`Problem`], with advice.
 
 mod app;
+pub mod bundle;
 mod input;
 mod request;
 
@@ -25,6 +26,8 @@ pub mod settings;
 
 mod place;
 mod problem;
+
+pub mod notify;
 
 pub mod clock;
 mod slip;

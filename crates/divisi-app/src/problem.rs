@@ -179,6 +179,9 @@ impl From<StoreError> for Problem {
             StoreError::Unreadable { .. } => Some(DAMAGED),
             StoreError::Backend(error) => error.hint(),
             StoreError::Closed => Some("resume the run: what was written is kept"),
+            StoreError::InboxFull(_) => Some(
+                "the process that drives the run takes no messages; stop it and resume the run",
+            ),
         };
         let hint = hint.map(str::to_owned);
         Self::failed(error).with_hints(hint)

@@ -4,7 +4,7 @@
 //! grow with it, and stay below two microseconds per task.
 
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{Caps, FlowSource, TaskFacts};
+use divisi_core::event::{Caps, FlowSource, RunLabel, TaskFacts};
 use divisi_core::run::{AttemptEnd, Submission};
 use divisi_core::{AttemptId, Content, Digest, Event, Input, Key, Limits, PicoUsd, Run, Timestamp};
 use std::collections::VecDeque;
@@ -53,6 +53,7 @@ fn all(keys: &[Key], in_flight_max: u32, cap: Option<PicoUsd>) -> Run {
     let mut run = Run::new();
     let mut under_way = VecDeque::new();
     let flow = FlowSource {
+        label: RunLabel::default(),
         path: None,
         source: text.clone(),
         args: None,

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 /// Version of the events below; a store with a later one is not opened.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// One event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,6 +171,9 @@ pub enum Event {
         /// The copy of the repository that it worked in, kept because files in it have changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worktree: Option<Box<Worktree>>,
+        /// What answered the question that it was suspended with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answered_by: Option<AnsweredBy>,
     },
     /// An executor has reported usage since its last report, or a handle by which a later attempt
     /// finds its work.
@@ -236,6 +239,16 @@ pub enum Event {
         task: TaskId,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// The user has set another cap while the run was under way.
+    CapChanged {
+        /// The cap of the run from now on.
+        cap: PicoUsd,
+    },
+    /// The user has set another number of attempts at a time while the run was under way.
+    WidthChanged {
+        /// Most attempts in flight from now on.
+        in_flight_max: u32,
     },
     /// Most of the budget is spent; recorded at most once per execution.
     SoftLimitReached {
@@ -328,6 +341,7 @@ impl Event {
             waited: Millis(0),
             waits: vec![],
             worktree: None,
+            answered_by: None,
         }
     }
 }
@@ -355,6 +369,24 @@ pub struct RunResumed {
     /// Whether failed tasks are tried again.
     #[serde(default)]
     pub reopen_failed: bool,
+    /// Tasks that are carried out again, whatever their outcome. Suspended ones keep waiting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reopen: Vec<TaskId>,
+}
+
+/// How people find a run again: in lists and in a search. A resume does not change it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunLabel {
+    /// The name that it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Arc<str>>,
+    /// Its tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Arc<str>>,
+    /// What it is about, in one line: the beginning of its prompt, or of its arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<Arc<str>>,
 }
 
 /// A flow as it was at the beginning of an execution.
@@ -372,6 +404,9 @@ pub struct FlowSource {
     /// caller decides what agents may see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<Arc<str>>,
+    /// The run's name and tags. For display and lists only.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub label: RunLabel,
     /// Other values that the caller needs for a resume (workspace, command-line settings): JSON
     /// text that the core does not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -595,6 +630,16 @@ pub struct Suspension {
     /// the task.
     #[serde(default, skip_serializing_if = "is_default")]
     pub goes_on: bool,
+    /// The words to choose from; none where any text is an answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Arc<str>>,
+    /// The result without an answer: JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Content>,
+    /// How long it waits for an answer, from this event on. Then it takes its default, or fails if
+    /// it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Millis>,
 }
 
 impl Suspension {
@@ -606,8 +651,23 @@ impl Suspension {
             reserved: PicoUsd::ZERO,
             question: None,
             goes_on: false,
+            choices: vec![],
+            default: None,
+            timeout: None,
         }
     }
+}
+
+/// What answered a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnsweredBy {
+    /// A person.
+    Person,
+    /// Its default, because there was nobody to ask.
+    Default,
+    /// The end of its time: with its default, or as a failure.
+    Timeout,
 }
 
 /// A git worktree with changes, kept for the user.
@@ -804,6 +864,11 @@ pub enum Refusal {
         /// Most phases.
         phases_max: u32,
     },
+    /// Tasks that need an approval which was answered with no.
+    Unapproved {
+        /// The approval, by the name of its task.
+        approval: Arc<str>,
+    },
     /// A tool that an agent called without permission.
     Tool {
         /// The task of the agent.
@@ -820,9 +885,11 @@ impl Refusal {
     /// task has its own outcome; a log line is not work.
     pub fn is_of_work(&self) -> bool {
         match self {
-            Self::Task { .. } | Self::Call { .. } | Self::Tokens { .. } | Self::Phase { .. } => {
-                true
-            }
+            Self::Task { .. }
+            | Self::Call { .. }
+            | Self::Tokens { .. }
+            | Self::Phase { .. }
+            | Self::Unapproved { .. } => true,
             Self::Log { .. } | Self::Tool { .. } => false,
         }
     }

@@ -11,6 +11,7 @@
 //! [`reads`] whose results a prompt contains, [`ledger`] where the money went, [`preflight`] what
 //! can be known of a flow before it runs.
 
+pub mod approval;
 pub mod attempt;
 pub mod budget;
 pub mod check;
@@ -43,6 +44,7 @@ pub mod tokens;
 pub mod usage;
 pub mod view;
 
+pub use approval::Approval;
 pub use budget::Budget;
 pub use choice::{Choice, Kinds};
 pub use climb::{Climb, climb};

@@ -77,6 +77,11 @@ pub fn skipped(need: &str) -> String {
     format!("it needs `{need}`, which has no result")
 }
 
+/// Why a task is skipped when an approval that it needs was answered with no.
+pub fn unapproved(need: &str) -> String {
+    format!("`{need}` was not approved")
+}
+
 /// The synthesis prompt where the flow gives none.
 pub fn synthesis(goal: &str) -> String {
     format!("Agents have worked on this goal:\n\n{goal}\n\nMake one answer of what they found.")

@@ -6,6 +6,7 @@
 
 mod error;
 mod order;
+mod question;
 mod reference;
 mod shape;
 mod startable;
@@ -13,6 +14,7 @@ mod written;
 
 pub use error::PlanError;
 pub use order::priorities;
+pub use question::Question;
 pub use reference::{references, render};
 pub use startable::Startable;
 
@@ -130,6 +132,9 @@ pub struct PlanTask {
     /// How many requests one attempt may send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
+    /// A question to a person, instead of a prompt and its options.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Question>,
 }
 
 /// The fields of a plan besides its tasks.
@@ -350,8 +355,23 @@ impl PlanTask {
         self
     }
 
-    /// The task for the engine, with the rendered `prompt`.
+    /// Its text: the prompt, or the question.
+    pub fn text(&self) -> &str {
+        match &self.approve {
+            Some(question) => &question.question,
+            None => &self.prompt,
+        }
+    }
+
+    /// The task for the engine, with its rendered [text](Self::text).
     pub fn task(&self, prompt: impl Into<Arc<str>>) -> Task {
+        if let Some(question) = &self.approve {
+            return Task {
+                label: Some(self.label.as_ref().unwrap_or(&self.id).as_str().into()),
+                phase: self.phase.as_deref().map(Into::into),
+                ..question.task(prompt, question.show.as_deref().map(Into::into))
+            };
+        }
         Task {
             label: Some(self.label.as_ref().unwrap_or(&self.id).as_str().into()),
             kind: self.kind.as_deref().map(Into::into),
@@ -381,11 +401,29 @@ impl PlanTask {
 
     /// The ids that its texts refer to.
     fn references(&self) -> impl Iterator<Item = &str> {
-        references(&self.prompt).chain(self.context.iter().flat_map(|context| references(context)))
+        let show = self
+            .approve
+            .iter()
+            .flat_map(|question| question.show.iter());
+        let others = self.context.iter().chain(show);
+        references(self.text()).chain(others.flat_map(|text| references(text)))
     }
 
     fn resolve(&self, places: &BTreeMap<&str, usize>) -> Result<Vec<usize>, PlanError> {
-        if self.prompt.trim().is_empty() {
+        let question = Self {
+            id: self.id.clone(),
+            needs: self.needs.clone(),
+            label: self.label.clone(),
+            phase: self.phase.clone(),
+            approve: self.approve.clone(),
+            ..Self::default()
+        };
+        if self.approve.is_some() && *self != question {
+            return Err(PlanError::QuestionWithWork {
+                task: self.id.clone(),
+            });
+        }
+        if self.text().trim().is_empty() {
             return Err(PlanError::EmptyPrompt {
                 task: self.id.clone(),
             });

@@ -1,5 +1,6 @@
 //! The task of one agent.
 
+use crate::approval::Approval;
 use crate::check::{Check, Ladder};
 use crate::{Millis, PicoUsd};
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,10 @@ pub struct Task {
     /// How many requests one attempt may send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
+    /// What a person may answer, if the task is a question (`executor: 'person'`). Its schema and
+    /// its time follow from `schema` and `timeout`, what is shown with it from `context`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Arc<Approval>>,
     /// Whether a failure is an error of the flow rather than a missing part.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
@@ -95,6 +100,9 @@ pub struct Task {
 impl Task {
     /// Name of the executor that runs the prompt as a shell command, used by `shell()` in scripts.
     pub const SHELL: &'static str = "shell";
+
+    /// Name of the executor that asks a person, used by `approve()` in scripts.
+    pub const PERSON: &'static str = "person";
 
     /// Longest title taken from the prompt of a task without a label.
     const TITLE_CHARS_MAX: usize = 60;
@@ -105,6 +113,21 @@ impl Task {
             prompt: prompt.into(),
             ..Self::default()
         }
+    }
+
+    /// A question to a person.
+    pub fn question(question: impl Into<Arc<str>>, approval: Approval) -> Self {
+        Self {
+            executor: Some(Self::PERSON.into()),
+            schema: approval.schema().map(Arc::new),
+            approval: Some(Arc::new(approval)),
+            ..Self::new(question)
+        }
+    }
+
+    /// Whether its prompt is a question to a person.
+    pub fn is_question(&self) -> bool {
+        self.executor.as_deref() == Some(Self::PERSON)
     }
 
     /// Whether its prompt is a shell command.

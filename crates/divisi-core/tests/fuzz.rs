@@ -4,7 +4,8 @@
 use divisi_core::budget::{Budget, Spent, TurnBound, Unanswered};
 use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{
-    Caps, FlowSource, ParkReason, Recorded, RunStatus, TaskFacts, Times, Turn,
+    AnsweredBy, Caps, FlowSource, ParkReason, Recorded, RunLabel, RunStatus, Suspension, TaskFacts,
+    Times, Turn,
 };
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{AttemptEnd, Bill, Counts, Report, Stage, Submission, TaskStage, TaskState};
@@ -14,7 +15,7 @@ use divisi_core::{
     Outcome, PicoUsd, Position, Run, RunView, TaskId, Timestamp, Usage,
 };
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Something that happens. Numbers name attempts and tasks modulo how many there are.
@@ -54,6 +55,17 @@ enum Step {
         attempt: usize,
         cost: Option<u64>,
     },
+    /// A question waits for its answer.
+    Suspend {
+        attempt: usize,
+        default: bool,
+        timeout: Option<u64>,
+    },
+    Answer(usize),
+    TakeDefault(usize),
+    FlowWaits,
+    Cap(u64),
+    Width(u32),
     Phase(u8, Option<u64>),
     Log(u8),
     Estimate(u64),
@@ -67,6 +79,8 @@ enum Step {
         phase_cap: Option<u64>,
         in_flight_max: u32,
         reopen_failed: bool,
+        /// Some of these numbers no task has.
+        reopen: Vec<u32>,
     },
     Wait(u64),
     /// The process that drives the run waits if there is no quota.
@@ -101,6 +115,13 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         6 => attempt.clone().prop_map(Step::Hedge),
         2 => (attempt.clone(), 0..60u64).prop_map(|(attempt, most)| Step::HedgeEnded(attempt, most)),
+        4 => (attempt.clone(), any::<bool>(), prop::option::of(0..3_000u64))
+            .prop_map(|(attempt, default, timeout)| Step::Suspend { attempt, default, timeout }),
+        2 => (0..20usize).prop_map(Step::Answer),
+        2 => (0..20usize).prop_map(Step::TakeDefault),
+        2 => Just(Step::FlowWaits),
+        2 => (0..300u64).prop_map(Step::Cap),
+        2 => (0..6u32).prop_map(Step::Width),
         6 => (attempt, prop::option::weighted(0.8, 0..60u64)).prop_map(|(attempt, cost)| Step::Report { attempt, cost }),
         2 => (0..4u8, prop::option::of(0..150u64)).prop_map(|(title, cap)| Step::Phase(title, cap)),
         2 => (0..4u8).prop_map(Step::Log),
@@ -110,8 +131,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Park),
         1 => Just(Step::Cancel),
         1 => Just(Step::Start),
-        4 => (prop::option::of(0..300u64), prop::option::of(0..150u64), 0..6u32, any::<bool>())
-            .prop_map(|(cap, phase_cap, in_flight_max, reopen_failed)| Step::Resume { cap, phase_cap, in_flight_max, reopen_failed }),
+        4 => (prop::option::of(0..300u64), prop::option::of(0..150u64), 0..6u32, any::<bool>(), prop::collection::vec(0..10u32, 0..3))
+            .prop_map(|(cap, phase_cap, in_flight_max, reopen_failed, reopen)| Step::Resume { cap, phase_cap, in_flight_max, reopen_failed, reopen }),
         4 => (0..3_000u64).prop_map(Step::Wait),
         1 => (0..2_000_000u64).prop_map(Step::Wait),
         2 => Just(Step::WaitForQuota),
@@ -321,6 +342,8 @@ struct Live {
     journal: Vec<Recorded>,
     /// Attempts in flight and their reservations, computed from events.
     under_way: BTreeMap<AttemptId, PicoUsd>,
+    /// Attempts that wait for an answer.
+    suspended: BTreeSet<AttemptId>,
     /// The same for requests that were sent a second time.
     hedges: BTreeMap<AttemptId, PicoUsd>,
     spent: Spent,
@@ -440,6 +463,7 @@ impl Live {
                     next_turn: (cut && class.is_some()).then(|| bound(cost).whole()),
                     findings: (class == Some(FailureClass::Check)).then(|| text("it is wrong")),
                     worktree: None,
+                    answered_by: None,
                     waited: Millis(0),
                     waits: vec![],
                 };
@@ -477,6 +501,37 @@ impl Live {
                 });
                 self.take(Input::AttemptReports { attempt, report });
             }
+            Step::Suspend {
+                attempt,
+                default,
+                timeout,
+            } => {
+                let attempt = self.attempt(attempt);
+                let suspension = Box::new(Suspension {
+                    default: default.then(|| text("false")),
+                    timeout: timeout.map(Millis),
+                    ..Suspension::of("person")
+                });
+                self.take(Input::AttemptSuspended {
+                    attempt,
+                    suspension,
+                });
+            }
+            Step::Answer(task) => {
+                let task = self.waiting(task);
+                let end = Box::new(AttemptEnd {
+                    answered_by: Some(AnsweredBy::Person),
+                    ..AttemptEnd::of(Ok(text("true")))
+                });
+                self.take(Input::Resolve { task, end });
+            }
+            Step::TakeDefault(task) => {
+                let task = self.waiting(task);
+                self.take(Input::TakeDefault { task });
+            }
+            Step::FlowWaits => self.take(Input::FlowWaits),
+            Step::Cap(cap) => self.take(Input::Cap(PicoUsd(cap))),
+            Step::Width(in_flight_max) => self.take(Input::Width(in_flight_max)),
             Step::Phase(title, cap) => {
                 self.take(Input::Phase {
                     title: title.to_string().into(),
@@ -520,6 +575,7 @@ impl Live {
                 phase_cap,
                 in_flight_max,
                 reopen_failed,
+                reopen,
             } => {
                 let phases = phase_cap
                     .map(|cap| ("1".into(), PicoUsd(cap)))
@@ -535,6 +591,7 @@ impl Live {
                     limits: limits(in_flight_max),
                     caps,
                     reopen_failed,
+                    reopen: reopen.into_iter().map(TaskId).collect(),
                 });
             }
             Step::WaitForQuota => self.take(Input::Wait(QuotaWait::default())),
@@ -552,6 +609,15 @@ impl Live {
         match self.under_way.len() {
             0 => none,
             count => *self.under_way.keys().nth(number % count).unwrap_or(&none),
+        }
+    }
+
+    /// A suspended task, if there is one.
+    fn waiting(&self, number: usize) -> TaskId {
+        let suspended: Vec<TaskId> = self.run.suspended().collect();
+        match suspended.len() {
+            0 => TaskId(number as u32),
+            count => suspended[number % count],
         }
     }
 
@@ -614,6 +680,11 @@ impl Live {
                 attempt, reserved, ..
             } => {
                 assert!(!self.overcharged, "{attempt} starts after an overcharge");
+                let task = self.run.task(attempt.task).expect("a task");
+                assert!(
+                    !task.facts().is_open_ended() || self.run.budget().cap.is_none(),
+                    "{attempt} has no bound, and there is a cap"
+                );
                 assert_eq!(
                     *self.run.stage(),
                     Stage::Running,
@@ -689,10 +760,14 @@ impl Live {
                     !self.hedges.contains_key(attempt),
                     "two requests, and one reply for both"
                 );
-                let reserved = self
-                    .under_way
-                    .insert(*attempt, PicoUsd::ZERO)
-                    .expect("in flight");
+                // A suspended one has reserved nothing, and may end with a reply.
+                let reserved = match self.suspended.contains(attempt) {
+                    true => PicoUsd::ZERO,
+                    false => self
+                        .under_way
+                        .insert(*attempt, PicoUsd::ZERO)
+                        .expect("in flight"),
+                };
                 let over = turn.cost.saturating_sub(reserved);
                 self.book(
                     *attempt,
@@ -735,7 +810,11 @@ impl Live {
                     !self.hedges.contains_key(attempt),
                     "a second request is left"
                 );
-                let reserved = self.under_way.remove(attempt).expect("in flight");
+                // A suspended one has reserved nothing.
+                let reserved = match self.suspended.remove(attempt) {
+                    true => PicoUsd::ZERO,
+                    false => self.under_way.remove(attempt).expect("in flight"),
+                };
                 assert!(*unconfirmed <= reserved, "no more than was set aside");
                 let (left, billed) = (
                     reserved.saturating_sub(*unconfirmed),
@@ -755,6 +834,14 @@ impl Live {
                     },
                 );
             }
+            Event::AttemptSuspended { attempt, .. } => {
+                self.under_way.remove(attempt).expect("in flight");
+                assert!(
+                    self.suspended.insert(*attempt),
+                    "{attempt} is suspended twice"
+                );
+            }
+            Event::CapChanged { .. } => self.in_hand = held(self.run.budget()),
             Event::RunResumed(_) => {
                 self.overcharged = false;
                 self.in_hand = held(self.run.budget());
@@ -844,6 +931,12 @@ impl Live {
         }
     }
 
+    fn phase_of(&self, task: TaskId) -> Option<Arc<str>> {
+        self.run
+            .task(task)
+            .and_then(|task| task.facts().phase.clone())
+    }
+
     fn book(&mut self, attempt: AttemptId, spent: Spent) {
         // Where nothing could be set aside, all of it is what the attempt may cost.
         let is_open_ended = self
@@ -858,12 +951,17 @@ impl Live {
             },
             false => spent,
         };
+        // One without a bound starts only without a cap. A cap that is set later cannot hold it.
+        if is_open_ended {
+            let cost = spent.billed + spent.unconfirmed;
+            self.in_hand += cost;
+            if let Some(phase) = self.phase_of(attempt.task) {
+                *self.in_hand_of_phase.entry(phase).or_default() += cost;
+            }
+        }
         self.spent += spent;
         self.overcharged |= spent.over > PicoUsd::ZERO;
-        let phase = self
-            .run
-            .task(attempt.task)
-            .and_then(|task| task.facts().phase.clone());
+        let phase = self.phase_of(attempt.task);
         if let Some(phase) = phase.filter(|_| spent.total() > PicoUsd::ZERO) {
             *self.spent_by_phase.entry(phase).or_default() += spent;
         }
@@ -1022,6 +1120,7 @@ fn limits(in_flight_max: u32) -> Limits {
 
 fn flow() -> FlowSource {
     FlowSource {
+        label: RunLabel::default(),
         path: None,
         source: text("// fuzz"),
         args: None,

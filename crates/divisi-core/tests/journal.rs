@@ -3,8 +3,8 @@
 use divisi_core::budget::TurnBound;
 use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{
-    Caps, Edges, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunResumed, RunStarted,
-    RunStatus, TaskFacts, TaskSubmitted, Times, Turn,
+    AnsweredBy, Caps, Edges, FORMAT, FlowSource, ParkReason, Recorded, Refusal, RunLabel,
+    RunResumed, RunStarted, RunStatus, Suspension, TaskFacts, TaskSubmitted, Times, Turn,
 };
 use divisi_core::run::Stage;
 use divisi_core::{
@@ -19,6 +19,7 @@ const V2: &str = include_str!("fixtures/journal-v2.jsonl");
 const V3: &str = include_str!("fixtures/journal-v3.jsonl");
 const V4: &str = include_str!("fixtures/journal-v4.jsonl");
 const V5: &str = include_str!("fixtures/journal-v5.jsonl");
+const V6: &str = include_str!("fixtures/journal-v6.jsonl");
 
 fn read(journal: &str) -> Vec<Recorded> {
     journal
@@ -79,21 +80,32 @@ fn a_journal_of_version_4_is_read_and_replayed() {
 }
 
 #[test]
-fn a_journal_of_version_5_is_still_what_is_written() {
+fn a_journal_of_version_5_is_read_and_replayed() {
+    let mut run = Run::new();
+    for Recorded { at, event, .. } in read(V5) {
+        run.apply(at, &event).expect("it follows");
+    }
+    assert_eq!(*run.stage(), Stage::Ended(RunStatus::Partial));
+    assert_eq!(run.budget().unconfirmed, PicoUsd(1_000));
+    assert_eq!(run.flow().expect("a flow").label, RunLabel::default());
+}
+
+#[test]
+fn a_journal_of_version_6_is_still_what_is_written() {
     let written: Vec<_> = every_event()
         .iter()
         .map(|event| serde_json::to_string(event).expect("written"))
         .collect();
     assert_eq!(
         written,
-        V5.lines().collect::<Vec<_>>(),
+        V6.lines().collect::<Vec<_>>(),
         "the format has changed: old journals must stay readable"
     );
 }
 
 #[test]
 fn every_event_survives_being_written() {
-    assert_eq!(read(V5), every_event());
+    assert_eq!(read(V6), every_event());
 }
 
 /// A run in which everything happens that can happen.
@@ -113,6 +125,11 @@ fn every_event() -> Vec<Recorded> {
         partial: Some(text("\"half\"")),
     };
     let flow = |source: &str| FlowSource {
+        label: RunLabel {
+            name: Some("nightly".into()),
+            tags: vec!["ci".into()],
+            about: Some(r#"{"modules":["auth"]}"#.into()),
+        },
         path: Some("audit.js".into()),
         source: text(source),
         args: Some(text("{\"modules\":[\"auth\"]}")),
@@ -159,6 +176,7 @@ fn every_event() -> Vec<Recorded> {
         waited: Millis(0),
         waits: vec![],
         worktree: None,
+        answered_by: None,
     };
     let turn = |request: &str| Turn {
         request: Digest::of(request.as_bytes()),
@@ -321,6 +339,7 @@ fn every_event() -> Vec<Recorded> {
             limits: limits(),
             caps: Caps::of(Some(PicoUsd(9_000))),
             reopen_failed: false,
+            reopen: vec![TaskId(2)],
         })),
         Event::TaskClaimed {
             task: TaskId(0),
@@ -349,8 +368,34 @@ fn every_event() -> Vec<Recorded> {
                 reason: "what it needs has failed".into(),
             },
         ),
+        Event::CapChanged {
+            cap: PicoUsd(12_000),
+        },
+        Event::WidthChanged { in_flight_max: 8 },
         scheduled(first(3), 600),
-        ended(first(3), None, 600),
+        Event::AttemptSuspended {
+            attempt: first(3),
+            suspension: Box::new(Suspension {
+                default: Some(text("false")),
+                timeout: Some(Millis(600_000)),
+                ..Suspension::of("person")
+            }),
+        },
+        Event::AttemptEnded {
+            attempt: first(3),
+            failure: None,
+            usage: Usage::default(),
+            cost: PicoUsd::ZERO,
+            unconfirmed: PicoUsd::ZERO,
+            estimated: false,
+            next_turn: None,
+            findings: None,
+            tool_results: None,
+            waited: Millis(0),
+            waits: vec![],
+            worktree: None,
+            answered_by: Some(AnsweredBy::Person),
+        },
         outcome(3, Outcome::Ok { value: text("{}") }),
         Event::Uncaught {
             message: "audit.js:7: Error: lost".into(),

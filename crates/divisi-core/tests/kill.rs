@@ -2,7 +2,7 @@
 //! and asks for no reply that was recorded.
 
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{Caps, FlowSource, TaskFacts, Times, Turn};
+use divisi_core::event::{Caps, FlowSource, RunLabel, TaskFacts, Times, Turn};
 use divisi_core::run::{AttemptEnd, Stage, Submission, TaskStage};
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Limits, Millis, Outcome,
@@ -133,6 +133,7 @@ impl<'a> World<'a> {
             limits,
             caps: Caps::default(),
             reopen_failed: false,
+            reopen: vec![],
         }];
     }
 
@@ -357,6 +358,7 @@ fn request(number: usize) -> Digest {
 
 fn flow() -> FlowSource {
     FlowSource {
+        label: RunLabel::default(),
         path: None,
         source: text("// jobs"),
         args: None,

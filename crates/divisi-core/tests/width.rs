@@ -5,7 +5,7 @@
 //! not fit its room is cut off, paid for and requested again.
 
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{Caps, FlowSource, TaskFacts, Turn};
+use divisi_core::event::{Caps, FlowSource, RunLabel, TaskFacts, Turn};
 use divisi_core::run::{AttemptEnd, Stage, Submission};
 use divisi_core::{
     AttemptId, Content, Digest, Event, Failure, FailureClass, Input, Key, Limits, Millis, PicoUsd,
@@ -166,6 +166,7 @@ impl Playing {
             due: BinaryHeap::new(),
         };
         let flow = FlowSource {
+            label: RunLabel::default(),
             path: None,
             source: text(),
             args: None,

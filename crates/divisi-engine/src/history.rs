@@ -190,6 +190,7 @@ mod tests {
             events,
             blobs: vec![],
             summary,
+            receipts: vec![],
         };
         store.append(Arc::new(batch)).await.unwrap();
     }

@@ -100,8 +100,11 @@ pub mod tools;
 pub use answer::violations;
 pub use divisi_core as core;
 pub use driver::{Control, DriveError, LiveRun, TaskEnd, TaskReport};
+#[cfg(feature = "script")]
+pub use engine::Rehearsed;
 pub use engine::{
-    AnswerError, Engine, Events, Finished, Job, RunHandle, RunOptions, StartError, Subscription,
+    AnswerError, Engine, Events, Finished, Heard, Job, RunHandle, RunOptions, SendError,
+    StartError, Subscription,
 };
 pub use executor::{Signal, WaitsFor};
 pub use flow::Flow;

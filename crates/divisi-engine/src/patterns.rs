@@ -17,9 +17,10 @@
 //! }
 //! ```
 
-use crate::driver::TaskReport;
+use crate::driver::{TaskEnd, TaskReport};
 use crate::engine::Job;
 use crate::models::AUTO;
+use divisi_core::event::Refusal;
 use divisi_core::patterns::{self, Complaint, Gathering, PLANS_MAX, Part, Planning};
 use divisi_core::plan::{Gather, Plan, PlanTask};
 use divisi_core::{Failure, FailureClass, Task};
@@ -221,19 +222,36 @@ pub async fn run_plan(job: &Job, plan: &Plan, worker: &Task) -> PlanReport {
         let part = async move {
             let mut results = BTreeMap::new();
             for (id, need) in needs {
-                match need.await.text() {
+                let report = need.await;
+                let is_refused = report.end == TaskEnd::Ok("false".into())
+                    && plan
+                        .tasks()
+                        .iter()
+                        .any(|task| task.id == id && task.approve.is_some());
+                if is_refused {
+                    job.refuse(Refusal::Unapproved {
+                        approval: id.into(),
+                    });
+                    let reason = patterns::unapproved(id);
+                    return job.skip(part_of(task, task.text(), worker), reason).await;
+                }
+                match report.text() {
                     Ok(text) => results.insert(id.to_owned(), text),
                     Err(_) => {
                         let reason = patterns::skipped(id);
-                        return job
-                            .skip(part_of(task, task.prompt.as_str(), worker), reason)
-                            .await;
+                        return job.skip(part_of(task, task.text(), worker), reason).await;
                     }
                 };
             }
-            let prompt =
-                divisi_core::plan::render(&task.prompt, |id| results.get(id).map(String::as_str));
-            job.submit(part_of(task, &prompt, worker), waiting).await
+            let render = |text: &str| {
+                divisi_core::plan::render(text, |id| results.get(id).map(String::as_str))
+            };
+            let mut part = part_of(task, &render(task.text()), worker);
+            if task.approve.is_some() {
+                // What is shown with a question may be the result of another task.
+                part.context = part.context.map(|shown| render(&shown).into());
+            }
+            job.submit(part, waiting).await
         };
         running[place] = Some(part.boxed().shared());
     }
@@ -278,6 +296,9 @@ fn gathered(prompt: &str, least: usize, parts: Vec<Part>) -> Result<String, Fail
 /// The worker's task with the plan's options for this part.
 fn part_of(part: &PlanTask, prompt: &str, worker: &Task) -> Task {
     let said = part.task(prompt);
+    if part.approve.is_some() {
+        return said;
+    }
     Task {
         label: said.label.or_else(|| Some(part.id.as_str().into())),
         model: if said.model.is_empty() {

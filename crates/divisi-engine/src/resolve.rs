@@ -31,6 +31,7 @@ use divisi_core::{
 use divisi_files::Refusal;
 use redacted::redacted;
 use remembered::{Known, Remembered, ToolWords};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -53,6 +54,8 @@ pub struct Resolver {
     /// Toolsets resolved so far.
     toolsets: Remembered<(ToolWords, Arc<Toolset>)>,
     durations: Arc<SharedDurations>,
+    /// Model words of tasks that another model carries out than their flow says.
+    replaced: BTreeMap<Key, Arc<str>>,
 }
 
 const DAY_MILLIS: u64 = 24 * 3_600_000;
@@ -82,8 +85,14 @@ impl Resolver {
             known: Remembered::default(),
             toolsets: Remembered::default(),
             durations: Arc::default(),
+            replaced: BTreeMap::new(),
             setup,
         }
+    }
+
+    /// The same resolver, with other models for these tasks.
+    pub(crate) fn replacing(self, replaced: BTreeMap<Key, Arc<str>>) -> Self {
+        Self { replaced, ..self }
     }
 
     /// The setup.
@@ -97,6 +106,19 @@ impl Resolver {
     /// outcome in the journal, too. `priority` is the length of the longest chain of tasks known to
     /// wait for it.
     pub fn resolve(&self, task: Task, priority: u32) -> Resolved {
+        let kept = (!self.replaced.is_empty()).then(|| task.clone());
+        let resolved = self.resolve_as_written(task, priority);
+        let key = resolved.submission.key;
+        let Some((task, word)) = kept.zip(self.replaced.get(&key)) else {
+            return resolved;
+        };
+        let mut replaced = self.resolve_as_written(task.model(word.clone()), priority);
+        // It stays the task that its flow asked for.
+        replaced.submission.key = key;
+        replaced
+    }
+
+    fn resolve_as_written(&self, task: Task, priority: u32) -> Resolved {
         match self.assign(&task) {
             Ok(parts) => self.accepted(task, parts, priority),
             Err(failure) => self.settled(task, Outcome::Failed(failure)),

@@ -4,7 +4,8 @@
 use async_trait::async_trait;
 use divisi_engine::core::{Digest, Position, Recorded, RunId};
 use divisi_engine::store::{
-    Batch, Lease, LeaseError, Leases, MemoryStore, RunSummary, Store, StoreError, conformance,
+    Batch, ControlMessage, Lease, LeaseError, Leases, MemoryStore, Receipt, Room, RunSummary, Sent,
+    Store, StoreError, conformance,
 };
 use divisi_engine::{DriveError, Engine, Models, RunOptions, Setup, StartError};
 use std::collections::HashMap;
@@ -122,6 +123,30 @@ impl Store for RemoteStore {
 
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError> {
         self.journals.runs(most).await
+    }
+
+    async fn send(&self, run: &RunId, message: ControlMessage) -> Result<u64, StoreError> {
+        self.journals.send(run, message).await
+    }
+
+    async fn inbox(&self, run: &RunId) -> Result<Vec<Sent>, StoreError> {
+        self.journals.inbox(run).await
+    }
+
+    async fn receipt(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        self.journals.receipt(number).await
+    }
+
+    async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        self.journals.withdraw(number).await
+    }
+
+    async fn room(&self) -> Result<Room, StoreError> {
+        self.journals.room().await
+    }
+
+    async fn remove(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        self.journals.remove(runs).await
     }
 
     fn leases(&self) -> &dyn Leases {

@@ -200,6 +200,34 @@ async fn an_edited_prompt_runs_again_with_what_depends_on_it() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_says_what_a_resume_runs_and_neither_asks_nor_writes() {
+    let (echo, engine) = (
+        Arc::new(Echo::default()),
+        Engine::new(Arc::new(MemoryStore::new())),
+    );
+    let first = start(&engine, &echo, SCATTER).await;
+    let before = engine.store().events(&first.id, Position(0)).await.unwrap();
+    let rehearse = async |source: &str, options: RunOptions| {
+        let flow = Flow::script("test", source);
+        let rehearsed = engine
+            .rehearse(&first.id, flow, setup(&echo), options)
+            .await;
+        let rehearsed = rehearsed.unwrap_or_else(|error| panic!("{error}"));
+        let runs: Vec<TaskId> = rehearsed.to_run().collect();
+        (runs, rehearsed.after.reused)
+    };
+    let nothing = rehearse(SCATTER, RunOptions::default()).await;
+    assert_eq!(nothing, (vec![], 4));
+    let edited = rehearse(&SCATTER.replace("'b'", "'B'"), RunOptions::default()).await;
+    assert_eq!(edited, (vec![TaskId(4)], 2));
+    let named = RunOptions::default().reopen(vec![TaskId(1)]);
+    assert_eq!(rehearse(SCATTER, named).await, (vec![TaskId(1)], 2));
+    assert_eq!(echo.asked().len(), 4);
+    let after = engine.store().events(&first.id, Position(0)).await.unwrap();
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
 async fn an_outcome_and_the_task_it_leads_to_are_written_together() {
     const STEPS: i64 = 40;
     let folder = tempfile::tempdir().unwrap();

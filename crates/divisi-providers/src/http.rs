@@ -383,7 +383,7 @@ pub(crate) fn builder(on_this_machine: bool) -> reqwest::ClientBuilder {
     }
 }
 
-fn is_on_this_machine(url: &Url) -> bool {
+pub(crate) fn is_on_this_machine(url: &Url) -> bool {
     matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 

@@ -33,6 +33,7 @@ pub mod cassette;
 pub mod scripted;
 
 pub mod discover;
+pub mod webhook;
 pub mod sample;
 
 mod classify;

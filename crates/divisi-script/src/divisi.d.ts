@@ -275,7 +275,8 @@ interface PlanTask {
   /** Letters, digits, `-` and `_`. */
   id: string;
   /** `{{id}}` stands for the result of another task. */
-  prompt: string;
+  /** Not with `approve`. */
+  prompt?: string;
   needs?: string | readonly string[];
   label?: string;
   kind?: string;
@@ -302,6 +303,11 @@ interface PlanTask {
   overloadWait?: number;
   hedge?: boolean;
   maxTurns?: number;
+  /**
+   * A question to a person, instead of `prompt` and the options of an agent. What needs a task that is
+   * answered with no does not run.
+   */
+  approve?: string | ({ question: string; show?: string } & Pick<ApproveOptions, 'choices' | 'default' | 'timeout'>);
 }
 
 type PlanCheck = CommandCheck | SchemaCheck | JudgeCheck;
@@ -318,7 +324,10 @@ interface DecomposeOptions {
   worker?: AgentOptions | Model;
   /** Most tasks of the plan; 20 when absent. */
   max?: number;
-  /** Called with the plan before any of its tasks is requested; unless its result is truthy, none is. */
+  /**
+   * Called with the plan before any of its tasks is requested; unless its result is truthy, none is. A result
+   * with `tasks` is the plan to carry out instead.
+   */
   approve?: (plan: Decomposed['plan']) => unknown;
   /** Makes one answer of the results: `true`, a prompt, or options with one. */
   gather?: boolean | string | (GatherOptions & { prompt?: string });
@@ -342,6 +351,39 @@ declare function shell(
   command: string,
   options?: Pick<AgentOptions, 'label' | 'phase' | 'isolation' | 'inputs' | 'timeout' | 'stallMs' | 'retries'>,
 ): Promise<{ code: number; stdout: string; stderr: string }>;
+
+interface ApproveOptions {
+  /** The answers to choose from; `null` accepts any text. When absent: yes or no. */
+  choices?: readonly string[] | null;
+  /** The answer if nobody can be asked, or nobody answers in time: `true`, `false`, or a choice. */
+  default?: boolean | string;
+  /**
+   * How long the question waits, from the moment at which it was recorded, also over a resume. Then it
+   * takes its default; without one it throws.
+   */
+  timeout?: Span;
+  /** Shown with the question: a text, or anything else as JSON. */
+  show?: unknown;
+  label?: string;
+  phase?: string;
+  /** `true` when absent: a question without an answer throws. With `false` it gives `null`. */
+  required?: boolean;
+}
+
+/**
+ * Asks a person, and waits for the answer: in the terminal, or by `divisi answer`. Other tasks go on meanwhile;
+ * once nothing else is left to do the run is parked, and `divisi resume` goes on with the answer. Where nobody
+ * can be asked (a pipe, CI), a question with a default takes it at once. It costs nothing.
+ */
+declare const approve: {
+  (question: string, options?: ApproveOptions & { choices?: undefined }): Promise<boolean>;
+  <C extends string>(question: string, options: ApproveOptions & { choices: readonly C[] }): Promise<C>;
+  (question: string, options: ApproveOptions & { choices: null }): Promise<string>;
+  /** The same, but it never throws: as `agent.outcome`. */
+  outcome(question: string, options?: ApproveOptions): Promise<Outcome<any>>;
+  /** Counts something that is not done because `name` was not approved: the run then ends as partial. */
+  refused(name: string): void;
+};
 
 /** The directory of the run; `process` has nothing else. */
 declare const process: { cwd(): string };

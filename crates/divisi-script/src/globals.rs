@@ -78,6 +78,13 @@ pub(crate) fn scope<'js>(
     agent.set("outcome", agent::agent(ctx, shared, scope, Form::Outcome)?)?;
     globals.set("agent", agent)?;
     globals.set("shell", agent::shell(ctx, shared, scope)?)?;
+    let approve = agent::approve(ctx, shared, scope, Form::Value)?;
+    approve.set(
+        "outcome",
+        agent::approve(ctx, shared, scope, Form::Outcome)?,
+    )?;
+    approve.set("refused", report::refused(ctx, shared)?)?;
+    globals.set("approve", approve)?;
     globals.set("workflow", workflow::workflow(ctx, shared, scope)?)?;
     globals.set("phase", phase::phase(ctx, shared, scope)?)?;
     globals.set("budget", budget::budget(ctx, shared)?)?;

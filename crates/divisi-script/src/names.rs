@@ -1,7 +1,7 @@
 //! The names of a script's globals, as `globals` defines them.
 
 /// The names that a script can use in addition to JavaScript's own.
-pub(crate) const GLOBALS: [&str; 17] = [
+pub(crate) const GLOBALS: [&str; 18] = [
     "agent",
     "parallel",
     "pipeline",
@@ -13,6 +13,7 @@ pub(crate) const GLOBALS: [&str; 17] = [
     "gather",
     "decompose",
     "shell",
+    "approve",
     "console",
     "process",
     "setTimeout",

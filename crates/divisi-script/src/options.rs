@@ -10,6 +10,7 @@ mod given;
 use crate::refusal::Refusal;
 use crate::state::Shared;
 use crate::{Expect, Site};
+use divisi_core::approval::{Approval, Choices};
 use divisi_core::nearest::nearest;
 use divisi_core::{PicoUsd, Task};
 use given::Given;
@@ -125,6 +126,65 @@ pub(crate) fn read<'js>(
         }
     }
     Ok(())
+}
+
+/// Reads the options of `approve()`, and makes the task that asks `question`.
+pub(crate) fn read_question<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    site: &Option<Site>,
+    question: String,
+    options: Option<&Object<'js>>,
+) -> Result<Wanted<'js>> {
+    let (mut choices, mut default) = (Choices::YesOrNo, None);
+    let mut wanted = Wanted::new(Task {
+        required: true,
+        ..Task::default()
+    });
+    let task = &mut wanted.task;
+    for option in options
+        .iter()
+        .flat_map(|options| options.props::<String, Value<'js>>())
+    {
+        let (name, value) = option?;
+        // Any text is an answer.
+        if name == "choices" && value.is_null() {
+            choices = Choices::Any;
+            continue;
+        }
+        if value.is_undefined() || value.is_null() {
+            continue;
+        }
+        let given = Given {
+            ctx,
+            name: &name,
+            value,
+        };
+        match name.as_str() {
+            "choices" => choices = Choices::OneOf(given.choices()?),
+            "default" => default = Some(given.answer()?),
+            "timeout" => task.timeout = Some(given.span()?),
+            "show" => task.context = Some(given.shown()?),
+            "label" => task.label = Some(given.words()?),
+            "phase" => task.phase = Some(given.words()?),
+            "required" => task.required = given.switch()?,
+            "priority" => wanted.priority = given.count(0)?,
+            _ => {
+                let message = format!("`{name}` is no option of approve() and does nothing");
+                warn(shared, site, &format!("approve {name}"), message);
+            }
+        }
+    }
+    let approval = Approval::new(choices, default).map_err(|bad| Refusal::Type(bad.to_string()))?;
+    let task = Task {
+        label: wanted.task.label.take(),
+        phase: wanted.task.phase.take(),
+        context: wanted.task.context.take(),
+        timeout: wanted.task.timeout,
+        required: wanted.task.required,
+        ..Task::question(question, approval)
+    };
+    Ok(Wanted { task, ..wanted })
 }
 
 /// Reads the options of `phase()`: the cap of its tasks' cost.

@@ -6,7 +6,7 @@ use crate::process::{End, Kill, Process, answer};
 use crate::script::{ideal, value_of};
 use crate::watch::{Watch, ensure};
 use crate::world::World;
-use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunStatus};
+use divisi_core::event::{Caps, FlowSource, ParkReason, Recorded, RunLabel, RunStatus};
 use divisi_core::run::Stage;
 use divisi_core::run_loop::RunLoop;
 use divisi_core::{Content, Event, Input, Limits, Outcome, PicoUsd, Position, Run, TaskId};
@@ -60,6 +60,7 @@ impl World {
     ) -> Result<Run, String> {
         self.tally.executions += 1;
         let source = FlowSource {
+            label: RunLabel::default(),
             path: None,
             source: text("// simulated"),
             args: None,
@@ -79,6 +80,7 @@ impl World {
                 limits,
                 caps,
                 reopen_failed,
+                reopen: vec![],
             },
         };
         let kill = if calm || self.tally.kills >= self.scenario.kills.into() {

@@ -169,6 +169,8 @@ pub(crate) fn line(event: &Event) -> String {
         Event::SoftLimitReached { spent, cap } => {
             format!("warned    {} of {} spent", spent.0, cap.0)
         }
+        Event::CapChanged { cap } => format!("capped    at {}", cap.0),
+        Event::WidthChanged { in_flight_max } => format!("width     {in_flight_max}"),
         Event::ParkingStarted { reason } => format!("parking   {}", why(reason)),
         Event::RunParked { reason } => format!("parked    {}", why(reason)),
         Event::WaitStarted { until } => format!("waits     until {} ms", until.0),

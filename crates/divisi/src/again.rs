@@ -3,8 +3,10 @@
 use crate::context::Context;
 use crate::display::{Look, look, number, told};
 use crate::exit::Exit;
+use crate::flags::OutFlags;
 use crate::output;
 use crate::result;
+use crate::results::save_results;
 use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::launch::{Kept, Ready};
@@ -19,17 +21,26 @@ pub(crate) async fn give_result(
     engine: &Engine,
     (id, run): (&RunId, &Run),
     is_demo: bool,
+    OutFlags { out, .. }: OutFlags,
     context: &Context,
 ) -> Result<Exit, Problem> {
     let exit = match run.stage() {
         Stage::Ended(status) => Exit::of(Some(*status)),
         _ => Exit::Ok,
     };
+    if let Some(path) = out.as_deref().filter(|path| path.as_os_str() != "-") {
+        let mut returned = None;
+        if let Some(Ok(result)) = run.result() {
+            returned = Some(engine.read(result).await?);
+        }
+        save_results(engine, (id, returned.as_deref()), path).await?;
+    }
     if context.global.json {
         for end in ends(engine, id).await? {
             output::print(&told(id, &end).context("cannot write the events")?)
                 .context("cannot write to stdout")?;
         }
+        result::print_last_line(engine, id, run, None).await?;
         return Ok(exit);
     }
     if !context.global.quiet {
@@ -48,7 +59,7 @@ pub(crate) async fn give_result(
         };
         output::say(&(look::page(&demo, &look) + &note));
     }
-    if let Some(Ok(result)) = run.result() {
+    if let (None, Some(Ok(result))) = (&out, run.result()) {
         result::print(&engine.read(result).await?).context("cannot write the result to stdout")?;
     }
     Ok(exit)
@@ -126,15 +137,21 @@ pub(crate) async fn say_if_done_before(ready: &Ready, context: &Context) -> Resu
     if !is_same || kept.request.demo != now.request.demo {
         return Ok(());
     }
-    let results = number::counted(before.ok.into(), "result", "results");
-    let id = &before.id;
+    let (ok, id) = (before.ok, &before.id);
+    let total = ok + before.failed + before.skipped + before.open;
+    let of_all = match total {
+        1 => "1 of 1 result exists".to_owned(),
+        _ => format!("{ok} of {total} results exist"),
+    };
+    let resume = match ok == total {
+        true => format!("`divisi resume {id}` costs nothing"),
+        false => format!("`divisi resume {id}` uses them again"),
+    };
     let others = differences(&kept, now);
     context.app.note(&match others.is_empty() {
-        true => format!(
-            "{id} has {results} of the same flow and arguments; `divisi resume {id}` uses them again"
-        ),
+        true => format!("{of_all} in run {id}: {resume}"),
         false => format!(
-            "{id} has {results} of the same flow and arguments, with another {}; `divisi resume {id}` goes on with those",
+            "{of_all} in run {id}, with another {}: {resume}",
             others.join(" and another ")
         ),
     });

@@ -68,7 +68,7 @@ fn runs(typed: &OsStr) -> Vec<CompletionCandidate> {
             .partition(|run| place.has(run.folder.as_deref()));
         found.extend(others);
         let candidates = found.into_iter().map(|run| {
-            let about = format!("{} {}", run.name, run.status);
+            let about = format!("{} {}", run.name.as_ref().unwrap_or(&run.flow), run.status);
             CompletionCandidate::new(run.id.to_string()).help(Some(text::line(&about).into()))
         });
         Some(candidates.collect())

@@ -1,5 +1,6 @@
 //! What every command receives: the application in the current folder, and the global flags.
 
+use crate::display::json;
 use crate::flags::GlobalFlags;
 use crate::terminal::Terminal;
 use anyhow::Context as _;
@@ -14,7 +15,11 @@ pub(crate) struct Context {
 
 impl Context {
     /// The context of this process.
-    pub(crate) fn new(global: GlobalFlags) -> Result<Self, Problem> {
+    pub(crate) fn new(mut global: GlobalFlags) -> Result<Self, Problem> {
+        if let Some(code) = &global.jq {
+            json::filter(code).map_err(|bad| Problem::usage(bad.to_string()))?;
+            global.json = true;
+        }
         let folder = std::env::current_dir().context("cannot tell which folder this is")?;
         let terminal = Terminal {
             notes: !global.quiet,

@@ -1,17 +1,22 @@
 //! Follows a run to its end: reports it, and lets the user stop it.
 
+use crate::display::show::INTERRUPTED;
 use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::exit::Exit;
-use crate::flags::GlobalFlags;
+use crate::flags::{GlobalFlags, StreamForm};
 use crate::keys::{Key, Keys};
+use crate::notices::Notices;
 use crate::output;
 use crate::problem;
+use crate::questions::{self, Questions};
 use crate::result;
+use crate::results;
 use crate::stop::{self, Requests, StopRequests, SuspendRequests, suspend};
+use crate::text;
 use anyhow::Context as _;
 use divisi_app::{Problem, RunRequest, clock};
 use divisi_core::run::Stage;
-use divisi_core::{Content, Event, Recorded, RunId, RunView, Task, TaskId};
+use divisi_core::{Content, Event, Outcome, Recorded, RunId, RunView, Task, TaskId};
 use divisi_engine::{Control, Engine, Finished, RunHandle, Signal, Subscription};
 use futures::StreamExt;
 use std::borrow::Cow;
@@ -32,6 +37,10 @@ pub(crate) struct Telling<'a> {
     pub(crate) demo: bool,
     /// Whether the script is part of divisi: then its lines do not help the user.
     pub(crate) script_is_ours: bool,
+    /// Whether what the flow returns is written to stdout.
+    pub(crate) prints_result: bool,
+    /// The form in which results are printed while they come, if they are.
+    pub(crate) stream: Option<StreamForm>,
 }
 
 impl Telling<'_> {
@@ -51,16 +60,27 @@ impl Telling<'_> {
 }
 
 /// Follows a run to its end, or until it parks.
-pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Finished, Problem> {
+pub(crate) async fn follow(
+    handle: RunHandle,
+    telling: Telling<'_>,
+    questions: Option<Questions<'_>>,
+    notices: Notices,
+) -> Result<Finished, Problem> {
     let mode = telling.mode();
     let look = Look::of_stderr(telling.demo);
     let before = handle.before().clone();
     let events = handle.subscribe(before.position);
-    let reporter = Reporter::new(mode, look, handle.id().clone(), before);
+    let mut reporter = Reporter::new(mode, look, handle.id().clone(), before);
+    if questions.is_some() {
+        reporter = reporter.attended();
+    }
     let mut follower = Follower {
         reporter,
         control: handle.control(),
         engine: handle.engine().clone(),
+        questions,
+        notices,
+        stream: telling.stream,
     };
     let mut stops = (
         StopRequests::of_run(),
@@ -71,6 +91,9 @@ pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Fi
         follower.reporter.hears_keys();
     }
     let heard = follower.hear(events, &handle, &mut stops, &mut keys).await;
+    if let Some(failure) = follower.notices.finish().await {
+        follower.reporter.say(no_notice(&failure));
+    }
     drop(keys);
     let finished = handle.finished().await;
     let script_error = finished
@@ -85,7 +108,7 @@ pub(crate) async fn follow(handle: RunHandle, telling: Telling<'_>) -> Result<Fi
         .and_then(|finished| finished.run.cap_least());
     follower.reporter.remove_frame();
     let written = match &finished {
-        Ok(finished) if mode != Mode::Json => write_result(finished),
+        Ok(finished) if telling.prints_result => write_result(finished),
         _ => Ok(()),
     };
     let told = heard.and_then(|()| {
@@ -145,7 +168,7 @@ pub(crate) async fn watch(
         let step = tokio::select! {
             events = events.next() => match events {
                 None => break Ok(()),
-                Some(events) => tell(&mut reporter, engine, &events?).await,
+                Some(events) => tell(&mut reporter, engine, telling.stream, &events?).await,
             },
             _ = ticks.tick() => reporter.tick(clock::now()),
             key = keys.next() => {
@@ -170,6 +193,10 @@ pub(crate) async fn watch(
     };
     told.and_then(|()| reporter.finish(clock::now(), None, cap_least))
         .or_else(reader_gone)?;
+    if telling.global.json {
+        let (run, is_interrupted) = engine.look(id).await?;
+        result::print_last_line(engine, id, &run, is_interrupted.then_some(INTERRUPTED)).await?;
+    }
     Ok(Exit::of(status))
 }
 
@@ -195,12 +222,48 @@ async fn prompt_of(engine: &Engine, run: &RunId, task: TaskId) -> anyhow::Result
     Ok(task.prompt)
 }
 
-async fn tell(reporter: &mut Reporter, engine: &Engine, events: &[Recorded]) -> io::Result<()> {
+async fn tell(
+    reporter: &mut Reporter,
+    engine: &Engine,
+    stream: Option<StreamForm>,
+    events: &[Recorded],
+) -> io::Result<()> {
     for recorded in events {
         let recorded = with_result(engine, recorded).await;
         reporter.event(&recorded)?;
+        if let (Some(form), Event::TaskEnded { task, outcome }) = (stream, &recorded.event) {
+            print_outcome(reporter, engine, form, (*task, outcome)).await?;
+        }
     }
     Ok(())
+}
+
+/// Prints what a task has answered, above the frame.
+async fn print_outcome(
+    reporter: &mut Reporter,
+    engine: &Engine,
+    form: StreamForm,
+    (id, outcome): (TaskId, &Outcome),
+) -> io::Result<()> {
+    let view = reporter.view();
+    let Some(task) = view.task(id).filter(|task| !task.is_timer) else {
+        return Ok(());
+    };
+    let row = results::row(engine, view, (id, task), Some(outcome)).await;
+    let row = row.map_err(io::Error::other)?;
+    let format = match form {
+        StreamForm::Text => results::Format::Text,
+        StreamForm::Ndjson => results::Format::Ndjson,
+    };
+    let mut printed = Ok(());
+    reporter.suspended(|| {
+        printed = results::print(&[row], format);
+        // Between two results.
+        if printed.is_ok() && form == StreamForm::Text {
+            printed = output::print_as_it_is("").map_err(Problem::failed);
+        }
+    });
+    printed.map_err(io::Error::other)
 }
 
 /// Whether the answers of a run are scripted; assumed not to be if its options were not kept.
@@ -213,13 +276,17 @@ pub(crate) async fn is_demo(engine: &Engine, view: &RunView) -> Result<bool, Pro
 }
 
 /// Reports a run and passes stop requests to it.
-struct Follower {
+struct Follower<'a> {
     reporter: Reporter,
     control: Control,
     engine: Engine,
+    /// The questions of the run, if they are asked here.
+    questions: Option<Questions<'a>>,
+    notices: Notices,
+    stream: Option<StreamForm>,
 }
 
-impl Follower {
+impl Follower<'_> {
     /// Reports everything until the events end.
     ///
     /// Fails when stdout cannot be written to or the journal cannot be read. The run then goes on
@@ -241,7 +308,7 @@ impl Follower {
         loop {
             let step = tokio::select! {
                 events = events.next(), if !is_lost => match events {
-                    Some(Ok(events)) if told.is_ok() => tell(&mut self.reporter, &self.engine, &events).await,
+                    Some(Ok(events)) if told.is_ok() => self.tell(&events).await,
                     Some(Ok(_)) => Ok(()),
                     Some(Err(error)) => {
                         is_lost = true;
@@ -267,6 +334,16 @@ impl Follower {
                     self.key(key, handle.id()).await;
                     Ok(())
                 }
+                failure = self.notices.failed() => {
+                    self.reporter.say(no_notice(&failure));
+                    Ok(())
+                }
+                said = questions::said(&mut self.questions) => {
+                    if let Some(questions) = &mut self.questions {
+                        questions.take(said, &mut self.reporter).await;
+                    }
+                    Ok(())
+                }
                 () = suspend_requests.next() => {
                     self.reporter.suspended(suspend);
                     Ok(())
@@ -274,6 +351,18 @@ impl Follower {
             };
             told = told.and(step);
         }
+    }
+
+    /// Reports events, and asks the questions among them.
+    async fn tell(&mut self, events: &[Recorded]) -> io::Result<()> {
+        let told = tell(&mut self.reporter, &self.engine, self.stream, events).await;
+        self.notices
+            .heed(self.reporter.id(), self.reporter.run(), events);
+        if let Some(questions) = &mut self.questions {
+            questions.heed(events);
+            questions.go_on(&mut self.reporter).await;
+        }
+        told
     }
 
     fn signal(&mut self, signal: Result<Signal, RecvError>) {
@@ -311,6 +400,14 @@ impl Follower {
         self.reporter
             .say(Line::of(Tone::Warn, "parking: ").plain(awaited(asking, working, requests)));
     }
+}
+
+/// The warning for a notice that did not arrive.
+fn no_notice(failure: &str) -> Line {
+    Line::of(Tone::Warn, "warning: ").plain(format!(
+        "you may not be told of this run: {} (`notify` in the settings)",
+        text::line(failure)
+    ))
 }
 
 /// What a parking run waits for.

@@ -2,7 +2,7 @@
 //!
 //! The terminal then passes on each key at once and prints none; Ctrl-C and Ctrl-Z stay signals. Its
 //! former modes are restored on every way out: [`Keys`] is dropped, the process ends by a signal
-//! ([`give_up`]) or panics ([`restore`]), or it is suspended ([`paused`]). Stdin is not touched unless it is a
+//! ([`pause`]) or panics ([`restore`]), or it is suspended ([`paused`]). Stdin is not touched unless it is a
 //! terminal, nor while the process is in the background.
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,6 +15,7 @@ use std::future::pending;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// A key with a meaning.
@@ -37,9 +38,12 @@ pub(crate) enum Key {
 const KEYS_MAX: usize = 32;
 
 /// How often the thread looks whether it is still wanted and in the foreground.
-const LOOK_EVERY: rustix::time::Timespec = rustix::time::Timespec {
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// The same as the system counts.
+const POLL_MAX: rustix::time::Timespec = rustix::time::Timespec {
     tv_sec: 0,
-    tv_nsec: 200_000_000,
+    tv_nsec: LOOK_EVERY.subsec_nanos() as i64,
 };
 
 /// The modes to restore.
@@ -97,10 +101,15 @@ impl Drop for Keys {
     }
 }
 
-/// Restores the modes of the terminal for good: the process ends.
-pub(crate) fn give_up() {
+/// Restores the modes of the terminal until [`go_on`], for a question or the end of the process.
+pub(crate) fn pause() {
     IS_PAUSED.store(true, Ordering::SeqCst);
     restore();
+}
+
+/// Receives keys again.
+pub(crate) fn go_on() {
+    IS_PAUSED.store(false, Ordering::SeqCst);
 }
 
 /// Restores the modes of the terminal.
@@ -114,10 +123,10 @@ pub(crate) fn restore() {
 
 /// Runs `act` while the terminal has its usual modes and no key is read.
 pub(crate) fn paused(act: impl FnOnce()) {
-    IS_PAUSED.store(true, Ordering::SeqCst);
+    let was_paused = IS_PAUSED.swap(true, Ordering::SeqCst);
     restore();
     act();
-    IS_PAUSED.store(false, Ordering::SeqCst);
+    IS_PAUSED.store(was_paused, Ordering::SeqCst);
 }
 
 fn before() -> MutexGuard<'static, Option<Termios>> {
@@ -134,13 +143,20 @@ fn listen(sends: &mpsc::Sender<Key>, is_over: &AtomicBool) {
         if is_in_foreground() && !take_over(is_over) {
             return;
         }
+        if before().is_none() || !is_in_foreground() {
+            // What is typed now is for others.
+            std::thread::sleep(LOOK_EVERY);
+            continue;
+        }
         let stdin = io::stdin();
-        let is_typed = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&LOOK_EVERY));
-        let may_read = || before().is_some() && is_in_foreground();
-        if !matches!(is_typed, Ok(1..)) || !may_read() {
-            if is_typed.is_err() {
-                return;
-            }
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&POLL_MAX)) {
+            Ok(0) => continue,
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        // Held meanwhile, so that no key of an answer is taken.
+        let before = before();
+        if before.is_none() || !is_in_foreground() {
             continue;
         }
         let mut piece = [0; 64];

@@ -9,11 +9,19 @@ mod display;
 mod follow;
 mod keys;
 mod launch;
+mod journal;
 mod result;
+mod results;
+mod save;
 mod stop;
 
 mod again;
 mod complete;
+
+mod editor;
+mod notices;
+mod plan_approval;
+mod questions;
 
 mod context;
 mod terminal;

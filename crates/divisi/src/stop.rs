@@ -264,7 +264,7 @@ async fn at(moment: Option<Instant>) {
 
 /// Ends the process here, together with all its programs.
 fn end(code: i32, why: &str) -> ! {
-    keys::give_up();
+    keys::pause();
     screen::abandon();
     if !why.is_empty() {
         output::say(&format!(

@@ -14,20 +14,28 @@ const text = (value) => (typeof value === 'string' ? value : JSON.stringify(valu
 const render = (prompt, results) =>
   prompt.replace(/\{\{\s*([\w-]+)\s*\}\}/g, (written, id) => (results.has(id) ? text(results.get(id)) : written));
 
-const skip = (id, need) => {
-  const reason = `it needs \`${need}\`, which has no result`;
+const skip = (id, reason) => {
   log(`task \`${id}\` is skipped: ${reason}`);
   return { status: 'skipped', value: null, reason, model: null, attempts: 0, cost: 0 };
 };
 
-const run = async ({ id, needs, prompt, label = id, ...options }) => {
+const run = async ({ id, needs, prompt, label = id, approve: question, ...options }) => {
   // A long chain of tasks must not become as deep a stack.
   await null;
   const results = new Map();
   for (const need of needs) {
     const { status, value } = await start(need);
-    if (status !== 'ok') return skip(id, need);
+    if (status !== 'ok') return skip(id, `it needs \`${need}\`, which has no result`);
+    if (value === false && byId.get(need).approve) {
+      approve.refused(need);
+      return skip(id, `\`${need}\` was not approved`);
+    }
     results.set(need, value);
+  }
+  if (question) {
+    const { question: asked, show, ...answers } = question;
+    if (show) answers.show = render(show, results);
+    return approve.outcome(render(asked, results), { label, ...options, ...answers });
   }
   return agent.outcome(render(prompt, results), { label, ...options });
 };

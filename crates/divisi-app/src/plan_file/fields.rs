@@ -87,8 +87,10 @@ fn task(task: &Node) -> Result<(), Wrong> {
     fields
         .iter()
         .try_for_each(|field| one::<PlanTask>(field, &[]))?;
+    let asks = task.entry("approve").is_some();
     for needed in ["id", "prompt"] {
-        if task.entry(needed).is_none() {
+        let is_there = task.entry(needed).is_some() || (needed == "prompt" && asks);
+        if !is_there {
             let at = fields
                 .first()
                 .map_or(task.bytes.clone(), |field| field.key_bytes.clone());

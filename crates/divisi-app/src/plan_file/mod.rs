@@ -173,6 +173,15 @@ impl Places<'_> {
                     .map_or(0..0, |entry| entry.key_bytes.clone());
                 wrong(Kind::Form, bytes).hint("say what the agent is to do: it knows nothing else")
             }
+            PlanError::QuestionWithWork { task } => {
+                let beside = ["id", "needs", "label", "phase", "approve"];
+                let fields = self.task(task).and_then(Node::map).unwrap_or_default();
+                let field = fields.iter().find(|field| !beside.contains(&&*field.key));
+                wrong(
+                    Kind::Form,
+                    field.map_or(0..0, |field| field.key_bytes.clone()),
+                )
+            }
             PlanError::UnknownNeed { task, need, known } => {
                 let near = crate::slip::nearest(need, known.iter().map(String::as_str));
                 let hint = near
@@ -207,10 +216,14 @@ impl Places<'_> {
             .map_or(task.bytes.clone(), |entry| entry.value.bytes.clone())
     }
 
-    fn entry(&self, id: &str, key: &str) -> Option<&tree::Entry> {
+    fn task(&self, id: &str) -> Option<&Node> {
         let named =
             |task: &&Node| task.entry("id").and_then(|entry| entry.value.text()) == Some(id);
-        self.tasks.iter().find(named)?.entry(key)
+        self.tasks.iter().find(named)
+    }
+
+    fn entry(&self, id: &str, key: &str) -> Option<&tree::Entry> {
+        self.task(id)?.entry(key)
     }
 
     /// The place where a task needs another: in its list, or in its prompt.
@@ -222,7 +235,8 @@ impl Places<'_> {
         if let Some(node) = listed.iter().find(|node| node.text() == Some(need)) {
             return node.bytes.clone();
         }
-        let Some(prompt) = self.entry(id, "prompt").map(|entry| &entry.value.bytes) else {
+        let text = self.entry(id, "prompt").or(self.entry(id, "approve"));
+        let Some(prompt) = text.map(|entry| &entry.value.bytes) else {
             return 0..0;
         };
         let written = &self.text[prompt.clone()];

@@ -8,20 +8,23 @@
 //! Every setting is listed here, so that a new one must be classified.
 
 use super::layer::Leaf;
-use super::shape::{Budget, ProviderSettings, Settings};
+use super::shape::{Budget, Notify, ProviderSettings, Settings};
 use super::values::{Dollars, Grant};
 use divisi_providers::{cassette, vendors};
 use std::net::IpAddr;
 use std::path::{Component, Path};
 
 /// Settings that a project may not set, or not fully, without trust.
-pub(super) const OF_THE_USER: [&str; 6] = [
+pub(super) const OF_THE_USER: [&str; 9] = [
     "allow",
     "store",
     "framing",
     "providers",
     "prices",
     "executors",
+    "notify.command",
+    "notify.webhook",
+    "notify.webhook_env",
 ];
 
 /// A setting of a project that needs trust.
@@ -99,6 +102,16 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         providers,
         prices,
         executors,
+        notify:
+            Notify {
+                on: _,
+                bell: _,
+                desktop: _,
+                command,
+                webhook,
+                webhook_env,
+                timeout: _,
+            },
     } = project;
     let mut claims = Claims {
         leaves,
@@ -117,6 +130,18 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
             Deed::Acts,
             format!("runs `{program}` on this machine"),
         );
+    }
+    if let Some(program) = command.first() {
+        let would = format!("runs `{program}` on this machine when a run asks, parks or ends");
+        claims.add(&["notify", "command"], Deed::Acts, would);
+    }
+    if let Some(address) = webhook {
+        let would = format!("tells {} what your runs do", shown(address));
+        claims.add(&["notify", "webhook"], Deed::Acts, would);
+    }
+    if let Some(name) = webhook_env {
+        let would = format!("tells the address in {name} what your runs do");
+        claims.add(&["notify", "webhook_env"], Deed::Acts, would);
     }
     if !allow.is_empty() {
         let deed = |grant: &Grant| match grant {

@@ -171,7 +171,8 @@ fn about(setting: &Value) -> &str {
 }
 
 fn trust(path: &[&str], name: &str) -> &'static str {
-    if path.is_empty() && OF_THE_USER.contains(&name) {
+    let name = [path, &[name]].concat().join(".");
+    if OF_THE_USER.contains(&&*name) {
         " (trust)"
     } else {
         ""

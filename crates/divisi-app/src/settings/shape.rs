@@ -6,7 +6,7 @@ use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
 use divisi_core::governor::RateSettings;
 use divisi_core::price::Rates;
-use divisi_core::{Limits, ModelPrice, PicoUsd, RetryPolicy, Tier};
+use divisi_core::{Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier};
 use divisi_engine::executor::{CommandLine, Reports};
 use divisi_engine::setup::{self, KindTable};
 use divisi_providers::{Dialect, WireFormat, vendors};
@@ -83,10 +83,82 @@ pub struct Settings {
     pub prices: BTreeMap<String, PriceSettings>,
     /// Kinds of work, for the model `auto`: changes to the built-in ones, and new ones, by name.
     pub kinds: BTreeMap<String, KindChange>,
+    /// Who is told when a run asks something, parks, or is over, and how.
+    pub notify: Notify,
     /// Programs that carry out tasks, by name: they get the prompt on stdin and print the result.
     #[serde(deserialize_with = "executors")]
     pub executors: BTreeMap<String, ExecutorSettings>,
 }
+
+/// Who is told of a run, and how. Nothing by default.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Notify {
+    /// What is told.
+    pub on: Vec<Occasion>,
+    /// Whether the terminal rings its bell.
+    pub bell: bool,
+    /// Whether the terminal shows a notification on the desktop (OSC 9 and OSC 777).
+    pub desktop: bool,
+    /// A program and its arguments. It gets the notice as JSON on its standard input, and `{text}`
+    /// in its arguments is replaced by the notice in a line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// An address that gets the notice as JSON with a POST request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
+    /// The environment variable with that address, if the address is a secret.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "address_variable"
+    )]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9_]*$"))]
+    pub webhook_env: Option<String>,
+    /// Longest time that the program or the address may take.
+    pub timeout: Span,
+}
+
+/// What a notice tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Occasion {
+    /// A task waits for the answer of a person.
+    Question,
+    /// A run parks.
+    Parked,
+    /// A run is over.
+    Finished,
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self {
+            on: vec![Occasion::Question, Occasion::Parked, Occasion::Finished],
+            bell: false,
+            desktop: false,
+            command: vec![],
+            webhook: None,
+            webhook_env: None,
+            timeout: Span(NOTIFY_TIMEOUT),
+        }
+    }
+}
+
+impl fmt::Debug for Notify {
+    /// Omits the address, which may contain a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notify")
+            .field("on", &self.on)
+            .field("bell", &self.bell)
+            .field("desktop", &self.desktop)
+            .field("command", &self.command)
+            .field("webhook_env", &self.webhook_env)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Default of `notify.timeout`: the end of a run waits as long for a notice under way.
+const NOTIFY_TIMEOUT: Millis = Millis::from_secs(10);
 
 /// Caps for parts of a run, and when to warn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -344,6 +416,7 @@ impl Default for Settings {
             providers: BTreeMap::new(),
             prices: BTreeMap::new(),
             kinds: BTreeMap::new(),
+            notify: Notify::default(),
             executors: BTreeMap::new(),
         }
     }
@@ -483,15 +556,30 @@ fn prices<'de, D: Deserializer<'de>>(
     Ok(prices)
 }
 
-/// Parses the name of a variable. An invalid one may be a key by mistake, so the error does not
-/// repeat it.
+/// Parses the name of the variable with a key.
 fn variable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    const WRONG: &str = "`key_env` is the name of an environment variable, not the key itself";
+    name_of_variable(deserializer, WRONG)
+}
+
+/// Parses the name of the variable with an address.
+fn address_variable<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    const WRONG: &str = "`webhook_env` is the name of an environment variable, not the address";
+    name_of_variable(deserializer, WRONG)
+}
+
+/// Parses the name of a variable. An invalid one may be a secret by mistake, so the error does not
+/// repeat it.
+fn name_of_variable<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    wrong: &str,
+) -> Result<Option<String>, D::Error> {
     let name = String::deserialize(deserializer)?;
     match name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         true => Ok(Some(name)),
-        false => Err(D::Error::custom(
-            "`key_env` is the name of an environment variable, not the key itself",
-        )),
+        false => Err(D::Error::custom(wrong)),
     }
 }
 

@@ -134,6 +134,8 @@ impl Reader {
             | Event::Uncaught { .. }
             | Event::RetryPlanned { .. }
             | Event::Estimated { .. }
+            | Event::CapChanged { .. }
+            | Event::WidthChanged { .. }
             | Event::SoftLimitReached { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }

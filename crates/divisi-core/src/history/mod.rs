@@ -224,6 +224,7 @@ mod tests {
             waited: Millis(waited),
             worktree: None,
             waits: vec![],
+            answered_by: None,
         }
     }
 

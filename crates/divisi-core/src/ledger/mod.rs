@@ -224,6 +224,8 @@ impl Ledger {
             | Event::TaskClaimed { facts: None, .. }
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. }
+            | Event::CapChanged { .. }
+            | Event::WidthChanged { .. }
             | Event::SoftLimitReached { .. }
             | Event::ParkingStarted { .. }
             | Event::RunParked { .. }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::{
-    Caps, Edges, FlowSource, RunResumed, RunStarted, RunStatus, TaskSubmitted, Times,
+    Caps, Edges, FlowSource, RunLabel, RunResumed, RunStarted, RunStatus, TaskSubmitted, Times,
 };
 use crate::price::{Rates, TokenClass};
 use crate::{Content, Digest, Failure, FailureClass, Key, Limits, Millis, ModelPrice, Position};
@@ -424,6 +424,7 @@ fn time_between_executions_does_not_count() {
         limits: Limits::default(),
         caps: Caps::default(),
         reopen_failed: false,
+        reopen: vec![],
     };
     ledger.record(Timestamp(1_000), &Event::RunStarted(Box::new(started)));
     ledger.record(
@@ -446,6 +447,7 @@ fn time_between_executions_does_not_count() {
 
 fn source() -> FlowSource {
     FlowSource {
+        label: RunLabel::default(),
         path: None,
         source: Content::Inline("".into()),
         args: None,

@@ -40,6 +40,12 @@ pub enum PlanError {
         /// Id of the task.
         task: String,
     },
+    /// A task asks a person and has options of an agent.
+    #[error("task `{task}` asks a person, and has options that only an agent has")]
+    QuestionWithWork {
+        /// Id of the task.
+        task: String,
+    },
     /// A task needs one that is not in the plan.
     #[error("task `{task}` needs `{}`, which is not in the plan", shortened(need))]
     UnknownNeed {
@@ -92,6 +98,10 @@ impl PlanError {
             }
             Self::SameId { .. } => Some("give each task an id of its own".to_owned()),
             Self::EmptyPrompt { .. } => None,
+            Self::QuestionWithWork { .. } => Some(
+                "besides `approve` it has `id`, `needs`, `label` and `phase`; make a task of its own of the rest"
+                    .to_owned(),
+            ),
             Self::UnknownNeed { known, .. } => Some(format!("the ids are {}", some_of(known))),
             Self::UnknownPhase { known, .. } if known.is_empty() => {
                 Some("say of tasks which `phase` they are in".to_owned())

@@ -105,7 +105,7 @@ fn the_written_form_is_strict() {
     insta::assert_snapshot!(refusal(json!({ "task": [] })), @"the plan cannot be read: unknown field `task`");
     insta::assert_snapshot!(
         refusal(json!({ "tasks": [{ "id": "a", "prompt": "x", "need": ["b"] }] })),
-        @"the plan cannot be read: task 0: unknown field `need`, expected one of `id`, `prompt`, `needs`, `label`, `kind`, `model`, `fallback`, `check`, `maxCost`, `effort`, `schema`, `agentType`, `executor`, `tools`, `disallowedTools`, `context`, `phase`, `inputs`, `isolation`, `timeout`, `stallMs`, `retries`, `overloadWait`, `hedge`, `maxTurns`"
+        @"the plan cannot be read: task 0: unknown field `need`, expected one of `id`, `prompt`, `needs`, `label`, `kind`, `model`, `fallback`, `check`, `maxCost`, `effort`, `schema`, `agentType`, `executor`, `tools`, `disallowedTools`, `context`, `phase`, `inputs`, `isolation`, `timeout`, `stallMs`, `retries`, `overloadWait`, `hedge`, `maxTurns`, `approve`"
     );
 }
 

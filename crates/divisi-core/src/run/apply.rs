@@ -80,6 +80,7 @@ impl Run {
                 findings,
                 tool_results,
                 worktree,
+                answered_by,
                 ..
             } => {
                 let was_suspended = self.suspended.contains_key(attempt);
@@ -105,6 +106,7 @@ impl Run {
                     was_suspended,
                 );
                 task.worktrees.extend(worktree.as_deref().cloned());
+                task.answered_by = *answered_by;
                 self.keep_tool_results(attempt.task, tool_results.as_ref());
             }
             Event::AttemptReported {
@@ -122,7 +124,7 @@ impl Run {
                 attempt,
                 suspension,
             } => {
-                self.apply_suspended(*attempt, suspension)?;
+                self.apply_suspended(at, *attempt, suspension)?;
             }
             Event::SuspensionAnswered { attempt, answer } => {
                 if !self.suspended.contains_key(attempt) {
@@ -147,6 +149,8 @@ impl Run {
                 self.waiting.insert(&task.stage, task.place(id));
             }
             Event::TaskEnded { task, outcome } => self.apply_ended(at, *task, outcome)?,
+            Event::CapChanged { cap } => self.apply_cap(*cap),
+            Event::WidthChanged { in_flight_max } => self.limits.in_flight_max = *in_flight_max,
             Event::SoftLimitReached { .. } => self.warned = true,
             Event::ParkingStarted { reason } => self.stage = Stage::Parking(reason.clone()),
             Event::RunParked { reason } => {
@@ -197,6 +201,8 @@ impl Run {
             | Event::HedgeEnded { .. }
             | Event::AttemptReported { .. }
             | Event::SuspensionAnswered { .. }
+            | Event::CapChanged { .. }
+            | Event::WidthChanged { .. }
             | Event::RetryPlanned { .. }
             | Event::TaskEnded { .. } => self.is_alive(),
             // A hedge must end before its attempt does.
@@ -276,6 +282,14 @@ impl Run {
         self.wakes_at = None;
         self.wakes = 0;
         self.stage = Stage::Replaying;
+        for id in &resumed.reopen {
+            let task = self.tasks.get_mut(*id);
+            if let Some(task) = task.filter(|task| matches!(task.stage, TaskStage::Ended { .. })) {
+                // Its kept replies would lead to the same result.
+                task.turns = vec![];
+                task.reopen();
+            }
+        }
         for task in self.tasks.iter_mut() {
             let kept = match &task.stage {
                 TaskStage::Ended {
@@ -316,6 +330,22 @@ impl Run {
         for (phase, cap) in &caps.phases {
             self.cap_phase(phase, *cap);
         }
+    }
+
+    /// Sets the cap of a run in which tasks may wait.
+    fn apply_cap(&mut self, cap: PicoUsd) {
+        if self.budgets.run.cap.is_none() {
+            // From now on they are also found by their cost.
+            let waiting: Vec<TaskId> = self.waiting.all().collect();
+            self.waiting = self.waiting.emptied(true);
+            for id in waiting {
+                let task = &self.tasks[id];
+                self.waiting.insert(&task.stage, task.place(id));
+            }
+        }
+        self.caps.run = Some(cap);
+        self.budgets.run.cap = Some(cap);
+        self.warned = false;
     }
 
     fn apply_phase(&mut self, title: &Arc<str>, cap: Option<PicoUsd>) {
@@ -392,6 +422,7 @@ impl Run {
             refused_tools: BTreeMap::new(),
             worktrees: vec![],
             suspension: None,
+            answered_by: None,
             session: Session::default(),
             started_at: facts.wait.map(|_| at),
             ended_at: None,
@@ -589,7 +620,10 @@ impl Run {
         (cost, unconfirmed, estimated): (PicoUsd, PicoUsd, bool),
     ) -> Result<(), IllegalEvent> {
         let reserved = match self.suspended.remove(&attempt) {
-            Some(reserved) => reserved,
+            Some(reserved) => {
+                self.expiries.retain(|(_, known)| *known != attempt);
+                reserved
+            }
             None => {
                 let reserved = self.under_way(attempt)?.reserved;
                 self.leaves_flight(attempt);
@@ -643,6 +677,7 @@ impl Run {
 
     fn apply_suspended(
         &mut self,
+        at: Timestamp,
         attempt: AttemptId,
         suspension: &Suspension,
     ) -> Result<(), IllegalEvent> {
@@ -665,6 +700,8 @@ impl Run {
         task.session.handle = suspension.handle.clone().or(task.session.handle.take());
         task.suspension = Some(suspension.clone());
         self.suspended.insert(attempt, kept);
+        self.expiries
+            .extend(suspension.timeout.map(|timeout| (at + timeout, attempt)));
         Ok(())
     }
 
@@ -733,7 +770,8 @@ impl Run {
             | Refusal::Call { .. }
             | Refusal::Tokens { .. }
             | Refusal::Log { .. }
-            | Refusal::Phase { .. } => {
+            | Refusal::Phase { .. }
+            | Refusal::Unapproved { .. } => {
                 *self.refused.entry(refusal.clone()).or_default() += u64::from(count);
             }
         }

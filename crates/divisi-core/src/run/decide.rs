@@ -40,6 +40,7 @@ impl Run {
                 limits,
                 caps,
                 reopen_failed,
+                reopen,
             } => {
                 // Attempts of the dead process end first, so that an execution begins with none in
                 // flight.
@@ -49,6 +50,7 @@ impl Run {
                     limits,
                     caps,
                     reopen_failed,
+                    reopen,
                 })));
                 events
             }
@@ -83,6 +85,8 @@ impl Run {
                 self.end_hedge(attempt, most).into_iter().collect()
             }
             Input::TurnEnded { attempt, turn } => self.turn_ended(attempt, turn),
+            // A suspended attempt ends only by an answer.
+            Input::AttemptEnded { attempt, .. } if !self.in_flight.contains_key(&attempt) => vec![],
             Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
             Input::Phase { title, cap } => self.phase(title, cap),
             Input::Log(message) => self.log(message),
@@ -110,6 +114,7 @@ impl Run {
             } => self.suspend(attempt, suspension),
             Input::Answer { task, answer } => self.answer(task, answer, now),
             Input::Resolve { task, end } => self.resolve(task, *end, now),
+            Input::TakeDefault { task } => self.take_default(task, now),
             Input::FlowWaits => self.rests_for_answers().unwrap_or_default(),
             Input::Park => match &self.stage {
                 Stage::Replaying | Stage::Running => {
@@ -125,6 +130,16 @@ impl Run {
                 }
                 _ => vec![],
             },
+            Input::Cap(cap) if self.is_alive() && self.caps.run != Some(cap) => {
+                vec![Event::CapChanged { cap }]
+            }
+            Input::Width(in_flight_max)
+                if self.is_alive() && self.limits.in_flight_max != in_flight_max =>
+            {
+                vec![Event::WidthChanged { in_flight_max }]
+            }
+            // Nothing changes.
+            Input::Cap(_) | Input::Width(_) => vec![],
             Input::Wait(wait) => self.wait(now, wait),
             Input::Cancel => self.cancel(),
             Input::Tick => self.tick(now),
@@ -149,10 +164,19 @@ impl Run {
         if let Some(task) = known {
             let known = &self.tasks[task];
             // A suspended task keeps the phase in which its reservation is booked.
-            let is_suspended = matches!(known.stage, TaskStage::Suspended(_));
-            let facts = (*known.facts != facts && !is_suspended).then(|| Arc::new(facts));
+            let suspended = match known.stage {
+                TaskStage::Suspended(attempt) => Some(attempt),
+                _ => None,
+            };
+            let facts = (*known.facts != facts && suspended.is_none()).then(|| Arc::new(facts));
             let mut events = vec![Event::TaskClaimed { task, facts }];
-            events.extend(ended(task, outcome.filter(|_| known.outcome().is_none())));
+            let outcome = outcome.filter(|_| known.outcome().is_none());
+            // What it waited for is no longer needed.
+            if let (Some(attempt), Some(_)) = (suspended, &outcome) {
+                let failure = Failure::new(FailureClass::Interrupted, "its outcome is known");
+                events.push(self.ended_unanswered(attempt, failure));
+            }
+            events.extend(ended(task, outcome));
             return events;
         }
         let tasks_max = self.limits.tasks_max;
@@ -387,6 +411,7 @@ impl Run {
             waited: Millis(0),
             waits: vec![],
             worktree: None,
+            answered_by: None,
         }
     }
 
@@ -466,7 +491,12 @@ impl Run {
         }
     }
 
-    fn attempt_ended(&self, attempt: AttemptId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
+    pub(super) fn attempt_ended(
+        &self,
+        attempt: AttemptId,
+        end: AttemptEnd,
+        now: Timestamp,
+    ) -> Vec<Event> {
         let suspended = || {
             let reserved = *self.suspended.get(&attempt)?;
             Some(InFlight {
@@ -522,6 +552,7 @@ impl Run {
             waited: end.waited,
             waits: end.waits,
             worktree: end.worktree,
+            answered_by: end.answered_by,
         });
         let id = attempt.task;
         match outcome {
@@ -636,6 +667,12 @@ impl Run {
             status: RunStatus::Cancelled,
         });
         events
+    }
+
+    /// The end of a suspended attempt that nobody answered: what it may still cost is booked.
+    pub(super) fn ended_unanswered(&self, attempt: AttemptId, failure: Failure) -> Event {
+        let reserved = self.suspended.get(&attempt).copied().unwrap_or_default();
+        ended_at_reservation(attempt, reserved, failure)
     }
 
     /// The events by which a resume ends attempts that were in flight when the process died.

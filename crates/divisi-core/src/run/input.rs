@@ -3,7 +3,8 @@
 use crate::budget::{TurnBound, Unanswered};
 use crate::estimate::Estimate;
 use crate::event::{
-    Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, ToolCall, Turn, Wait, Worktree,
+    AnsweredBy, Caps, Edges, FlowSource, Refusal, Suspension, TaskFacts, ToolCall, Turn, Wait,
+    Worktree,
 };
 use crate::retry::QuotaWait;
 use crate::{AttemptId, Content, Failure, Key, Limits, Millis, Outcome, PicoUsd, TaskId, Usage};
@@ -34,6 +35,8 @@ pub enum Input {
         caps: Caps,
         /// Whether failed tasks are tried again.
         reopen_failed: bool,
+        /// Tasks that are carried out again, whatever their outcome.
+        reopen: Vec<TaskId>,
     },
     /// The flow waits, and the journal has no further answer for it.
     CaughtUp,
@@ -113,6 +116,12 @@ pub enum Input {
         /// The answer: JSON text.
         answer: Content,
     },
+    /// Nobody can be asked now: a suspended task with a default takes it. Decides nothing for any
+    /// other task.
+    TakeDefault {
+        /// Which task.
+        task: TaskId,
+    },
     /// The flow waits and has been given every answer: if all remaining tasks are suspended, the
     /// run parks.
     FlowWaits,
@@ -149,6 +158,10 @@ pub enum Input {
     /// The driving process stays, and continues once quota may be available again. Ignored unless
     /// the run is parked for want of quota.
     Wait(QuotaWait),
+    /// The user sets another cap of the run.
+    Cap(PicoUsd),
+    /// The user sets how many attempts may be in flight at a time.
+    Width(u32),
     /// The user ends the run at once.
     Cancel,
     /// Time has passed, or other inputs have been applied: start what may start.
@@ -237,6 +250,8 @@ pub struct AttemptEnd {
     pub waits: Vec<Wait>,
     /// Its worktree, if that was kept.
     pub worktree: Option<Box<Worktree>>,
+    /// What answered its question, if it was suspended with one.
+    pub answered_by: Option<AnsweredBy>,
 }
 
 impl AttemptEnd {
@@ -255,6 +270,7 @@ impl AttemptEnd {
             waited: Millis(0),
             waits: vec![],
             worktree: None,
+            answered_by: None,
         }
     }
 }

@@ -18,6 +18,7 @@ mod span;
 mod task_state;
 mod tasks;
 mod timers;
+mod questions;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -70,6 +71,8 @@ pub struct Run {
     programs: usize,
     /// Suspended attempts, with the reservation kept for each.
     suspended: BTreeMap<AttemptId, PicoUsd>,
+    /// When suspended attempts stop waiting for their answer.
+    expiries: BTreeSet<(Timestamp, AttemptId)>,
     outcomes: u32,
     phases: Vec<Arc<str>>,
     /// The flow's groups, as last recorded.
@@ -343,7 +346,8 @@ impl Run {
         if let Some(until) = self.waits_until() {
             return Some(until);
         }
-        self.next_timer().into_iter().chain(self.next_retry()).min()
+        let timed = self.next_timer().into_iter().chain(self.next_expiry());
+        timed.chain(self.next_retry()).min()
     }
 
     /// The time of the next affordable retry.

@@ -22,15 +22,12 @@ impl Run {
         if !timers.is_empty() {
             return timers;
         }
+        let expired = self.expired(now);
+        if !expired.is_empty() {
+            return expired;
+        }
         if let Some(warning) = self.soft_limit() {
             return vec![warning];
-        }
-        if let Some(rest) = self
-            .flow_ended
-            .as_ref()
-            .and_then(|_| self.rests_for_answers())
-        {
-            return rest;
         }
         match &self.stage {
             Stage::Running => self.schedule(now),
@@ -163,14 +160,22 @@ impl Run {
         events
     }
 
-    /// Starts a task with a shorter reply, or parks, when nothing is in flight and no task fits in
-    /// full.
+    /// Starts a task with a shorter reply, ends one that can never start, or parks, when nothing is
+    /// in flight and no task fits in full.
     fn squeeze_or_park(&self, now: Timestamp) -> Vec<Event> {
         let rests =
             |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
         let mut waiting = self.waiting.all().filter(|id| !rests(*id));
-        if let Some((id, grant)) = waiting.find_map(|id| Some((id, self.squeezed(id)?))) {
-            return vec![self.attempt(id, grant, &mut self.budgets.capped())];
+        // A cap that was lowered below what is spent lets nothing be looked at before this.
+        let event = waiting.find_map(|id| match self.can_start(id) {
+            true => {
+                let grant = self.squeezed(id)?;
+                Some(self.attempt(id, grant, &mut self.budgets.capped()))
+            }
+            false => Some(self.cannot_start(id)),
+        });
+        if let Some(event) = event {
+            return vec![event];
         }
         if self.waiting.all().any(|id| self.is_hopeful(id)) {
             return vec![];

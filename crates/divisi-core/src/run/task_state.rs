@@ -3,7 +3,7 @@
 use super::siblings;
 use crate::budget::{Grant, Spent, TurnBound};
 use crate::climb::{Climb, climb};
-use crate::event::{Suspension, TaskFacts, Worktree};
+use crate::event::{AnsweredBy, Suspension, TaskFacts, Worktree};
 use crate::outcome::Remedy;
 use crate::retry::Tries;
 use crate::{
@@ -44,6 +44,8 @@ pub struct TaskState {
     pub(super) worktrees: Vec<Worktree>,
     /// What its suspended attempt waits for.
     pub(super) suspension: Option<Suspension>,
+    /// What answered its latest question.
+    pub(super) answered_by: Option<AnsweredBy>,
     /// What its next attempt continues with.
     pub(super) session: Session,
     pub(super) started_at: Option<Timestamp>,
@@ -201,6 +203,11 @@ impl TaskState {
     /// What its suspended attempt waits for.
     pub fn suspension(&self) -> Option<&Suspension> {
         self.suspension.as_ref()
+    }
+
+    /// What answered its latest question; `None` if it had none, or waits.
+    pub fn answered_by(&self) -> Option<AnsweredBy> {
+        self.answered_by
     }
 
     /// What its next attempt continues with, if its executor can.

@@ -83,6 +83,15 @@ impl Waiting {
         }
     }
 
+    /// The same pools without tasks.
+    pub(super) fn emptied(&self, capped: bool) -> Self {
+        let mut empty = Self::empty(capped);
+        for phase in self.capped.keys() {
+            empty.cap_phase(phase);
+        }
+        empty
+    }
+
     /// Creates a pool for tasks of this phase. None of them may be waiting.
     pub(super) fn cap_phase(&mut self, phase: &Arc<str>) {
         self.capped

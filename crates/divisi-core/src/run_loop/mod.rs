@@ -26,7 +26,7 @@ use crate::{
     Position, Run, TaskId, Timestamp,
 };
 use delivery::Delivery;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Drives one run. `W` waits for the outcome of a task, `A` answers an attempt, and `O` observes
@@ -38,6 +38,8 @@ pub struct RunLoop<W, A, O = ()> {
     latest: Timestamp,
     /// Delays of the wait for quota, if it waits.
     quota_wait: Option<QuotaWait>,
+    /// Whether somebody is there to answer questions.
+    attendance: Attendance,
     batch: Vec<Recorded>,
     /// Index of each refusal in the batch: equal refusals are one event.
     refusals: BTreeMap<Refusal, usize>,
@@ -49,6 +51,26 @@ pub struct RunLoop<W, A, O = ()> {
     /// Groups that have begun since the last new task.
     groups: Vec<GroupBegan>,
     observer: O,
+}
+
+/// Whether somebody is there to answer the questions of a run while it is driven.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Attendance {
+    /// Nobody: a question with a default takes it at once, and for others the run parks.
+    #[default]
+    Nobody,
+    /// Somebody, who has put off these tasks: for others the run does not park.
+    Somebody(BTreeSet<TaskId>),
+}
+
+impl Attendance {
+    /// Somebody, if `is_there`, who has put nothing off.
+    pub fn of(is_there: bool) -> Self {
+        match is_there {
+            true => Self::Somebody(BTreeSet::new()),
+            false => Self::Nobody,
+        }
+    }
 }
 
 /// Observes every event as it is decided.
@@ -132,6 +154,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
             position,
             latest: Timestamp::default(),
             quota_wait,
+            attendance: Attendance::Nobody,
             batch: vec![],
             refusals: BTreeMap::new(),
             granted: vec![],
@@ -139,6 +162,20 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
             flow_waits_after: None,
             groups: vec![],
             observer,
+        }
+    }
+
+    /// Sets who is there to answer questions; by default nobody.
+    pub fn attended(mut self, attendance: Attendance) -> Self {
+        self.attendance = attendance;
+        self
+    }
+
+    /// Whoever answers questions puts this one off: the run may park for it. Without anybody this
+    /// changes nothing.
+    pub fn put_off(&mut self, task: TaskId) {
+        if let Attendance::Somebody(put_off) = &mut self.attendance {
+            put_off.insert(task);
         }
     }
 
@@ -326,17 +363,40 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         // Each tick sees the state after the previous one, so it is repeated until it decides
         // nothing.
         while self.decide(now, Input::Tick)? < self.batch.len() {}
-        if self
+        self.take_defaults(now)?;
+        let waits = self
             .flow_waits_after
-            .is_some_and(|answered| self.delivery.has_told_all(answered))
-            && !self.has_outcomes()
-        {
+            .is_some_and(|answered| self.delivery.has_told_all(answered));
+        let is_quiet = (waits && !self.has_outcomes()) || self.run.result().is_some();
+        if is_quiet && !self.is_being_asked() {
             self.decide(now, Input::FlowWaits)?;
         }
         if let Some(wait) = self.quota_wait {
             self.decide(now, Input::Wait(wait))?;
         }
         Ok(())
+    }
+
+    /// Gives questions their default where nobody can be asked.
+    fn take_defaults(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
+        if self.attendance == Attendance::Nobody && *self.run.stage() == Stage::Running {
+            for task in self.run.suspended().collect::<Vec<_>>() {
+                self.decide(now, Input::TakeDefault { task })?;
+            }
+            // An outcome may have ended the run.
+            while self.decide(now, Input::Tick)? < self.batch.len() {}
+        }
+        Ok(())
+    }
+
+    /// Whether somebody may still answer a question now.
+    fn is_being_asked(&self) -> bool {
+        match &self.attendance {
+            Attendance::Nobody => false,
+            Attendance::Somebody(put_off) => {
+                self.run.suspended().any(|task| !put_off.contains(&task))
+            }
+        }
     }
 
     /// Answers that the flow may get before the batch is durable, so that an outcome and what it
@@ -414,6 +474,8 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
                 | Event::HedgeEnded { .. }
                 | Event::AttemptReported { .. }
                 | Event::SuspensionAnswered { .. }
+                | Event::CapChanged { .. }
+                | Event::WidthChanged { .. }
                 | Event::TurnEnded { .. }
                 | Event::RetryPlanned { .. }
                 | Event::Estimated { .. }

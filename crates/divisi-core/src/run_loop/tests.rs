@@ -3,8 +3,8 @@
 use super::*;
 use crate::budget::TurnBound;
 use crate::event::GroupKind;
-use crate::event::{Caps, Edges, FlowSource, Suspension, TaskFacts};
-use crate::{Digest, Key, Limits, Outcome};
+use crate::event::{Caps, Edges, FlowSource, RunLabel, Suspension, TaskFacts};
+use crate::{Digest, Key, Limits, Outcome, PicoUsd};
 
 const NOW: Timestamp = Timestamp(7);
 
@@ -16,6 +16,7 @@ fn text(text: &str) -> Content {
 
 fn source() -> FlowSource {
     FlowSource {
+        label: RunLabel::default(),
         path: None,
         source: text("// a story"),
         args: None,
@@ -49,6 +50,7 @@ fn begun(run: Run, position: Position, limits: Limits) -> Loop {
             limits,
             caps: Caps::default(),
             reopen_failed: false,
+            reopen: vec![],
         },
     };
     runs.begin(NOW, first).unwrap();

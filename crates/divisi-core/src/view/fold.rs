@@ -79,7 +79,7 @@ impl RunView {
             Event::RunResumed(resumed) => {
                 self.stage = Stage::Replaying;
                 self.begin(at, &resumed.flow, &resumed.limits, &resumed.caps);
-                self.reopen(resumed.reopen_failed);
+                self.reopen(resumed.reopen_failed, &resumed.reopen);
             }
             Event::CaughtUp { .. } => {
                 self.stage = Stage::Running;
@@ -137,6 +137,7 @@ impl RunView {
                 estimated,
                 worktree,
                 waits,
+                answered_by,
                 ..
             } => {
                 self.waited(*attempt, waits);
@@ -151,6 +152,11 @@ impl RunView {
                     (worktree, self.tasks.get_mut(attempt.task.index()))
                 {
                     task.rare().worktrees.push((**worktree).clone());
+                }
+                if let (Some(by), Some(task)) =
+                    (answered_by, self.tasks.get_mut(attempt.task.index()))
+                {
+                    task.rare().answered_by = Some(*by);
                 }
             }
             Event::AttemptReported {
@@ -188,6 +194,11 @@ impl RunView {
                 self.stage = Stage::Ended(*status);
                 self.ended_at = at;
             }
+            Event::CapChanged { cap } => self.money.cap = Some(*cap),
+            Event::WidthChanged { in_flight_max } => {
+                self.note_slots(at);
+                self.in_flight_max = *in_flight_max;
+            }
             Event::Logged { .. } | Event::SoftLimitReached { .. } => {}
         }
     }
@@ -220,10 +231,13 @@ impl RunView {
     }
 
     /// Tasks without finished work are requested again.
-    fn reopen(&mut self, reopen_failed: bool) {
-        for task in &mut self.tasks {
+    fn reopen(&mut self, reopen_failed: bool, reopen: &[TaskId]) {
+        for (index, task) in self.tasks.iter_mut().enumerate() {
+            let is_named = reopen.contains(&TaskId(index as u32));
             let is_kept = match task.status {
-                Status::Ok | Status::Suspended => true,
+                Status::Suspended => true,
+                status if is_named && status.has_ended() => false,
+                Status::Ok => true,
                 Status::Failed => !reopen_failed,
                 Status::Skipped
                 | Status::Cancelled
@@ -237,7 +251,8 @@ impl RunView {
                 if let Some(rare) = task.rare.as_mut().filter(|_| task.status.has_ended()) {
                     rare.refused_tools.clear();
                 }
-                task.is_reopened = task.status == Status::Failed;
+                task.is_reopened =
+                    task.status == Status::Failed || (is_named && task.status.has_ended());
                 (task.status, task.ended_at, task.why) = (Status::Unclaimed, None, None);
                 // Its next outcome gets a new number.
                 task.order = None;

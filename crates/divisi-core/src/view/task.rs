@@ -2,7 +2,7 @@
 
 use super::table::Ref;
 use crate::budget::Spent;
-use crate::event::{Awaited, Suspension, WaitCause, Worktree};
+use crate::event::{AnsweredBy, Awaited, Suspension, WaitCause, Worktree};
 use crate::{AttemptId, FailureClass, Millis, PicoUsd, TaskId, Timestamp, Usage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -106,6 +106,11 @@ impl TaskView {
         self.rare.as_ref().map_or(&[], |rare| &rare.refused_tools)
     }
 
+    /// What answered its latest question.
+    pub fn answered_by(&self) -> Option<AnsweredBy> {
+        self.rare.as_ref()?.answered_by
+    }
+
     /// What its suspended attempt waits for.
     pub fn suspension(&self) -> Option<&Suspension> {
         self.rare.as_ref()?.suspension.as_ref()
@@ -125,6 +130,9 @@ pub struct Rare {
     /// What its suspended attempt waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspension: Option<Suspension>,
+    /// What answered its latest question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<AnsweredBy>,
 }
 
 /// A tool that agents of a task called without permission.

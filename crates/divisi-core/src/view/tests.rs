@@ -1,6 +1,7 @@
 use super::*;
 use crate::event::{
-    Caps, Edges, FlowSource, RunStarted, TaskFacts, TaskSubmitted, Times, Turn, Wait, WaitCause,
+    Caps, Edges, FlowSource, RunLabel, RunStarted, TaskFacts, TaskSubmitted, Times, Turn, Wait,
+    WaitCause,
 };
 use crate::{AttemptId, Digest, Event, Key, Limits, Millis, Outcome};
 
@@ -23,6 +24,7 @@ fn recorded(events: Vec<Event>) -> Vec<Recorded> {
 /// A run of so many tasks that all end well.
 fn journal(tasks: u32) -> Vec<Recorded> {
     let flow = FlowSource {
+        label: RunLabel::default(),
         path: None,
         source: Content::Inline("".into()),
         args: None,

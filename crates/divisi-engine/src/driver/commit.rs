@@ -1,10 +1,11 @@
 //! Makes a batch durable, then performs its effects.
 
 use super::attempt;
+use super::inbox::From;
 use super::message::{Message, Reply, TaskEnd, TaskReport, Waiter};
 use super::{DriveError, Driver, read};
 use crate::executor::{Line, Room};
-use crate::store::{Batch, RunSummary};
+use crate::store::{Batch, Receipt, RunSummary};
 use divisi_core::attempt::{Attempt, Known, Spec, Work};
 use divisi_core::check::Check;
 use divisi_core::content::{Blob, Content};
@@ -13,7 +14,18 @@ use divisi_core::run_loop::Effect;
 use divisi_core::{AttemptId, Failure, FailureClass, Isolation, Outcome, TaskId};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+
+/// What became of the message of a caller in this process.
+type Told = (oneshot::Sender<Receipt>, Receipt);
+
+/// Tells callers what became of their messages. One that no longer waits has dropped its receiver.
+fn tell(callers: Vec<Told>) {
+    for (caller, receipt) in callers {
+        let _ = caller.send(receipt);
+    }
+}
 
 impl Driver {
     /// Makes the batch durable, then performs its effects.
@@ -21,7 +33,9 @@ impl Driver {
         // First, because its log lines belong to the same batch.
         self.tell_of_substitutions()?;
         let blobs = std::mem::take(&mut self.blobs);
-        if self.runs.batch().is_empty() {
+        let (receipts, callers) = self.receipts();
+        if self.runs.batch().is_empty() && receipts.is_empty() {
+            tell(callers);
             let answers = self.runs.answers();
             return self.give(answers, &blobs).await.map(drop);
         }
@@ -33,17 +47,33 @@ impl Driver {
             events,
             blobs,
             summary,
+            receipts,
         });
         // Effects come only after this line: after a failed append no attempt has started, and no
         // request was sent.
         self.store.append(batch.clone()).await?;
+        tell(callers);
         for effect in self.runs.committed(&batch.events) {
             self.perform(effect);
         }
-        // Fails only without subscribers.
-        let _ = self.bus.send(batch.clone());
+        if !batch.events.is_empty() {
+            // Fails only without subscribers.
+            let _ = self.bus.send(batch.clone());
+        }
         let answers = self.runs.answers();
         self.give(answers, &batch.blobs).await.map(drop)
+    }
+
+    /// What became of messages: for the store, and for callers in this process.
+    fn receipts(&mut self) -> (Vec<(u64, Receipt)>, Vec<Told>) {
+        let (mut stored, mut callers) = (vec![], vec![]);
+        for (from, receipt) in self.receipts.drain(..) {
+            match from {
+                From::Inbox(number) => stored.push((number, receipt)),
+                From::Caller(caller) => callers.push((caller, receipt)),
+            }
+        }
+        (stored, callers)
     }
 
     fn perform(&mut self, effect: Effect<Reply>) {

@@ -2,12 +2,12 @@
 
 use super::message::Message;
 use crate::executor::Signal;
-use crate::store::Batch;
-use divisi_core::RunId;
+use crate::store::{Batch, ControlMessage, Receipt};
 use divisi_core::estimate::Estimate;
+use divisi_core::{RunId, TaskId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Batches kept for slow subscribers; one that misses a batch reads the store. Few, because the
 /// batch of a large fan-out has thousands of events.
@@ -58,6 +58,22 @@ impl Control {
         Self {
             inbox: inbox.clone(),
         }
+    }
+
+    /// Sends a message to the run, and waits until its effect is durable. `None` if the run was no
+    /// longer driven.
+    pub async fn tell(&self, message: ControlMessage) -> Option<Receipt> {
+        let (receipt, received) = oneshot::channel();
+        let control = Message::Control { message, receipt };
+        self.inbox.send(control).ok()?;
+        received.await.ok()
+    }
+
+    /// Whoever answers the questions of an attended run puts this one off: if nothing else is left
+    /// to do or to ask, the run parks.
+    pub fn put_off(&self, task: TaskId) {
+        // Fails if the run has ended, which asks nothing.
+        let _ = self.inbox.send(Message::PutOff(task));
     }
 
     /// Parks the run: starts nothing new and lets requests in flight finish. Requests that wait for

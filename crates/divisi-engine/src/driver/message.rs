@@ -3,6 +3,7 @@
 use crate::attempt::AttemptResult;
 use crate::executor::{AttemptNews, Room};
 use crate::resolve::Resolved;
+use crate::store::{ControlMessage, Receipt};
 use divisi_core::estimate::Estimate;
 use divisi_core::event::Refusal;
 use divisi_core::run::{Run, Stage};
@@ -33,6 +34,13 @@ pub(crate) enum Message {
     },
     /// The estimate of the run.
     Estimate(Box<Estimate>),
+    /// The user controls the run from this process.
+    Control {
+        message: ControlMessage,
+        receipt: oneshot::Sender<Receipt>,
+    },
+    /// The user puts off a question.
+    PutOff(TaskId),
     /// The user parks the run.
     Park,
     /// The user ends the run at once.

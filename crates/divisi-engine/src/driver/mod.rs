@@ -10,6 +10,7 @@
 mod take;
 
 mod commit;
+mod inbox;
 mod substitution;
 
 mod attempt;
@@ -19,6 +20,7 @@ pub(crate) mod live;
 mod message;
 mod redacted;
 
+pub(crate) use inbox::answering;
 pub(crate) use journal::{each_event, read, replay};
 pub(crate) use live::LiveRuns;
 pub use live::{Control, LiveRun};
@@ -30,13 +32,14 @@ use crate::attempt::Assignment;
 use crate::clock::wall_clock;
 use crate::executor::{AttemptNews, Line, Signal, ToDriver};
 use crate::governor::{Governors, RunNumber};
-use crate::store::{Batch, Lease, LeaseError, Store, StoreError, lease};
+use crate::store::{Batch, ControlMessage, Lease, LeaseError, Receipt, Store, StoreError, lease};
 use divisi_core::content::Blob;
 use divisi_core::event::ParkReason;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::Stage;
-use divisi_core::run_loop::RunLoop;
+use divisi_core::run_loop::{Attendance, RunLoop};
 use divisi_core::{AttemptId, Event, IllegalEvent, Input, Position, Run, RunId, TaskId, Timestamp};
+use inbox::From;
 use live::Listed;
 use message::Reply;
 use rustc_hash::FxHashMap;
@@ -44,6 +47,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use substitution::Substitutions;
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// Most messages handled before the next append. Enough that all that arrived during the last
@@ -53,6 +57,9 @@ const BATCH_MESSAGES_MAX: usize = 4_096;
 /// Longest sleep before checking the clock. After a suspend of the computer, the driver soon
 /// notices that due moments have passed.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// How often the inbox is looked into: soon enough for a person, seldom enough to cost nothing.
+const INBOX_EVERY: Duration = Duration::from_millis(250);
 
 /// Longest delay of an outcome's append while the script computes.
 const FLOW_TIME_MAX: Duration = Duration::from_millis(10);
@@ -86,6 +93,10 @@ pub(crate) struct Driver {
     substitutions: Substitutions,
     /// Governors to reopen when the run continues.
     governors: Vec<Arc<Governors>>,
+    /// Messages of the user that have not been handled.
+    controls: Vec<(ControlMessage, From)>,
+    /// What became of messages, to be told once the batch is durable.
+    receipts: Vec<(From, Receipt)>,
 }
 
 /// The channels of a run's observers.
@@ -104,6 +115,8 @@ pub(crate) struct Patience {
     pub(crate) quota_wait: Option<QuotaWait>,
     /// Governors to reopen when the run continues.
     pub(crate) governors: Vec<Arc<Governors>>,
+    /// Whether somebody is there to answer questions.
+    pub(crate) attendance: Attendance,
 }
 
 /// Why driving a run failed.
@@ -144,12 +157,13 @@ impl Driver {
         Patience {
             quota_wait,
             governors,
+            attendance,
         }: Patience,
     ) -> Self {
         Self {
             id,
             number: RunNumber::next(),
-            runs: RunLoop::new(run, position, quota_wait, ()),
+            runs: RunLoop::new(run, position, quota_wait, ()).attended(attendance),
             store,
             inbox,
             news: news(&sender),
@@ -164,6 +178,8 @@ impl Driver {
             asked: FxHashMap::default(),
             substitutions: Substitutions::default(),
             governors,
+            controls: vec![],
+            receipts: vec![],
         }
     }
 
@@ -204,20 +220,29 @@ impl Driver {
         }
         self.runs.begin(wall_clock(), first)?;
         let mut messages = Vec::new();
+        let mut looks = tokio::time::interval(INBOX_EVERY);
+        // After a pause, such as a suspend of the computer, one look is enough.
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             for message in messages.drain(..) {
                 self.take(message)?;
             }
+            self.obey().await?;
             self.runs.settle(wall_clock())?;
             self.hear_flow().await?;
             self.commit().await?;
             if self.runs.is_over() {
                 return Ok(());
             }
+            if self.may_obey() {
+                // They came while the flow was heard.
+                continue;
+            }
             tokio::select! {
                 // Never ends by itself: the driver holds a sender of its own inbox.
                 _ = self.inbox.recv_many(&mut messages, BATCH_MESSAGES_MAX) => self.gather(&mut messages).await,
                 () = sleep_until(self.runs.wake_at()) => {}
+                _ = looks.tick() => self.look_into_inbox().await,
             }
         }
     }

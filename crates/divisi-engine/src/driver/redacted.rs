@@ -39,6 +39,7 @@ impl Message {
                 let findings = findings.map(|findings| known.shared(findings));
                 let suspended = suspended.map(|mut suspended| {
                     suspended.handle = suspended.handle.map(|handle| known.json(handle));
+                    suspended.default = suspended.default.map(|default| known.json(default));
                     suspended.question = suspended.question.map(|question| known.shared(question));
                     suspended
                 });

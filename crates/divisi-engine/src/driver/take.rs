@@ -1,5 +1,6 @@
 //! Handles messages.
 
+use super::inbox::From;
 use super::message::{FlowNews, Message, Reply, TaskReport, Waiter};
 use super::{DriveError, Driver};
 use crate::attempt::AttemptResult;
@@ -38,6 +39,14 @@ impl Driver {
             Message::Attempt(news) => return self.take_news(news),
             Message::Ended { attempt, result } => return self.take_end(attempt, *result),
             Message::Estimate(estimate) => self.runs.input(now, Input::Estimate(estimate)),
+            Message::Control { message, receipt } => {
+                self.controls.push((message, From::Caller(receipt)));
+                Ok(())
+            }
+            Message::PutOff(task) => {
+                self.runs.put_off(task);
+                Ok(())
+            }
             Message::Park => self.runs.park(now),
             Message::Cancel => {
                 let mut lines: Vec<&Line> = self.lines.values().collect();
@@ -169,14 +178,21 @@ impl Driver {
                 question,
                 reserved,
                 goes_on,
+                choices,
+                default,
+                timeout,
             } = *suspended;
             let handle = handle.map(|handle| self.keep(handle));
+            let default = default.map(|default| self.keep(default));
             let suspension = Box::new(Suspension {
                 kind,
                 handle,
                 reserved,
                 question,
                 goes_on,
+                choices,
+                default,
+                timeout,
             });
             self.runs.input(
                 now,
@@ -209,6 +225,7 @@ impl Driver {
             waited: result.waited,
             waits: result.waits,
             worktree: result.worktree,
+            answered_by: None,
         };
         self.runs.input(
             now,

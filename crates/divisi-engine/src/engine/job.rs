@@ -4,6 +4,7 @@ use super::{Finished, RunHandle};
 use crate::driver::{DriveError, FlowNews, Message, TaskEnd, TaskReport, Waiter};
 use crate::flow::texts_of;
 use crate::resolve::{Resolved, Resolver};
+use divisi_core::event::Refusal;
 use divisi_core::reads::Reads;
 use divisi_core::{Failure, FailureClass, Outcome, PicoUsd, Task};
 use serde_json::Value;
@@ -106,6 +107,12 @@ impl Job {
             waiter: Waiter::Caller(caller),
         });
         report
+    }
+
+    /// Records that something was requested and not done.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        // Fails only if the run has ended.
+        let _ = self.inbox.send(Message::Refused { refusal, count: 1 });
     }
 
     /// Begins a phase.

@@ -1,33 +1,37 @@
 //! Starts and resumes runs.
 
+mod answer;
 mod handle;
 mod job;
+#[cfg(feature = "script")]
+mod rehearsal;
 #[cfg(feature = "script")]
 mod scripts;
 mod subscription;
 
+pub use answer::{AnswerError, Heard, SendError};
 pub use handle::{Finished, RunHandle};
 pub use job::Job;
+#[cfg(feature = "script")]
+pub use rehearsal::Rehearsed;
 pub use subscription::{Events, Subscription};
 
-use crate::answer::misfit;
-use crate::clock::wall_clock;
 use crate::driver::{
     self, Audience, DriveError, Driver, FlowNews, LiveRun, LiveRuns, Message, Patience,
 };
 use crate::flow::Flow;
 use crate::resolve::Resolver;
 use crate::setup::Setup;
-use crate::store::{Batch, Lease, LeaseError, RunSummary, Store, StoreError};
-use divisi_core::content::{Blob, Content};
-use divisi_core::event::Caps;
-use divisi_core::event::FlowSource;
+use crate::store::{Lease, LeaseError, Store, StoreError};
+use divisi_core::content::Content;
+use divisi_core::event::{Caps, FlowSource, RunLabel};
 use divisi_core::retry::QuotaWait;
-use divisi_core::run::{AttemptEnd, Stage};
-use divisi_core::run_loop::RunLoop;
-use divisi_core::{Input, Millis, Plan, Position, Run, RunId, RunView, Task, TaskId};
+use divisi_core::run::Stage;
+use divisi_core::run_loop::Attendance;
+use divisi_core::{Input, Key, Plan, Position, Run, RunId, RunView, TaskId};
 use divisi_providers::redact;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::{Mutex, broadcast, mpsc};
@@ -52,15 +56,27 @@ pub struct RunOptions {
     pub token_budget: Option<u64>,
     /// Whether failed tasks are tried again. Only for a resume.
     pub reopen_failed: bool,
+    /// Tasks that are carried out again, whatever their outcome. Only for a resume.
+    pub reopen: Vec<TaskId>,
+    /// Tasks, by their keys, that are carried out by another model than their flow says. They keep
+    /// their identity: a later resume finds their results.
+    pub replaced: BTreeMap<Key, Arc<str>>,
     /// The folder of a new run, in lists of runs; by default the workspace. A resume does not
     /// change it.
     pub folder: Option<Arc<str>>,
+    /// Name and tags of a new run. A resume does not change them.
+    pub label: RunLabel,
     /// What the caller needs to resume the run later; kept unchanged.
     pub kept: Option<Value>,
     /// Whether to wait for the reset when the account's quota is used up: the run parks, and
     /// continues by itself. Without it the run stays parked.
     /// [`Control::park`](crate::Control::park) ends the wait.
     pub quota_wait: Option<QuotaWait>,
+    /// Whether somebody answers the questions of the run while it is driven. Then it stays under way
+    /// although all that is left are questions, until they are answered or
+    /// [put off](crate::Control::put_off). Otherwise a question takes its default at once, and the
+    /// run parks for one that has none.
+    pub attended: bool,
 }
 
 impl RunOptions {
@@ -88,15 +104,39 @@ impl RunOptions {
         self
     }
 
+    /// Sets which tasks are carried out again.
+    pub fn reopen(mut self, reopen: Vec<TaskId>) -> Self {
+        self.reopen = reopen;
+        self
+    }
+
+    /// Sets the models of single tasks.
+    pub fn replaced(mut self, replaced: BTreeMap<Key, Arc<str>>) -> Self {
+        self.replaced = replaced;
+        self
+    }
+
     /// Sets the folder of the run.
     pub fn folder(mut self, folder: impl Into<Arc<str>>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
+    /// Sets the name and tags of a new run.
+    pub fn label(mut self, label: RunLabel) -> Self {
+        self.label = label;
+        self
+    }
+
     /// Sets what is kept for a resume.
     pub fn kept(mut self, kept: Value) -> Self {
         self.kept = Some(kept);
+        self
+    }
+
+    /// Sets whether somebody answers questions.
+    pub fn attended(mut self, attended: bool) -> Self {
+        self.attended = attended;
         self
     }
 
@@ -142,24 +182,6 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// Why an answer was not accepted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AnswerError {
-    /// The run cannot be opened: it does not exist, or another process drives it.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The journal cannot be read or written.
-    #[error(transparent)]
-    Drive(#[from] DriveError),
-    /// The task is not waiting for an answer.
-    #[error("{0} waits for no answer")]
-    NotWaiting(TaskId),
-    /// The answer does not have the required form.
-    #[error("the answer does not fit the task's schema: {0}")]
-    Misfit(String),
-}
-
 impl Engine {
     /// An engine with its runs in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
@@ -193,7 +215,7 @@ impl Engine {
         setup: Setup,
         options: RunOptions,
     ) -> Result<Job, StartError> {
-        let opened = self.reopen(id).await?;
+        let opened = self.reopen_with_messages(id).await?;
         let name = opened.run.name().to_owned();
         self.drive_job(opened, &name, setup, options).await
     }
@@ -279,88 +301,6 @@ impl Engine {
     /// Reads a text of a journal.
     pub async fn read(&self, content: &Content) -> Result<Arc<str>, DriveError> {
         driver::read(&*self.store, content).await
-    }
-
-    /// Answers a suspended task: `answer` is its result, as text, or as JSON that fits its schema
-    /// if it has one. If its executor has asked for something else, such as a permission, the
-    /// answer is a text for that, and another attempt continues with it. The run must then be
-    /// resumed.
-    ///
-    /// Fails while another process drives the run.
-    pub async fn answer(&self, id: &RunId, task: TaskId, answer: &str) -> Result<(), AnswerError> {
-        let Opened {
-            run,
-            position,
-            // Held until the answer is recorded.
-            lease: _lease,
-            ..
-        } = self.reopen(id).await?;
-        let state = run
-            .task(task)
-            .filter(|_| run.suspended().any(|suspended| suspended == task));
-        let Some(state) = state else {
-            return Err(AnswerError::NotWaiting(task));
-        };
-        let now = wall_clock();
-        if state
-            .suspension()
-            .is_some_and(|suspension| suspension.goes_on)
-        {
-            let (answer, blob) =
-                Content::of(redact::known().json(Value::from(answer).to_string().into()));
-            return self
-                .record(id, (run, position), Input::Answer { task, answer }, blob)
-                .await;
-        }
-        let spec: Task = serde_json::from_str(&driver::read(&*self.store, state.spec()).await?)
-            .map_err(|error| AnswerError::Misfit(error.to_string()))?;
-        let value = match &spec.schema {
-            None => Value::from(answer),
-            Some(schema) => match misfit(schema, answer) {
-                Ok(None) => serde_json::from_str(answer)
-                    .map_err(|error| AnswerError::Misfit(error.to_string()))?,
-                Ok(Some(violations)) => return Err(AnswerError::Misfit(violations)),
-                Err(failure) => return Err(AnswerError::Misfit(failure.message)),
-            },
-        };
-        let (content, blob) = Content::of(redact::known().json(value.to_string().into()));
-        let waited = state
-            .started_at()
-            .map_or(Millis(0), |started| now.since(started));
-        let end = Box::new(AttemptEnd {
-            waited,
-            ..AttemptEnd::of(Ok(content))
-        });
-        self.record(id, (run, position), Input::Resolve { task, end }, blob)
-            .await
-    }
-
-    /// Records what follows from `input` in a run that nothing drives, together with its text.
-    async fn record(
-        &self,
-        id: &RunId,
-        (run, position): (Run, Position),
-        input: Input,
-        blob: Option<Blob>,
-    ) -> Result<(), AnswerError> {
-        let now = wall_clock();
-        let mut runs: RunLoop<(), ()> = RunLoop::new(run, position, None, ());
-        runs.input(now, input).map_err(DriveError::from)?;
-        let summary = RunSummary::of(id, runs.run(), now);
-        let (position, events) = runs.take_batch();
-        let blobs = blob.into_iter().collect();
-        let batch = Batch {
-            run: id.clone(),
-            position,
-            events,
-            blobs,
-            summary,
-        };
-        Ok(self
-            .store
-            .append(batch.into())
-            .await
-            .map_err(DriveError::from)?)
     }
 
     async fn reopen(&self, id: &RunId) -> Result<Opened, StartError> {
@@ -464,14 +404,15 @@ impl Engine {
             content
         };
         // A run keeps the folder in which it was started, wherever it is resumed.
-        let belongs_to = match run.flow() {
-            Some(flow) => flow.folder.clone(),
-            None => options.folder,
+        let (belongs_to, label) = match run.flow() {
+            Some(flow) => (flow.folder.clone(), flow.label.clone()),
+            None => (options.folder, redacted_label(options.label)),
         };
         let flow = FlowSource {
             folder: Some(
                 belongs_to.unwrap_or_else(|| resolver.setup().workspace.to_string_lossy().into()),
             ),
+            label,
             path: source.path,
             source: keep(source.text),
             args: source.args.map(|args| keep(args.to_string().into())),
@@ -490,6 +431,7 @@ impl Engine {
                 limits,
                 caps,
                 reopen_failed: options.reopen_failed,
+                reopen: options.reopen,
             },
         };
         let channel = mpsc::unbounded_channel();
@@ -506,6 +448,7 @@ impl Engine {
         let patience = Patience {
             quota_wait: options.quota_wait,
             governors: resolver.setup().models.governors().cloned().collect(),
+            attendance: Attendance::of(options.attended),
         };
         let driver = Driver::new(
             id.clone(),
@@ -527,6 +470,17 @@ impl Engine {
             script_end: None,
         };
         Ok((handle, inbox))
+    }
+}
+
+/// A label without secrets.
+fn redacted_label(RunLabel { name, tags, about }: RunLabel) -> RunLabel {
+    let known = redact::known();
+    let redacted = |text: Arc<str>| known.shared(text);
+    RunLabel {
+        name: name.map(redacted),
+        tags: tags.into_iter().map(redacted).collect(),
+        about: about.map(redacted),
     }
 }
 

@@ -44,7 +44,7 @@ impl Engine {
         options: RunOptions,
     ) -> Result<RunHandle, StartError> {
         let script = flow.parse().map_err(Box::new)?;
-        let opened = self.reopen(id).await?;
+        let opened = self.reopen_with_messages(id).await?;
         self.drive_script(opened, flow, script, setup, options)
             .await
     }
@@ -72,7 +72,7 @@ impl Engine {
             cwd: Some(setup.workspace.display().to_string()),
             ..HostOptions::default()
         };
-        let resolver = Arc::new(Resolver::new(Arc::new(setup)));
+        let resolver = Arc::new(Resolver::new(Arc::new(setup)).replacing(options.replaced.clone()));
         let name = match flow.path {
             None => flow.name.clone(),
             Some(_) => script.meta().name.as_str().into(),

@@ -220,6 +220,7 @@ mod tests {
                 events: (0..count).map(recorded).collect(),
                 blobs: vec![],
                 summary: RunSummary::of(&self.run, &Run::new(), Timestamp(0)),
+                receipts: vec![],
             });
             self.engine.store.append(batch.clone()).await.unwrap();
             self.position = self.position.after(count);

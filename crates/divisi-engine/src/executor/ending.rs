@@ -22,6 +22,12 @@ pub(crate) struct Suspended {
     pub(crate) reserved: PicoUsd,
     /// Whether the answer is for the executor.
     pub(crate) goes_on: bool,
+    /// The words to choose from.
+    pub(crate) choices: Vec<Arc<str>>,
+    /// The result without an answer: JSON text.
+    pub(crate) default: Option<Arc<str>>,
+    /// Longest wait for the answer.
+    pub(crate) timeout: Option<Millis>,
 }
 
 impl Ending {
@@ -39,6 +45,9 @@ impl Ending {
             question: None,
             reserved: PicoUsd::ZERO,
             goes_on: false,
+            choices: vec![],
+            default: None,
+            timeout: None,
         };
         let none_yet = Failure::new(FailureClass::Interrupted, "it waits for an answer");
         Self {
@@ -71,6 +80,30 @@ impl Ending {
     pub fn reserved(mut self, most: PicoUsd) -> Self {
         if let Some(suspended) = &mut self.suspended {
             suspended.reserved = most;
+        }
+        self
+    }
+
+    /// Sets the words to choose from, for display.
+    pub fn choices<W: Into<Arc<str>>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        if let Some(suspended) = &mut self.suspended {
+            suspended.choices = words.into_iter().map(Into::into).collect();
+        }
+        self
+    }
+
+    /// Sets the result that holds if nobody can be asked, or nobody answers in time.
+    pub fn default(mut self, value: &Value) -> Self {
+        if let Some(suspended) = &mut self.suspended {
+            suspended.default = Some(value.to_string().into());
+        }
+        self
+    }
+
+    /// Sets how long it waits for its answer. Then it takes its default, or fails without one.
+    pub fn timeout(mut self, timeout: Millis) -> Self {
+        if let Some(suspended) = &mut self.suspended {
+            suspended.timeout = Some(timeout);
         }
         self
     }

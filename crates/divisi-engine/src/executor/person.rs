@@ -1,4 +1,4 @@
-//! Tasks that are answered by a person.
+//! Tasks that are answered by a person: `approve()`, and `agent()` with `executor: 'person'`.
 
 use super::{Context, Ending, Executor, ExecutorSpec};
 use crate::tools::Permissions;
@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use divisi_core::{Failure, FailureClass, Task};
 
 /// Carries out tasks by waiting for a person's answer: the prompt is the question. The answer is
-/// given with [`crate::Engine::answer`], even after the asking process has ended.
+/// given with [`crate::Engine::answer`], even after the asking process has ended. A task with a
+/// `timeout` waits no longer than that.
 #[derive(Clone, Copy, Debug)]
 pub struct PersonExecutor;
 
 impl PersonExecutor {
     /// Its name in a task's `executor`.
-    pub const NAME: &'static str = "person";
+    pub const NAME: &'static str = Task::PERSON;
 }
 
 #[async_trait]
@@ -31,7 +32,18 @@ impl Executor for PersonExecutor {
         }
     }
 
-    async fn run(&self, _: &Context) -> Ending {
-        Ending::waits(Self::NAME)
+    async fn run(&self, context: &Context) -> Ending {
+        let task = context.task();
+        let mut ending = Ending::waits(Self::NAME);
+        if let Some(approval) = &task.approval {
+            ending = ending.choices(approval.words());
+            if let Some(default) = &approval.default {
+                ending = ending.default(default);
+            }
+        }
+        match task.timeout {
+            Some(timeout) => ending.timeout(timeout),
+            None => ending,
+        }
     }
 }

@@ -7,6 +7,7 @@
 use super::mark;
 use super::mood::{self, Mood, Turn};
 use divisi_core::Plan;
+use divisi_core::approval::{Approval, Choices};
 use divisi_providers::sample::{Taste, sample_by};
 use divisi_script::{Expect, TaskAnswer};
 use serde_json::{Value, json};
@@ -90,6 +91,36 @@ pub(super) fn of_command(looks: &Looks<'_>) -> Placeholder {
     Placeholder::marked(&json!({ "code": 0, "stdout": output, "stderr": "" }))
 }
 
+/// The placeholder for the answer of a person: yes, whatever the default, because what follows a yes
+/// is what a plan is read for; of other choices the default, or else the first. Other runs of the flow
+/// get the other answers, and a question that is repeated until its answer changes gets another one at
+/// last.
+pub(super) fn of_question(approval: &Approval, looks: &Looks<'_>) -> Placeholder {
+    if approval.choices == Choices::Any {
+        return match &approval.default {
+            Some(default) => Placeholder::unmarked(default),
+            None => of(None, looks),
+        };
+    }
+    let words = approval.words();
+    let results: Vec<Value> = words
+        .iter()
+        .filter_map(|word| approval.answer(word))
+        .collect();
+    let default = approval
+        .default
+        .as_ref()
+        .filter(|_| approval.choices != Choices::YesOrNo);
+    let usual = default.and_then(|default| results.iter().position(|result| result == default));
+    let further = match looks.turn() {
+        Some(Turn::Choice(further)) => further,
+        Some(Turn::Otherwise | Turn::Low | Turn::Empty) => 1,
+        Some(Turn::Fails) | None => usize::from(looks.is_last),
+    };
+    let place = (usual.unwrap_or_default() + further) % results.len().max(1);
+    Placeholder::unmarked(results.get(place).unwrap_or(&Value::Null))
+}
+
 /// The placeholder for a result with this schema, or for a text.
 pub(super) fn of(schema: Option<&Value>, looks: &Looks<'_>) -> Placeholder {
     let Some(schema) = schema else {
@@ -144,6 +175,13 @@ impl Placeholder {
     pub(super) fn has_fields(&self) -> bool {
         let json = self.answer.value_json.as_deref();
         json.is_some_and(|json| json.starts_with(['{', '[']))
+    }
+
+    fn unmarked(value: &Value) -> Self {
+        Self {
+            is_marked: false,
+            ..Self::marked(value)
+        }
     }
 
     fn marked(value: &Value) -> Self {

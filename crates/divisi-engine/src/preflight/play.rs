@@ -294,7 +294,10 @@ impl Player<'_> {
         };
         let placeholder = match asked.is_command() {
             true => placeholder::of_command(&looks),
-            false => placeholder::of(asked.task.schema.as_deref(), &looks),
+            false => match &asked.task.approval {
+                Some(approval) => placeholder::of_question(approval, &looks),
+                None => placeholder::of(asked.task.schema.as_deref(), &looks),
+            },
         };
         let asked = &mut self.played.tasks[place];
         asked.answered = Some(self.answers);

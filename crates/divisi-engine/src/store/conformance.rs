@@ -11,9 +11,12 @@
 //! # }
 //! ```
 
-use super::{Batch, Lease, LeaseError, Leases, PAGE_EVENTS_MAX, RunSummary, Store, StoreError};
-use divisi_core::content::Blob;
-use divisi_core::{Digest, Event, Position, Recorded, Run, RunId, Timestamp};
+use super::{
+    Batch, ControlMessage, INBOX_MAX, Lease, LeaseError, Leases, PAGE_EVENTS_MAX, Receipt,
+    RunSummary, Sent, Store, StoreError,
+};
+use divisi_core::content::{Blob, Content};
+use divisi_core::{Digest, Event, Position, Recorded, Run, RunId, TaskId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +37,11 @@ pub async fn run<S: Store>(mut open: impl FnMut() -> S) {
     long_journals_are_read_in_pages(&open()).await;
     texts_are_kept_by_digest(&open()).await;
     runs_are_listed_newest_first(&open()).await;
+    what_is_removed_leaves_what_others_have(&open()).await;
     many_append_at_once(&open()).await;
+    messages_wait_until_their_receipt_is_appended(&open()).await;
+    of_a_batch_out_of_place_no_receipt_is_kept(&open()).await;
+    an_inbox_has_a_limit(&open()).await;
     leases(open().leases()).await;
 }
 
@@ -67,6 +74,7 @@ pub(super) fn batch(run: &str, position: u64, lines: usize) -> Batch {
         events: (0..lines).map(event).collect(),
         blobs: vec![],
         summary,
+        receipts: vec![],
     }
 }
 
@@ -205,6 +213,121 @@ async fn texts_are_kept_by_digest(store: &dyn Store) {
     );
 }
 
+async fn sent(store: &dyn Store, run: &str, message: ControlMessage) -> u64 {
+    match store.send(&id(run), message).await {
+        Ok(number) => number,
+        Err(error) => panic!("a message cannot be sent: {error}"),
+    }
+}
+
+async fn inbox(store: &dyn Store, run: &str) -> Vec<Sent> {
+    match store.inbox(&id(run)).await {
+        Ok(messages) => messages,
+        Err(error) => panic!("an inbox cannot be read: {error}"),
+    }
+}
+
+async fn receipt(store: &dyn Store, number: u64) -> Option<Receipt> {
+    match store.receipt(number).await {
+        Ok(receipt) => receipt,
+        Err(error) => panic!("a receipt cannot be read: {error}"),
+    }
+}
+
+async fn withdrawn(store: &dyn Store, number: u64) -> Option<Receipt> {
+    match store.withdraw(number).await {
+        Ok(receipt) => receipt,
+        Err(error) => panic!("a message cannot be withdrawn: {error}"),
+    }
+}
+
+fn answer(text: &str) -> ControlMessage {
+    ControlMessage::Answer {
+        task: TaskId(3),
+        answer: text.into(),
+    }
+}
+
+async fn messages_wait_until_their_receipt_is_appended(store: &dyn Store) {
+    appended(store, batch("a", 0, 1)).await;
+    let first = sent(store, "a", answer("yes")).await;
+    let second = sent(store, "a", ControlMessage::Park).await;
+    let other = sent(store, "b", ControlMessage::Park).await;
+    let third = sent(store, "a", answer("no")).await;
+    let waiting = |messages: &[Sent]| messages.iter().map(|sent| sent.number).collect::<Vec<_>>();
+    let all = inbox(store, "a").await;
+    assert_eq!(
+        waiting(&all),
+        [first, second, third],
+        "messages come in the order in which they were sent"
+    );
+    assert_eq!(all[0].message, answer("yes"), "a message is read as sent");
+    assert_eq!(receipt(store, first).await, None, "no receipt comes early");
+    let receipts = vec![(first, Receipt::Done), (third, Receipt::NotWaiting)];
+    let taken = Batch {
+        receipts,
+        ..batch("a", 1, 0)
+    };
+    appended(store, taken).await;
+    assert_eq!(
+        waiting(&inbox(store, "a").await),
+        [second],
+        "what has a receipt is taken, and nothing else"
+    );
+    assert_eq!(waiting(&inbox(store, "b").await), [other]);
+    assert_eq!(
+        [receipt(store, first).await, receipt(store, third).await],
+        [Some(Receipt::Done), Some(Receipt::NotWaiting)],
+        "receipts belong to their messages"
+    );
+    assert_eq!(withdrawn(store, first).await, Some(Receipt::Done));
+    assert_eq!(withdrawn(store, second).await, None, "nobody has taken it");
+    assert_eq!(inbox(store, "a").await, [], "what is withdrawn is gone");
+    let late = Batch {
+        receipts: vec![(second, Receipt::Done)],
+        ..batch("a", 1, 1)
+    };
+    appended(store, late).await;
+    assert_eq!(
+        receipt(store, second).await,
+        None,
+        "a receipt does not bring back what was withdrawn"
+    );
+    let next = sent(store, "a", ControlMessage::Park).await;
+    assert!(
+        ![first, second, other, third].contains(&next),
+        "a number is never used again"
+    );
+}
+
+async fn of_a_batch_out_of_place_no_receipt_is_kept(store: &dyn Store) {
+    appended(store, batch("a", 0, 1)).await;
+    let number = sent(store, "a", ControlMessage::Park).await;
+    let late = Batch {
+        receipts: vec![(number, Receipt::Done)],
+        ..batch("a", 0, 1)
+    };
+    let refused = append(store, late).await;
+    assert!(matches!(refused, Err(StoreError::Moved(_))));
+    assert_eq!(
+        receipt(store, number).await,
+        None,
+        "a message whose effect was not recorded waits on"
+    );
+}
+
+async fn an_inbox_has_a_limit(store: &dyn Store) {
+    for _ in 0..INBOX_MAX {
+        sent(store, "a", ControlMessage::Park).await;
+    }
+    let refused = store.send(&id("a"), ControlMessage::Park).await;
+    assert!(
+        matches!(refused, Err(StoreError::InboxFull(_))),
+        "one message too many is refused: {refused:?}"
+    );
+    sent(store, "b", ControlMessage::Park).await;
+}
+
 async fn runs_are_listed_newest_first(store: &dyn Store) {
     for (run, started_at) in [("a", 1), ("c", 3), ("b", 2)] {
         let mut first = batch(run, 0, 1);
@@ -229,6 +352,54 @@ async fn runs_are_listed_newest_first(store: &dyn Store) {
         Some(second.summary),
         "the summary of a run is that of its latest batch"
     );
+}
+
+async fn what_is_removed_leaves_what_others_have(store: &dyn Store) {
+    let with = |run: &str, texts: &[&str]| {
+        let mut batch = batch(run, 0, texts.len());
+        for (recorded, text) in batch.events.iter_mut().zip(texts) {
+            let (result, blob) = Content::of(text.repeat(600).into());
+            batch.blobs.extend(blob);
+            recorded.event = Event::FlowEnded { result: Ok(result) };
+        }
+        batch
+    };
+    appended(store, with("a", &["own of a", "both"])).await;
+    appended(store, with("b", &["both", "own of b"])).await;
+    let digest = |text: &str| Digest::of(text.repeat(600).as_bytes());
+    let room = match store.room().await {
+        Ok(room) => room,
+        Err(error) => panic!("the room that runs take cannot be told: {error}"),
+    };
+    assert!(
+        room.runs.get(&id("a")).is_some_and(|bytes| *bytes >= 4_800) && room.shared >= 2_400,
+        "a run takes the room of its own texts, and shared ones are told apart: {room:?}"
+    );
+    if let Err(error) = store.remove(&[id("a"), id("nobody")]).await {
+        panic!("a run cannot be removed: {error}");
+    }
+    assert_eq!(
+        events(store, "a", 0).await,
+        [],
+        "a run that was removed has no events"
+    );
+    assert!(
+        matches!(store.run(&id("a")).await, Ok(None)),
+        "nor a summary"
+    );
+    assert_eq!(
+        blob(store, digest("own of a")).await,
+        None,
+        "nor texts of its own"
+    );
+    for text in ["both", "own of b"] {
+        assert!(
+            blob(store, digest(text)).await.is_some(),
+            "another run keeps its texts: {text}"
+        );
+    }
+    assert_eq!(events(store, "b", 0).await.len(), 2, "and its events");
+    appended(store, batch("a", 0, 1)).await;
 }
 
 async fn many_append_at_once(store: &dyn Store) {

@@ -63,6 +63,9 @@ pub enum StoreError {
         /// Number of links.
         names: u64,
     },
+    /// Too many messages of a run have not been taken.
+    #[error("{max} messages to run {0} wait to be taken, which is as many as may wait", max = super::INBOX_MAX)]
+    InboxFull(RunId),
     /// No space is left for the store.
     #[error("no room left to write the store {0}")]
     Full(String),

@@ -6,6 +6,7 @@
 
 pub(crate) mod lease;
 mod error;
+mod inbox;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -14,6 +15,8 @@ mod sqlite;
 pub mod conformance;
 
 pub use error::{BackendError, StoreError};
+pub use inbox::{ControlMessage, INBOX_MAX, Receipt, Sent};
+pub(crate) use lease::MemoryLeases;
 pub use lease::{FileLeases, Lease, LeaseError, Leases};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
@@ -24,6 +27,7 @@ use divisi_core::budget::Spent;
 use divisi_core::content::Blob;
 use divisi_core::run::{Counts, Stage};
 use divisi_core::{Digest, PicoUsd, Position, Recorded, Run, RunId, Timestamp, Usage};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,7 +39,8 @@ use std::sync::Arc;
 /// Methods must not block their thread: the binary runs all its tasks on one.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Appends a batch of events with their texts.
+    /// Appends a batch of events with their texts, and the receipts of the messages that they follow
+    /// from.
     ///
     /// When this returns, all of it is durable. Fails with [`StoreError::Moved`] if the journal
     /// does not end where the batch begins: another driver has written, and the caller must stop
@@ -55,6 +60,29 @@ pub trait Store: Send + Sync {
     /// The latest runs, newest first.
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError>;
 
+    /// Puts a message into the inbox of a run; returns its number. When this returns, the message is
+    /// durable. Fails with [`StoreError::InboxFull`] if [`INBOX_MAX`] messages of the run have not
+    /// been taken.
+    async fn send(&self, run: &RunId, message: ControlMessage) -> Result<u64, StoreError>;
+
+    /// The messages of a run without a receipt, in the order in which they were sent.
+    async fn inbox(&self, run: &RunId) -> Result<Vec<Sent>, StoreError>;
+
+    /// What became of a message; `None` if it has not been taken, or is not there.
+    async fn receipt(&self, number: u64) -> Result<Option<Receipt>, StoreError>;
+
+    /// Removes a message, and returns its receipt; `None` if it had not been taken.
+    async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError>;
+    /// How much room the store and its runs take.
+    async fn room(&self) -> Result<Room, StoreError>;
+
+    /// Removes runs, with the texts that no other run has, and gives the room back to the disk
+    /// where that is possible. Unknown runs are ignored.
+    ///
+    /// Either all become absent or none. The caller holds the leases of the runs, so that none is
+    /// driven meanwhile.
+    async fn remove(&self, runs: &[RunId]) -> Result<(), StoreError>;
+
     /// The leases of its runs, shared by all processes that use the store.
     fn leases(&self) -> &dyn Leases;
 
@@ -67,7 +95,19 @@ pub trait Store: Send + Sync {
 /// Most events returned at once, so that a replay of any length needs little memory.
 pub const PAGE_EVENTS_MAX: usize = 4_096;
 
-/// One append.
+/// The room that a store takes, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// All of it, on disk.
+    pub total: u64,
+    /// What each run takes: its journal, and the texts that no other run has. Removing the run
+    /// gives about that much back.
+    pub runs: BTreeMap<RunId, u64>,
+    /// Texts that several runs have.
+    pub shared: u64,
+}
+
+/// One append. It may consist of receipts alone.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The run.
@@ -80,15 +120,26 @@ pub struct Batch {
     pub blobs: Vec<Blob>,
     /// The run's summary after these events.
     pub summary: RunSummary,
+    /// What became of messages, by their numbers. One that has been withdrawn is left out.
+    pub receipts: Vec<(u64, Receipt)>,
 }
 
 /// One line of the list of runs.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunSummary {
-    /// Its name.
+    /// Its id.
     pub id: RunId,
     /// The flow's name.
-    pub name: String,
+    pub flow: String,
+    /// The name that it was given.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// What it is about, in one line: the beginning of its prompt, or of its arguments.
+    #[serde(default)]
+    pub about: Option<String>,
     /// The run's folder; `None` if the run has none.
     pub folder: Option<String>,
     /// Its stage: `running`, `parked`, `ok`, `partial`, `failed`, `cancelled`, or `unstarted`.
@@ -148,13 +199,17 @@ impl RunSummary {
             open,
         } = run.counts();
         let usage: Usage = run.usage();
+        let (folder, label) = run
+            .flow()
+            .map(|flow| (flow.folder.as_deref(), flow.label.clone()))
+            .unwrap_or_default();
         Self {
             id: id.clone(),
-            name: run.name().to_owned(),
-            folder: run
-                .flow()
-                .and_then(|flow| flow.folder.as_deref())
-                .map(str::to_owned),
+            flow: run.name().to_owned(),
+            name: label.name.as_deref().map(str::to_owned),
+            tags: label.tags.iter().map(|tag| tag.to_string()).collect(),
+            about: label.about.as_deref().map(str::to_owned),
+            folder: folder.map(str::to_owned),
             status: status_word(run.stage()).to_owned(),
             ok,
             failed,

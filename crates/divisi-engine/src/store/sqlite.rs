@@ -7,12 +7,16 @@
 
 mod reader;
 mod format;
+mod inbox;
+mod remove;
 mod place;
 mod error;
 
 pub use format::FORMAT;
 
-use super::{Batch, FileLeases, Leases, RunSummary, Store, StoreError};
+use super::{
+    Batch, ControlMessage, FileLeases, Leases, Receipt, Room, RunSummary, Sent, Store, StoreError,
+};
 use crate::private;
 use async_trait::async_trait;
 use divisi_core::{Digest, Position, Recorded, RunId};
@@ -51,11 +55,21 @@ pub struct SqliteStore {
     leases: FileLeases,
     reader: Reader,
     /// Bounded by the number of drivers: each waits for its answer before it sends the next batch.
-    queue: Option<mpsc::UnboundedSender<Write>>,
+    queue: Option<mpsc::UnboundedSender<Job>>,
     writer: Option<JoinHandle<()>>,
 }
 
 type Write = (Arc<Batch>, oneshot::Sender<Result<(), StoreError>>);
+
+/// What the writer thread does.
+enum Job {
+    Append(Write),
+    /// A change of an inbox, in a transaction of its own: there are few.
+    Inbox(Change),
+}
+
+/// Gets the connection, unless the file has gone.
+type Change = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
 
 impl SqliteStore {
     /// Opens the store at `path`, creating it and its folder if they are missing.
@@ -78,11 +92,11 @@ impl SqliteStore {
         }
         let reader = Reader::open(&path)?;
         let place = Place::of(&path)?;
-        let (queue, writes) = mpsc::unbounded_channel();
+        let (queue, jobs) = mpsc::unbounded_channel();
         let of = path.clone();
         let writer = std::thread::Builder::new()
             .name("divisi-store".into())
-            .spawn(move || write_all(connection, &of, &place, writes))
+            .spawn(move || write_all(connection, &of, &place, jobs))
             .map_err(|source| cannot_open(&path, source))?;
         Ok(Self {
             path,
@@ -91,6 +105,23 @@ impl SqliteStore {
             queue: Some(queue),
             writer: Some(writer),
         })
+    }
+
+    /// Changes an inbox on the writer thread.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Connection, &Path) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let path = self.path.clone();
+        let job = Job::Inbox(Box::new(move |connection| {
+            let changed = connection.and_then(|connection| change(connection, &path));
+            // The future may have been dropped.
+            let _ = answer.send(changed);
+        }));
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send(job).map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
     }
 
     /// The file.
@@ -116,10 +147,23 @@ fn write_all(
     mut connection: Connection,
     path: &Path,
     place: &Place,
-    mut writes: mpsc::UnboundedReceiver<Write>,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
 ) {
+    let mut received = Vec::with_capacity(COMMIT_BATCHES_MAX);
     let mut queued = Vec::with_capacity(COMMIT_BATCHES_MAX);
-    while writes.blocking_recv_many(&mut queued, COMMIT_BATCHES_MAX) > 0 {
+    while jobs.blocking_recv_many(&mut received, COMMIT_BATCHES_MAX) > 0 {
+        for job in received.drain(..) {
+            match job {
+                Job::Append(write) => queued.push(write),
+                Job::Inbox(change) => change(match place.check() {
+                    Ok(()) => Ok(&mut connection),
+                    Err(gone) => Err(gone.into()),
+                }),
+            }
+        }
+        if queued.is_empty() {
+            continue;
+        }
         if let Err(gone) = place.check() {
             queued
                 .drain(..)
@@ -182,12 +226,17 @@ fn write(
             .prepare_cached("INSERT OR IGNORE INTO blobs (digest, text) VALUES (?1, ?2)")?;
         let mut summary = transaction.prepare_cached(
             "INSERT INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
-             cost_pico_usd, started_at, updated_at, unconfirmed_pico_usd, over_pico_usd, refused, folder)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+             cost_pico_usd, started_at, updated_at, unconfirmed_pico_usd, over_pico_usd, refused, folder,
+             given_name, tags, about)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+             ?17, ?18, ?19)
              ON CONFLICT (id) DO UPDATE SET position = ?2, name = ?3, status = ?4, ok = ?5, failed = ?6,
              skipped = ?7, open = ?8, tokens = ?9, cost_pico_usd = ?10, updated_at = ?12,
-             unconfirmed_pico_usd = ?13, over_pico_usd = ?14, refused = ?15, folder = ?16",
+             unconfirmed_pico_usd = ?13, over_pico_usd = ?14, refused = ?15, folder = ?16,
+             given_name = ?17, tags = ?18, about = ?19",
         )?;
+        let mut receipts =
+            transaction.prepare_cached("UPDATE inbox SET receipt = ?2 WHERE number = ?1")?;
         let mut json = Vec::new();
         for (index, (batch, _)) in queued.iter().enumerate() {
             let run = batch.run.as_str();
@@ -215,12 +264,16 @@ fn write(
                     redacted(&known, &kept.text)
                 ])?;
             }
+            for (number, receipt) in &batch.receipts {
+                receipts.execute(params![*number as i64, inbox::written(receipt)?])?;
+            }
             let s = &batch.summary;
+            let tags = (!s.tags.is_empty()).then(|| serde_json::json!(s.tags).to_string());
             let end = batch.position.after(batch.events.len()).0 as i64;
             summary.execute(params![
                 run,
                 end,
-                known.text(&s.name),
+                known.text(&s.flow),
                 s.status,
                 s.ok,
                 s.failed,
@@ -233,7 +286,10 @@ fn write(
                 most(s.unconfirmed.0),
                 most(s.over.0),
                 most(s.refused),
-                s.folder
+                s.folder,
+                s.name,
+                tags,
+                s.about
             ])?;
         }
     }
@@ -247,7 +303,7 @@ impl Store for SqliteStore {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
         queue
-            .send((batch, answer))
+            .send(Job::Append((batch, answer)))
             .map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
@@ -270,6 +326,42 @@ impl Store for SqliteStore {
 
     async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError> {
         self.reader.ask(move |journals| journals.runs(most)).await
+    }
+
+    async fn send(&self, run: &RunId, message: ControlMessage) -> Result<u64, StoreError> {
+        let run = run.clone();
+        self.change(move |connection, path| inbox::send(connection, path, &run, &message))
+            .await
+    }
+
+    async fn inbox(&self, run: &RunId) -> Result<Vec<Sent>, StoreError> {
+        let run = run.clone();
+        self.reader.ask(move |journals| journals.inbox(&run)).await
+    }
+
+    async fn receipt(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        self.reader
+            .ask(move |journals| journals.receipt(number))
+            .await
+    }
+
+    async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        self.change(move |connection, path| inbox::withdraw(connection, path, number))
+            .await
+    }
+
+    async fn room(&self) -> Result<Room, StoreError> {
+        let path = self.path.clone();
+        self.reader.ask(move |journals| journals.room(&path)).await
+    }
+
+    async fn remove(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        let (path, of, runs) = (self.path.clone(), self.path.clone(), runs.to_vec());
+        let removed = tokio::task::spawn_blocking(move || remove::remove(&path, &runs));
+        match removed.await {
+            Ok(removed) => removed.map_err(|source| failure(&of, source)),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     fn leases(&self) -> &dyn Leases {
@@ -387,7 +479,7 @@ mod tests {
         let path = folder.path().join("divisi.db");
         let store = SqliteStore::open(&path).unwrap();
         let mut batch = batch("a", 0, 1);
-        batch.summary.name = format!("flow {KEY}");
+        batch.summary.flow = format!("flow {KEY}");
         batch.events[0].event = Event::Logged {
             message: format!("\"{KEY}\"").into(),
         };

@@ -1,4 +1,5 @@
-//! `agent`, `agent.outcome` and `shell`: the functions that create tasks.
+//! `agent`, `agent.outcome`, `shell`, `approve` and `approve.outcome`: the functions that create
+//! tasks.
 
 use super::ask::{Spot, ask, may_ask};
 use super::{Scope, checked::checked, outcome, site};
@@ -55,6 +56,28 @@ pub(super) fn shell<'js>(
         })
     };
     Function::new(ctx.clone(), ask)?.with_name("shell")
+}
+
+pub(super) fn approve<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    scope: &Rc<Scope>,
+    form: Form,
+) -> Result<Function<'js>> {
+    let (shared, scope) = (shared.clone(), scope.clone());
+    let ask = move |ctx: Ctx<'js>, question: Opt<Value<'js>>, options: Opt<Value<'js>>| {
+        let maker = Maker {
+            ctx: &ctx,
+            shared: &shared,
+            scope: &scope,
+        };
+        maker.promise(form, |site| maker.question(question.0, options.0, site))
+    };
+    Function::new(ctx.clone(), ask)?.with_name(if form == Form::Value {
+        "approve"
+    } else {
+        "outcome"
+    })
 }
 
 struct Maker<'a, 'js> {
@@ -142,7 +165,7 @@ impl<'js> Maker<'_, 'js> {
         options: Option<Value<'js>>,
         site: &Option<Site>,
     ) -> std::result::Result<Wanted<'js>, Refusal> {
-        let mut wanted = Wanted::new(Task::new(self.prompt(prompt)?));
+        let mut wanted = Wanted::new(Task::new(self.text(prompt, "the prompt")?));
         match options {
             None => {}
             Some(none) if none.is_undefined() || none.is_null() => {}
@@ -164,18 +187,45 @@ impl<'js> Maker<'_, 'js> {
         }
     }
 
-    fn prompt(&self, prompt: Option<Value<'js>>) -> std::result::Result<String, Refusal> {
+    fn question(
+        &self,
+        question: Option<Value<'js>>,
+        options: Option<Value<'js>>,
+        site: &Option<Site>,
+    ) -> std::result::Result<Wanted<'js>, Refusal> {
+        let question = self.text(question, "the question")?;
+        let options = match &options {
+            None => None,
+            Some(none) if none.is_undefined() || none.is_null() => None,
+            Some(value) => Some(value.as_object().ok_or_else(|| {
+                Refusal::Type(format!(
+                    "the second argument has to be an object of options, not {}",
+                    value.type_name()
+                ))
+            })?),
+        };
+        let mut wanted = options::read_question(self.ctx, self.shared, site, question, options)?;
+        wanted.task.phase = self.scope.phases.of(wanted.task.phase.take());
+        let shown = wanted.task.context.as_deref().unwrap_or_default();
+        match self.shared.borrow().spoils("the option `show`", shown) {
+            Some(message) => Err(Refusal::Type(message)),
+            None => Ok(wanted),
+        }
+    }
+
+    /// The first argument, which is `what`.
+    fn text(&self, prompt: Option<Value<'js>>, what: &str) -> std::result::Result<String, Refusal> {
         let string = prompt.as_ref().and_then(Value::as_string).ok_or_else(|| {
-            let what = prompt.as_ref().map_or("nothing", Value::type_name);
+            let given = prompt.as_ref().map_or("nothing", Value::type_name);
             Refusal::Type(format!(
-                "the first argument has to be the prompt, a string; it is {what}"
+                "the first argument has to be {what}, a string; it is {given}"
             ))
         })?;
         let prompt = convert::text(self.ctx, string)?;
         if prompt.trim().is_empty() {
-            return Err(Refusal::Type("the prompt is empty".to_owned()));
+            return Err(Refusal::Type(format!("{what} is empty")));
         }
-        match self.shared.borrow().spoils("the prompt", &prompt) {
+        match self.shared.borrow().spoils(what, &prompt) {
             Some(message) => Err(Refusal::Type(message)),
             None => Ok(prompt),
         }

@@ -49,7 +49,7 @@ pub(super) fn schema<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
     })
 }
 
-/// Adds the texts of the patterns: `plannerPrompt`, `gathered`, `skipped` and `synthesis`, each a
+/// Adds the texts of the patterns: `plannerPrompt`, `gathered`, `skipped`, `notApproved` and `synthesis`, each a
 /// function of one value in the core's format.
 pub(super) fn tell<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
     host.set("plansMax", patterns::PLANS_MAX)?;
@@ -64,6 +64,10 @@ pub(super) fn tell<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
     host.set(
         "skipped",
         said(ctx, |need: String| Ok(patterns::skipped(&need)))?,
+    )?;
+    host.set(
+        "notApproved",
+        said(ctx, |need: String| Ok(patterns::unapproved(&need)))?,
     )?;
     host.set(
         "synthesis",

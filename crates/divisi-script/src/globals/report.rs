@@ -1,8 +1,10 @@
 //! Messages to the user from scripts and the prelude.
 
 use super::{Scope, site};
+use crate::Call;
 use crate::convert;
 use crate::state::Shared;
+use divisi_core::event::Refusal;
 use rquickjs::{Coerced, Ctx, Function, Object, Result, Value};
 use std::rc::Rc;
 
@@ -17,6 +19,19 @@ pub(super) fn report<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Function<'j
             Ok(())
         },
     )
+}
+
+/// `approve.refused(name)`: a task does not run, because the approval of this name was answered with no.
+pub(super) fn refused<'js>(ctx: &Ctx<'js>, shared: &Shared) -> Result<Function<'js>> {
+    let shared = shared.clone();
+    Function::new(ctx.clone(), move |approval: String| {
+        let refusal = Refusal::Unapproved {
+            approval: approval.into(),
+        };
+        shared
+            .borrow_mut()
+            .tell(Call::Refused { refusal, count: 1 });
+    })
 }
 
 /// `warn(text)`: a warning about the line that called the prelude.

@@ -85,6 +85,33 @@ impl<'js> Given<'_, 'js> {
             .map(Some)
     }
 
+    /// The choices of a question.
+    pub(super) fn choices(&self) -> Result<Vec<Arc<str>>> {
+        self.list()?
+            .ok_or_else(|| self.wrong("a list of strings, or null for any text"))
+    }
+
+    /// The answer to a question that holds without one.
+    pub(super) fn answer(&self) -> Result<serde_json::Value> {
+        match self.value.as_bool() {
+            Some(answer) => Ok(answer.into()),
+            None if self.value.is_string() => Ok(self.string()?.to_string().into()),
+            None => Err(self.wrong("one of the choices")),
+        }
+    }
+
+    /// A text to show; anything else is shown as JSON.
+    pub(super) fn shown(&self) -> Result<Arc<str>> {
+        if self.value.is_string() {
+            return self.string();
+        }
+        let json = json(self.ctx, self.value.clone())?
+            .ok_or_else(|| self.wrong("a text, or a value that JSON has a form for"))?;
+        let value: serde_json::Value = serde_json::from_str(&json)
+            .map_err(|error| Refusal::Type(format!("`{}`: {error}", self.name)))?;
+        Ok(format!("{value:#}").into())
+    }
+
     pub(super) fn effort(&self) -> Result<Effort> {
         self.string()?
             .to_ascii_lowercase()

@@ -10,10 +10,14 @@
     if (!Number.isInteger(max) || max < 1) throw new TypeError('the option `max` of decompose() has to be a whole number from 1');
     if (approve && typeof approve !== 'function') throw new TypeError('the option `approve` of decompose() has to be a function');
     const group = host.group('decompose');
-    const { tasks, chains } = plan ? givenPlan(plan) : await makePlan(goal, withModel(asOptions(planner), 'opus'), max);
-    if (approve && !(await approve({ goal, tasks }))) return refused(goal, tasks);
+    let { tasks, chains } = plan ? givenPlan(plan) : await makePlan(goal, withModel(asOptions(planner), 'opus'), max);
+    const approved = approve ? await approve({ goal, tasks }) : true;
+    if (!approved) return refused(goal, tasks);
+    // An edited plan replaces that of the planner; its author may decide on more than models.
+    const isEdited = Array.isArray(approved.tasks);
+    if (isEdited) ({ tasks, chains } = editedPlan({ tasks: approved.tasks }));
     host.begin(group, tasks.length);
-    const running = runAll(tasks, chains, workerOptions(worker, plan), plan ? allOf : chosenOf);
+    const running = runAll(tasks, chains, workerOptions(worker, plan), plan || isEdited ? allOf : chosenOf);
     host.leave(group);
     const outcomes = await running;
     host.end(group);
@@ -57,6 +61,12 @@
     return checked;
   };
 
+  const editedPlan = (plan) => {
+    const { error, ...checked } = host.checkPlan(plan, host.tasksMax);
+    if (error) throw new TypeError(`what the function \`approve\` of decompose() returned is no plan: ${error}`);
+    return checked;
+  };
+
   // A plan given by the flow's author is carried out as written. A plan made by
   // an agent decides only on the models.
   const allOf = ({ id, prompt, needs, ...options }) => options;
@@ -65,8 +75,9 @@
   const runAll = async (tasks, chains, worker, optionsOf) => {
     const started = new Map();
     const byId = new Map(tasks.map((task, index) => [task.id, { task, priority: chains[index] }]));
+    const isQuestion = (id) => Boolean(byId.get(id).task.approve);
     const start = (id) => {
-      if (!started.has(id)) started.set(id, run(byId.get(id), worker, optionsOf, start));
+      if (!started.has(id)) started.set(id, run(byId.get(id), worker, optionsOf, start, isQuestion));
       return started.get(id);
     };
     const outcomes = await Promise.all(tasks.map(({ id }) => start(id)));
@@ -75,21 +86,30 @@
 
   // Starts when all its dependencies have ended. The flow's options for workers
   // override the planner's options for a task.
-  const run = async ({ task, priority }, { otherwise, ...worker }, optionsOf, start) => {
+  const run = async ({ task, priority }, { otherwise, ...worker }, optionsOf, start, isQuestion) => {
     const texts = byName([]);
     for (const need of task.needs) {
       const { status, value } = await start(need);
-      if (status !== 'ok') return skip(task, need);
+      if (status !== 'ok') return skip(task, host.skipped(need));
+      if (value === false && isQuestion(need)) {
+        globals.approve.refused(need);
+        return skip(task, host.notApproved(need));
+      }
       texts[need] = typeof value === 'string' ? value : JSON.stringify(value);
     }
+    if (task.approve) return ask(task, priority, texts);
     const own = optionsOf(task);
     const options = { ...own, priority, label: task.label ?? task.id, ...worker, model: worker.model ?? task.model ?? otherwise };
     if (own.context) options.context = host.renderPrompt(own.context, texts);
     return globals.agent.outcome(host.renderPrompt(task.prompt, texts), options);
   };
 
-  const skip = (task, need) => {
-    const reason = host.skipped(need);
+  const ask = ({ id, label = id, phase, approve: { question, show, ...options } }, priority, texts) => {
+    if (show) options.show = host.renderPrompt(show, texts);
+    return globals.approve.outcome(host.renderPrompt(question, texts), { label, phase, priority, ...options });
+  };
+
+  const skip = (task, reason) => {
     host.report(`task \`${task.id}\` is skipped: ${reason}`);
     return { status: 'skipped', value: null, reason, model: null, attempts: 0, cost: 0 };
   };

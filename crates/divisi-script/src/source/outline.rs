@@ -121,6 +121,7 @@ impl<'s> Reader<'s> {
             "pipeline",
             "decompose",
             "shell",
+            "approve",
             "workflow",
         ];
         let calls = (at..self.tokens.len()).filter(|at| self.text(at + 1) == "(");

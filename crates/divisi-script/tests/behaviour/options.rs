@@ -187,3 +187,58 @@ fn tasks_share_a_schema_they_have_in_common() {
         .collect();
     assert!(std::sync::Arc::ptr_eq(&schemas[0], &schemas[1]));
 }
+
+#[test]
+fn a_question_is_a_task_for_a_person() {
+    let asked = |source: &str| json!(play(&format!("await approve({source})")).run().task());
+    assert_eq!(
+        asked("'Go on?'"),
+        json!({
+            "prompt": "Go on?", "executor": "person", "schema": { "type": "boolean" }, "approval": {}, "required": true
+        })
+    );
+    assert_eq!(
+        asked(
+            "'Where?', { choices: ['a', 'b'], default: 'b', timeout: '10m', show: { n: 1 }, label: 'l', phase: 'p', required: false }"
+        ),
+        json!({
+            "prompt": "Where?", "executor": "person", "label": "l", "phase": "p", "context": "{\n  \"n\": 1\n}",
+            "schema": { "enum": ["a", "b"] }, "timeout": 600_000,
+            "approval": { "choices": { "one_of": ["a", "b"] }, "default": "b" }
+        })
+    );
+    assert_eq!(
+        asked("'Why?', { choices: null }"),
+        json!({ "prompt": "Why?", "executor": "person", "approval": { "choices": "any" }, "required": true })
+    );
+    let refused = |options: &str| {
+        play(&format!("await approve('x', {options})"))
+            .run()
+            .error()
+            .detail()
+            .to_owned()
+    };
+    for (options, told) in [
+        (
+            "{ choices: 'a' }",
+            "the option `choices` has to be a list of strings, or null for any text, not \"a\"",
+        ),
+        (
+            "{ default: 'perhaps' }",
+            "the default \"perhaps\" is none of yes, no",
+        ),
+        (
+            "{ default: 1 }",
+            "the option `default` has to be one of the choices, not 1",
+        ),
+        (
+            "'x'",
+            "the second argument has to be an object of options, not string",
+        ),
+    ] {
+        let said = refused(options);
+        assert!(said.contains(told), "{options}: {said}");
+    }
+    let warned = play("await approve('x', { model: 'opus' })").run();
+    insta::assert_snapshot!(warned.warnings().join("\n"), @"warning flow.js:1 `model` is no option of approve() and does nothing");
+}

@@ -4,7 +4,7 @@ use super::Process;
 use super::sending::Sending;
 use crate::vendor::{Answered, Family};
 use divisi_core::governor::{PermitId, Place, RateLimits};
-use divisi_core::{AttemptId, Input, Millis, TaskId, Timestamp};
+use divisi_core::{AttemptId, Input, Millis, PicoUsd, TaskId, Timestamp};
 
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
@@ -27,12 +27,17 @@ pub(super) enum Happening {
     GivesUp(Family, Place<u32>, u32),
     Park,
     Cancel,
+    /// The user sets another cap.
+    Recaps(PicoUsd),
+    /// The user sets another number of attempts at a time.
+    Widens(u32),
     /// The user buys more quota.
     Pays,
 }
 
 impl Process<'_, '_> {
-    /// Plans that the user parks or cancels the run at some time.
+    /// Plans that the user changes the cap and the width of the run, and parks or cancels it, at some
+    /// time.
     pub(crate) fn disturb(&mut self) {
         let when = self.chance.within(0..5_000);
         let what = if self.chance.percent(30) {
@@ -41,6 +46,15 @@ impl Process<'_, '_> {
             Happening::Park
         };
         self.plan(Millis(when), what);
+        // Not below what is in hand: then a smaller cap takes nothing back, which the watcher of
+        // overshoots would have to know.
+        let in_hand = self.run().budget().spent().total() + self.run().budget().reserved;
+        let cap = PicoUsd(in_hand.0 * 2 + self.chance.within(1..1_000_000_000));
+        let when = self.chance.within(0..5_000);
+        self.plan(Millis(when), Happening::Recaps(cap));
+        let width = 1 + self.chance.within(0..8) as u32;
+        let when = self.chance.within(0..5_000);
+        self.plan(Millis(when), Happening::Widens(width));
     }
 
     /// Advances to the next event or to the end of a wait.
@@ -86,6 +100,8 @@ impl Process<'_, '_> {
             }
             Happening::Park => self.say(Input::Park),
             Happening::Cancel => self.say(Input::Cancel),
+            Happening::Recaps(cap) => self.say(Input::Cap(cap)),
+            Happening::Widens(width) => self.say(Input::Width(width)),
             Happening::Pays => self.world.vendor.refill(),
         }
         Ok(())

@@ -653,8 +653,18 @@ impl<'f> Process<'_, 'f> {
     /// Suspends an attempt until something outside happens.
     fn suspend(&mut self, id: AttemptId) -> Result<(), String> {
         let reserved = PicoUsd(self.asks[&id.task].bound(0, None).most().0 / 2);
+        // With its default a question ends like with any other answer.
+        let has_default = self.asks[&id.task].fate == Fate::Succeeds && self.chance.percent(40);
+        let default = self
+            .run()
+            .task(id.task)
+            .filter(|_| has_default)
+            .map(|task| text(&value_of(&task.key()).to_string()));
+        let within = self.chance.within(1..20_000);
         let suspension = Box::new(Suspension {
             reserved,
+            timeout: default.is_some().then_some(Millis(within)),
+            default,
             ..Suspension::of("person")
         });
         self.say(Input::AttemptSuspended {

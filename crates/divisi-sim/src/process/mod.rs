@@ -24,7 +24,7 @@ use divisi_core::attempt::Input as Step;
 use divisi_core::governor::PrefixCache;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{Stage, Submission, TaskStage};
-use divisi_core::run_loop::{Effect, Observer, RunLoop, Submitted};
+use divisi_core::run_loop::{Attendance, Effect, Observer, RunLoop, Submitted};
 use divisi_core::{
     AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Outcome, PicoUsd,
     Position, Run, TaskId, Timestamp,
@@ -150,7 +150,7 @@ impl<'w, 'f> Process<'w, 'f> {
         flow: &'f Flow,
         kill: Kill,
     ) -> Self {
-        let chance = Chance::of(
+        let mut chance = Chance::of(
             world.scenario.seed,
             &format!("process {}", world.tally.executions),
         );
@@ -164,8 +164,10 @@ impl<'w, 'f> Process<'w, 'f> {
             broken: None,
         };
         let position = Position(world.journal.len() as u64);
+        let is_attended = chance.percent(50);
         Self {
-            runs: RunLoop::new(run, position, waits.then(QuotaWait::default), eyes),
+            runs: RunLoop::new(run, position, waits.then(QuotaWait::default), eyes)
+                .attended(Attendance::of(is_attended)),
             script: Script::start(flow),
             heard: 0,
             quiet_after: None,

@@ -254,6 +254,10 @@ impl Books {
             Event::TaskEnded { task, outcome } => {
                 self.tasks[task.index()].outcome = Some(outcome.clone());
             }
+            Event::CapChanged { cap } => {
+                self.run.allow(Some(*cap));
+                self.warned = false;
+            }
             Event::SoftLimitReached { .. } => self.warned = true,
             _ => {}
         }

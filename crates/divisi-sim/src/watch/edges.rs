@@ -174,6 +174,7 @@ mod tests {
             waited: Millis(waited),
             waits: waits.iter().map(wait).collect(),
             worktree: None,
+            answered_by: None,
         };
         edges.book(Timestamp(150), &ends)
     }

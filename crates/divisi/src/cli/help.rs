@@ -7,11 +7,15 @@ use clap::{Command, CommandFactory};
 use std::fmt::Write;
 
 /// The commands, in the groups in which they are shown.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Run agents", &["run", "ask", "map", "pipe", "decompose"]),
     ("Look ahead", &["plan", "check", "pick"]),
-    ("Go on", &["resume", "rerun", "answer"]),
-    ("Look back", &["runs", "results", "show", "watch", "cost"]),
+    ("Go on", &["resume", "rerun", "answer", "park"]),
+    (
+        "Look back",
+        &["runs", "search", "results", "show", "diff", "watch", "cost"],
+    ),
+    ("Keep", &["export", "import", "rm", "gc"]),
     (
         "Set up",
         &[

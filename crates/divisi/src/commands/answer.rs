@@ -4,12 +4,12 @@ use super::show::find_task;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output;
+use crate::plan_approval::{self, Waiting};
+use crate::problem;
 use divisi_app::{Intent, Problem};
-use divisi_engine::{AnswerError, Engine};
-
-/// Answers to the question of `decompose --approve`.
-pub(super) const APPROVED: &str = r#"{"approved": true}"#;
-pub(super) const REFUSED: &str = r#"{"approved": false}"#;
+use divisi_core::event::AnsweredBy;
+use divisi_core::{RunId, TaskId};
+use divisi_engine::{AnswerError, Engine, Heard, SendError};
 
 /// Answer a task that waits for a person
 #[derive(Debug, clap::Args)]
@@ -18,25 +18,19 @@ Examples:
   divisi answer last t3 yes
   divisi answer k3f9 \"which database\" postgres
   divisi answer k3f9 t3 '{\"severity\": \"high\"}'
+  divisi answer k3f9 approval edit
 
-A task waits for a person where the flow says so: `agent('Deploy?', { executor: 'person' })`. The run rests \
-once nothing else is left to do; the answer is kept in its journal, and `divisi resume` goes on with it.")]
+A task waits for a person where the flow says so: `approve('Deploy?')`. If another process drives the run, \
+it goes on with the answer; otherwise the answer is kept in the journal, and `divisi resume` goes on with it. \
+Of several answers the first one counts; the others end with exit code 1.")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`: the last one of this folder
+    /// The run: its id or the beginning of it, its name, its flow, or `last` of this folder
     run: String,
     /// The task, by its number or its label
     task: String,
-    /// The answer: text, or JSON where the task has a schema; `yes` or `no` to a plan
+    /// The answer: one of the choices, text, or JSON where the task has a schema; `yes`, `no` or
+    /// `edit` to a plan
     value: String,
-}
-
-/// The answer to `decompose --approve` for a word.
-fn approval(word: &str) -> Option<&'static str> {
-    match word {
-        "yes" | "true" => Some(APPROVED),
-        "no" | "false" => Some(REFUSED),
-        _ => None,
-    }
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
@@ -49,26 +43,56 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let id = context.app.find_run(&word, Intent::Act).await?;
     let (view, _) = engine.view(&id).await?;
     let task = find_task(&view, &task)?;
-    let answered = match engine.answer(&id, task, &value).await {
-        Err(AnswerError::Misfit(misfit)) => match approval(&value) {
-            Some(value) => engine.answer(&id, task, value).await,
-            None => Err(AnswerError::Misfit(misfit)),
-        },
-        answered => answered,
+    let value = match plan_approval::is_it(&view, task) {
+        true if value == "edit" => edited(&engine, &id).await?,
+        true => plan_approval::answer(&value, None).unwrap_or(value),
+        false => value,
     };
-    answered.map_err(|error| match error {
+    let heard = engine
+        .answer(&id, task, &value)
+        .await
+        .map_err(|error| refused(error, &id, task))?;
+    output::say(&match heard {
+        Heard::ByDriver => format!("{task} is answered; the run goes on with it"),
+        Heard::ByJournal => format!("{task} is answered; `divisi resume {id}` goes on with it"),
+    });
+    Ok(Exit::Ok)
+}
+
+/// The approval of the plan as the user edits it.
+async fn edited(engine: &Engine, id: &RunId) -> Result<String, Problem> {
+    let waiting = Waiting::of(engine, id).await?;
+    let edited = plan_approval::edit(&waiting.plan, |problem| {
+        problem::print(&problem);
+        let answers = [("yes", true), ("no", false)];
+        matches!(output::ask("edit it again?", &answers), Ok(Some(true)))
+    })?;
+    edited
+        .and_then(|plan| plan_approval::answer("yes", Some(&plan)))
+        .ok_or_else(|| Problem::usage("the plan is as it was; nothing was answered"))
+}
+
+fn refused(error: AnswerError, id: &RunId, task: TaskId) -> Problem {
+    match error {
+        AnswerError::Answered { by, .. } => {
+            let told = match by {
+                AnsweredBy::Person => "is answered already",
+                AnsweredBy::Default => "has taken its default already: nobody could be asked",
+                AnsweredBy::Timeout => "was not answered in time",
+            };
+            Problem::failed(anyhow::anyhow!("{task} of run {id} {told}")).hint(format!(
+                "`divisi show {id} {task}` shows the answer that counts"
+            ))
+        }
         AnswerError::NotWaiting(_) => {
             Problem::usage(format!("{task} of run {id} waits for no answer"))
                 .hint(format!("`divisi show {id}` says what each task does"))
         }
         AnswerError::Misfit(_) => Problem::usage(error.to_string())
-            .hint(format!("`divisi show {id} {task}` shows the schema")),
+            .hint(format!("`divisi show {id} {task}` shows what is asked")),
         AnswerError::Start(error) => error.into(),
         AnswerError::Drive(error) => error.into(),
+        AnswerError::Send(SendError::Store(error)) => error.into(),
         error => Problem::failed(error),
-    })?;
-    output::say(&format!(
-        "{task} is answered; `divisi resume {id}` goes on with it"
-    ));
-    Ok(Exit::Ok)
+    }
 }

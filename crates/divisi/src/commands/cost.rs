@@ -24,7 +24,7 @@ Examples:
   divisi cost k3f9 --top 50
   divisi cost last --json")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`: the last one of this folder
+    /// The run: its id or the beginning of it, its name, its flow, or `last` of this folder
     #[arg(default_value = "last")]
     run: String,
     /// How many tasks to list, dearest first

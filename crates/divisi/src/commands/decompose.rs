@@ -68,11 +68,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     });
     let flow = Flow::script("decompose", include_str!("../flows/decompose.js")).args(given);
     if args.approve && !args.flags.preview.is_any() {
-        let worker = approval::Worker {
-            model: args.worker,
-            otherwise: Some(otherwise).filter(|model| *model == "auto"),
-        };
-        return approval::run(flow, &worker, args.flags, context).await;
+        return approval::run(flow, args.flags, context).await;
     }
     pattern::carry_out(flow, args.flags, context).await
 }

@@ -15,10 +15,19 @@ mod schema;
 pub(crate) mod check;
 
 pub(crate) mod answer;
+pub(crate) mod park;
 pub(crate) mod rerun;
 pub(crate) mod resume;
 
 pub(crate) mod cost;
+pub(crate) mod diff;
+pub(crate) mod search;
+
+pub(crate) mod export;
+pub(crate) mod gc;
+pub(crate) mod import;
+pub(crate) mod rm;
+
 pub(crate) mod pick;
 pub(crate) mod plan;
 
@@ -50,6 +59,7 @@ pub(crate) enum Command {
     Decompose(decompose::Args),
     Check(check::Args),
     Answer(answer::Args),
+    Park(park::Args),
     Resume(resume::Args),
     Rerun(rerun::Args),
     Plan(plan::Args),
@@ -59,6 +69,12 @@ pub(crate) enum Command {
     Show(show::Args),
     Watch(watch::Args),
     Cost(cost::Args),
+    Search(search::Args),
+    Diff(diff::Args),
+    Export(export::Args),
+    Import(import::Args),
+    Rm(rm::Args),
+    Gc(gc::Args),
     Models(models::Args),
     Init(init::Args),
     Doctor(doctor::Args),
@@ -83,6 +99,7 @@ pub(crate) async fn carry_out(
         Command::Decompose(args) => decompose::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
         Command::Answer(args) => answer::run(args, context).await,
+        Command::Park(args) => park::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Rerun(args) => rerun::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,
@@ -92,6 +109,12 @@ pub(crate) async fn carry_out(
         Command::Show(args) => show::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Cost(args) => cost::run(args, context).await,
+        Command::Search(args) => search::run(args, context).await,
+        Command::Diff(args) => diff::run(args, context).await,
+        Command::Export(args) => export::run(args, context).await,
+        Command::Import(args) => import::run(args, context).await,
+        Command::Rm(args) => rm::run(args, context).await,
+        Command::Gc(args) => gc::run(args, context).await,
         Command::Models(args) => models::run(&args, context),
         Command::Init(args) => init::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,

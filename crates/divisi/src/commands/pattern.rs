@@ -18,6 +18,8 @@ pub(crate) async fn carry_out(
     let PatternFlags {
         preview,
         confirm,
+        label,
+        out,
         run,
     } = flags;
     let input = FlowInput::Script(flow);
@@ -28,6 +30,9 @@ pub(crate) async fn carry_out(
         PreviewFlags { check: true, .. } => {
             check::show(input, run, context).await.map(|_| Exit::Ok)
         }
-        PreviewFlags { .. } => launch(Launch::new(input, run.into()), confirm.yes, context).await,
+        PreviewFlags { .. } => {
+            let launched = Launch::new(input, run.into()).labelled(label.into());
+            launch(launched, confirm.yes, out, context).await
+        }
     }
 }

@@ -1,22 +1,25 @@
 //! `divisi resume`: goes on with a run.
 
 mod edited;
+mod explain;
 
+use super::show::find_task;
 use crate::again;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::RunFlags;
+use crate::flags::{OutFlags, RunFlags};
 use crate::launch::launch;
 use anyhow::Context as _;
 use divisi_app::launch::{Earlier, Kept, Launch};
 use divisi_app::providers::Vendors;
 use divisi_app::{App, FlowInput, Intent, Problem, RunRequest};
-use divisi_core::event::RunStatus;
+use divisi_core::event::{Awaited, RunLabel, RunStatus};
 use divisi_core::run::Stage;
-use divisi_core::{Run, RunId, Task};
+use divisi_core::{Key, Run, RunId, Task, TaskId};
 use divisi_engine::flow::Library;
 use divisi_engine::{Engine, Flow};
 use edited::Edited;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -28,6 +31,7 @@ Examples:
   divisi resume
   divisi resume k3f9 --max-cost 10
   divisi resume k3f9 --model opus
+  divisi resume k3f9 --explain       # which tasks would run, and why
 
 What is finished is kept; only what is missing or was edited since runs. The flow's file is read again \
 if it is still there, and so are the settings; flags of the run hold unless others \
@@ -37,7 +41,7 @@ The run stays with the provider and the models that it began with; `--provider` 
 the models of today. A run that is finished and whose flow has not changed gives its result again; \
 `--again` executes it again, for what else has changed: files that it reads, flows that it calls.")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`: the last one of this folder
+    /// The run: its id or the beginning of it, its name, its flow, or `last` of this folder
     #[arg(default_value = "last")]
     run: String,
     /// Go on although the flow has changed while agents of the run could write
@@ -46,6 +50,11 @@ pub(crate) struct Args {
     /// Execute a finished run again; unchanged tasks are not executed again
     #[arg(long)]
     again: bool,
+    /// Say which tasks would run, and why, and send nothing
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    out: OutFlags,
     #[command(flatten)]
     flags: RunFlags,
 }
@@ -55,15 +64,19 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         run,
         edited,
         again,
+        explain,
+        out,
         flags,
     } = args;
     go_on(
         &run,
         flags.into(),
         How {
-            reopen_failed: false,
             edited,
             again,
+            explain,
+            out,
+            ..How::default()
         },
         context,
     )
@@ -79,6 +92,14 @@ pub(super) struct How {
     pub(super) edited: bool,
     /// Whether a finished run is executed again.
     pub(super) again: bool,
+    /// Whether it is only said what would run.
+    pub(super) explain: bool,
+    /// Words for tasks that are carried out again, whatever their outcome.
+    pub(super) tasks: Vec<String>,
+    /// The model for those, instead of that of their flow.
+    pub(super) model: Option<String>,
+    /// Where its results go.
+    pub(super) out: OutFlags,
 }
 
 /// Continues the run that `word` names.
@@ -105,12 +126,26 @@ pub(super) async fn go_on(
     };
     refuse_mixture(&id, &request, &kept.request)?;
     let flow = current(kept_flow.clone(), context);
-    if let Some(edited) = Edited::of(&kept_flow, &flow) {
+    let Again {
+        named,
+        followers,
+        replaced,
+    } = Again::of(&engine, &id, &run, &how, &kept).await?;
+    if how.explain {
+        // A look needs no consent to an edited flow.
+    } else if let Some(edited) = Edited::of(&kept_flow, &flow) {
         edited.settle(&id, &run, &kept.request, how.edited, context)?;
-    } else if is_done(&run, &request, how.reopen_failed) && !how.again {
+    } else if named.is_empty() && is_done(&run, &request, how.reopen_failed) && !how.again {
         match newer_input(&engine, &run, kept.request.workspace.as_deref()).await? {
             None => {
-                return again::give_result(&engine, (&id, &run), kept.request.demo, context).await;
+                return again::give_result(
+                    &engine,
+                    (&id, &run),
+                    kept.request.demo,
+                    how.out,
+                    context,
+                )
+                .await;
             }
             Some(path) => context.app.note(&format!(
                 "{path} has changed since {id} was last executed; what depends on it runs"
@@ -121,17 +156,101 @@ pub(super) async fn go_on(
         .vendors
         .map(|vendors| still(vendors, &id, &request, &context.app));
     let earlier = Earlier {
-        id,
+        id: id.clone(),
         reopen_failed: how.reopen_failed,
+        reopen: named.iter().chain(followers.keys()).copied().collect(),
+        replaced,
         vendors,
     };
     let request = request.or(kept.request);
     let launched = Launch {
         input: FlowInput::Script(flow),
         request,
+        label: RunLabel::default(),
         earlier: Some(earlier),
     };
-    launch(launched, true, context).await
+    if how.explain {
+        let asked = explain::Asked {
+            id: &id,
+            named: &named,
+            followers: &followers,
+            model: how.model.as_deref(),
+        };
+        return explain::explain(launched, &asked, &engine, context).await;
+    }
+    launch(launched, true, how.out, context).await
+}
+
+/// The tasks that are carried out again because the user has named them.
+struct Again {
+    named: Vec<TaskId>,
+    /// Tasks that only waited for one of them, which is named here: where agents may change files,
+    /// what they did may depend on it.
+    followers: BTreeMap<TaskId, TaskId>,
+    /// The models of single tasks, by key.
+    replaced: BTreeMap<Key, Arc<str>>,
+}
+
+impl Again {
+    async fn of(
+        engine: &Engine,
+        id: &RunId,
+        run: &Run,
+        how: &How,
+        kept: &Kept,
+    ) -> Result<Self, Problem> {
+        let mut replaced = kept.replaced.clone();
+        let (mut named, mut followers) = (vec![], BTreeMap::new());
+        if how.tasks.is_empty() {
+            return Ok(Self {
+                named,
+                followers,
+                replaced,
+            });
+        }
+        let (view, _) = engine.view(id).await?;
+        for word in &how.tasks {
+            let task = find_task(&view, word)?;
+            if view
+                .task(task)
+                .is_none_or(|task| task.execution != view.execution)
+            {
+                return Err(Problem::usage(format!(
+                    "{task} is of an earlier execution of run {id}, and its flow no longer asks for it"
+                ))
+                .hint(format!("`divisi show {id}` lists the tasks that it asks for now")));
+            }
+            named.push(task);
+        }
+        if let Some(model) = &how.model {
+            for task in named.iter().filter_map(|task| run.task(*task)) {
+                replaced.insert(task.key(), model.as_str().into());
+            }
+        }
+        let writes = kept
+            .request
+            .allow
+            .as_ref()
+            .is_some_and(|allow| !allow.is_empty());
+        if writes {
+            // Tasks are numbered in the order in which they were requested, so one pass finds all
+            // that waited for a named one, directly or not.
+            for (task, shown) in view.current() {
+                let Some(Awaited::Task(awaited)) = shown.waits else {
+                    continue;
+                };
+                let follows = named.contains(&awaited) || followers.contains_key(&awaited);
+                if follows && !named.contains(&task) {
+                    followers.insert(task, awaited);
+                }
+            }
+        }
+        Ok(Self {
+            named,
+            followers,
+            replaced,
+        })
+    }
 }
 
 /// Whether executing the unchanged flow again would lead to the same end: every task has its

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::flags::{ConfirmFlags, FlowArgs, RunFlags};
+use crate::flags::{ConfirmFlags, FlowArgs, LabelFlags, OutFlags, RunFlags};
 use crate::launch::launch;
 use divisi_app::Problem;
 use divisi_app::launch::Launch;
@@ -28,15 +28,15 @@ pub(crate) struct Args {
     #[command(flatten)]
     confirm: ConfirmFlags,
     #[command(flatten)]
+    label: LabelFlags,
+    #[command(flatten)]
+    out: OutFlags,
+    #[command(flatten)]
     flags: RunFlags,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let input = args.flow.find(&context.app)?;
-    launch(
-        Launch::new(input, args.flags.into()),
-        args.confirm.yes,
-        context,
-    )
-    .await
+    let launched = Launch::new(input, args.flags.into()).labelled(args.label.into());
+    launch(launched, args.confirm.yes, args.out, context).await
 }

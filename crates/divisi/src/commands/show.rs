@@ -5,11 +5,12 @@ use crate::display::show::{Executions, INTERRUPTED, RunForm, TaskPage, TaskPageF
 use crate::display::{Line, Look, json, look};
 use crate::exit::Exit;
 use crate::follow;
+use crate::journal::each_event;
 use crate::output;
 use anyhow::Context as _;
 use divisi_app::{Intent, Problem, clock};
 use divisi_core::view::TaskView;
-use divisi_core::{Content, Event, Position, Recorded, RunId, RunView, TaskId};
+use divisi_core::{Content, Event, Recorded, RunId, RunView, TaskId};
 use divisi_engine::Engine;
 use divisi_engine::store::{Store, status_word};
 use serde::Serialize;
@@ -22,7 +23,7 @@ Examples:
   divisi show k3f9 t7
   divisi show k3f9 \"audit auth\" --all")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`: the last one of this folder
+    /// The run: its id or the beginning of it, its name, its flow, or `last` of this folder
     #[arg(default_value = "last")]
     run: String,
     /// One task, by its number or its label: its prompt, attempts, turns, result
@@ -154,22 +155,6 @@ async fn events_of(store: &dyn Store, id: &RunId, task: TaskId) -> Result<Vec<Re
     Ok(events)
 }
 
-pub(super) async fn each_event(
-    store: &dyn Store,
-    id: &RunId,
-    mut take: impl FnMut(Recorded),
-) -> Result<(), Problem> {
-    let mut position = Position::default();
-    loop {
-        let page = store.events(id, position).await?;
-        if page.is_empty() {
-            return Ok(());
-        }
-        position = position.after(page.len());
-        page.into_iter().for_each(&mut take);
-    }
-}
-
 fn task_of(event: &Event) -> Option<TaskId> {
     match event {
         Event::TaskSubmitted(submitted) => Some(submitted.task),
@@ -196,6 +181,8 @@ fn task_of(event: &Event) -> Option<TaskId> {
         | Event::Uncaught { .. }
         | Event::ParkingStarted { .. }
         | Event::RunParked { .. }
+        | Event::CapChanged { .. }
+        | Event::WidthChanged { .. }
         | Event::WaitStarted { .. }
         | Event::RunWoken
         | Event::FlowEnded { .. }

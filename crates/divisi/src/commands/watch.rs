@@ -16,7 +16,7 @@ Examples:
   divisi watch k3f9
   divisi watch k3f9 --json  # every event from the first on")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`: the last one of this folder
+    /// The run: its id or the beginning of it, its name, its flow, or `last` of this folder
     #[arg(default_value = "last")]
     run: String,
 }
@@ -26,9 +26,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let id = context.app.find_run(&args.run, Intent::Look).await?;
     let demo = follow::is_demo(&engine, &engine.view(&id).await?.0).await?;
     let telling = Telling {
+        prints_result: false,
         global: &context.global,
         demo,
         script_is_ours: false,
+        stream: None,
     };
     follow::watch(&engine, &id, telling).await
 }

@@ -1,23 +1,55 @@
-//! JSON output. Amounts of money are in dollars ([`InDollars`]).
+//! JSON output. Amounts of money are in dollars, and texts of JSON are values ([`Readable`]).
 //!
 //! JSON escapes only some of the characters that act on a terminal. Here all are escaped, since the
 //! user may view the output on one.
 
-use super::dollars::InDollars;
+mod jq;
+
+pub(crate) use jq::BadFilter;
+
+use super::readable::Readable;
 use crate::text::is_harmless;
 use divisi_providers::redact::known;
+use jq::Filter;
 use serde::Serialize;
+use std::cell::OnceCell;
 use std::fmt::Write;
 
-/// The value on one line, without secrets.
-pub(crate) fn line(value: &impl Serialize) -> serde_json::Result<String> {
-    let json = serde_json::to_string(&InDollars(value))?;
+thread_local! {
+    /// The filter of `--jq`, on the thread that writes output.
+    static FILTER: OnceCell<Filter> = const { OnceCell::new() };
+}
+
+/// Passes all further JSON output through a filter of jq. Fails if `code` is not one.
+pub(crate) fn filter(code: &str) -> Result<(), BadFilter> {
+    let filter = Filter::new(code)?;
+    // Set once, at the beginning of the process.
+    FILTER.with(|cell| _ = cell.set(filter));
+    Ok(())
+}
+
+/// The value on one line, without secrets: what the filter makes of it, if there is one.
+pub(crate) fn line(value: &impl Serialize) -> anyhow::Result<String> {
+    let json = serde_json::to_string(&Readable(value))?;
+    filtered(known().json(json.into()).to_string())
+}
+
+/// The value on one line, whatever filter there is.
+pub(crate) fn unfiltered(value: &impl Serialize) -> anyhow::Result<String> {
+    let json = serde_json::to_string(&Readable(value))?;
     Ok(harmless(&known().json(json.into())))
 }
 
-/// The value on several lines, for a person.
-pub(crate) fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(&InDollars(value)).map(|json| harmless(&json))
+/// The value on several lines, for a person: what the filter makes of it, if there is one.
+pub(crate) fn pretty(value: &impl Serialize) -> anyhow::Result<String> {
+    filtered(serde_json::to_string_pretty(&Readable(value))?)
+}
+
+fn filtered(json: String) -> anyhow::Result<String> {
+    FILTER.with(|cell| match cell.get() {
+        None => Ok(harmless(&json)),
+        Some(filter) => filter.apply(&json),
+    })
 }
 
 /// The same JSON without a character that acts on a terminal, but for the line

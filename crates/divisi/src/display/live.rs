@@ -5,6 +5,7 @@ use super::look::{Line, Look};
 use super::news::{Detail, News};
 use super::progress::Progress;
 use super::screen::{Painter, Stderr, Terminal};
+use crate::keys;
 use crate::output;
 use divisi_core::{Millis, Recorded, Timestamp};
 
@@ -20,6 +21,8 @@ pub(crate) struct LiveView {
     drawn_at: Option<Timestamp>,
     /// Bytes that may be written now; negative after a frame with more.
     room: i64,
+    /// Whether the terminal is left to a question.
+    is_held: bool,
 }
 
 impl LiveView {
@@ -49,6 +52,7 @@ impl LiveView {
             left_out: 0,
             drawn_at: None,
             room: Self::BYTES_PER_SECOND_MAX,
+            is_held: false,
         }
     }
 
@@ -75,7 +79,8 @@ impl LiveView {
             .drawn_at
             .filter(|at| now >= *at)
             .map(|at| now.since(at));
-        if since.is_some_and(|since| since < Self::FRAME_EVERY) || !self.terminal.is_free() {
+        let is_early = since.is_some_and(|since| since < Self::FRAME_EVERY);
+        if is_early || self.is_held || !self.terminal.is_free() {
             return;
         }
         self.drawn_at = Some(now);
@@ -117,13 +122,38 @@ impl LiveView {
 
     /// Runs `act` with the frame removed, so that other output appears below the lines above it.
     pub(crate) fn suspended(&mut self, act: impl FnOnce()) {
-        self.finish();
+        if self.is_held {
+            return act();
+        }
+        self.clear();
         output::finish_talk();
         act();
     }
 
+    /// Removes the frame and keeps all lines, so that a question has the terminal for itself, with
+    /// what is typed.
+    pub(crate) fn hold(&mut self) {
+        self.clear();
+        self.is_held = true;
+        keys::pause();
+        output::finish_talk();
+    }
+
+    /// Shows what was kept, and draws again.
+    pub(crate) fn release(&mut self) {
+        if std::mem::take(&mut self.is_held) {
+            keys::go_on();
+            self.drawn_at = None;
+        }
+    }
+
     /// Removes the frame; the lines above it stay.
     pub(crate) fn finish(&mut self) {
+        self.release();
+        self.clear();
+    }
+
+    fn clear(&mut self) {
         if !self.unsaid.is_empty() || self.left_out > 0 {
             self.write(vec![]);
         }

@@ -9,7 +9,7 @@ mod progress;
 pub(crate) mod reporter;
 
 mod frame;
-mod dollars;
+mod readable;
 pub(crate) mod json;
 mod live;
 mod news;

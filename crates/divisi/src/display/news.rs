@@ -6,9 +6,10 @@ use super::{number, refused};
 use crate::text;
 use divisi_core::budget::Spent;
 use divisi_core::estimate::{Estimate, Spread};
-use divisi_core::event::{ParkReason, Refusal};
+use divisi_core::event::{AnsweredBy, ParkReason, Refusal, Suspension};
 use divisi_core::{
-    Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, RunView, TaskId, Timestamp,
+    Approval, Content, Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, RunView, TaskId,
+    Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -124,6 +125,19 @@ impl News {
             Event::RetryPlanned { task, .. } if detail == Detail::Every => {
                 rests(progress, *task, recorded, look).into_iter().collect()
             }
+            Event::AttemptSuspended {
+                attempt,
+                suspension,
+            } => waits_for_answer(progress, attempt.task, suspension, look),
+            Event::CapChanged { cap } => {
+                vec![Line::of(Tone::Strong, "cap ").plain(format!("from now on {cap}"))]
+            }
+            Event::WidthChanged { in_flight_max } => {
+                vec![Line::of(Tone::Strong, "tasks at a time ").plain(format!(
+                    "from now on {}",
+                    number::count((*in_flight_max).into())
+                ))]
+            }
             Event::TaskEnded {
                 task,
                 outcome: Outcome::Failed(failure),
@@ -131,6 +145,12 @@ impl News {
                 .failed(progress, *task, failure, detail, look)
                 .into_iter()
                 .collect(),
+            Event::TaskEnded {
+                task,
+                outcome: Outcome::Ok { value },
+            } if answered_by(progress, *task).is_some() => {
+                answered(progress, *task, value, look).into_iter().collect()
+            }
             Event::TaskEnded { task, outcome }
                 if detail == Detail::Every && !is_timer(progress, *task) =>
             {
@@ -151,7 +171,6 @@ impl News {
             | Event::TurnScheduled { .. }
             | Event::TurnHedged { .. }
             | Event::HedgeEnded { .. }
-            | Event::AttemptSuspended { .. }
             | Event::AttemptReported { .. }
             | Event::SuspensionAnswered { .. }
             | Event::TurnEnded { .. }
@@ -336,6 +355,56 @@ fn ended(progress: &Progress, id: TaskId, outcome: &Outcome, look: &Look) -> Lin
         }
         Outcome::Failed(failure) => failed(progress, id, failure, look),
     }
+}
+
+fn answered_by(progress: &Progress, id: TaskId) -> Option<AnsweredBy> {
+    progress.view.task(id)?.answered_by()
+}
+
+/// A question, and how to answer it. One that takes its default at once, or that is asked on this
+/// terminal, needs no line.
+fn waits_for_answer(
+    progress: &Progress,
+    task: TaskId,
+    suspension: &Suspension,
+    look: &Look,
+) -> Vec<Line> {
+    if progress.is_attended || suspension.default.is_some() {
+        return vec![];
+    }
+    let words = match suspension.choices.as_slice() {
+        [] => String::new(),
+        words => format!(" ({})", text::line(&words.join(", "))),
+    };
+    vec![
+        Line::of(Tone::Warn, "?")
+            .plain(" ")
+            .put(Tone::Strong, progress.label(task))
+            .plain(format!("{}waits for an answer{words}: ", look.dot()))
+            .plain(format!("`divisi answer {} {task} VALUE`", progress.id)),
+    ]
+}
+
+/// How a question was answered.
+fn answered(progress: &Progress, task: TaskId, value: &Content, look: &Look) -> Option<Line> {
+    let why = match answered_by(progress, task)? {
+        AnsweredBy::Person => "answered",
+        AnsweredBy::Default => "nobody can be asked here; its default holds",
+        AnsweredBy::Timeout => "nobody answered in time; its default holds",
+    };
+    let word = match value {
+        Content::Inline(json) => serde_json::from_str(json)
+            .map(|value| format!(": {}", text::line(&Approval::word(&value))))
+            .unwrap_or_default(),
+        // Too long for a line.
+        Content::Stored { .. } => String::new(),
+    };
+    let word = text::cut(&word, News::MESSAGE_COLUMNS_MAX, look.ellipsis());
+    Some(Line::of(Tone::Good, look.ok()).plain(format!(
+        " {}{}{why}{word}",
+        progress.label(task),
+        look.dot()
+    )))
 }
 
 fn rests(progress: &Progress, task: TaskId, recorded: &Recorded, look: &Look) -> Option<Line> {

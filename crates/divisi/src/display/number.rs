@@ -84,6 +84,14 @@ pub(crate) fn tokens(n: u64) -> String {
     }
 }
 
+/// Bytes, in powers of ten: `950 B`, `1.2 MB`.
+pub(crate) fn bytes(n: u64) -> String {
+    match n {
+        0..1_000 => format!("{n} B"),
+        _ => format!("{}B", tokens(n)),
+    }
+}
+
 /// A running clock: `0:41`, `1:02:03`.
 pub(crate) fn clock(span: Millis) -> String {
     let secs = span.0 / 1_000;

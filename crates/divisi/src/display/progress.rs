@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(crate) struct Progress {
     pub(crate) id: RunId,
     pub(crate) view: RunView,
+    /// Whether its questions are asked on this terminal.
+    pub(crate) is_attended: bool,
     /// What attempts under way are doing, as far as signals have said.
     doing: BTreeMap<AttemptId, Doing>,
     pub(crate) sight: Sight,
@@ -86,6 +88,7 @@ impl Progress {
         Self {
             id,
             view,
+            is_attended: false,
             doing: BTreeMap::new(),
             sight: Sight::default(),
         }

@@ -46,6 +46,10 @@ pub(crate) fn told(refusal: &Refusal, count: u64) -> String {
                 text::line(title)
             )
         }
+        Refusal::Unapproved { approval } => {
+            let left = calls("task did not run", "tasks did not run");
+            format!("{left}: `{}` was not approved", text::line(approval))
+        }
         Refusal::Tool {
             tool, permission, ..
         } => {

@@ -48,7 +48,7 @@ struct Told<'a> {
 }
 
 /// An event of a run as one line of JSON.
-pub(crate) fn told(run: &RunId, recorded: &Recorded) -> serde_json::Result<String> {
+pub(crate) fn told(run: &RunId, recorded: &Recorded) -> anyhow::Result<String> {
     json::line(&Told { run, recorded })
 }
 
@@ -61,6 +61,8 @@ pub(crate) struct Reporter {
     progress: Progress,
     look: Look,
     view: View,
+    /// Lines that are kept while the terminal is left to a question.
+    held: Option<Vec<Line>>,
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
 }
@@ -90,8 +92,46 @@ impl Reporter {
             progress,
             look,
             view,
+            held: None,
             out,
             err,
+        }
+    }
+
+    /// Its run's questions are asked on this terminal.
+    pub(crate) fn attended(mut self) -> Self {
+        self.progress.is_attended = true;
+        self
+    }
+
+    /// The name of the run.
+    pub(crate) fn id(&self) -> &RunId {
+        &self.progress.id
+    }
+
+    /// The run as reported so far.
+    pub(crate) fn run(&self) -> &RunView {
+        &self.progress.view
+    }
+
+    /// Leaves the terminal to a question: nothing is printed until [`Reporter::release`].
+    pub(crate) fn hold(&mut self) {
+        match &mut self.view {
+            View::Live(view) => view.hold(),
+            View::Plain(_) => self.held = Some(self.held.take().unwrap_or_default()),
+            View::Json | View::Quiet => {}
+        }
+    }
+
+    /// Prints what was kept meanwhile, and goes on.
+    pub(crate) fn release(&mut self) {
+        match &mut self.view {
+            View::Live(view) => view.release(),
+            View::Plain(_) => {
+                let held = self.held.take().unwrap_or_default();
+                self.tell(&held);
+            }
+            View::Json | View::Quiet => {}
         }
     }
 
@@ -107,11 +147,20 @@ impl Reporter {
                 self.tell(&lines);
             }
             View::Json => {
-                writeln!(self.out, "{}", told(&self.progress.id, recorded)?)?;
+                let line = told(&self.progress.id, recorded).map_err(io::Error::other)?;
+                // A filter may leave nothing of it.
+                if !line.is_empty() {
+                    writeln!(self.out, "{line}")?;
+                }
             }
             View::Quiet => {}
         }
         Ok(())
+    }
+
+    /// The run so far.
+    pub(crate) fn view(&self) -> &RunView {
+        &self.progress.view
     }
 
     /// The stage of the run.
@@ -215,6 +264,7 @@ impl Reporter {
         cap_least: Option<PicoUsd>,
     ) -> io::Result<()> {
         self.remove_frame();
+        self.release();
         let told = flow_error.is_some();
         let lines = match self.view {
             View::Live(_) | View::Plain(_) => {
@@ -232,7 +282,9 @@ impl Reporter {
     }
 
     fn tell(&mut self, lines: &[Line]) {
-        if !lines.is_empty() {
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(lines);
+        } else if !lines.is_empty() {
             // A closed stderr is ignored.
             let _ = self.err.write_all(page(lines, &self.look).as_bytes());
         }

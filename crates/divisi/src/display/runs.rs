@@ -9,7 +9,16 @@ use divisi_engine::store::RunSummary;
 
 /// The list of runs in their order, with their folders relative to `place`. The JSON form is
 /// [`RunSummary`] itself.
-pub(crate) fn runs(runs: &[RunSummary], place: &Place, now: Timestamp, look: &Look) -> Vec<Line> {
+pub(crate) fn runs(
+    runs: &[RunSummary],
+    is_filtered: bool,
+    place: &Place,
+    now: Timestamp,
+    look: &Look,
+) -> Vec<Line> {
+    if runs.is_empty() && is_filtered {
+        return vec![Line::new().plain("no run fits")];
+    }
     if runs.is_empty() {
         return vec![
             Line::new().plain("no runs yet"),
@@ -23,15 +32,16 @@ pub(crate) fn runs(runs: &[RunSummary], place: &Place, now: Timestamp, look: &Lo
         vec![
             Column::left("run"),
             Column::left("flow").at_least(8),
+            Column::left("about").at_least(16).rank(1),
             Column::left("status"),
             Column::right("ok"),
-            Column::right("failed").rank(1),
+            Column::right("failed").rank(5),
             Column::right("skipped").rank(7),
             Column::right("waiting").rank(8),
             Column::right("tokens").rank(6),
             Column::right("cost").rank(3),
             Column::left("started").rank(2),
-            Column::left("latest").rank(5),
+            Column::left("latest").rank(6),
             Column::left("folder").at_least(8).rank(4),
         ],
         0,
@@ -57,9 +67,16 @@ fn cells(run: &RunSummary, place: &Place, now: Timestamp) -> Vec<(Tone, String)>
             number::count(n.into())
         }
     };
+    // A name is what its user looks for; without one, what the run was asked.
+    let about = |run: &RunSummary| match (&run.name, &run.about) {
+        (Some(name), _) => (Tone::Plain, name.clone()),
+        (None, Some(about)) => (Tone::Dim, about.clone()),
+        (None, None) => (Tone::Dim, "-".to_owned()),
+    };
     vec![
         (Tone::Plain, run.id.to_string()),
-        (Tone::Strong, run.name.clone()),
+        (Tone::Strong, run.flow.clone()),
+        about(run),
         (status, run.status.clone()),
         (Tone::Plain, number(run.ok)),
         (

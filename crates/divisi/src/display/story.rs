@@ -1,7 +1,7 @@
 //! Runs for tests: written by hand, recorded through the real state machine.
 
 use divisi_core::budget::TurnBound;
-use divisi_core::event::{Caps, FlowSource, TaskFacts, Times, Turn};
+use divisi_core::event::{Caps, FlowSource, RunLabel, TaskFacts, Times, Turn};
 use divisi_core::run::{AttemptEnd, Submission};
 use divisi_core::{
     AttemptId, Content, Digest, Failure, FailureClass, Input, Key, Limits, Millis, Outcome,
@@ -187,6 +187,7 @@ impl Story {
             limits,
             caps: Caps::of(cap),
             reopen_failed: true,
+            reopen: vec![],
         });
     }
 
@@ -255,6 +256,7 @@ impl Story {
 
 fn flow() -> FlowSource {
     FlowSource {
+        label: RunLabel::default(),
         path: None,
         source: text("// a story"),
         args: None,

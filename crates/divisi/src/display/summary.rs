@@ -172,7 +172,13 @@ fn asked(view: &RunView, task: TaskId) -> String {
         .and_then(|suspension| suspension.question.as_deref())
     {
         Some(question) => format!("answer `{label}`, which asks: {}", text::line(question)),
-        None => format!("answer `{label}`"),
+        None => match task
+            .suspension()
+            .map(|suspension| suspension.choices.as_slice())
+        {
+            None | Some([]) => format!("answer `{label}`"),
+            Some(words) => format!("answer `{label}`: {}", text::line(&words.join(", "))),
+        },
     }
 }
 

@@ -11,6 +11,9 @@ pub(crate) struct GlobalFlags {
     /// Machine output on stdout; that of a run is its events, one JSON object a line
     #[arg(long, global = true, conflicts_with = "quiet")]
     pub(crate) json: bool,
+    /// A filter of jq over that output, like '.[].id'; texts come without quotes. Implies --json
+    #[arg(long, global = true, value_name = "FILTER", conflicts_with = "quiet")]
+    pub(crate) jq: Option<String>,
     /// Print only errors and the result
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,

@@ -1,6 +1,6 @@
 //! Flags for what happens before a run starts.
 
-use super::RunFlags;
+use super::{LabelFlags, OutFlags, RunFlags};
 use clap::Args;
 
 /// Flags of the commands that run a built-in flow.
@@ -10,6 +10,10 @@ pub(crate) struct PatternFlags {
     pub(crate) preview: PreviewFlags,
     #[command(flatten)]
     pub(crate) confirm: ConfirmFlags,
+    #[command(flatten)]
+    pub(crate) label: LabelFlags,
+    #[command(flatten)]
+    pub(crate) out: OutFlags,
     #[command(flatten)]
     pub(crate) run: RunFlags,
 }

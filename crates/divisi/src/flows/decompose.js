@@ -6,8 +6,12 @@ export const meta = {
 
 const { goal, planner, worker, otherwise, max, synthesis, synthesisModel, approval } = args;
 
-// The run rests until `divisi answer` has given the answer.
-const APPROVAL = { type: 'object', properties: { approved: { type: 'boolean' } }, required: ['approved'] };
+// The answer of a person, who may have edited the tasks.
+const APPROVAL = {
+  type: 'object',
+  properties: { approved: { type: 'boolean' }, tasks: { type: 'array' } },
+  required: ['approved'],
+};
 
 let isRefused = false;
 const approved = async ({ tasks }) => {
@@ -15,7 +19,7 @@ const approved = async ({ tasks }) => {
   const question = `Carry out this plan? Answer yes or no.\n\n${tasks.map(line).join('\n')}`;
   const answer = await agent(question, { executor: 'person', label: 'approval', phase: 'Plan', schema: APPROVAL });
   isRefused = !answer?.approved;
-  return !isRefused;
+  return !isRefused && (answer.tasks ? { tasks: answer.tasks } : true);
 };
 
 const { plan, results, missing, synthesis: answer } = await decompose(goal, {

@@ -12,12 +12,14 @@ mod backlog;
 use crate::text;
 use backlog::{Backlog, Overflow};
 use divisi_providers::redact;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -45,9 +47,12 @@ const ANSWER_BYTES_MAX: u64 = 1_024;
 /// user.
 const ASKED_MAX: u32 = 3;
 
-/// Writes a page to stdout, with a line break at its end. Later failures are reported by
-/// [`finish`].
+/// Writes a page to stdout, with a line break at its end; nothing for an empty one. Later failures
+/// are reported by [`finish`].
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
     print_as_it_is(&text::printed(text))
 }
 
@@ -137,6 +142,78 @@ fn answer<T: Copy>(
         }
     }
     Ok(last)
+}
+
+/// Prints on stderr what is followed by a reply on the same line, at once.
+pub(crate) fn put(text: &str) {
+    // There is no other place to report that this failed.
+    let _ = write!(talk(), "{}", text::printed(&redact(text)));
+    finish_talk();
+}
+
+/// Sends control sequences to the terminal that show nothing in it; nowhere else.
+pub(crate) fn ring(sequence: &str) {
+    if io::stderr().is_terminal() && !console::is_dumb() {
+        // There is no other place to report that this failed.
+        let _ = talk().write_all(sequence.as_bytes());
+    }
+}
+
+/// Reads lines that the user types, while other threads go on.
+pub(crate) struct Keyboard(OwnedFd);
+
+/// What the user has typed.
+pub(crate) enum Typed {
+    /// A line, without its break.
+    Line(String),
+    /// The end of the input.
+    End,
+    /// Nothing, and the line is no longer wanted.
+    Stopped,
+}
+
+impl Keyboard {
+    /// How often a reader looks whether its line is still wanted.
+    const LOOK_EVERY: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
+
+    /// Stdin, or the terminal of the process if stdin brings something else.
+    pub(crate) fn open() -> io::Result<Self> {
+        let stdin = io::stdin();
+        Ok(Self(match stdin.is_terminal() {
+            true => stdin.as_fd().try_clone_to_owned()?,
+            false => File::open(KEYBOARD)?.into(),
+        }))
+    }
+
+    /// Waits for a line, or until `stop` is set. A terminal gives a line at a time, the rest of one
+    /// that is longer than an answer may be with the next call.
+    pub(crate) fn line(&mut self, stop: &AtomicBool) -> io::Result<Typed> {
+        let mut typed = vec![0; ANSWER_BYTES_MAX as usize];
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Typed::Stopped);
+            }
+            let mut wanted = [PollFd::new(&self.0, PollFlags::IN)];
+            match poll(&mut wanted, Some(&Self::LOOK_EVERY)) {
+                Ok(0) | Err(Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            return match rustix::io::read(&self.0, &mut typed) {
+                Ok(0) => Ok(Typed::End),
+                Ok(read) => {
+                    let line = String::from_utf8_lossy(&typed[..read]);
+                    Ok(Typed::Line(line.trim_end_matches(['\r', '\n']).to_owned()))
+                }
+                // The process was continued in the background, or the terminal has gone.
+                Err(Errno::INTR | Errno::AGAIN) => continue,
+                Err(error) => Err(error.into()),
+            };
+        }
+    }
 }
 
 /// A writer to stdout. Never waits; fails once a write has failed.

@@ -161,7 +161,7 @@ fn a_secret_is_shown_nowhere() {
     let command = &mut divisi(&machine, &["map", "look at {}", "a", "--retries", "0"]);
     assert_snapshot!(tell(&machine, command.env("ANTHROPIC_BASE_URL", unreachable)), @"
     exit 1
-    note: [run-id] has 1 result of the same flow and arguments; `divisi resume [run-id]` uses them again
+    note: 1 of 1 result exists in run [run-id]: `divisi resume [run-id]` costs nothing
     [m:ss] map [run-id] started
     [m:ss] phase Map
     [m:ss] ✗ a · connection lost: provider `anthropic` cannot be reached: Connection refused (os error 111)

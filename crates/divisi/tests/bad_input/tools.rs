@@ -131,7 +131,7 @@ pub(crate) fn ids(store: &Path) -> Vec<String> {
     read().unwrap_or_default()
 }
 
-/// The runs as the store has them, latest first: name, status and counts.
+/// The runs as the store has them, latest first: flow, status and counts.
 pub(crate) fn runs(machine: &Machine) -> Vec<String> {
     let output = divisi(machine, &["runs", "--json"]).output().unwrap();
     assert_eq!(
@@ -143,7 +143,7 @@ pub(crate) fn runs(machine: &Machine) -> Vec<String> {
     let runs: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let told = |run: &Value| {
         let word = |name: &str| run[name].as_str().unwrap().to_owned();
-        let mut told = format!("{} {}", word("name"), word("status"));
+        let mut told = format!("{} {}", word("flow"), word("status"));
         for name in ["ok", "failed"] {
             let count = run[name].as_u64().unwrap();
             if count > 0 {

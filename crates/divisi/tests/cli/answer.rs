@@ -47,9 +47,9 @@ fn the_run_rests_until_it_is_answered_and_goes_on_with_the_answer() {
         said,
         format!("t0 is answered; `divisi resume {id}` goes on with it")
     );
-    let said = home.ends(2, &["answer", "last", "deploy", "no"]).stderr;
+    let said = home.ends(1, &["answer", "last", "deploy", "no"]).stderr;
     assert!(
-        said.contains(&format!("t0 of run {id} waits for no answer")),
+        said.contains(&format!("t0 of run {id} is answered already")),
         "{said}"
     );
     assert_eq!(home.ends(0, &["resume", "last"]).stdout, "deployed");
@@ -73,10 +73,7 @@ fn an_answer_has_to_fit_the_schema() {
     home.ends(4, &["run", "ask.js", "--demo"]);
     for wrong in ["perhaps", "{\"approved\": 1}"] {
         let said = home.ends(2, &["answer", "last", "deploy", wrong]).stderr;
-        assert!(
-            said.contains("the answer does not fit the task's schema"),
-            "{said}"
-        );
+        assert!(said.contains("the answer does not fit: "), "{said}");
     }
     home.ends(0, &["answer", "last", "deploy", "{\"approved\": true}"]);
     assert_eq!(home.ends(0, &["resume", "last"]).stdout, "deployed");
@@ -101,8 +98,6 @@ fn a_process_that_is_killed_while_a_person_is_asked_loses_neither_question_nor_a
         String::from_utf8_lossy(&shown.stdout).contains("1 waiting for an answer")
     };
     wait_until(asks);
-    let said = home.ends(1, &["answer", "last", "deploy", "yes"]).stderr;
-    assert!(said.contains("is being driven by process"), "{said}");
     child.kill().unwrap();
     child.wait().unwrap();
     home.ends(0, &["answer", "last", "deploy", "yes"]);

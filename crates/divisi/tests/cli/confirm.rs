@@ -177,7 +177,7 @@ fn a_plan_is_carried_out_once_it_is_approved() {
         "claude-haiku-5-5 (it looks like search)",
         "claude-opus-5-5 (the flow asks for opus)",
         "cost       about $",
-        "carry out this plan? [yes/no/later]",
+        "carry out this plan? [yes/no/edit/later]",
     ] {
         assert!(shown.contains(part), "{part}\n{shown}");
     }
@@ -208,4 +208,57 @@ fn a_plan_can_be_approved_later_and_from_elsewhere() {
     let refused = place.home.ends(1, &["resume", "last"]).stderr;
     assert!(refused.contains("the plan was not approved"), "{refused}");
     assert_eq!(place.requests(), 4);
+}
+
+/// An editor that does this to the file with the plan.
+fn editor(place: &Place, script: &str) -> String {
+    place.home.write("edit.sh", script);
+    format!("sh {}", place.home.folder().join("edit.sh").display())
+}
+
+#[test]
+fn a_plan_can_be_edited_before_it_is_approved() {
+    let place = planner();
+    // The first try has a mistake in line 7; the second one mends it.
+    let editor = editor(
+        &place,
+        "if grep -q nowhere \"$1\"; then sed -i 's/nowhere/find/' \"$1\"; exit; fi\n\
+         cat > \"$1\" <<'END'\n\
+         tasks:\n  - id: find\n    prompt: Find the parser\n  - id: port\n\
+         \x20   prompt: 'Port it: {{find}}'\n    model: haiku\n    needs: [nowhere]\nEND\n",
+    );
+    let mut command = place.home.divisi(&APPROVE);
+    command.env("EDITOR", &editor);
+    let (code, shown) = at_a_terminal(command, "edit\nyes\nyes");
+    assert_eq!((code, place.requests()), (Some(0), 3), "{shown}");
+    for part in [
+        "carry out this plan? [yes/no/edit/later]",
+        "plan.yaml:7:13",
+        "task `port` needs `nowhere`, which is not in the plan",
+        "edit it again? [yes/no]",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    let done = place.home.ends(0, &["resume", "last", "--again"]).stdout;
+    assert!(
+        done.contains("## port") && !done.contains("## design"),
+        "{done}"
+    );
+    assert_eq!(place.requests(), 3, "a resume uses the edited plan");
+}
+
+#[test]
+fn a_plan_can_be_edited_from_elsewhere() {
+    let place = planner();
+    place.home.ends(4, &APPROVE);
+    let editor = editor(
+        &place,
+        "sed -i 's/Design an async parser/Sketch a parser/' \"$1\"\n",
+    );
+    let mut command = place.home.divisi(&["answer", "last", "approval", "edit"]);
+    command.env("VISUAL", &editor);
+    assert_eq!(command.status().unwrap().code(), Some(0));
+    place.home.ends(0, &["resume", "last"]);
+    let asked = place.home.ends(0, &["show", "last", "design"]).stdout;
+    assert!(asked.contains("Sketch a parser"), "{asked}");
 }

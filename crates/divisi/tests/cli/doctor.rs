@@ -51,7 +51,7 @@ fn without_a_key_it_says_what_to_do_and_fails() {
     Settings
       estimate = false  DIVISI_ESTIMATE
       local = false  DIVISI_LOCAL
-      24 have their defaults, which `--verbose` lists
+      28 have their defaults, which `--verbose` lists
 
     Store
       ~/.local/share/divisi/runs.db
@@ -114,7 +114,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       local = false  DIVISI_LOCAL
       model = "haiku"  ~/work/divisi.toml
       providers.corp = "openai-chat"  ~/work/divisi.toml
-      21 have their defaults, which `--verbose` lists
+      25 have their defaults, which `--verbose` lists
 
     Store
       ~/.local/share/divisi/runs.db

@@ -19,6 +19,7 @@ mod bills;
 mod architecture;
 mod cycles;
 mod executors;
+mod gate;
 mod edited;
 mod later;
 mod live;
@@ -30,6 +31,13 @@ mod pick;
 mod plans;
 mod results;
 mod runs;
+
+mod again;
+mod finding;
+mod keeping;
+mod output;
+mod week;
+
 mod stopping;
 mod watch;
 

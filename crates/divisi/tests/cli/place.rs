@@ -141,11 +141,9 @@ fn a_finished_run_gives_its_result_again_and_is_not_executed() {
         .iter()
         .map(|event| event["event"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["flow_ended", "run_ended"]);
-    assert_eq!(
-        events[0]["result"]["Ok"]["inline"],
-        serde_json::json!(first.stdout).to_string()
-    );
+    assert_eq!(names, ["flow_ended", "run_ended", "run_result"]);
+    assert_eq!(events[0]["result"]["Ok"], first.stdout);
+    assert_eq!(events[2]["result"], first.stdout);
     assert_eq!(home.ends(0, &["runs", "--json"]).stdout, before);
     let again = home.ends(0, &["resume", "--again"]);
     assert_eq!(again.stdout, first.stdout);
@@ -275,14 +273,15 @@ fn a_flow_that_has_results_is_said_to_have_them() {
         )
         .stderr
     };
-    let has =
-        |said: &str| said.contains("has 4 results of the same flow and arguments; `divisi resume ");
+    let has = |said: &str| {
+        said.contains("4 of 4 results exist in run ") && said.contains("costs nothing")
+    };
     assert!(!has(&said("one", &[])));
     assert!(has(&said("one", &[])));
     let other = said("one", &["--model", "opus"]);
     assert!(
-        other.contains("with another model; `divisi resume ")
-            && !has(&other.replace(", with", "; with")),
+        other.contains("4 of 4 results exist in run ")
+            && other.contains(", with another model: `divisi resume "),
         "{other}"
     );
     assert!(!has(&said("one", &["--args", "x"])));

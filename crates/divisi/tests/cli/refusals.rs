@@ -44,9 +44,9 @@ fn flags_that_make_no_sense() {
     insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--demo", "--workspace", "nowhere"]), @"error: the workspace ~/work/nowhere is no folder");
     insta::assert_snapshot!(refused(2, &home, &["rerun", "last"]), @r#"
     error: the following required arguments were not provided:
-      --failed
+      <TASKS>...
 
-    Usage: divisi rerun --failed <RUN>
+    Usage: divisi rerun <RUN> <TASKS>...
 
     For more information, try '--help'.
     "#);

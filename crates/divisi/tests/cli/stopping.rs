@@ -261,7 +261,7 @@ fn output_that_nothing_reads_does_not_stop_the_run() {
     );
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let last = stdout.lines().last().unwrap().unwrap();
-    assert!(last.contains("\"event\":\"run_ended\""), "{last}");
+    assert!(last.contains("\"event\":\"run_result\""), "{last}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 

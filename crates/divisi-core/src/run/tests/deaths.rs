@@ -78,7 +78,7 @@ proptest! {
                     expected += 1;
                     let limits = told.run.limits().clone();
                     let (flow, caps) = (flow_source(), Default::default());
-                    told.input(Input::Resume { flow, limits, caps, reopen_failed: false });
+                    told.input(Input::Resume { flow, limits, caps, reopen_failed: false, reopen: vec![] });
                     told.submit();
                 }
                 Fate::Ends => {

@@ -168,6 +168,7 @@ fn resume_input() -> Input {
         limits: Limits::default(),
         caps: Caps::default(),
         reopen_failed: false,
+        reopen: vec![],
     }
 }
 

@@ -193,6 +193,7 @@ fn what_a_stand_in_waits_for_does_not_hold_up_the_model_itself() {
             limits,
             caps,
             reopen_failed: false,
+            reopen: vec![],
         },
     );
     step(&mut run, submit);

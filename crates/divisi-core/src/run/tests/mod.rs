@@ -19,7 +19,7 @@ mod trace;
 
 use super::{AttemptEnd, Run};
 use crate::budget::TurnBound;
-use crate::event::{Caps, FlowSource, TaskFacts, Times, Turn};
+use crate::event::{Caps, FlowSource, RunLabel, TaskFacts, Times, Turn};
 use crate::{
     AttemptId, Content, Digest, Event, Failure, Input, Key, Limits, Millis, PicoUsd, Timestamp,
     Usage,
@@ -61,6 +61,7 @@ fn resumed(mut run: Run) -> Run {
             limits,
             caps: Caps::default(),
             reopen_failed: false,
+            reopen: vec![],
         },
     );
     run
@@ -82,6 +83,7 @@ fn ended(attempt: AttemptId, result: Result<Content, Failure>) -> Input {
 
 fn flow_source() -> FlowSource {
     FlowSource {
+        label: RunLabel::default(),
         path: None,
         source: text("// a story"),
         args: None,

@@ -1,6 +1,6 @@
 //! Going on after a kill, an edit or a failure.
 
-use super::{facts, key, resumed, started, step, text, trace, traced};
+use super::{ended, facts, flow_source, key, resumed, started, step, text, trace, traced};
 use crate::run::Submission;
 use crate::{AttemptId, Event, Failure, FailureClass, Input, Limits, Outcome, PicoUsd, TaskId};
 use insta::assert_snapshot;
@@ -425,4 +425,54 @@ fn an_outcome_known_at_submission_holds_for_claimed_tasks_too() {
 fn submit(run: &mut crate::Run, outcome: Option<Outcome>) {
     let submission = Submission::new(key("a"), facts("a", 0, PicoUsd::ZERO), text("{}"), outcome);
     step(run, Input::Submit(Box::new(submission)));
+}
+
+#[test]
+fn a_named_task_runs_again_and_its_neighbour_keeps_its_result() {
+    let mut run = started(Limits::default());
+    let submit = |run: &mut crate::Run, name: &str| {
+        let facts = facts(name, 0, PicoUsd::ZERO);
+        let submission = Submission::new(key(name), facts, text("{}"), None);
+        step(run, Input::Submit(Box::new(submission)));
+    };
+    let id = |task: u32, number: u32| AttemptId {
+        task: TaskId(task),
+        number,
+    };
+    for name in ["a", "b"] {
+        submit(&mut run, name);
+    }
+    step(&mut run, Input::Tick);
+    for task in [0, 1] {
+        step(&mut run, ended(id(task, 1), Ok(text("\"first\""))));
+    }
+    step(&mut run, Input::FlowEnded(Ok(text("null"))));
+    step(&mut run, Input::Tick);
+    let (limits, caps) = (run.limits().clone(), crate::event::Caps::default());
+    step(
+        &mut run,
+        Input::Resume {
+            flow: flow_source(),
+            limits,
+            caps,
+            reopen_failed: false,
+            // No task has the second number.
+            reopen: vec![TaskId(1), TaskId(9)],
+        },
+    );
+    for name in ["a", "b"] {
+        submit(&mut run, name);
+    }
+    step(&mut run, Input::CaughtUp);
+    step(&mut run, Input::Tick);
+    assert_eq!((run.reused(), run.counts().open), (1, 1));
+    step(&mut run, ended(id(1, 2), Ok(text("\"second\""))));
+    let value = |task| match run.task(TaskId(task)).expect("a task").outcome() {
+        Some(Outcome::Ok { value }) => value.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        [value(0), value(1)],
+        [text("\"first\""), text("\"second\"")]
+    );
 }

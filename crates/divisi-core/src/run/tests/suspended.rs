@@ -1,9 +1,9 @@
 //! Attempts that wait for something outside of the process.
 
 use super::*;
-use crate::event::{Event, ParkReason, RunStatus, Suspension};
+use crate::event::{AnsweredBy, Event, ParkReason, RunStatus, Suspension};
 use crate::run::{Stage, Submission, TaskStage};
-use crate::{FailureClass, TaskId};
+use crate::{FailureClass, Outcome, TaskId};
 
 const TASK: TaskId = TaskId(0);
 const ATTEMPT: AttemptId = AttemptId {
@@ -82,7 +82,7 @@ fn the_run_rests_once_all_the_rest_waits_for_an_answer() {
     assert_eq!(run.stage(), &Stage::Parked(reason.clone()));
     let mut ended = waiting(0);
     step(&mut ended, Input::FlowEnded(Ok(text("null"))));
-    step(&mut ended, Input::Tick);
+    step(&mut ended, Input::FlowWaits);
     assert_eq!(
         ended.stage(),
         &Stage::Parked(reason),
@@ -156,4 +156,113 @@ fn a_cancelled_run_counts_what_it_may_cost() {
         (PicoUsd(30), PicoUsd(30))
     );
     assert_eq!(run.stage(), &Stage::Ended(RunStatus::Cancelled));
+}
+
+fn at(run: &mut Run, now: u64, input: Input) -> Vec<Event> {
+    let now = Timestamp(now);
+    let events = run.decide(now, input);
+    for event in &events {
+        run.apply(now, event).expect("what was decided can follow");
+    }
+    events
+}
+
+/// A run of one question with this default, which waits no longer than 1,000 ms.
+fn asking(default: Option<&str>) -> Run {
+    let mut run = started(Limits::default());
+    step(&mut run, submission("ask"));
+    step(&mut run, Input::CaughtUp);
+    at(&mut run, 100, Input::Tick);
+    let suspension = Box::new(Suspension {
+        default: default.map(text),
+        timeout: Some(Millis(1_000)),
+        ..Suspension::of("person")
+    });
+    at(
+        &mut run,
+        500,
+        Input::AttemptSuspended {
+            attempt: ATTEMPT,
+            suspension,
+        },
+    );
+    run
+}
+
+fn by(run: &Run) -> (Option<AnsweredBy>, Option<&Outcome>) {
+    let task = run.task(TASK).unwrap();
+    (task.answered_by(), task.outcome())
+}
+
+#[test]
+fn the_time_of_a_question_counts_from_its_record_over_a_resume() {
+    let mut run = asking(Some("false"));
+    assert_eq!(run.wake_at(), Some(Timestamp(1_500)));
+    assert_eq!(at(&mut run, 1_499, Input::Tick), []);
+    step(&mut run, Input::FlowWaits);
+    assert_eq!(run.wake_at(), None, "a parked run wakes for nothing");
+    let mut run = resumed(run);
+    assert_eq!(at(&mut run, 9_000, Input::Tick), [], "not while it replays");
+    step(&mut run, submission("ask"));
+    step(&mut run, Input::CaughtUp);
+    at(&mut run, 9_000, Input::Tick);
+    let value = text("false");
+    assert_eq!(
+        by(&run),
+        (Some(AnsweredBy::Timeout), Some(&Outcome::Ok { value }))
+    );
+    assert_eq!(run.wake_at(), None);
+}
+
+#[test]
+fn a_question_without_a_default_fails_at_the_end_of_its_time_and_is_not_asked_again() {
+    let mut run = asking(None);
+    at(&mut run, 1_500, Input::Tick);
+    let (by, outcome) = by(&run);
+    assert_eq!(by, Some(AnsweredBy::Timeout));
+    let Some(Outcome::Failed(failure)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(failure.class, FailureClass::Timeout);
+    assert_eq!(
+        failure.message,
+        "nobody answered within 1s, and it has no default"
+    );
+}
+
+#[test]
+fn an_answer_in_time_stays_and_a_default_is_only_taken_by_a_question_that_has_one() {
+    let mut run = asking(Some("false"));
+    step(&mut run, answered(Ok(text("true"))));
+    assert_eq!(at(&mut run, 1_500, Input::Tick), []);
+    assert_eq!(at(&mut run, 1_500, Input::TakeDefault { task: TASK }), []);
+    let mut run = asking(None);
+    assert_eq!(step(&mut run, Input::TakeDefault { task: TASK }), []);
+    let mut run = asking(Some("false"));
+    assert_eq!(step(&mut run, Input::TakeDefault { task: TASK }).len(), 2);
+    assert_eq!(by(&run).0, Some(AnsweredBy::Default));
+}
+
+#[test]
+fn a_cap_set_on_the_way_holds_for_what_waits() {
+    let mut run = started(Limits {
+        in_flight_max: 1,
+        ..Limits::default()
+    });
+    for name in ["a", "b", "c"] {
+        step(&mut run, submission(name));
+    }
+    step(&mut run, Input::CaughtUp);
+    step(&mut run, Input::Tick);
+    assert_eq!(run.in_flight(), 1);
+    step(&mut run, Input::Width(3));
+    step(&mut run, Input::Cap(PicoUsd(200)));
+    assert_eq!(step(&mut run, Input::Cap(PicoUsd(200))), [], "nothing new");
+    step(&mut run, Input::Tick);
+    assert_eq!(run.in_flight(), 2, "the third would break the cap");
+    step(&mut run, Input::Cap(PicoUsd(300)));
+    step(&mut run, Input::Tick);
+    assert_eq!(run.in_flight(), 3);
+    step(&mut run, Input::Width(1));
+    assert_eq!(run.in_flight(), 3, "what is under way goes on");
 }

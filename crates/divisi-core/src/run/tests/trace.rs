@@ -524,6 +524,7 @@ impl Stand {
             limits,
             caps,
             reopen_failed,
+            reopen: vec![],
         });
     }
 
@@ -661,6 +662,8 @@ impl Stand {
             Event::ParkingStarted { reason } => format!("parking   {}", why(reason)),
             Event::RunParked { reason } => format!("parked    {}", why(reason)),
             Event::WaitStarted { until } => format!("waits     until {} ms", until.0),
+            Event::CapChanged { cap } => format!("capped    at {}", cap.0),
+            Event::WidthChanged { in_flight_max } => format!("width     {in_flight_max}"),
             Event::RunWoken => "woken".into(),
             Event::RunEnded { status } => format!("finished  {status:?}").to_lowercase(),
         };

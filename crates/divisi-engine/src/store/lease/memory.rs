@@ -11,7 +11,7 @@ const HOLDER: &str = "this process";
 
 /// The leased runs.
 #[derive(Clone, Debug, Default)]
-pub(in crate::store) struct MemoryLeases {
+pub(crate) struct MemoryLeases {
     taken: Arc<Mutex<HashSet<RunId>>>,
 }
 

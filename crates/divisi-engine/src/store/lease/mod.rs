@@ -8,7 +8,7 @@ mod file;
 mod memory;
 
 pub use file::FileLeases;
-pub(super) use memory::MemoryLeases;
+pub(crate) use memory::MemoryLeases;
 
 use super::BackendError;
 use async_trait::async_trait;

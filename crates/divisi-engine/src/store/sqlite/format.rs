@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const APPLICATION_ID: i32 = 0x6476_7369;
 
 /// Version of the tables below and of their events.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 
 /// Pages of the log after which it is overwritten from its start. Syncing an overwrite takes two
@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS runs (
     tokens INTEGER NOT NULL, cost_pico_usd INTEGER NOT NULL,
     started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
     unconfirmed_pico_usd INTEGER NOT NULL DEFAULT 0, over_pico_usd INTEGER NOT NULL DEFAULT 0,
-    refused INTEGER NOT NULL DEFAULT 0, folder TEXT
+    refused INTEGER NOT NULL DEFAULT 0, folder TEXT,
+    given_name TEXT, tags TEXT, about TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
 CREATE TABLE IF NOT EXISTS journal (
@@ -39,6 +40,10 @@ CREATE VIEW IF NOT EXISTS events AS
         json_extract(value, '$[1]') AS event
     FROM journal, json_each(journal.events);
 CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, message TEXT NOT NULL, receipt TEXT
+);
+CREATE INDEX IF NOT EXISTS inbox_by_run ON inbox (run);
 ";
 
 /// Formats 1 and 2 had a row for each event, in a table with the name of the present view.
@@ -70,6 +75,13 @@ const TELL_MORE: &str = "
 ALTER TABLE runs ADD COLUMN unconfirmed_pico_usd INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN over_pico_usd INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Before format 6, runs had neither names nor tags.
+const ADD_LABELS: &str = "
+ALTER TABLE runs ADD COLUMN given_name TEXT;
+ALTER TABLE runs ADD COLUMN tags TEXT;
+ALTER TABLE runs ADD COLUMN about TEXT;
 ";
 
 /// Checks the file and migrates it to the current format, unless `leases` show that a run of an
@@ -165,12 +177,14 @@ fn bring_up_to_date(
     } else {
         [""; 3]
     };
+    let add_labels = if is_older { ADD_LABELS } else { "" };
     let marks =
         format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
     let steps = [
         set_aside,
         tell_more,
         add_folder,
+        add_labels,
         SCHEMA,
         take_over,
         fill_folder,

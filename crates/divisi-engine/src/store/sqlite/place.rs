@@ -7,7 +7,7 @@
 use super::error::cannot_open;
 use crate::store::StoreError;
 use std::fs::Metadata;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +19,8 @@ const BESIDE: [&str; 2] = ["-wal", "-shm"];
 #[derive(Debug)]
 pub(super) struct Place {
     files: Vec<(PathBuf, Identity)>,
-    /// Largest size of the store so far. SQLite shrinks it only on request, which divisi never
-    /// makes.
+    /// Size of the store when it was last looked at. It shrinks only when runs are removed; then its
+    /// first page says how long it is.
     length: AtomicU64,
 }
 
@@ -82,10 +82,14 @@ impl Place {
                 Ok(found) if Identity::from(&found) == *identity => {
                     // The log restarts from time to time and is shorter then.
                     let before = match number {
-                        0 => self.length.fetch_max(found.len(), Ordering::Relaxed),
+                        0 => self.length.load(Ordering::Relaxed),
                         _ => 0,
                     };
-                    match found.len() < before {
+                    match found.len() < before && !is_whole(file, found.len()) {
+                        false if number == 0 => {
+                            self.length.store(found.len(), Ordering::Relaxed);
+                            continue;
+                        }
                         false => continue,
                         true => {
                             format!("was cut off: it had {before} bytes and has {}", found.len())
@@ -106,6 +110,26 @@ impl Place {
         Ok(())
     }
 }
+
+/// Whether a store of this size is as long as its first page says. SQLite writes that page before
+/// it cuts off the end.
+fn is_whole(path: &Path, bytes: u64) -> bool {
+    let mut head = [0; HEAD_BYTES];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    let number = |at: usize, count: usize| {
+        let bytes = head[at..at + count].iter();
+        bytes.fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    // The value 1 stands for the largest page, whose size does not fit.
+    let page = match number(16, 2) {
+        1 => 65_536,
+        page => page,
+    };
+    read.is_ok() && page > 0 && bytes >= page * number(28, 4)
+}
+
+/// Bytes of SQLite's header up to the end of the number of pages.
+const HEAD_BYTES: usize = 32;
 
 /// The canonical path of the existing store at `path`: absolute and without links. Locks and
 /// SQLite's log are named by it.

@@ -3,7 +3,7 @@
 
 use super::BUSY_TIMEOUT;
 use super::error::{cannot_open, failure};
-use crate::store::{PAGE_EVENTS_MAX, RunSummary, StoreError};
+use crate::store::{PAGE_EVENTS_MAX, Room, RunSummary, StoreError};
 use divisi_core::{Digest, Event, PicoUsd, Position, Recorded, RunId, Timestamp};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};
@@ -138,6 +138,10 @@ impl Journals {
         })
     }
 
+    pub(super) fn room(&self, path: &Path) -> Result<Room, StoreError> {
+        self.read(|connection| super::remove::room(connection, path))
+    }
+
     pub(super) fn run(&self, run: &RunId) -> Result<Option<RunSummary>, StoreError> {
         self.read(|connection| {
             let mut query = connection.prepare_cached("SELECT * FROM runs WHERE id = ?1")?;
@@ -181,12 +185,19 @@ impl Journals {
         Ok(Position(end.unwrap_or(0) as u64))
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         query(&self.connection).map_err(|source| failure(&self.path, source))
     }
+}
+
+/// The tags of a run, which are stored as a JSON array.
+fn tags(json: Option<String>) -> Vec<String> {
+    // Only divisi writes them; without them a run is still found by everything else.
+    json.and_then(|json| serde_json::from_str(&json).ok())
+        .unwrap_or_default()
 }
 
 fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
@@ -201,7 +212,10 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     };
     Ok(RunSummary {
         id,
-        name: row.get("name")?,
+        flow: row.get("name")?,
+        name: row.get("given_name")?,
+        tags: tags(row.get("tags")?),
+        about: row.get("about")?,
         folder: row.get("folder")?,
         status: row.get("status")?,
         ok: row.get("ok")?,

@@ -4,9 +4,9 @@
 //! results, and computations on them.
 
 use crate::display::plan::readable;
-use divisi_core::Plan;
-use divisi_core::plan::{Head, PhaseCap, PlanError, PlanTask};
+use divisi_core::plan::{Head, PhaseCap, PlanError, PlanTask, Question};
 use divisi_core::preflight::{Graph, Node};
+use divisi_core::{Approval, Plan};
 use std::collections::BTreeSet;
 
 /// The tasks as a plan, in which `{{t3}}` is the whole result of task `t3`.
@@ -60,6 +60,21 @@ fn task(place: usize, node: &Node) -> PlanTask {
     let needs: BTreeSet<usize> = node.waits.iter().chain(&node.reads).copied().collect();
     let asked = &node.task;
     let text = |text: &std::sync::Arc<str>| text.to_string();
+    if let Some(approval) = &asked.approval {
+        return PlanTask {
+            id: format!("t{place}"),
+            needs: needs.into_iter().map(|need| format!("t{need}")).collect(),
+            label: Some(readable(&node.label())),
+            phase: asked.phase.as_ref().map(text),
+            approve: Some(Question {
+                question: asked.prompt.to_string(),
+                approval: Approval::clone(approval),
+                timeout: asked.timeout,
+                show: asked.context.as_ref().map(text),
+            }),
+            ..PlanTask::default()
+        };
+    }
     PlanTask {
         id: format!("t{place}"),
         prompt: asked.prompt.to_string(),
@@ -89,5 +104,6 @@ fn task(place: usize, node: &Node) -> PlanTask {
         overload_wait: asked.overload_wait,
         hedge: asked.hedge,
         max_turns: asked.max_turns,
+        approve: None,
     }
 }

@@ -1,7 +1,7 @@
 //! A plan as JSON.
 
 use super::order;
-use crate::display::dollars::InDollars;
+use crate::display::readable::Readable;
 use divisi_core::Site;
 use divisi_core::preflight::{Forecast, Graph, Group, Node, Remark};
 use serde_json::{Map, Value, json};
@@ -30,10 +30,10 @@ pub(crate) fn render(graph: &Graph, forecast: Option<&Forecast>) -> Value {
         })).collect::<Vec<_>>(),
         "uninformed": tasks(&graph.uninformed),
         "checkedByFunctions": tasks(&graph.checked_by_functions),
-        "phaseCaps": InDollars(&graph.phase_caps),
+        "phaseCaps": Readable(&graph.phase_caps),
         "warnings": remarks(&graph.warnings),
         "brokeOff": graph.broke_off.as_ref().map(remark),
-        "forecast": InDollars(&forecast),
+        "forecast": Readable(&forecast),
     })
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn render(graph: &Graph, forecast: Option<&Forecast>) -> Value {
 fn task(place: usize, node: &Node, wave: usize) -> Value {
     let mut task = Map::from_iter([("id".to_owned(), json!(format!("t{place}")))]);
     task.insert("title".to_owned(), json!(node.label()));
-    if let Value::Object(asked) = json!(InDollars(&node.task)) {
+    if let Value::Object(asked) = json!(Readable(&node.task)) {
         task.extend(asked);
     }
     task.extend(Map::from_iter([
@@ -56,7 +56,7 @@ fn task(place: usize, node: &Node, wave: usize) -> Value {
         ("used".to_owned(), json!(node.used)),
     ]));
     match &node.assigned {
-        Ok(assigned) => task.insert("assigned".to_owned(), json!(InDollars(assigned))),
+        Ok(assigned) => task.insert("assigned".to_owned(), json!(Readable(assigned))),
         Err(failure) => task.insert("error".to_owned(), json!(failure)),
     };
     Value::Object(task)

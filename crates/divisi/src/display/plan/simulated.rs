@@ -1,9 +1,9 @@
 //! The outcome of many simulated runs of a plan.
 
 use super::money::named;
-use crate::display::dollars::InDollars;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, count, counted};
+use crate::display::readable::Readable;
 use divisi_app::what_if::Simulation;
 use divisi_core::PicoUsd;
 use divisi_sim::what_if::{Gain, Holds, Limit, Percentiles};
@@ -55,7 +55,7 @@ pub(crate) fn value(simulation: &Simulation) -> Value {
         providers,
         ..
     } = simulation;
-    let mut value = json!(InDollars(answer));
+    let mut value = json!(Readable(answer));
     let gains = value["gains"].as_array_mut().into_iter().flatten();
     let names = |limit: &mut Value| {
         if let Some(name) = limit["provider"]
@@ -78,7 +78,7 @@ pub(crate) fn value(simulation: &Simulation) -> Value {
     value["under"] = json!({
         "tasksAtOnce": limits.in_flight_max,
         "programsAtOnce": limits.programs_max,
-        "cap": InDollars(&limits.cap),
+        "cap": Readable(&limits.cap),
         "rates": providers.iter().zip(&limits.rates).map(rate).collect::<Vec<_>>(),
     });
     value

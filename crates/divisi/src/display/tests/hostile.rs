@@ -75,12 +75,16 @@ fn nothing_it_writes_acts_on_the_terminal() {
         );
     }
     let summary = RunSummary {
-        name: HOSTILE.into(),
+        flow: HOSTILE.into(),
+        name: Some(HOSTILE.into()),
+        tags: vec![HOSTILE.into()],
+        about: Some(HOSTILE.into()),
         ..RunSummary::of(&Story::id(), &story.run, story.now())
     };
     seen += &page(
         &runs(
             &[summary],
+            false,
             &divisi_app::Place::of(std::path::Path::new("/")),
             story.now(),
             &look,

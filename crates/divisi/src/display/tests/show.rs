@@ -436,9 +436,12 @@ fn forms_for_programs() {
 }
 
 fn summaries() -> Vec<RunSummary> {
-    let row = |id: &str, name: &str, status: &str, failed, started: u64| RunSummary {
+    let row = |id: &str, flow: &str, status: &str, failed, started: u64| RunSummary {
         id: RunId::new(id).expect("an id"),
-        name: name.to_owned(),
+        flow: flow.to_owned(),
+        name: (status == "ok").then(|| "nightly".to_owned()),
+        tags: vec![],
+        about: Some("Review the parser for every error that it hides".to_owned()),
         folder: Some("/elsewhere/project".to_owned()),
         status: status.to_owned(),
         ok: 41,
@@ -473,6 +476,7 @@ fn the_list_of_runs() {
         page(
             &runs(
                 &summaries(),
+                false,
                 &Place::of(Path::new("/")),
                 Timestamp(90_200_000),
                 &look,
@@ -481,28 +485,28 @@ fn the_list_of_runs() {
         )
     };
     assert_snapshot!(told(120), @"
-    run       flow            status   ok  failed  skipped  waiting  tokens     cost  started     latest      folder
-    9xw0c4tt  migrate every…  parked   41       -        1       12   1.2 M  $0.8400  3 min ago   2 min ago   elsewhere/pro…
-    aaaabbbb  日本語の監査    ok       41       -        1        -   1.2 M  $0.8400  20 min ago  19 min ago  elsewhere/pro…
-    k3f97a2m  audit           partial  41       2        1        -   1.2 M  $0.8400  1 day ago   1 day ago   elsewhere/pro…
+    run       flow        about             status   ok  failed  skipped  tokens     cost  started     latest      folder
+    9xw0c4tt  migrate e…  Review the pars…  parked   41       -        1   1.2 M  $0.8400  3 min ago   2 min ago   elsewher…
+    aaaabbbb  日本語の…   nightly           ok       41       -        1   1.2 M  $0.8400  20 min ago  19 min ago  elsewher…
+    k3f97a2m  audit       Review the pars…  partial  41       2        1   1.2 M  $0.8400  1 day ago   1 day ago   elsewher…
     ");
     assert_snapshot!(told(80), @"
-    run       flow           status   ok  failed     cost  started     folder
-    9xw0c4tt  migrate ever…  parked   41       -  $0.8400  3 min ago   elsewhere/pr…
-    aaaabbbb  日本語の監査   ok       41       -  $0.8400  20 min ago  elsewhere/pr…
-    k3f97a2m  audit          partial  41       2  $0.8400  1 day ago   elsewhere/pr…
+    run       flow      about             status   ok     cost  started     folder
+    9xw0c4tt  migrate…  Review the pars…  parked   41  $0.8400  3 min ago   elsewhe…
+    aaaabbbb  日本語…   nightly           ok       41  $0.8400  20 min ago  elsewhe…
+    k3f97a2m  audit     Review the pars…  partial  41  $0.8400  1 day ago   elsewhe…
     ");
-    assert_snapshot!(told(60), @r"
-    run       flow      status   ok  failed     cost  started
-    9xw0c4tt  migrate…  parked   41       -  $0.8400  3 min ago
-    aaaabbbb  日本語…   ok       41       -  $0.8400  20 min ago
-    k3f97a2m  audit     partial  41       2  $0.8400  1 day ago
+    assert_snapshot!(told(60), @"
+    run       flow                about              status   ok
+    9xw0c4tt  migrate everythin…  Review the parse…  parked   41
+    aaaabbbb  日本語の監査        nightly            ok       41
+    k3f97a2m  audit               Review the parse…  partial  41
     ");
 }
 
 #[test]
 fn the_list_of_no_runs() {
-    assert_snapshot!(page(&runs(&[], &Place::of(Path::new("/")), Timestamp(0), &look(80)), &look(80)), @r"
+    assert_snapshot!(page(&runs(&[], false, &Place::of(Path::new("/")), Timestamp(0), &look(80)), &look(80)), @r"
     no runs yet
       divisi run <flow>  starts one; `divisi init` writes an example flow
     ");

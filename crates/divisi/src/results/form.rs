@@ -14,24 +14,24 @@ use std::sync::Arc;
 
 /// A task with its result.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Its number: `t7`.
-    pub(super) task: String,
-    pub(super) label: Arc<str>,
-    phase: Option<Arc<str>>,
-    status: Status,
+    pub(crate) task: String,
+    pub(crate) label: Arc<str>,
+    pub(crate) phase: Option<Arc<str>>,
+    pub(crate) status: Status,
     /// The model that answered.
-    model: Option<Arc<str>>,
+    pub(crate) model: Option<Arc<str>>,
     /// Of all its attempts, with what may be billed at most for requests without a reply.
-    cost: PicoUsd,
+    pub(crate) cost: PicoUsd,
     /// A text, or the value if the task has a schema; `null` unless it is ok.
-    pub(super) result: Option<Value>,
+    pub(crate) result: Option<Value>,
     /// Why there is none.
     reason: Option<String>,
 }
 
 impl Row {
-    pub(super) fn new(
+    pub(crate) fn new(
         id: TaskId,
         view: &RunView,
         task: &TaskView,
@@ -51,7 +51,7 @@ impl Row {
     }
 
     /// The result as text; JSON on several lines if it is a value.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match &self.result {
             Some(Value::String(text)) => text.clone(),
             Some(value) => format!("{value:#}"),
@@ -69,14 +69,17 @@ impl Row {
 }
 
 /// All rows in this form.
-pub(super) fn render(rows: &[Row], format: Format) -> Result<String, Problem> {
+pub(crate) fn render(rows: &[Row], format: Format) -> Result<String, Problem> {
     Ok(match format {
         Format::Text | Format::Md => sections(rows, format),
         Format::Json => json::pretty(&rows).context("cannot write JSON")? + "\n",
         Format::Ndjson => {
             let lines = rows.iter().map(json::line);
             let lines: Result<Vec<_>, _> = lines.collect();
-            lines.context("cannot write JSON")?.join("\n") + "\n"
+            let mut lines = lines.context("cannot write JSON")?;
+            // A filter may leave nothing of a line.
+            lines.retain(|line| !line.is_empty());
+            lines.join("\n") + "\n"
         }
         Format::Csv => csv(rows).context("cannot write CSV")?,
     })
@@ -107,8 +110,8 @@ fn csv(rows: &[Row]) -> anyhow::Result<String> {
             Some(value) => value.to_string(),
             None => String::new(),
         };
-        let cost = json::line(&row.cost)?;
-        let status = json::line(&row.status)?;
+        let cost = json::unfiltered(&row.cost)?;
+        let status = json::unfiltered(&row.status)?;
         writer.write_record([
             &*row.task,
             &*row.label,

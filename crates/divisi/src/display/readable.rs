@@ -1,4 +1,5 @@
-//! Amounts of money in JSON output, in US dollars.
+//! Values in JSON output, as their readers expect them: amounts of money in US dollars, and texts
+//! of JSON as the values that they are.
 //!
 //! In the program and in the journal an amount is an integer of picodollars ([`PicoUsd`]). Users
 //! of the output should not have to know that unit, so each amount becomes a number of dollars,
@@ -8,10 +9,10 @@
 use divisi_core::PicoUsd;
 use serde::{Serialize, Serializer, ser};
 
-/// A value whose amounts are serialized in dollars.
-pub(crate) struct InDollars<'a, T: ?Sized>(pub(crate) &'a T);
+/// A value that is serialized for readers.
+pub(crate) struct Readable<'a, T: ?Sized>(pub(crate) &'a T);
 
-impl<T: Serialize + ?Sized> Serialize for InDollars<'_, T> {
+impl<T: Serialize + ?Sized> Serialize for Readable<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(Converting(serializer))
     }
@@ -36,7 +37,20 @@ fn dollars<T: Serialize + ?Sized, S: Serializer>(amount: &T, to: S) -> Result<S:
     }
 }
 
-/// Passes everything on to another serializer, except for amounts.
+/// The name of the type, and of its variant, in which serde announces a text of the journal.
+const TEXT: (&str, &str) = ("Content", "inline");
+
+/// A text of the journal as the value that it is; a text that is no JSON, such as a script, as it
+/// is.
+fn value<T: Serialize + ?Sized, S: Serializer>(text: &T, to: S) -> Result<S::Ok, S::Error> {
+    let text = serde_json::to_value(text).map_err(ser::Error::custom)?;
+    let parsed = text
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok());
+    parsed.unwrap_or(text).serialize(to)
+}
+
+/// Passes everything on to another serializer, except for amounts and texts of the journal.
 struct Converting<S>(S);
 
 /// Methods that pass a value without parts on.
@@ -75,7 +89,7 @@ impl<S: Serializer> Serializer for Converting<S> {
     ) -> Result<S::Ok, S::Error> {
         match name {
             AMOUNT => dollars(value, self.0),
-            _ => self.0.serialize_newtype_struct(name, &InDollars(value)),
+            _ => self.0.serialize_newtype_struct(name, &Readable(value)),
         }
     }
 
@@ -86,13 +100,16 @@ impl<S: Serializer> Serializer for Converting<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let value = InDollars(value);
-        self.0
-            .serialize_newtype_variant(name, index, variant, &value)
+        match (name, variant) {
+            TEXT => self::value(value, self.0),
+            _ => self
+                .0
+                .serialize_newtype_variant(name, index, variant, &Readable(value)),
+        }
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.0.serialize_some(&InDollars(value))
+        self.0.serialize_some(&Readable(value))
     }
 
     pass! {
@@ -155,7 +172,7 @@ macro_rules! parts {
                 $($key: $type,)?
                 value: &T,
             ) -> Result<(), S::Error> {
-                self.0.$method($($key,)? &InDollars(value))
+                self.0.$method($($key,)? &Readable(value))
             })+
 
             fn end(self) -> Result<S::Ok, S::Error> {
@@ -178,11 +195,12 @@ parts! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use divisi_core::Content;
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
     fn shown(value: &impl Serialize) -> Value {
-        serde_json::to_value(InDollars(value)).expect("JSON")
+        serde_json::to_value(Readable(value)).expect("JSON")
     }
 
     #[derive(Serialize)]
@@ -217,6 +235,16 @@ mod tests {
             "phases": { "Fix": [1e-12, 3] },
         });
         assert_eq!(shown(&whole), expected);
+    }
+
+    #[test]
+    fn texts_of_the_journal_are_values() {
+        let shown = |text: &str| shown(&Content::of(text.into()).0);
+        assert_eq!(shown(r#""a text""#), json!("a text"));
+        assert_eq!(shown(r#"{"n": [1, null]}"#), json!({"n": [1, null]}));
+        assert_eq!(shown("return 1"), json!("return 1"));
+        let long = format!("\"{}\"", "x".repeat(600));
+        assert_eq!(shown(&long)["stored"]["bytes"], 602);
     }
 
     proptest::proptest! {

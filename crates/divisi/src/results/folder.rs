@@ -1,7 +1,8 @@
 //! Results in a folder, one file for each task.
 
-use super::form::Row;
-use super::write as write_file;
+use super::Format;
+use super::form::{self, Row};
+use crate::save;
 use anyhow::Context as _;
 use divisi_app::Problem;
 use serde_json::Value;
@@ -11,29 +12,29 @@ use std::path::Path;
 /// Characters of a label in the name of a file.
 const NAME_CHARS_MAX: usize = 80;
 
-/// Whether the path is that of a folder: it is one, or ends with a slash.
-pub(super) fn is_meant(path: &Path) -> bool {
-    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
-}
-
-/// Writes the results there are. Files of other names are left as they are.
-pub(super) fn write(rows: &[Row], folder: &Path) -> Result<(), Problem> {
+/// Writes the results there are, in this form: without one, texts as Markdown and values as JSON.
+/// Files of other names are left as they are.
+pub(crate) fn write(rows: &[Row], format: Option<Format>, folder: &Path) -> Result<(), Problem> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut taken = HashSet::new();
     for row in rows {
         let Some(result) = &row.result else { continue };
-        let ending = match result {
-            Value::String(_) => "md",
-            _ => "json",
+        let ending = match (format, result) {
+            (Some(format), _) => format.ending(),
+            (None, Value::String(_)) => "md",
+            (None, _) => "json",
         };
         let mut name = format!("{}.{ending}", name(&row.label));
         if !taken.insert(name.to_lowercase()) {
             name = format!("{}-{name}", row.task);
         }
-        write_file(
-            &folder.join(name),
-            &(row.text().trim_end().to_owned() + "\n"),
-        )?;
+        let text = match format {
+            // The name of the file says which task it is.
+            None | Some(Format::Text) => row.text(),
+            Some(format) => form::render(std::slice::from_ref(row), format)?,
+        };
+        let text = text.trim_end().to_owned() + "\n";
+        save::save(&folder.join(name), &text, save::FOR_ALL)?;
     }
     Ok(())
 }

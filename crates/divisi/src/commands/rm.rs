@@ -1,0 +1,97 @@
+//! `divisi rm`: removes runs.
+
+use super::runs::look_again;
+use crate::context::Context;
+use crate::display::number;
+use crate::exit::Exit;
+use crate::output;
+use crate::text;
+use divisi_app::{Intent, Problem};
+use divisi_core::RunId;
+use divisi_engine::Engine;
+use divisi_engine::store::{Lease, RunSummary};
+
+/// Remove runs for good, with all that they have asked and answered
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  divisi rm k3f9
+  divisi rm nightly k3f9 8xw0
+  divisi rm k3f9 --force             # although it could still be resumed
+
+What the removed runs have cost and taught is no longer known to estimates. Worktrees that they have \
+left stay. `divisi gc` removes old runs.")]
+pub(crate) struct Args {
+    /// The runs: their ids or the beginnings of them, their names, their flows, or `last`
+    #[arg(required = true)]
+    runs: Vec<String>,
+    /// Remove even what has not ended and could be resumed
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    let engine = Engine::new(context.app.store()?);
+    let mut runs: Vec<RunSummary> = vec![];
+    for word in &args.runs {
+        let id = context.app.find_run(word, Intent::Act).await?;
+        let Some(mut run) = engine.store().run(&id).await? else {
+            continue;
+        };
+        if runs.iter().any(|known| known.id == id) {
+            continue;
+        }
+        look_again(&engine, &mut run).await?;
+        if !has_ended(&run) && run.status != "running" && !args.force {
+            return Err(Problem::usage(format!(
+                "run {id} is {}, and nothing was removed",
+                run.status
+            ))
+            .hint(format!(
+                "`divisi resume {id}` goes on with it; `--force` removes it"
+            )));
+        }
+        runs.push(run);
+    }
+    let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
+    // None is removed if one of them is driven.
+    let mut leases = vec![];
+    for id in &ids {
+        leases.push(engine.store().leases().take(id).await?);
+    }
+    let freed = remove(&engine, &ids, leases).await?;
+    let names: Vec<String> = runs
+        .iter()
+        .map(|run| {
+            format!(
+                "{} ({})",
+                run.id,
+                text::line(run.name.as_ref().unwrap_or(&run.flow))
+            )
+        })
+        .collect();
+    output::say(&format!(
+        "removed {}; {} of disk are free again",
+        names.join(", "),
+        number::bytes(freed)
+    ));
+    Ok(Exit::Ok)
+}
+
+/// Whether it is over, so that a resume would only give its result.
+pub(super) fn has_ended(run: &RunSummary) -> bool {
+    matches!(&*run.status, "ok" | "partial" | "failed" | "cancelled")
+}
+
+/// Removes runs, whose leases are held until then. Returns by how much the store is smaller.
+pub(super) async fn remove(
+    engine: &Engine,
+    runs: &[RunId],
+    leases: Vec<Box<dyn Lease>>,
+) -> Result<u64, Problem> {
+    let before = engine.store().room().await?.total;
+    engine.store().remove(runs).await?;
+    drop(leases);
+    let after = engine.store().room().await?.total;
+    Ok(before.saturating_sub(after))
+}

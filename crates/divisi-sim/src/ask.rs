@@ -305,20 +305,25 @@ impl Ask {
             (false, true) => "command",
             (false, false) => "api",
         };
-        Key::of(&KeyParts {
-            prompt,
-            context: None,
-            schema: None,
-            models: &[],
-            effort: None,
-            executor,
-            agent: None,
-            tools: &[],
-            isolation: Isolation::None,
-            inputs: &[],
-            check: &[],
-        })
+        key(executor, prompt)
     }
+}
+
+/// The identity of a request with this prompt.
+pub(crate) fn key(executor: &str, prompt: &str) -> Key {
+    Key::of(&KeyParts {
+        prompt,
+        context: None,
+        schema: None,
+        models: &[],
+        effort: None,
+        executor,
+        agent: None,
+        tools: &[],
+        isolation: Isolation::None,
+        inputs: &[],
+        check: &[],
+    })
 }
 
 /// Whether a model of this name is a fallback.

@@ -43,6 +43,12 @@ pub struct Tally {
     pub hedges: u64,
     /// Times that a run resumed by itself when quota was expected again.
     pub wakes: u64,
+    /// Timers that fired.
+    pub fired: u64,
+    /// Those of them that were due before their process began.
+    pub fired_late: u64,
+    /// Races that a timer won.
+    pub timed_out: u64,
     /// Most attempts in flight at once.
     pub at_once: u64,
 }
@@ -68,6 +74,9 @@ impl std::ops::AddAssign for Tally {
             parks,
             hedges,
             wakes,
+            fired,
+            fired_late,
+            timed_out,
             at_once,
         } = other;
         self.events += events;
@@ -88,6 +97,9 @@ impl std::ops::AddAssign for Tally {
         self.parks += parks;
         self.hedges += hedges;
         self.wakes += wakes;
+        self.fired += fired;
+        self.fired_late += fired_late;
+        self.timed_out += timed_out;
         self.at_once = self.at_once.max(at_once);
     }
 }

@@ -167,6 +167,11 @@ impl Ask {
         }
     }
 
+    /// Whether the process asks for what it waits for outside, instead of parking.
+    pub(crate) fn is_polled(&self) -> bool {
+        self.outside && self.text.is_multiple_of(24)
+    }
+
     /// Removes the limits that could prevent its result.
     pub(crate) fn unlimit(&mut self) {
         (self.own, self.timeout) = (None, TIMEOUT);

@@ -31,6 +31,8 @@ pub struct Tally {
     pub timeouts: u64,
     /// Answers given while no process drove the run.
     pub answered: u64,
+    /// Suspended attempts whose results a process asked for.
+    pub polled: u64,
     /// Requests refused by a closed gate.
     pub turned_away: u64,
     /// Requests refused by a limit of the vendor.
@@ -68,6 +70,7 @@ impl std::ops::AddAssign for Tally {
             held,
             timeouts,
             answered,
+            polled,
             turned_away,
             limited,
             warm,
@@ -91,6 +94,7 @@ impl std::ops::AddAssign for Tally {
         self.held += held;
         self.timeouts += timeouts;
         self.answered += answered;
+        self.polled += polled;
         self.turned_away += turned_away;
         self.limited += limited;
         self.warm += warm;

@@ -35,6 +35,7 @@ fn every_seed_keeps_the_promises() {
     let Tally {
         hedges,
         wakes,
+        polled,
         fired,
         fired_late,
         timed_out,
@@ -53,6 +54,7 @@ fn every_seed_keeps_the_promises() {
         (parks, "park"),
         (hedges, "second request"),
         (wakes, "wait for quota"),
+        (polled, "polled wait"),
         (fired, "timer"),
         (fired_late, "timer that was due while no process ran"),
         (timed_out, "race won by a timer"),

@@ -21,7 +21,7 @@ use agenda::Happening;
 use attempt::Carried;
 pub(crate) use attempt::answer;
 use divisi_core::attempt::Input as Step;
-use divisi_core::event::{Recorded, TaskFacts};
+use divisi_core::event::{ParkReason, Recorded, TaskFacts};
 use divisi_core::governor::PrefixCache;
 use divisi_core::retry::QuotaWait;
 use divisi_core::run::{Stage, Submission, TaskStage, TaskState};
@@ -232,6 +232,18 @@ impl<'w, 'f> Process<'w, 'f> {
                     !waits,
                     "it stops although it has said that it goes on by itself"
                 );
+                let rests = matches!(
+                    self.run().stage(),
+                    Stage::Parked(ParkReason::Suspended { .. })
+                );
+                let polled = self
+                    .run()
+                    .suspended()
+                    .find(|task| self.asks[task].is_polled());
+                ensure!(
+                    !rests || polled.is_none(),
+                    "it parks for want of {polled:?}, which this process asks for"
+                );
                 return Ok(End::Stopped);
             }
             // Checks of every task are made less often when there are many.
@@ -321,6 +333,12 @@ impl<'w, 'f> Process<'w, 'f> {
             Input::HedgeWanted { attempt } => (*attempt, Step::HedgeGranted),
             Input::TurnEnded { attempt, .. } => (*attempt, Step::Recorded),
             Input::TurnWanted { attempt, .. } => (*attempt, Step::Granted { room: None }),
+            Input::AttemptSuspended { attempt, .. } => {
+                let task = attempt.task;
+                self.holds(|runs, now| runs.input(now, input))?;
+                self.is_suspended(task);
+                return Ok(());
+            }
             _ => return self.holds(|runs, now| runs.input(now, input)),
         };
         let denied = self.holds(|runs, now| runs.ask(now, input, answered_by))?;
@@ -365,6 +383,7 @@ impl<'w, 'f> Process<'w, 'f> {
                 let is_known = *state.facts() == facts || is_suspended;
                 ensure!(is_known, "{task} does not take what is now said of it");
                 if is_suspended {
+                    self.is_suspended(task);
                     self.will_be_answered(task);
                 }
             }

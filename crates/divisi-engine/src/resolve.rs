@@ -477,7 +477,9 @@ impl Resolver {
             agent: agent.as_deref(),
         };
         let (first_turns, unbounded) = match (declared.cost, &program) {
-            (Cost::Metered, None) => (first_turns(brief, &rungs, &fallbacks), false),
+            (Cost::Metered, None) | (Cost::OneRequest, _) => {
+                (first_turns(brief, &rungs, &fallbacks), false)
+            }
             (Cost::UpTo(most), _) => (vec![TurnBound::fixed(most)], false),
             (Cost::Free, _) => (vec![], false),
             (Cost::Metered | Cost::Reported, _) => (vec![], true),

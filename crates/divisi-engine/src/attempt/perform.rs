@@ -889,7 +889,7 @@ fn given(attempt: &Attempt, root: &Path) -> Given {
     let assignment = &attempt.assignment;
     Given {
         id: attempt.id,
-        task: assignment.task.clone(),
+        assignment: assignment.clone(),
         root: root.to_owned(),
         findings: attempt.findings.clone(),
         scheduled: attempt.scheduled.clone(),

@@ -83,6 +83,7 @@ impl Driver {
             let poll = Poll {
                 id: attempt,
                 assignment,
+                model: task.model().cloned(),
                 handle: task.suspension().and_then(|known| known.handle.clone()),
                 slots: self.polls.slots.clone(),
                 pauses: (first, every),
@@ -119,6 +120,7 @@ impl Driver {
 struct Poll {
     id: AttemptId,
     assignment: Arc<Assignment>,
+    model: Option<Arc<str>>,
     handle: Option<Content>,
     slots: Arc<Semaphore>,
     /// The time before the first poll, and the usual time between two.
@@ -141,6 +143,7 @@ impl Poll {
         let Self {
             id,
             assignment,
+            model,
             handle,
             slots,
             pauses: (mut pause, every),
@@ -152,6 +155,7 @@ impl Poll {
         let ticket = Ticket {
             id,
             assignment: assignment.clone(),
+            model,
             handle: text(store, handle).await?,
         };
         loop {

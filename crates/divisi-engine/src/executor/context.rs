@@ -1,6 +1,7 @@
 //! What an executor gets for an attempt.
 
 use super::{Cost, Line, Signal};
+use crate::attempt::{Assignment, opening};
 use crate::clock::wall_clock;
 use crate::framing;
 use crate::governor::Permit;
@@ -11,6 +12,7 @@ use divisi_core::governor::Estimate;
 use divisi_core::price::Billing;
 use divisi_core::run::Bill;
 use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Task, Usage};
+use divisi_providers::Request;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +32,7 @@ struct Shared {
 /// The parts of an attempt that its executor gets.
 pub(crate) struct Given {
     pub(crate) id: AttemptId,
-    pub(crate) task: Task,
+    pub(crate) assignment: Arc<Assignment>,
     pub(crate) root: PathBuf,
     pub(crate) findings: Option<Arc<str>>,
     /// The rung of its ladder, as recorded.
@@ -87,7 +89,7 @@ impl Context {
 
     /// The task, without secrets.
     pub fn task(&self) -> &Task {
-        &self.0.given.task
+        &self.0.given.assignment.task
     }
 
     /// The folder in which it works.
@@ -122,6 +124,14 @@ impl Context {
     /// The model, for an executor that asks models.
     pub fn asked_model(&self) -> Option<&Model> {
         self.0.given.model.as_ref()
+    }
+
+    /// The request that asks the task's model for the result, as a built-in agent's first one.
+    /// `None` for an executor that asks no models.
+    pub fn request(&self) -> Option<Request> {
+        let Given { assignment, .. } = &self.0.given;
+        let model = &self.asked_model()?.id;
+        Some(opening(assignment.brief(), model, self.findings()))
     }
 
     /// The last handle kept by an earlier attempt that was lost or suspended. Only for an executor

@@ -2,6 +2,7 @@
 
 use crate::attempt::{Assignment, AttemptResult};
 use crate::executor::Cost;
+use crate::models::Model;
 use divisi_core::budget::Unanswered;
 use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Task, Usage};
 use serde_json::Value;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub struct Ticket {
     pub(crate) id: AttemptId,
     pub(crate) assignment: Arc<Assignment>,
+    pub(crate) model: Option<Arc<str>>,
     /// JSON text.
     pub(crate) handle: Option<Arc<str>>,
 }
@@ -24,6 +26,13 @@ impl Ticket {
     /// The task, without secrets.
     pub fn task(&self) -> &Task {
         &self.assignment.task
+    }
+
+    /// The model that the attempt asks, for an executor that asks models.
+    pub fn asked_model(&self) -> Option<&Model> {
+        let model = self.model.as_deref();
+        let mut models = self.assignment.models.iter();
+        models.find(|known| Some(&*known.id) == model)
     }
 
     /// The handle with which the attempt was suspended.

@@ -53,6 +53,9 @@ pub enum ModelUse {
 pub enum Cost {
     /// It reports tokens; their cost follows from divisi's prices.
     Metered,
+    /// It sends one request to the task's model, such as [`Context::request`](super::Context::request)
+    /// gives, at most at the list price, and reports its cost. That request is reserved.
+    OneRequest,
     /// It reports its cost. An attempt reserves all of the task's own budget; without one it does
     /// not start if a cap applies.
     Reported,

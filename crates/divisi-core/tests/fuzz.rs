@@ -304,6 +304,8 @@ proptest! {
         prop_assert_eq!(&replayed, &live.run);
         prop_assert_eq!(ledger.spent(), live.run.budget().spent());
         prop_assert_eq!(ledger.total().usage, live.run.usage());
+        let booked = ledger.total().cost + ledger.total().unconfirmed;
+        prop_assert_eq!(booked, ledger.spent().total());
     }
 
     /// The same tasks in another order are the same tasks.

@@ -887,13 +887,16 @@ pub(crate) fn hold_to_schema(ended: &mut AttemptResult, task: &Task) {
 /// The parts of an attempt that its executor gets.
 fn given(attempt: &Attempt, root: &Path) -> Given {
     let assignment = &attempt.assignment;
+    let findings = attempt.findings.as_deref();
+    let request = |model: &Model| opening(assignment.brief(), &model.id, findings);
     Given {
         id: attempt.id,
-        assignment: assignment.clone(),
+        task: assignment.task.clone(),
         root: root.to_owned(),
         findings: attempt.findings.clone(),
         scheduled: attempt.scheduled.clone(),
         model: attempt.model.clone(),
+        request: attempt.model.as_ref().map(request),
         handle: attempt.handle.clone(),
         answer: attempt.answer.clone(),
         timeout: assignment.timeout,

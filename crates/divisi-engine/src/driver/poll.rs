@@ -8,14 +8,16 @@ use super::attempt::text;
 use super::message::Message;
 use super::{DriveError, Driver};
 use crate::attempt::{Assignment, AttemptResult, hold_to_schema};
-use crate::executor::Ticket;
-use crate::executor::polling::{State, end};
+use crate::executor::polling::State;
+use crate::executor::{Cost, Ticket};
 use crate::store::Store;
+use divisi_core::budget::Unanswered;
 use divisi_core::content::Content;
 use divisi_core::run::TaskStage;
-use divisi_core::{AttemptId, Failure, FailureClass, Millis, TaskId};
+use divisi_core::{AttemptId, Failure, FailureClass, Millis, PicoUsd, TaskId, Usage};
 use futures::FutureExt;
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,8 +156,12 @@ impl Poll {
         };
         let ticket = Ticket {
             id,
-            assignment: assignment.clone(),
-            model,
+            task: assignment.task.clone(),
+            model: assignment
+                .models
+                .iter()
+                .find(|known| Some(&known.id) == model.as_ref())
+                .cloned(),
             handle: text(store, handle).await?,
         };
         loop {
@@ -174,5 +180,21 @@ impl Poll {
                 Ok(State::Waits(None)) | Err(_) => every,
             };
         }
+    }
+}
+
+/// The end of an attempt from its last poll.
+fn end(
+    result: Result<Value, Failure>,
+    spent: Option<(Usage, PicoUsd)>,
+    cost: Cost,
+) -> AttemptResult {
+    let is_unknown = spent.is_none() && cost != Cost::Free;
+    let (usage, cost) = spent.unwrap_or_default();
+    AttemptResult {
+        usage,
+        cost,
+        unanswered: is_unknown.then_some(Unanswered::UNKNOWN),
+        ..AttemptResult::of(result.map(|value| value.to_string().into()))
     }
 }

@@ -1,7 +1,6 @@
 //! What an executor gets for an attempt.
 
 use super::{Cost, Line, Signal};
-use crate::attempt::{Assignment, opening};
 use crate::clock::wall_clock;
 use crate::framing;
 use crate::governor::Permit;
@@ -32,12 +31,14 @@ struct Shared {
 /// The parts of an attempt that its executor gets.
 pub(crate) struct Given {
     pub(crate) id: AttemptId,
-    pub(crate) assignment: Arc<Assignment>,
+    pub(crate) task: Task,
     pub(crate) root: PathBuf,
     pub(crate) findings: Option<Arc<str>>,
     /// The rung of its ladder, as recorded.
     pub(crate) scheduled: Option<Arc<str>>,
     pub(crate) model: Option<Model>,
+    /// The request that asks the model for the result.
+    pub(crate) request: Option<Request>,
     /// The handle left by an earlier attempt, and the answer to its question: JSON texts.
     pub(crate) handle: Option<Arc<str>>,
     pub(crate) answer: Option<Arc<str>>,
@@ -89,7 +90,7 @@ impl Context {
 
     /// The task, without secrets.
     pub fn task(&self) -> &Task {
-        &self.0.given.assignment.task
+        &self.0.given.task
     }
 
     /// The folder in which it works.
@@ -129,9 +130,7 @@ impl Context {
     /// The request that asks the task's model for the result, as a built-in agent's first one.
     /// `None` for an executor that asks no models.
     pub fn request(&self) -> Option<Request> {
-        let Given { assignment, .. } = &self.0.given;
-        let model = &self.asked_model()?.id;
-        Some(opening(assignment.brief(), model, self.findings()))
+        self.0.given.request.clone()
     }
 
     /// The last handle kept by an earlier attempt that was lost or suspended. Only for an executor

@@ -1,9 +1,6 @@
 //! Asks for the result of a suspended attempt.
 
-use crate::attempt::{Assignment, AttemptResult};
-use crate::executor::Cost;
 use crate::models::Model;
-use divisi_core::budget::Unanswered;
 use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Task, Usage};
 use serde_json::Value;
 use std::sync::Arc;
@@ -11,8 +8,8 @@ use std::sync::Arc;
 /// A suspended attempt whose result is asked for ([`Executor::poll`](super::Executor::poll)).
 pub struct Ticket {
     pub(crate) id: AttemptId,
-    pub(crate) assignment: Arc<Assignment>,
-    pub(crate) model: Option<Arc<str>>,
+    pub(crate) task: Task,
+    pub(crate) model: Option<Model>,
     /// JSON text.
     pub(crate) handle: Option<Arc<str>>,
 }
@@ -25,14 +22,12 @@ impl Ticket {
 
     /// The task, without secrets.
     pub fn task(&self) -> &Task {
-        &self.assignment.task
+        &self.task
     }
 
     /// The model that the attempt asks, for an executor that asks models.
     pub fn asked_model(&self) -> Option<&Model> {
-        let model = self.model.as_deref();
-        let mut models = self.assignment.models.iter();
-        models.find(|known| Some(&*known.id) == model)
+        self.model.as_ref()
     }
 
     /// The handle with which the attempt was suspended.
@@ -85,21 +80,5 @@ impl Polled {
             *spent = Some((usage, cost));
         }
         self
-    }
-}
-
-/// The end of an attempt from its last poll.
-pub(crate) fn end(
-    result: Result<Value, Failure>,
-    spent: Option<(Usage, PicoUsd)>,
-    cost: Cost,
-) -> AttemptResult {
-    let is_unknown = spent.is_none() && cost != Cost::Free;
-    let (usage, cost) = spent.unwrap_or_default();
-    AttemptResult {
-        usage,
-        cost,
-        unanswered: is_unknown.then_some(Unanswered::UNKNOWN),
-        ..AttemptResult::of(result.map(|value| value.to_string().into()))
     }
 }

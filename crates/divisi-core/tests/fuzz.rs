@@ -304,6 +304,8 @@ proptest! {
         prop_assert_eq!(&replayed, &live.run);
         prop_assert_eq!(ledger.spent(), live.run.budget().spent());
         prop_assert_eq!(ledger.total().usage, live.run.usage());
+        let booked = ledger.total().cost + ledger.total().unconfirmed;
+        prop_assert_eq!(booked, ledger.spent().total());
     }
 
     /// The same tasks in another order are the same tasks.
@@ -760,14 +762,10 @@ impl Live {
                     !self.hedges.contains_key(attempt),
                     "two requests, and one reply for both"
                 );
-                // A suspended one has reserved nothing, and may end with a reply.
-                let reserved = match self.suspended.contains(attempt) {
-                    true => PicoUsd::ZERO,
-                    false => self
-                        .under_way
-                        .insert(*attempt, PicoUsd::ZERO)
-                        .expect("in flight"),
-                };
+                let reserved = self
+                    .under_way
+                    .insert(*attempt, PicoUsd::ZERO)
+                    .expect("in flight");
                 let over = turn.cost.saturating_sub(reserved);
                 self.book(
                     *attempt,

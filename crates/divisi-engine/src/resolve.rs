@@ -197,6 +197,12 @@ impl Resolver {
         if let Some(program) = &registered.program {
             program.accepts(task, &self.setup.permissions)?;
         }
+        if registered.spec.polls.is_some() && !task.check.is_empty() {
+            let message = format!(
+                "results that are polled of `{name}` are not checked; a `schema` is held to"
+            );
+            return Err(Failure::new(FailureClass::BadRequest, message));
+        }
         let models = match registered.spec.models {
             ModelUse::Asks => self.ladder(task, agent.as_deref(), tier)?,
             ModelUse::Names | ModelUse::None => Models::default(),
@@ -471,7 +477,9 @@ impl Resolver {
             agent: agent.as_deref(),
         };
         let (first_turns, unbounded) = match (declared.cost, &program) {
-            (Cost::Metered, None) => (first_turns(brief, &rungs, &fallbacks), false),
+            (Cost::Metered, None) | (Cost::OneRequest, _) => {
+                (first_turns(brief, &rungs, &fallbacks), false)
+            }
             (Cost::UpTo(most), _) => (vec![TurnBound::fixed(most)], false),
             (Cost::Free, _) => (vec![], false),
             (Cost::Metered | Cost::Reported, _) => (vec![], true),
@@ -507,6 +515,7 @@ impl Resolver {
             cost: declared.cost,
             resumes: declared.resumes,
             may_ask: declared.resumes && declared.asks_permission,
+            poll_every: declared.polls,
             models: rungs.into_iter().chain(fallbacks).collect(),
             judges,
             agent,

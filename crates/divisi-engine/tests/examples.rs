@@ -151,3 +151,27 @@ fn a_run_can_be_watched() {
       t2 has ended
     ");
 }
+
+#[test]
+fn a_job_is_polled_by_the_next_process_after_a_kill_and_submitted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (service, store) = (folder.path().join("service"), folder.path().join("runs.db"));
+    let tickets = || {
+        let mut command = example("tickets");
+        command.args([&service, &store]);
+        command
+    };
+    let mut first = tickets().stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "polled \"job-0\"");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // A second submission would write it again.
+    std::fs::remove_file(service.join("job-0.request")).unwrap();
+    std::fs::write(service.join("job-0.result"), "a fine text\n").unwrap();
+    assert_eq!(
+        printed(&mut tickets()),
+        "polled \"job-0\"\na fine text in attempt 1\n"
+    );
+    assert!(!service.join("job-0.request").exists());
+}

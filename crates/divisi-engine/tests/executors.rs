@@ -6,6 +6,9 @@
 #[allow(dead_code, reason = "its main is that of a program")]
 mod own_executor;
 
+#[path = "executors/polled.rs"]
+mod polled;
+
 use async_trait::async_trait;
 use divisi_engine::core::check::{Check, Ladder};
 use divisi_engine::core::event::{Caps, ParkReason};

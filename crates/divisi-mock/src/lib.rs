@@ -36,6 +36,7 @@ mod script;
 mod encryption;
 mod server;
 mod thread;
+mod raw;
 
 mod exchange;
 mod session;
@@ -70,6 +71,7 @@ pub use encryption::choose_encryption;
 pub use fault::{Breakage, ErrorKind, Fault, Oddity};
 pub use kept::Received;
 pub use latency::Latency;
+pub use raw::{http, serve_raw};
 pub use refusal::Refusal;
 pub use script::{Reply, Rule, ToolCall, When};
 pub use server::Mock;

@@ -167,6 +167,11 @@ impl Ask {
         }
     }
 
+    /// Whether the process asks for what it waits for outside, instead of parking.
+    pub(crate) fn is_polled(&self) -> bool {
+        self.outside && self.text.is_multiple_of(24)
+    }
+
     /// Removes the limits that could prevent its result.
     pub(crate) fn unlimit(&mut self) {
         (self.own, self.timeout) = (None, TIMEOUT);
@@ -305,20 +310,25 @@ impl Ask {
             (false, true) => "command",
             (false, false) => "api",
         };
-        Key::of(&KeyParts {
-            prompt,
-            context: None,
-            schema: None,
-            models: &[],
-            effort: None,
-            executor,
-            agent: None,
-            tools: &[],
-            isolation: Isolation::None,
-            inputs: &[],
-            check: &[],
-        })
+        key(executor, prompt)
     }
+}
+
+/// The identity of a request with this prompt.
+pub(crate) fn key(executor: &str, prompt: &str) -> Key {
+    Key::of(&KeyParts {
+        prompt,
+        context: None,
+        schema: None,
+        models: &[],
+        effort: None,
+        executor,
+        agent: None,
+        tools: &[],
+        isolation: Isolation::None,
+        inputs: &[],
+        check: &[],
+    })
 }
 
 /// Whether a model of this name is a fallback.

@@ -45,18 +45,23 @@ impl Figures {
             held,
             timeouts,
             answered,
+            polled,
             turned_away,
             limited,
             warm,
             parks,
             hedges,
             wakes,
+            fired,
+            fired_late,
+            timed_out,
             at_once,
         } = self.all;
         let mut text = format!(
             "{} seeds from {from}: {executions} executions, {kills} kills, {requests} requests, {events} events in {seconds:.1} s\n\
              {cut} replies cut, {refusals} results refused, {stand_ins} attempts on stand-ins, {parks} parks on a budget, up to {at_once} attempts at once\n\
-             {hedges} requests sent a second time, {wakes} waits for quota that were over, {held} waits for a prefix, {timeouts} attempts that took too long, {answered} answers with nothing at work\n\
+             {hedges} requests sent a second time, {wakes} waits for quota that were over, {held} waits for a prefix, {timeouts} attempts that took too long, {answered} answers with nothing at work, {polled} waits that were polled\n\
+             {fired} timers fired, {fired_late} of them were due while no process ran, {timed_out} races were won by one\n\
              {waited} requests waited at a gate, {withdrawn} of them in vain, {turned_away} came to a closed one, {limited} were too many for the vendor, {warm} found their prefix cached",
             self.runs,
         );

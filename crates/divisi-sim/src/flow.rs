@@ -1,14 +1,19 @@
-//! Flows to simulate: the four patterns, nested.
+//! Flows to simulate: the four patterns, nested, and timers among them.
 
 use crate::ask::{Ask, PHASES};
 use crate::chance::Chance;
-use divisi_core::PicoUsd;
+use divisi_core::{Millis, PicoUsd};
 
 /// A part of a flow; it has a value when it is done.
 #[derive(Clone, Debug)]
 pub(crate) enum Flow {
     /// One task.
     Task(Ask),
+    /// A timer.
+    Sleep(Millis),
+    /// A part and a timer at once, until the first of them is done. The other one goes on, and
+    /// nothing waits for it.
+    Race { part: Box<Flow>, limit: Millis },
     /// In sequence, each with the value of the previous one.
     Chain(Vec<Flow>),
     /// All at once.
@@ -72,6 +77,26 @@ impl Flow {
         parts
     }
 
+    /// Adds timers: pauses in sequences, beside other parts, and as time limits of parts.
+    pub(crate) fn add_timers(&mut self, chance: &mut Chance) {
+        match self {
+            Self::Task(_) | Self::Sleep(_) | Self::Race { .. } => {}
+            Self::Chain(parts) | Self::All(parts) | Self::Gather { parts, .. } => {
+                parts.iter_mut().for_each(|part| part.add_timers(chance));
+                if chance.percent(30) {
+                    let place = chance.place(parts.len() + 1);
+                    parts.insert(place, Self::Sleep(delay(chance)));
+                }
+            }
+            Self::Decompose { worker, .. } => worker.add_timers(chance),
+        }
+        if chance.percent(20) {
+            let part = Box::new(std::mem::replace(self, Self::Sleep(Millis(0))));
+            let limit = delay(chance);
+            *self = Self::Race { part, limit };
+        }
+    }
+
     /// Changes one thing, as a user editing the flow would.
     pub(crate) fn edit(&mut self, chance: &mut Chance) {
         if chance.percent(30) {
@@ -89,6 +114,9 @@ impl Flow {
         }
         let mut asks = vec![];
         self.asks(&mut asks);
+        if asks.is_empty() {
+            return;
+        }
         let place = chance.place(asks.len());
         match chance.within(0..6) {
             // Not part of the task's identity.
@@ -126,6 +154,8 @@ impl Flow {
     fn asks<'f>(&'f mut self, asks: &mut Vec<&'f mut Ask>) {
         match self {
             Self::Task(ask) => asks.push(ask),
+            Self::Sleep(_) => {}
+            Self::Race { part, .. } => part.asks(asks),
             Self::Chain(parts) | Self::All(parts) => {
                 parts.iter_mut().for_each(|part| part.asks(asks));
             }
@@ -144,15 +174,35 @@ impl Flow {
 
     fn lists<'f>(&'f mut self, lists: &mut Vec<&'f mut Vec<Flow>>) {
         match self {
-            Self::Task(_) => {}
-            Self::Decompose { worker, .. } => worker.lists(lists),
+            Self::Task(_) | Self::Sleep(_) => {}
+            Self::Race { part: inner, .. } | Self::Decompose { worker: inner, .. } => {
+                inner.lists(lists);
+            }
             // Either a list or its content: both cannot be borrowed at once.
             Self::Chain(parts) | Self::All(parts) | Self::Gather { parts, .. } => {
-                match parts.iter().any(|part| !matches!(part, Self::Task(_))) {
+                match parts.iter().any(Self::has_lists) {
                     true => parts.iter_mut().for_each(|part| part.lists(lists)),
                     false => lists.push(parts),
                 }
             }
         }
+    }
+
+    fn has_lists(&self) -> bool {
+        match self {
+            Self::Task(_) | Self::Sleep(_) => false,
+            Self::Race { part, .. } => part.has_lists(),
+            Self::Chain(_) | Self::All(_) | Self::Gather { .. } | Self::Decompose { .. } => true,
+        }
+    }
+}
+
+/// The time of a timer: from nothing to longer than most runs, and often that of another one.
+fn delay(chance: &mut Chance) -> Millis {
+    match chance.within(0..10) {
+        0 => Millis(0),
+        1..4 => Millis(chance.within(1..6) * 500),
+        4..9 => Millis(chance.within(1..10_000)),
+        _ => Millis(chance.within(10_000..200_000)),
     }
 }

@@ -9,7 +9,8 @@
 //! the right model; no task is lost; nothing waits for ever; a replay equals the live run and gives
 //! its answers in the same order; no request leaves through a closed gate or faster than the
 //! settings permit, and one that may leave does; while a run waits, each other run passes it at
-//! most once. A request is sent and paid for at most twice, and a run that waits for quota resumes
+//! most once. A timer fires once, at its time or as soon after as a process drives the run, and
+//! takes no slot. A request is sent and paid for at most twice, and a run that waits for quota resumes
 //! at the announced time, unless the user parks it. In the end an undisturbed execution must
 //! produce the flow's intended result.
 //!
@@ -22,7 +23,8 @@
 //!
 //! - the vendor: latencies, refusals, bills, the cache, and requests that are never answered
 //!   (`vendor`);
-//! - the flow, and the requests and replies of its tasks (`flow`, `script`, `ask`);
+//! - the flow with its timers, and the requests and replies of its tasks (`flow`, `script`,
+//!   `ask`);
 //! - the store, as a list of events that is written and read as on a disk, and kills of a process
 //!   before, after or amid the effects of an append (`world`, `process`);
 //! - the user, other runs at the same gates, and tools and checks that take some time (`process`).

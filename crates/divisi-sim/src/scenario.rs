@@ -70,6 +70,8 @@ pub struct Scenario {
     pub waits: bool,
     /// Whether the vendor sometimes bills more than the bound of a request.
     pub overcharges: bool,
+    /// Whether the flow has timers.
+    pub timers: bool,
 }
 
 impl Scenario {
@@ -117,6 +119,7 @@ impl Scenario {
             hedges: chance.percent(40),
             waits: chance.percent(50),
             overcharges: chance.percent(10),
+            timers: chance.percent(40),
         }
     }
 
@@ -142,6 +145,7 @@ impl Scenario {
             stand_ins: false,
             cramped: false,
             overcharges: false,
+            timers: false,
             ..all
         }
     }
@@ -270,6 +274,10 @@ impl Scenario {
             },
             Self {
                 overcharges: false,
+                ..self
+            },
+            Self {
+                timers: false,
                 ..self
             },
         ];

@@ -2,7 +2,8 @@
 
 use crate::ask::{Ask, PHASES};
 use crate::flow::Flow;
-use divisi_core::Key;
+use divisi_core::{Key, Millis};
+use std::collections::BTreeMap;
 
 /// One execution of a flow.
 pub(crate) struct Script<'f> {
@@ -28,6 +29,8 @@ pub(crate) enum Said<'f> {
         ask: &'f Ask,
         prompt: String,
     },
+    /// It sets a timer, and waits for it as for this call.
+    Timer { call: usize, delay: Millis },
     /// It begins a phase.
     Phase(&'static str),
     /// It logs a message.
@@ -57,6 +60,9 @@ impl<'f> Script<'f> {
             }
             Flow::Task(ask) if ask.awaited => self.end(call, value.unwrap_or(0)),
             Flow::Task(_) => {}
+            // A timer has no result.
+            Flow::Sleep(_) => self.end(call, self.frames[call].input),
+            Flow::Race { .. } => self.wins(call, None),
             Flow::Decompose {
                 worker, parts_max, ..
             } => {
@@ -86,17 +92,27 @@ impl<'f> Script<'f> {
         self.result
     }
 
+    /// Whether this call is the timer of a race that is not decided yet.
+    pub(crate) fn is_undecided_race(&self, call: usize) -> bool {
+        let Frame { part, values, .. } = &self.frames[call];
+        matches!(part, Flow::Race { .. }) && values[0].is_none() && self.result.is_none()
+    }
+
     fn begin(&mut self, part: &'f Flow, parent: Option<(usize, usize)>, input: u64) {
         let frame = self.frames.len();
         let parts: &'f [Flow] = match part {
             Flow::Chain(parts) | Flow::All(parts) | Flow::Gather { parts, .. } => parts,
-            Flow::Task(_) | Flow::Decompose { .. } => &[],
+            Flow::Task(_) | Flow::Sleep(_) | Flow::Race { .. } | Flow::Decompose { .. } => &[],
+        };
+        let values = match part {
+            Flow::Race { .. } => 1,
+            _ => parts.len(),
         };
         self.frames.push(Frame {
             part,
             parent,
             input,
-            values: vec![None; parts.len()],
+            values: vec![None; values],
         });
         match part {
             Flow::Task(ask) => {
@@ -104,6 +120,11 @@ impl<'f> Script<'f> {
                 if !ask.awaited {
                     self.end(frame, 0);
                 }
+            }
+            Flow::Sleep(delay) => self.set_timer(frame, *delay),
+            Flow::Race { part, limit } => {
+                self.set_timer(frame, *limit);
+                self.begin(part, Some((frame, 0)), input);
             }
             Flow::Decompose { planner, .. } => self.call(frame, planner, input),
             Flow::Chain(_) => self.begin(&parts[0], Some((frame, 0)), input),
@@ -125,12 +146,29 @@ impl<'f> Script<'f> {
         });
     }
 
+    fn set_timer(&mut self, call: usize, delay: Millis) {
+        self.said.push(Said::Timer { call, delay });
+    }
+
+    /// A race is won by its part, with this value, or by its timer. Only the first one counts.
+    fn wins(&mut self, race: usize, value: Option<u64>) {
+        let frame = &mut self.frames[race];
+        if frame.values[0].is_none() {
+            let value = value.unwrap_or_else(|| mix(frame.input, 1));
+            frame.values[0] = Some(value);
+            self.end(race, value);
+        }
+    }
+
     /// A part has its value.
     fn end(&mut self, frame: usize, value: u64) {
         let Some((parent, place)) = self.frames[frame].parent else {
             self.result.get_or_insert(Ok(value));
             return;
         };
+        if let Flow::Race { .. } = self.frames[parent].part {
+            return self.wins(parent, Some(value));
+        }
         let above = &mut self.frames[parent];
         above.values[place] = Some(value);
         let all = above
@@ -148,25 +186,38 @@ impl<'f> Script<'f> {
             }
             (Flow::Gather { synthesis, .. }, Some(all)) => self.call(parent, synthesis, all),
             (Flow::All(_) | Flow::Decompose { .. }, Some(all)) => self.end(parent, all),
-            (Flow::All(_) | Flow::Decompose { .. } | Flow::Gather { .. } | Flow::Task(_), _) => {}
+            (
+                Flow::All(_)
+                | Flow::Decompose { .. }
+                | Flow::Gather { .. }
+                | Flow::Task(_)
+                | Flow::Sleep(_)
+                | Flow::Race { .. },
+                _,
+            ) => {}
         }
     }
 }
 
-/// The result of the flow in an undisturbed run.
-pub(crate) fn ideal(flow: &Flow) -> Result<u64, ()> {
+/// The result of the flow in an undisturbed run that answers its calls in this order, which decides
+/// its races. `None` if it needs more answers.
+pub(crate) fn ideal(flow: &Flow, order: &[usize]) -> Option<Result<u64, ()>> {
     let mut script = Script::start(flow);
-    loop {
+    let mut calls = BTreeMap::new();
+    for call in order {
         for said in script.listen() {
-            if let Said::Call { call, ask, prompt } = said {
-                let value = ask.succeeds().then(|| value_of(&ask.key(&prompt)));
-                script.resolve(call, value);
+            match said {
+                Said::Call { call, ask, prompt } => {
+                    let value = ask.succeeds().then(|| value_of(&ask.key(&prompt)));
+                    calls.insert(call, value);
+                }
+                Said::Timer { call, .. } => _ = calls.insert(call, None),
+                Said::Phase(_) | Said::Log(_) => {}
             }
         }
-        if let Some(result) = script.result() {
-            return result;
-        }
+        script.resolve(*call, calls.remove(call)?);
     }
+    script.result()
 }
 
 /// The result of the task with this key, the same for every model.

@@ -31,6 +31,8 @@ pub struct Tally {
     pub timeouts: u64,
     /// Answers given while no process drove the run.
     pub answered: u64,
+    /// Suspended attempts whose results a process asked for.
+    pub polled: u64,
     /// Requests refused by a closed gate.
     pub turned_away: u64,
     /// Requests refused by a limit of the vendor.
@@ -43,6 +45,12 @@ pub struct Tally {
     pub hedges: u64,
     /// Times that a run resumed by itself when quota was expected again.
     pub wakes: u64,
+    /// Timers that fired.
+    pub fired: u64,
+    /// Those of them that were due before their process began.
+    pub fired_late: u64,
+    /// Races that a timer won.
+    pub timed_out: u64,
     /// Most attempts in flight at once.
     pub at_once: u64,
 }
@@ -62,12 +70,16 @@ impl std::ops::AddAssign for Tally {
             held,
             timeouts,
             answered,
+            polled,
             turned_away,
             limited,
             warm,
             parks,
             hedges,
             wakes,
+            fired,
+            fired_late,
+            timed_out,
             at_once,
         } = other;
         self.events += events;
@@ -82,12 +94,16 @@ impl std::ops::AddAssign for Tally {
         self.held += held;
         self.timeouts += timeouts;
         self.answered += answered;
+        self.polled += polled;
         self.turned_away += turned_away;
         self.limited += limited;
         self.warm += warm;
         self.parks += parks;
         self.hedges += hedges;
         self.wakes += wakes;
+        self.fired += fired;
+        self.fired_late += fired_late;
+        self.timed_out += timed_out;
         self.at_once = self.at_once.max(at_once);
     }
 }

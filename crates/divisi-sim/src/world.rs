@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) people: Chance,
     pub(crate) editor: Chance,
     pub(crate) death: Chance,
+    /// The calls that were answered in the last execution, in order.
+    pub(crate) answered: Vec<usize>,
     /// Tasks of the last execution, if the next must request them again.
     pub(crate) expected: Option<BTreeSet<TaskId>>,
     /// Whether every execution so far had the same flow in the same order.
@@ -81,6 +83,9 @@ impl World {
         let mut flow = Flow::new(&mut Chance::of(scenario.seed, "flow"), scenario.tasks);
         flow.each(Ask::may_be_outside);
         flow.each(|ask| scenario.strip(ask));
+        if scenario.timers {
+            flow.add_timers(&mut Chance::of(scenario.seed, "timers"));
+        }
         Self {
             flow,
             vendor: Vendor::new(scenario),
@@ -101,6 +106,7 @@ impl World {
             journal: vec![],
             on_disk: 0,
             tally: Tally::default(),
+            answered: vec![],
             expected: None,
             unchanged: true,
             scenario,

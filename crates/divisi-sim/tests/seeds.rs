@@ -32,7 +32,15 @@ fn every_seed_keeps_the_promises() {
         parks,
         ..
     } = all;
-    let Tally { hedges, wakes, .. } = all;
+    let Tally {
+        hedges,
+        wakes,
+        polled,
+        fired,
+        fired_late,
+        timed_out,
+        ..
+    } = all;
     for (seen, what) in [
         (kills, "kill"),
         (cut, "cut"),
@@ -46,6 +54,10 @@ fn every_seed_keeps_the_promises() {
         (parks, "park"),
         (hedges, "second request"),
         (wakes, "wait for quota"),
+        (polled, "polled wait"),
+        (fired, "timer"),
+        (fired_late, "timer that was due while no process ran"),
+        (timed_out, "race won by a timer"),
     ] {
         assert!(seen > 100, "only {seen} of {what}: {all:?}");
     }

@@ -194,7 +194,11 @@ pub(crate) async fn watch(
     told.and_then(|()| reporter.finish(clock::now(), None, cap_least))
         .or_else(reader_gone)?;
     if telling.global.json {
-        let (run, is_interrupted) = engine.look(id).await?;
+        let (_, is_interrupted) = engine.view(id).await?;
+        let mut run = engine.load(id).await?;
+        if is_interrupted {
+            run.assume_dead().map_err(Problem::failed)?;
+        }
         result::print_last_line(engine, id, &run, is_interrupted.then_some(INTERRUPTED)).await?;
     }
     Ok(Exit::of(status))

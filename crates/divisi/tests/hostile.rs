@@ -7,13 +7,12 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 
-use divisi_mock::{Config, Reply, Rule, When};
+use divisi_mock::{Config, Reply, Rule, When, http, serve_raw};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -142,30 +141,9 @@ fn on_a_terminal(mut command: Command, what: &str) {
 
 /// A vendor that refuses everything with a hostile reason.
 fn refusing_vendor() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let body = serde_json::json!({"type": "error", "error": {"type": HOSTILE, "message": HOSTILE}})
-                .to_string();
-            let mut asked = vec![];
-            let mut part = [0; 65_536];
-            // The request is small: it has come when its JSON is closed.
-            while !asked.ends_with(b"}") {
-                match stream.read(&mut part) {
-                    Ok(0) | Err(_) => break,
-                    Ok(read) => asked.extend_from_slice(&part[..read]),
-                }
-            }
-            let _ = write!(
-                stream,
-                "HTTP/1.1 400 Bad\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
-            );
-        }
-    });
-    url
+    let error = serde_json::json!({"type": HOSTILE, "message": HOSTILE});
+    let body = serde_json::json!({"type": "error", "error": error}).to_string();
+    serve_raw(move |_| http("400 Bad", "application/json", &body))
 }
 
 #[test]

@@ -5,8 +5,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -73,15 +71,15 @@ struct Vendor {
 impl Vendor {
     /// `answer` is given the body and how often the model has spoken in it.
     fn start(answer: impl Fn(&Value, usize) -> String + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
         let bodies = Arc::new(Mutex::new(vec![]));
-        let (kept, answer) = (bodies.clone(), Arc::new(answer));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (kept, answer) = (kept.clone(), answer.clone());
-                std::thread::spawn(move || serve(stream, &kept, &*answer));
-            }
+        let kept = bodies.clone();
+        let url = divisi_mock::serve_raw(move |body| {
+            let json: Value = serde_json::from_str(body).unwrap_or_default();
+            kept.lock().expect("no panic").push(body.to_owned());
+            let by_model = |message: &&Value| message["role"] == "assistant";
+            let messages = json["messages"].as_array();
+            let said = messages.map_or(0, |messages| messages.iter().filter(by_model).count());
+            answer(&json, said)
         });
         Self { url, bodies }
     }
@@ -95,40 +93,6 @@ impl Vendor {
             assert_clean("a request", body.as_bytes());
         }
     }
-}
-
-fn serve(
-    mut stream: TcpStream,
-    kept: &Mutex<Vec<String>>,
-    answer: &dyn Fn(&Value, usize) -> String,
-) {
-    let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().expect("a length");
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("the body");
-    let body = String::from_utf8(body).expect("text");
-    let json: Value = serde_json::from_str(&body).unwrap_or_default();
-    kept.lock().expect("no panic").push(body);
-    let said = json["messages"].as_array().map_or(0, |messages| {
-        messages
-            .iter()
-            .filter(|message| message["role"] == "assistant")
-            .count()
-    });
-    // A reader that was killed has gone.
-    let _ = stream.write_all(answer(&json, said).as_bytes());
 }
 
 /// A reply of the Messages API, with keys in its ids and its name.

@@ -5,10 +5,8 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 
-use divisi_mock::{Config, ErrorKind, Latency, Reply, Rule, When};
+use divisi_mock::{Config, ErrorKind, Latency, Reply, Rule, When, http, serve_raw};
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::SystemTime;
@@ -322,54 +320,25 @@ fn what_is_only_set_aside_is_shown_apart() {
 
 /// A vendor of the Messages API that answers everything alike.
 fn vendor(model: &'static str, usage: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let mut head = [0; 65_536];
-                let mut read = 0;
-                let is_whole = |seen: &[u8]| {
-                    let text = String::from_utf8_lossy(seen).to_lowercase();
-                    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                        return false;
-                    };
-                    let length = head
-                        .lines()
-                        .find_map(|line| line.strip_prefix("content-length: "));
-                    body.len() >= length.map_or(0, |length| length.trim().parse().unwrap_or(0))
-                };
-                while !is_whole(&head[..read]) {
-                    match stream.read(&mut head[read..]) {
-                        Ok(n) if n > 0 => read += n,
-                        _ => return,
-                    }
-                }
-                let events = [
-                    format!(
-                        r#"{{"type":"message_start","message":{{"id":"m","type":"message","role":"assistant","model":"{model}","content":[],"usage":{usage}}}}}"#
-                    ),
-                    r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#
-                        .into(),
-                    r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"}}"#
-                        .into(),
-                    r#"{"type":"content_block_stop","index":0}"#.into(),
-                    format!(
-                        r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{usage}}}"#
-                    ),
-                    r#"{"type":"message_stop"}"#.into(),
-                ];
-                let body: String = events
-                    .iter()
-                    .map(|event| format!("data: {event}\n\n"))
-                    .collect();
-                let head =
-                    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n";
-                let _ = write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len());
-            });
-        }
-    });
-    url
+    let events = [
+        format!(
+            r#"{{"type":"message_start","message":{{"id":"m","type":"message","role":"assistant","model":"{model}","content":[],"usage":{usage}}}}}"#
+        ),
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#
+            .into(),
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"}}"#
+            .into(),
+        r#"{"type":"content_block_stop","index":0}"#.into(),
+        format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{usage}}}"#
+        ),
+        r#"{"type":"message_stop"}"#.into(),
+    ];
+    let body: String = events
+        .iter()
+        .map(|event| format!("data: {event}\n\n"))
+        .collect();
+    serve_raw(move |_| http("200 OK", "text/event-stream", &body))
 }
 
 #[test]

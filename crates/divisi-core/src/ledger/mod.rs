@@ -1,7 +1,8 @@
 //! Where the money of a run went: a fold over its events, entry by entry.
 //!
 //! A [`Ledger`] holds only what was recorded; its confirmed and unconfirmed parts add up exactly to
-//! what the run has settled. Other prices are applied by [`Review`].
+//! what the run has settled. Figures of the whole run are those of its [view](RunView), so that a
+//! bill and a display cannot differ. Other prices are applied by [`Review`].
 
 mod ladders;
 mod review;
@@ -13,8 +14,8 @@ use crate::budget::Spent;
 use crate::estimate::Estimate;
 use crate::event::{Recorded, TaskFacts, Turn};
 use crate::price::is_same_model;
-use crate::run::Span;
-use crate::{AttemptId, Event, Millis, PicoUsd, TaskId, Timestamp, Usage};
+use crate::run::Stage;
+use crate::{AttemptId, Event, Millis, PicoUsd, RunView, TaskId, Timestamp, Usage};
 use ladders::Tries;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -106,22 +107,14 @@ pub struct Ledger {
     saved: PicoUsd,
     reused: u64,
     tries: Tries,
-    estimate: Option<Estimate>,
-    span: Span,
-    is_over: bool,
-    spent: Spent,
+    view: RunView,
 }
 
-/// An attempt in flight.
+/// An attempt in flight, or suspended.
 #[derive(Clone, Debug)]
 struct UnderWay {
     model: Option<Arc<str>>,
-    reserved: PicoUsd,
-    /// Reservation of the hedge.
-    hedged: PicoUsd,
     turns: u32,
-    /// Whether it is suspended.
-    is_suspended: bool,
 }
 
 impl Ledger {
@@ -136,10 +129,8 @@ impl Ledger {
 
     /// Adds one event.
     pub fn record(&mut self, at: Timestamp, event: &Event) {
-        self.span.record(at, event);
-        self.is_over = matches!(event, Event::RunEnded { .. });
+        self.view.fold(at, event);
         match event {
-            Event::Estimated { estimate } => self.estimate = Some(**estimate),
             Event::TaskSubmitted(submitted) => {
                 self.tasks.insert(submitted.task, submitted.facts.clone());
             }
@@ -153,43 +144,14 @@ impl Ledger {
                 self.saved += *saved;
                 self.reused += u64::from(*reused);
             }
-            Event::AttemptScheduled {
-                attempt,
-                model,
-                reserved,
-                ..
-            } => {
+            Event::AttemptScheduled { attempt, model, .. } => {
                 let begun = UnderWay {
                     model: model.clone(),
-                    reserved: *reserved,
-                    hedged: PicoUsd::ZERO,
                     turns: 0,
-                    is_suspended: false,
                 };
                 self.under_way.insert(*attempt, begun);
                 self.tries
                     .begin(*attempt, model.as_deref(), self.tasks.get(&attempt.task));
-            }
-            Event::TurnScheduled {
-                attempt, reserved, ..
-            } => {
-                if let Some(begun) = self.under_way.get_mut(attempt) {
-                    begun.reserved = *reserved;
-                }
-            }
-            Event::TurnHedged { attempt, reserved } => {
-                if let Some(begun) = self.under_way.get_mut(attempt) {
-                    begun.hedged = *reserved;
-                }
-            }
-            Event::AttemptSuspended {
-                attempt,
-                suspension,
-            } => {
-                if let Some(begun) = self.under_way.get_mut(attempt) {
-                    begun.reserved = suspension.reserved;
-                    begun.is_suspended = true;
-                }
             }
             Event::HedgeEnded { attempt, cost } => self.given_up(at, *attempt, *cost),
             Event::TurnEnded { attempt, turn } => self.turn(at, *attempt, turn),
@@ -216,6 +178,10 @@ impl Ledger {
             }
             Event::RunStarted(_)
             | Event::RunResumed(_)
+            | Event::Estimated { .. }
+            | Event::TurnScheduled { .. }
+            | Event::TurnHedged { .. }
+            | Event::AttemptSuspended { .. }
             | Event::PhaseStarted { .. }
             | Event::Logged { .. }
             | Event::Refused { .. }
@@ -245,12 +211,8 @@ impl Ledger {
             estimated,
             ..
         } = turn;
-        let open_ended = self.is_open_ended(attempt);
         let begun = self.under_way.get_mut(&attempt);
         let (asked, number) = begun.map_or((None, 1), |begun| {
-            let reserved = std::mem::take(&mut begun.reserved);
-            self.spent += Spent::of_attempt(open_ended, reserved, *cost, PicoUsd::ZERO)
-                .if_estimated(*estimated);
             begun.turns += 1;
             (begun.model.clone(), begun.turns)
         });
@@ -275,13 +237,6 @@ impl Ledger {
 
     /// Books the copy of a hedged request whose reply is not used.
     fn given_up(&mut self, at: Timestamp, attempt: AttemptId, cost: PicoUsd) {
-        self.spent += Spent {
-            unconfirmed: cost,
-            ..Spent::default()
-        };
-        if let Some(begun) = self.under_way.get_mut(&attempt) {
-            begun.hedged = PicoUsd::ZERO;
-        }
         if cost != PicoUsd::ZERO {
             let asked = self
                 .under_way
@@ -301,13 +256,6 @@ impl Ledger {
         }
     }
 
-    /// Whether nothing bounds the cost of the attempt: then its whole cost counts as allowed.
-    fn is_open_ended(&self, attempt: AttemptId) -> bool {
-        self.tasks
-            .get(&attempt.task)
-            .is_some_and(|facts| facts.is_open_ended())
-    }
-
     fn end(
         &mut self,
         at: Timestamp,
@@ -319,8 +267,7 @@ impl Ledger {
         self.under_way.remove(&attempt);
     }
 
-    /// Books usage that an executor reported, or of a reply that broke off, out of the attempt's
-    /// reservation.
+    /// Books usage that an executor reported, or of a reply that broke off.
     fn reported(
         &mut self,
         at: Timestamp,
@@ -328,15 +275,8 @@ impl Ledger {
         usage: Usage,
         (cost, unconfirmed, estimated): (PicoUsd, PicoUsd, bool),
     ) {
-        let open_ended = self.is_open_ended(attempt);
-        let begun = self.under_way.get_mut(&attempt);
-        let (asked, reserved) = begun.map_or((None, PicoUsd::ZERO), |begun| {
-            let reserved = cost.min(begun.reserved);
-            begun.reserved = begun.reserved.saturating_sub(reserved);
-            (begun.model.clone(), reserved)
-        });
-        self.spent +=
-            Spent::of_attempt(open_ended, reserved, cost, unconfirmed).if_estimated(estimated);
+        let begun = self.under_way.get(&attempt);
+        let asked = begun.and_then(|begun| begun.model.clone());
         let known = match estimated {
             true => Kind::BrokenOff,
             false => Kind::Executor,
@@ -381,22 +321,18 @@ impl Ledger {
 
     /// The money spent, by how sure it is.
     pub fn spent(&self) -> Spent {
-        self.spent
+        self.view.money.spent()
     }
 
     /// Books every request in flight as unanswered, as a resume does after a crash.
     pub fn end_in_flight(&mut self) {
-        let at = self.span.latest();
-        let died: Vec<_> = self
-            .under_way
-            .iter()
-            .filter(|(_, begun)| !begun.is_suspended)
-            .map(|(attempt, begun)| (*attempt, begun.reserved, begun.hedged))
-            .collect();
-        for (attempt, reserved, hedged) in died {
-            self.given_up(at, attempt, hedged);
+        let at = self.view.span.latest();
+        for (attempt, under_way) in self.view.in_flight() {
+            self.given_up(at, attempt, under_way.hedged);
+            let reserved = under_way.reserved;
             self.end(at, attempt, Usage::default(), (reserved, reserved, false));
         }
+        self.view.assume_dead();
     }
 
     /// Number of results that later executions took from the journal, and their original cost,
@@ -407,22 +343,22 @@ impl Ledger {
 
     /// The latest estimate; `None` if none was recorded.
     pub fn estimate(&self) -> Option<&Estimate> {
-        self.estimate.as_ref()
+        self.view.estimate.as_ref()
     }
 
     /// Whether the run has ended, so that its cost is final.
     pub fn is_over(&self) -> bool {
-        self.is_over
+        matches!(self.view.stage, Stage::Ended(_))
     }
 
     /// Time at work, over all executions, up to the latest event.
     pub fn took(&self) -> Millis {
-        self.span.worked(self.span.latest())
+        self.view.span.worked(self.view.span.latest())
     }
 
     /// Time parked between the first and the latest event.
     pub fn rested(&self) -> Millis {
-        self.span.rested(self.span.latest())
+        self.view.span.rested(self.view.span.latest())
     }
 
     /// Sums the entries by `key`.

@@ -174,8 +174,8 @@ impl Run {
         Ok(())
     }
 
-    /// Counts attempts in flight as lost, as a resume will record: for displaying a run whose
-    /// process has died. The journal does not contain these events yet.
+    /// Counts attempts in flight as lost, as a resume will record. The journal does not contain these
+    /// events yet. Displays use [`RunView::assume_dead`](crate::RunView::assume_dead).
     pub fn assume_dead(&mut self) -> Result<(), IllegalEvent> {
         let at = self.span.latest();
         self.lost()

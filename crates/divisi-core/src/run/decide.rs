@@ -85,9 +85,23 @@ impl Run {
                 self.end_hedge(attempt, most).into_iter().collect()
             }
             Input::TurnEnded { attempt, turn } => self.turn_ended(attempt, turn),
-            // A suspended attempt ends only by an answer.
-            Input::AttemptEnded { attempt, .. } if !self.in_flight.contains_key(&attempt) => vec![],
-            Input::AttemptEnded { attempt, end } => self.attempt_ended(attempt, *end, now),
+            Input::AttemptEnded { attempt, end } if self.in_flight.contains_key(&attempt) => {
+                self.attempt_ended(attempt, *end, now)
+            }
+            // A suspended one, whose result was asked for. An answer may have ended it before.
+            Input::AttemptEnded { attempt, end } => match self.task(attempt.task) {
+                Some(task) if task.stage == TaskStage::Suspended(attempt) => {
+                    let mut end = *end;
+                    // Nothing is in flight that a reply could belong to, so it is booked with the
+                    // end.
+                    if let Some(turn) = end.last_turn.take() {
+                        end.cost += turn.cost;
+                        end.usage += turn.usage;
+                    }
+                    self.resolve(attempt.task, end, now)
+                }
+                _ => vec![],
+            },
             Input::Phase { title, cap } => self.phase(title, cap),
             Input::Log(message) => self.log(message),
             Input::Uncaught { message, count } => vec![Event::Uncaught {

@@ -122,8 +122,8 @@ pub enum Input {
         /// Which task.
         task: TaskId,
     },
-    /// The flow waits and has been given every answer: if all remaining tasks are suspended, the
-    /// run parks.
+    /// The flow waits and has been given every answer, or has ended: if all remaining tasks are
+    /// suspended, the run parks. Not given while the process asks for the result of any of them.
     FlowWaits,
     /// A phase begins.
     Phase {

@@ -1,8 +1,8 @@
 //! Timers of a flow: tasks that have their outcome when a time has passed.
 //!
-//! They take no slot and no attempt, and are counted only while they are open. Their outcomes are numbered with those of all other tasks, so a
-//! replay gives them to the flow in the same order. A timer keeps its time over a resume: it counts
-//! from its first request.
+//! They take no slot and no attempt, and are counted only while they are open. Their outcomes are
+//! numbered with those of all other tasks, so a replay gives them to the flow in the same order. A
+//! timer keeps its time over a resume: it counts from its first request.
 
 use super::{Run, Stage};
 use crate::{Content, Event, Outcome, TaskId, Timestamp};

@@ -50,6 +50,8 @@ pub struct RunLoop<W, A, O = ()> {
     flow_waits_after: Option<u64>,
     /// Groups that have begun since the last new task.
     groups: Vec<GroupBegan>,
+    /// Suspended attempts whose results this process asks for.
+    polled: BTreeSet<AttemptId>,
     observer: O,
 }
 
@@ -161,6 +163,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
             delivery: Delivery::new(),
             flow_waits_after: None,
             groups: vec![],
+            polled: BTreeSet::new(),
             observer,
         }
     }
@@ -364,10 +367,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         // nothing.
         while self.decide(now, Input::Tick)? < self.batch.len() {}
         self.take_defaults(now)?;
-        let waits = self
-            .flow_waits_after
-            .is_some_and(|answered| self.delivery.has_told_all(answered));
-        let is_quiet = (waits && !self.has_outcomes()) || self.run.result().is_some();
+        let is_quiet = self.polled.is_empty() && self.waits_for_outcomes();
         if is_quiet && !self.is_being_asked() {
             self.decide(now, Input::FlowWaits)?;
         }
@@ -397,6 +397,20 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
                 self.run.suspended().any(|task| !put_off.contains(&task))
             }
         }
+    }
+
+    /// This process asks for the result of a suspended attempt until it has ended, so the run does
+    /// not park for want of it.
+    pub fn polls(&mut self, attempt: AttemptId) {
+        self.polled.insert(attempt);
+    }
+
+    /// Whether nothing happens until a task has its outcome: the flow has ended, or waits and has
+    /// been given all outcomes.
+    fn waits_for_outcomes(&self) -> bool {
+        let has_told_all = |answered| self.delivery.has_told_all(answered);
+        let waits = self.flow_waits_after.is_some_and(has_told_all) && !self.has_outcomes();
+        waits || self.run.result().is_some()
     }
 
     /// Answers that the flow may get before the batch is durable, so that an outcome and what it
@@ -520,6 +534,9 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
             self.observer.before(&self.run, at, &event);
             self.run.apply(at, &event)?;
             self.observer.after(&self.run, &event);
+            if let Event::AttemptEnded { attempt, .. } = &event {
+                self.polled.remove(attempt);
+            }
             self.add(at, event);
         }
         Ok(from)

@@ -3,7 +3,7 @@
 use super::*;
 use crate::budget::TurnBound;
 use crate::event::GroupKind;
-use crate::event::{Caps, Edges, FlowSource, RunLabel, Suspension, TaskFacts};
+use crate::event::{Caps, Edges, FlowSource, ParkReason, RunLabel, Suspension, TaskFacts};
 use crate::{Digest, Key, Limits, Outcome, PicoUsd};
 
 const NOW: Timestamp = Timestamp(7);
@@ -427,4 +427,45 @@ fn groups_are_recorded_with_the_first_new_task_and_once() {
         [began(1, 3), began(2, 9)],
         "one of them is wider now"
     );
+}
+
+#[test]
+fn a_run_does_not_park_for_what_its_process_asks_for() {
+    for flow_ends in [false, true] {
+        let mut runs = begun(Run::new(), Position(0), Limits::default());
+        for (waiter, name) in ["person", "batch"].into_iter().enumerate() {
+            runs.submit(NOW, submission(name), waiter as u32).unwrap();
+        }
+        runs.flow_waits(NOW, 0).unwrap();
+        let attempts = starts(&commits(&mut runs));
+        for attempt in &attempts {
+            let (attempt, suspension) = (*attempt, Box::new(Suspension::of("test")));
+            let suspended = Input::AttemptSuspended {
+                attempt,
+                suspension,
+            };
+            runs.input(NOW, suspended).unwrap();
+        }
+        runs.polls(attempts[1]);
+        if flow_ends {
+            runs.flow_ended(NOW, Ok(text("null"))).unwrap();
+        }
+        commits(&mut runs);
+        assert_eq!(*runs.run().stage(), Stage::Running);
+
+        ends(&mut runs, attempts[1]);
+        commits(&mut runs);
+        if !flow_ends {
+            assert_eq!(
+                *runs.run().stage(),
+                Stage::Running,
+                "the flow is told first"
+            );
+            let answered = runs.answers().len() as u64;
+            runs.flow_waits(NOW, answered).unwrap();
+            commits(&mut runs);
+        }
+        let rests = Stage::Parked(ParkReason::Suspended { tasks: 1 });
+        assert_eq!(*runs.run().stage(), rests, "only the person is left");
+    }
 }

@@ -38,22 +38,10 @@ impl RunView {
     /// process has died.
     pub fn assume_dead(&mut self) {
         let at = self.span.latest();
-        // Cloned, because the end of an attempt removes it.
-        for (
-            task,
-            UnderWay {
-                attempt,
-                reserved,
-                hedged,
-                ..
-            },
-        ) in self.under_way.clone()
-        {
-            let number = self
-                .attempts
-                .get(attempt.index())
-                .map_or(0, |attempt| attempt.id.number);
-            let attempt = AttemptId { task, number };
+        for (attempt, under_way) in self.in_flight() {
+            let UnderWay {
+                reserved, hedged, ..
+            } = under_way;
             self.hedge_ended(attempt, hedged);
             let lost = Failure::new(FailureClass::Lost, "the process that ran it died");
             self.attempt_ended(
@@ -66,7 +54,17 @@ impl RunView {
         }
     }
 
-    fn fold(&mut self, at: Timestamp, event: &Event) {
+    /// The attempts in flight.
+    pub(crate) fn in_flight(&self) -> Vec<(AttemptId, UnderWay)> {
+        let of = |(&task, under_way): (&TaskId, &UnderWay)| {
+            let attempt = self.attempts.get(under_way.attempt.index());
+            let number = attempt.map_or(0, |attempt| attempt.id.number);
+            (AttemptId { task, number }, *under_way)
+        };
+        self.under_way.iter().map(of).collect()
+    }
+
+    pub(crate) fn fold(&mut self, at: Timestamp, event: &Event) {
         self.span.record(at, event);
         match event {
             Event::RunStarted(started) => {

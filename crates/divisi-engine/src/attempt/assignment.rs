@@ -22,6 +22,8 @@ pub struct Assignment {
     pub resumes: bool,
     /// Whether it may suspend with a question, and continue with the answer.
     pub may_ask: bool,
+    /// How often its executor is asked for the results of suspended attempts.
+    pub poll_every: Option<Millis>,
     /// The models of its ladder, then its fallbacks; empty for executors without models.
     pub models: Vec<Model>,
     /// For each of its checks the judge's model, if there is one.

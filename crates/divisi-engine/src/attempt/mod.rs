@@ -13,7 +13,7 @@ mod place;
 
 pub(crate) use assignment::Assignment;
 pub(crate) use dialogue::{Brief, FINDINGS_BYTES_MAX, opening};
-pub(crate) use perform::carry_out;
+pub(crate) use perform::{carry_out, hold_to_schema};
 pub(crate) use send::{SharedDurations, bound};
 
 use crate::executor::{Ending, Line, Suspended};

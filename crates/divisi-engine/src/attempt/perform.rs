@@ -23,7 +23,7 @@ use divisi_core::check::Check;
 use divisi_core::content::Content;
 use divisi_core::event::{Times, ToolCall, Turn};
 use divisi_core::tokens::BYTES_OF_PROSE;
-use divisi_core::{Digest, Failure, FailureClass, Millis, PicoUsd, Timestamp};
+use divisi_core::{Digest, Failure, FailureClass, Millis, PicoUsd, Task, Timestamp};
 use divisi_providers::{Block, ProviderError, Reply, Request};
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -865,7 +865,13 @@ async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
         }
     }
     context.settle();
-    if let (Ok(value), Some(schema)) = (&ended.result, assignment.task.schema.as_deref()) {
+    hold_to_schema(&mut ended, &assignment.task);
+    ended
+}
+
+/// Fails an attempt whose result does not fit the task's schema.
+pub(crate) fn hold_to_schema(ended: &mut AttemptResult, task: &Task) {
+    if let (Ok(value), Some(schema)) = (&ended.result, task.schema.as_deref()) {
         match answer::misfit(schema, value) {
             Ok(None) => {}
             Ok(Some(violations)) => {
@@ -876,12 +882,13 @@ async fn work(attempt: Arc<Attempt>, place: Option<&Place>) -> AttemptResult {
             Err(failure) => ended.result = Err(failure),
         }
     }
-    ended
 }
 
 /// The parts of an attempt that its executor gets.
 fn given(attempt: &Attempt, root: &Path) -> Given {
     let assignment = &attempt.assignment;
+    let findings = attempt.findings.as_deref();
+    let request = |model: &Model| opening(assignment.brief(), &model.id, findings);
     Given {
         id: attempt.id,
         task: assignment.task.clone(),
@@ -889,6 +896,7 @@ fn given(attempt: &Attempt, root: &Path) -> Given {
         findings: attempt.findings.clone(),
         scheduled: attempt.scheduled.clone(),
         model: attempt.model.clone(),
+        request: attempt.model.as_ref().map(request),
         handle: attempt.handle.clone(),
         answer: attempt.answer.clone(),
         timeout: assignment.timeout,

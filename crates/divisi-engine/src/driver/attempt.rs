@@ -120,7 +120,10 @@ async fn load(
     }))
 }
 
-async fn text(store: &dyn Store, content: Option<Content>) -> Result<Option<Arc<str>>, DriveError> {
+pub(super) async fn text(
+    store: &dyn Store,
+    content: Option<Content>,
+) -> Result<Option<Arc<str>>, DriveError> {
     match content {
         Some(content) => read(store, &content).await.map(Some),
         None => Ok(None),

@@ -56,6 +56,7 @@ impl Driver {
         for effect in self.runs.committed(&batch.events) {
             self.perform(effect);
         }
+        self.start_polls();
         if !batch.events.is_empty() {
             // Fails only without subscribers.
             let _ = self.bus.send(batch.clone());
@@ -92,6 +93,7 @@ impl Driver {
                 if let Some(line) = self.lines.remove(&attempt) {
                     line.stop().cancel();
                 }
+                self.stop_poll(attempt);
             }
             Effect::TaskEnded(task) => _ = self.assignments.remove(&task),
             Effect::Park => self.parking.cancel(),

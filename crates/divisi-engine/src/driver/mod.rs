@@ -14,6 +14,7 @@ mod inbox;
 mod substitution;
 
 mod attempt;
+mod poll;
 
 mod journal;
 pub(crate) mod live;
@@ -97,6 +98,8 @@ pub(crate) struct Driver {
     controls: Vec<(ControlMessage, From)>,
     /// What became of messages, to be told once the batch is durable.
     receipts: Vec<(From, Receipt)>,
+    /// The polls of suspended attempts.
+    polls: poll::Polls,
 }
 
 /// The channels of a run's observers.
@@ -180,6 +183,7 @@ impl Driver {
             governors,
             controls: vec![],
             receipts: vec![],
+            polls: poll::Polls::default(),
         }
     }
 

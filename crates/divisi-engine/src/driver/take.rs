@@ -89,6 +89,7 @@ impl Driver {
         }
         if let Some(assignment) = assignment.filter(|_| self.is_open(task)) {
             self.assignments.insert(task, assignment);
+            self.await_result(task, true);
         }
         Ok(())
     }
@@ -201,6 +202,7 @@ impl Driver {
                     suspension,
                 },
             )?;
+            self.await_result(attempt.task, false);
             return Ok(());
         }
         let last_turn = result.last_turn.map(|(turn, reply)| {

@@ -284,20 +284,6 @@ impl Engine {
         Ok(self.store.leases().holder(id).await?.is_some())
     }
 
-    /// The state of a run for display, and whether it was interrupted: then attempts in flight
-    /// count as lost, as a resume will record.
-    pub async fn look(&self, id: &RunId) -> Result<(Run, bool), DriveError> {
-        // Before reading the journal: a driver found here may have ended the run since.
-        let is_driven = self.is_driven(id).await?;
-        let mut run = self.load(id).await?;
-        let is_over = matches!(run.stage(), Stage::Parked(_) | Stage::Ended(_));
-        let is_interrupted = !is_over && !is_driven;
-        if is_interrupted {
-            run.assume_dead()?;
-        }
-        Ok((run, is_interrupted))
-    }
-
     /// Reads a text of a journal.
     pub async fn read(&self, content: &Content) -> Result<Arc<str>, DriveError> {
         driver::read(&*self.store, content).await

@@ -11,6 +11,7 @@ use divisi_core::governor::Estimate;
 use divisi_core::price::Billing;
 use divisi_core::run::Bill;
 use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Task, Usage};
+use divisi_providers::Request;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,8 @@ pub(crate) struct Given {
     /// The rung of its ladder, as recorded.
     pub(crate) scheduled: Option<Arc<str>>,
     pub(crate) model: Option<Model>,
+    /// The request that asks the model for the result.
+    pub(crate) request: Option<Request>,
     /// The handle left by an earlier attempt, and the answer to its question: JSON texts.
     pub(crate) handle: Option<Arc<str>>,
     pub(crate) answer: Option<Arc<str>>,
@@ -122,6 +125,12 @@ impl Context {
     /// The model, for an executor that asks models.
     pub fn asked_model(&self) -> Option<&Model> {
         self.0.given.model.as_ref()
+    }
+
+    /// The request that asks the task's model for the result, as a built-in agent's first one.
+    /// `None` for an executor that asks no models.
+    pub fn request(&self) -> Option<Request> {
+        self.0.given.request.clone()
     }
 
     /// The last handle kept by an earlier attempt that was lost or suspended. Only for an executor

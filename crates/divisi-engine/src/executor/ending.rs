@@ -36,8 +36,9 @@ impl Ending {
         Ok(value.into()).into()
     }
 
-    /// Suspends the attempt: its result will come by [`Engine::answer`](crate::Engine::answer).
-    /// `kind` is a word for what it waits for.
+    /// Suspends the attempt: its result will come by [`Engine::answer`](crate::Engine::answer), or
+    /// by [`Executor::poll`](super::Executor::poll) if the executor's spec polls. `kind` is a word
+    /// for what it waits for.
     pub fn waits(kind: impl Into<Arc<str>>) -> Self {
         let suspended = Suspended {
             kind: kind.into(),

@@ -8,6 +8,7 @@ mod spec;
 mod registry;
 mod context;
 mod ending;
+pub(crate) mod polling;
 mod shell;
 mod command;
 mod reports;
@@ -24,6 +25,7 @@ pub(crate) use ending::Suspended;
 pub(crate) use line::{AttemptNews, Line, Room, ToDriver};
 pub use line::{Signal, WaitsFor};
 pub use person::PersonExecutor;
+pub use polling::{Polled, Ticket};
 pub(crate) use registry::Registered;
 pub use registry::{Executors, NameTaken};
 pub use reports::Reports;
@@ -52,4 +54,14 @@ pub trait Executor: Send + Sync {
     /// When it exceeds its time or its reservation, the future is dropped, and everything it holds
     /// must stop with it. A result must fit the task's schema.
     async fn run(&self, context: &Context) -> Ending;
+
+    /// Asks for the result of an attempt that [`Executor::run`] suspended with [`Ending::waits`].
+    ///
+    /// For an executor whose spec [polls](ExecutorSpec::polls). Called again and again while the
+    /// run is driven, also by a later process, until there is a result; one call may take a minute.
+    /// The result must fit the task's schema.
+    async fn poll(&self, ticket: &Ticket) -> Polled {
+        let _ = ticket;
+        Polled::waits()
+    }
 }

@@ -1,6 +1,6 @@
 //! What an executor declares about itself.
 
-use divisi_core::PicoUsd;
+use divisi_core::{Millis, PicoUsd};
 use std::sync::Arc;
 
 /// What an executor declares about itself. Everything decided about its tasks before they start
@@ -24,6 +24,9 @@ pub struct ExecutorSpec {
     /// Whether it may suspend to ask for a permission ([`Ending::asks`](super::Ending::asks)). The
     /// task then waits for a person.
     pub asks_permission: bool,
+    /// How often it is asked for the results of suspended attempts
+    /// ([`Executor::poll`](super::Executor::poll)); `None` if only an answer ends their wait.
+    pub polls: Option<Millis>,
     /// Whether it may change files without a permission of the run.
     pub writes: bool,
     /// Whether it uses memory and processors of this machine, and so takes a program slot
@@ -50,6 +53,9 @@ pub enum ModelUse {
 pub enum Cost {
     /// It reports tokens; their cost follows from divisi's prices.
     Metered,
+    /// It sends one request to the task's model, such as [`Context::request`](super::Context::request)
+    /// gives, at most at the list price, and reports its cost. That request is reserved.
+    OneRequest,
     /// It reports its cost. An attempt reserves all of the task's own budget; without one it does
     /// not start if a cap applies.
     Reported,
@@ -69,6 +75,7 @@ impl ExecutorSpec {
             cost: Cost::Free,
             resumes: false,
             asks_permission: false,
+            polls: None,
             writes: true,
             runs_here: true,
         }
@@ -95,6 +102,14 @@ impl ExecutorSpec {
     /// Declares that it may ask for a permission.
     pub fn asks_permission(mut self) -> Self {
         self.asks_permission = true;
+        self
+    }
+
+    /// Declares that it is asked for the results of suspended attempts, this often unless it names
+    /// another time. A run with such attempts does not park. Their results are not checked beyond
+    /// the task's schema, so tasks with checks are refused.
+    pub fn polls(mut self, every: Millis) -> Self {
+        self.polls = Some(every);
         self
     }
 

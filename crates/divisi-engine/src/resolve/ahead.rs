@@ -87,7 +87,8 @@ impl Resolver {
         let own = task.max_cost.or(self.setup.task_cost_max);
         match (executor.spec.cost, own) {
             (Cost::Metered, _) if executor.program.is_none() => AttemptCost::Free,
-            (Cost::Free, _) => AttemptCost::Free,
+            // Its request has a price, as those of agents.
+            (Cost::Free | Cost::OneRequest, _) => AttemptCost::Free,
             (Cost::UpTo(most), _) => AttemptCost::UpTo(most),
             (Cost::Metered | Cost::Reported, Some(own)) => AttemptCost::UpTo(own),
             (Cost::Metered | Cost::Reported, None) => AttemptCost::Unbounded,

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use divisi_core::budget::Spent;
 use divisi_core::content::Blob;
 use divisi_core::run::{Counts, Stage};
-use divisi_core::{Digest, PicoUsd, Position, Recorded, Run, RunId, Timestamp, Usage};
+use divisi_core::{Digest, PicoUsd, Position, Recorded, Run, RunId, RunView, Timestamp, Usage};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -227,6 +227,26 @@ impl RunSummary {
             started_at: run.started_at(),
             updated_at: now,
         }
+    }
+}
+
+impl RunSummary {
+    /// Corrects the figures that the end of a killed process changes, from a view that assumes it.
+    pub fn correct(&mut self, view: &RunView) {
+        let Counts {
+            ok,
+            failed,
+            skipped,
+            cancelled,
+            open,
+        } = view.counts;
+        (self.ok, self.failed, self.open) = (ok, failed, open);
+        self.skipped = skipped + cancelled;
+        self.status = status_word(&view.stage).to_owned();
+        self.tokens = view.usage.total();
+        self.cost = view.money.settled;
+        self.unconfirmed = view.money.unconfirmed;
+        self.over = view.money.over;
     }
 }
 

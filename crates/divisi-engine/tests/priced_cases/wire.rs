@@ -4,10 +4,9 @@ use super::{TODAY, midnight, usd};
 use divisi_core::PicoUsd;
 use divisi_engine::Model;
 use divisi_engine::prices::Catalogue;
+use divisi_mock::{http, serve_raw};
 use divisi_providers::{Anthropic, Endpoint, OpenAiChat, OpenAiResponses, Provider, Request};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::sync::Arc;
 
 #[derive(Clone, Copy)]
@@ -91,33 +90,9 @@ pub(super) fn merged(mut value: Value, more: Value) -> Value {
     value
 }
 
-/// Answers one request with `body`.
+/// Answers requests with `body`.
 fn serve(body: String) -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let mut peer = BufReader::new(listener.accept().unwrap().0);
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            peer.read_line(&mut line).unwrap();
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-        }
-        peer.read_exact(&mut vec![0; length]).unwrap();
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close";
-        write!(
-            peer.get_mut(),
-            "{head}\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-    });
-    url
+    serve_raw(move |_| http("200 OK", "text/event-stream", &body))
 }
 
 #[tokio::test]

@@ -675,6 +675,17 @@ impl<'f> Process<'_, 'f> {
         self.let_go(id)
     }
 
+    /// If a task is suspended on something that the process asks for, the run does not park for it.
+    pub(super) fn is_suspended(&mut self, task: TaskId) {
+        let stage = self.run().task(task).map(|task| task.stage().clone());
+        if let Some(TaskStage::Suspended(attempt)) = stage
+            && self.asks[&task].is_polled()
+        {
+            self.world.tally.polled += 1;
+            self.runs.polls(attempt);
+        }
+    }
+
     /// Plans the answer from outside, if the process still exists by then.
     pub(super) fn will_be_answered(&mut self, task: TaskId) {
         let after = Millis(self.chance.within(0..20_000));

@@ -9,7 +9,7 @@ mod gate;
 mod others;
 mod sending;
 
-use crate::ask::{Ask, Fate};
+use crate::ask::{self, Ask, Fate};
 use crate::chance::Chance;
 use crate::flow::Flow;
 use crate::script::{Said, Script, value_of};
@@ -21,13 +21,14 @@ use agenda::Happening;
 use attempt::Carried;
 pub(crate) use attempt::answer;
 use divisi_core::attempt::Input as Step;
+use divisi_core::event::{ParkReason, Recorded, TaskFacts};
 use divisi_core::governor::PrefixCache;
 use divisi_core::retry::QuotaWait;
-use divisi_core::run::{Stage, Submission, TaskStage};
+use divisi_core::run::{Stage, Submission, TaskStage, TaskState};
 use divisi_core::run_loop::{Attendance, Effect, Observer, RunLoop, Submitted};
 use divisi_core::{
-    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Outcome, PicoUsd,
-    Position, Run, TaskId, Timestamp,
+    AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Millis, Outcome,
+    PicoUsd, Position, Run, TaskId, Timestamp,
 };
 use gate::Gate;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -58,6 +59,7 @@ pub(crate) enum End {
 /// One process.
 pub(crate) struct Process<'w, 'f> {
     world: &'w mut World,
+    began_at: Timestamp,
     runs: RunLoop<usize, (AttemptId, Step), Eyes>,
     script: Script<'f>,
     /// Number of answers given to the script, and the number at which it last reported that it
@@ -102,6 +104,10 @@ enum Message<'f> {
         call: usize,
         ask: &'f Ask,
         prompt: String,
+    },
+    Timer {
+        call: usize,
+        delay: Millis,
     },
     /// The script waits, after this many answers.
     Quiet(u64),
@@ -165,7 +171,9 @@ impl<'w, 'f> Process<'w, 'f> {
         };
         let position = Position(world.journal.len() as u64);
         let is_attended = chance.percent(50);
+        world.answered.clear();
         Self {
+            began_at: now,
             runs: RunLoop::new(run, position, waits.then(QuotaWait::default), eyes)
                 .attended(Attendance::of(is_attended)),
             script: Script::start(flow),
@@ -224,6 +232,18 @@ impl<'w, 'f> Process<'w, 'f> {
                     !waits,
                     "it stops although it has said that it goes on by itself"
                 );
+                let rests = matches!(
+                    self.run().stage(),
+                    Stage::Parked(ParkReason::Suspended { .. })
+                );
+                let polled = self
+                    .run()
+                    .suspended()
+                    .find(|task| self.asks[task].is_polled());
+                ensure!(
+                    !rests || polled.is_none(),
+                    "it parks for want of {polled:?}, which this process asks for"
+                );
                 return Ok(End::Stopped);
             }
             // Checks of every task are made less often when there are many.
@@ -269,6 +289,7 @@ impl<'w, 'f> Process<'w, 'f> {
         match message {
             Message::Input(input) => self.decide(input),
             Message::Call { call, ask, prompt } => self.submit(call, ask, &prompt),
+            Message::Timer { call, delay } => self.set_timer(call, delay),
             Message::Quiet(heard) => self.holds(|runs, now| runs.flow_waits(now, heard)),
         }
     }
@@ -312,6 +333,12 @@ impl<'w, 'f> Process<'w, 'f> {
             Input::HedgeWanted { attempt } => (*attempt, Step::HedgeGranted),
             Input::TurnEnded { attempt, .. } => (*attempt, Step::Recorded),
             Input::TurnWanted { attempt, .. } => (*attempt, Step::Granted { room: None }),
+            Input::AttemptSuspended { attempt, .. } => {
+                let task = attempt.task;
+                self.holds(|runs, now| runs.input(now, input))?;
+                self.is_suspended(task);
+                return Ok(());
+            }
             _ => return self.holds(|runs, now| runs.input(now, input)),
         };
         let denied = self.holds(|runs, now| runs.ask(now, input, answered_by))?;
@@ -356,17 +383,45 @@ impl<'w, 'f> Process<'w, 'f> {
                 let is_known = *state.facts() == facts || is_suspended;
                 ensure!(is_known, "{task} does not take what is now said of it");
                 if is_suspended {
+                    self.is_suspended(task);
                     self.will_be_answered(task);
                 }
             }
-            Submitted::Refused(call) => {
-                let full = self.run().all_tasks().count() >= self.run().limits().tasks_max as usize;
-                ensure!(full || !self.is_alive(), "a task was refused without need");
-                self.script.resolve(call, None);
-                self.heard += 1;
-            }
+            Submitted::Refused(call) => self.refused(call)?,
         }
         Ok(())
+    }
+
+    fn refused(&mut self, call: usize) -> Result<(), String> {
+        let full = self.run().all_tasks().count() >= self.run().limits().tasks_max as usize;
+        ensure!(full || !self.is_alive(), "a task was refused without need");
+        self.world.answered.push(call);
+        self.script.resolve(call, None);
+        self.heard += 1;
+        Ok(())
+    }
+
+    /// Submits a timer, as the engine's resolver describes one.
+    fn set_timer(&mut self, call: usize, delay: Millis) -> Result<(), String> {
+        let spec = format!("{} ms", delay.0);
+        let facts = TaskFacts {
+            executor: "timer".into(),
+            wait: Some(delay),
+            ..TaskFacts::default()
+        };
+        let submission = Submission {
+            asked_after: Some(self.heard),
+            ..Submission::new(ask::key("timer", &spec), facts, text(&spec), None)
+        };
+        match self.holds(|runs, now| runs.submit(now, submission, call))? {
+            Submitted::Taken { task, .. } => {
+                let is_timer = |state: &TaskState| state.facts().wait == Some(delay);
+                let known = self.run().task(task).is_some_and(is_timer);
+                ensure!(known, "{task} is not a timer of {delay}");
+                Ok(())
+            }
+            Submitted::Refused(call) => self.refused(call),
+        }
     }
 
     /// Makes the batch durable, then carries out its effects, unless it is killed.
@@ -386,9 +441,15 @@ impl<'w, 'f> Process<'w, 'f> {
         }
         self.runs.observer_mut().watch.durable(&batch);
         self.world.tally.at_once = self.world.tally.at_once.max(self.run().in_flight() as u64);
-        batch
-            .iter()
-            .for_each(|recorded| self.world.tally.count(&recorded.event));
+        for Recorded { event, .. } in &batch {
+            self.world.tally.count(event);
+            if let Event::TaskEnded { task, outcome } = event
+                && let Some(due) = self.watch().timer_due(*task)
+            {
+                self.world.tally.fired += u64::from(outcome.is_ok());
+                self.world.tally.fired_late += u64::from(outcome.is_ok() && due < self.began_at);
+            }
+        }
         self.world.journal.extend(batch.iter().cloned());
         if self.kill == Kill::After(self.appends) {
             return Ok(End::Killed);
@@ -496,6 +557,11 @@ impl<'w, 'f> Process<'w, 'f> {
             self.world
                 .story
                 .tell(self.world.now, || format!("tells     the flow of {task}"));
+            let is_new = *self.run().stage() != Stage::Replaying;
+            if is_new && state.facts().wait.is_some() {
+                self.world.tally.timed_out += u64::from(self.script.is_undecided_race(call));
+            }
+            self.world.answered.push(call);
             self.script.resolve(call, value);
             self.listen();
         }
@@ -506,6 +572,7 @@ impl<'w, 'f> Process<'w, 'f> {
         for said in self.script.listen() {
             self.inbox.push_back(match said {
                 Said::Call { call, ask, prompt } => Message::Call { call, ask, prompt },
+                Said::Timer { call, delay } => Message::Timer { call, delay },
                 Said::Phase(title) => {
                     let cap = self.world.flow_caps.get(title).copied();
                     Message::Input(Input::Phase {

@@ -7,6 +7,7 @@ mod circuit;
 mod deaths;
 mod edges;
 mod gate;
+mod timers;
 
 pub(crate) use gate::{GateWatch, Known};
 
@@ -23,6 +24,7 @@ use divisi_core::{
 use edges::Edges;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use timers::Timers;
 
 /// The text of a reply that was cut.
 pub(crate) const CUT: &str = "a reply that";
@@ -44,6 +46,7 @@ pub(crate) struct Watch {
     circuit: Circuit,
     deaths: Deaths,
     edges: Edges,
+    timers: Timers,
     /// Digests of durable replies, which must not be requested again.
     recorded: BTreeMap<TaskId, BTreeSet<Digest>>,
     /// Room for the reply of each request, as last sent.
@@ -76,7 +79,11 @@ impl Watch {
             watch.books.book(event);
             watch.deaths.book(event);
             // Violations in the journal were reported when it was written.
-            let _ = (watch.circuit.book(event), watch.edges.book(*at, event));
+            let _ = (
+                watch.circuit.book(event),
+                watch.edges.book(*at, event),
+                watch.timers.book(*at, event),
+            );
         }
         watch.durable(journal);
         watch
@@ -195,6 +202,14 @@ impl Watch {
                 let reserved = known.copied().unwrap_or_default();
                 self.costs(*cost, reserved)?;
             }
+            Event::TaskEnded { task, outcome } if outcome.is_ok() => {
+                let fires = self.timers.due(*task).is_some();
+                ensure!(
+                    !fires || *run.stage() == Stage::Running,
+                    "the timer {task} fires in a run that is {:?}",
+                    run.stage()
+                );
+            }
             Event::CaughtUp { .. } => self.all_are_claimed(run)?,
             Event::SoftLimitReached { spent, cap } => {
                 let (most, settled) = (self.books.run.cap, self.books.run.spent());
@@ -231,6 +246,7 @@ impl Watch {
         self.deaths.book(event);
         self.circuit.book(event)?;
         self.edges.book(now, event)?;
+        self.timers.book(now, event)?;
         self.forget(event);
         Ok(())
     }
@@ -276,13 +292,14 @@ impl Watch {
         let (mut waiting, mut cost) = (0, PicoUsd::ZERO);
         for (_, task) in run.tasks() {
             match task.outcome() {
+                Some(_) if is_timer(task) => {}
                 Some(Outcome::Ok { .. }) => counts.ok += 1,
                 Some(Outcome::Failed(_)) => counts.failed += 1,
                 Some(Outcome::Skipped { .. }) => counts.skipped += 1,
                 Some(Outcome::Cancelled) => counts.cancelled += 1,
                 None => counts.open += 1,
             }
-            waiting += usize::from(waits(task));
+            waiting += usize::from(waits(task) || is_timer(task) && task.outcome().is_none());
             ensure!(
                 *task.stage() != TaskStage::Between,
                 "a task was left between two stages"
@@ -316,6 +333,8 @@ impl Watch {
             wake_at.is_none_or(|due| due > now),
             "it wants to be woken at {wake_at:?}, which is past"
         );
+        self.timers.at_rest(run, now)?;
+        self.slots_are_used(run)?;
         let stuck = *run.stage() == Stage::Running
             && waiting > 0
             && run.in_flight() == 0
@@ -503,6 +522,35 @@ impl Watch {
         Ok(())
     }
 
+    /// Checks that no task waits for a slot while one is free and no cap applies.
+    fn slots_are_used(&self, run: &Run) -> Result<(), String> {
+        let (most, beside) = (
+            run.limits().in_flight_max.max(1) as usize,
+            self.books.in_flight.len(),
+        );
+        let flow_failed = matches!(run.result(), Some(Err(_)));
+        if *run.stage() != Stage::Running || flow_failed || beside >= most {
+            return Ok(());
+        }
+        let is_free = |id: TaskId, task: &TaskState| {
+            let left = self.books.left(id).min(self.books.task(id).own.left());
+            let is_slot_sure = !task.facts().is_program || beside == 0;
+            *task.stage() == TaskStage::Ready && left == PicoUsd::MAX && is_slot_sure
+        };
+        let waiting = run.tasks().find(|(id, task)| is_free(*id, task));
+        ensure!(
+            waiting.is_none(),
+            "{:?} waits, and {beside} of {most} slots are taken",
+            waiting.map(|(id, _)| id)
+        );
+        Ok(())
+    }
+
+    /// When this timer was due.
+    pub(crate) fn timer_due(&self, timer: TaskId) -> Option<Timestamp> {
+        self.timers.due(timer)
+    }
+
     /// An attempt runs on the rung that its task has reached, or on a fallback if that model proved
     /// unavailable.
     fn is_its_turn(&self, attempt: AttemptId, model: Option<&Arc<str>>) -> Result<(), String> {
@@ -591,8 +639,13 @@ pub(crate) fn is_cut(reply: &Content) -> bool {
     matches!(reply, Content::Inline(reply) if **reply == *CUT)
 }
 
+/// Whether it waits for a slot or for money.
 fn waits(task: &TaskState) -> bool {
-    matches!(task.stage(), TaskStage::Ready | TaskStage::Resting(_))
+    matches!(task.stage(), TaskStage::Ready | TaskStage::Resting(_)) && !is_timer(task)
+}
+
+fn is_timer(task: &TaskState) -> bool {
+    task.facts().wait.is_some()
 }
 
 /// Checks that the run's account equals the watcher's, and that the cap is kept.

@@ -107,8 +107,8 @@ pub(super) async fn selected(
 /// Corrects the summary of a run whose process was killed and could not record the end.
 pub(super) async fn look_again(engine: &Engine, run: &mut RunSummary) -> Result<(), Problem> {
     if run.status == "running" && !engine.is_driven(&run.id).await? {
-        let (looked, is_interrupted) = engine.look(&run.id).await?;
-        *run = RunSummary::of(&run.id, &looked, run.updated_at);
+        let (view, is_interrupted) = engine.view(&run.id).await?;
+        run.correct(&view);
         if is_interrupted {
             run.status = INTERRUPTED.to_owned();
         }

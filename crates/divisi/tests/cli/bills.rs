@@ -1,42 +1,11 @@
 //! What replies cost, from the bytes of a vendor to what the user is shown.
 
 use crate::home::Home;
-use divisi_mock::{Config, MockThread};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use divisi_mock::{Config, MockThread, http, serve_raw};
 
 /// A server that answers every request with this body; returns its address.
 fn serve(body: &'static str) -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for peer in listener.incoming() {
-            answer(&mut BufReader::new(peer.unwrap()), body);
-        }
-    });
-    url
-}
-
-fn answer(peer: &mut BufReader<std::net::TcpStream>, body: &str) {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        peer.read_line(&mut line).unwrap();
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    peer.read_exact(&mut vec![0; length]).unwrap();
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
-    write!(
-        peer.get_mut(),
-        "{head}\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
+    serve_raw(move |_| http("200 OK", "application/json", body))
 }
 
 /// Settings with one provider at `url`, trusted.

@@ -1,7 +1,7 @@
 //! Follows a run to its end: reports it, and lets the user stop it.
 
 use crate::display::show::INTERRUPTED;
-use crate::display::{Line, Look, Mode, Reporter, Tone};
+use crate::display::{Line, Look, Mode, Reporter, Tone, number};
 use crate::exit::Exit;
 use crate::flags::{GlobalFlags, StreamForm};
 use crate::keys::{Key, Keys};
@@ -15,8 +15,10 @@ use crate::stop::{self, Requests, StopRequests, SuspendRequests, suspend};
 use crate::text;
 use anyhow::Context as _;
 use divisi_app::{Problem, RunRequest, clock};
+use divisi_core::governor::IN_FLIGHT_MAX;
 use divisi_core::run::Stage;
 use divisi_core::{Content, Event, Outcome, Recorded, RunId, RunView, Task, TaskId};
+use divisi_engine::store::{ControlMessage, Receipt};
 use divisi_engine::{Control, Engine, Finished, RunHandle, Signal, Subscription};
 use futures::StreamExt;
 use std::borrow::Cow;
@@ -174,6 +176,9 @@ pub(crate) async fn watch(
             key = keys.next() => {
                 match key {
                     Key::Stop => stop::request(),
+                    Key::More | Key::Fewer => {
+                        change_width(&mut reporter, engine, id, key == Key::More).await;
+                    }
                     key => show(&mut reporter, engine, id, key).await,
                 }
                 Ok(())
@@ -214,6 +219,31 @@ async fn show(reporter: &mut Reporter, engine: &Engine, run: &RunId, key: Key) {
         Err(problem) => format!("(cannot be read: {problem})").into(),
     };
     reporter.look_into(task, prompt);
+}
+
+/// Doubles how many tasks run at a time, or halves what is under way, in whichever process drives
+/// the run.
+async fn change_width(reporter: &mut Reporter, engine: &Engine, run: &RunId, more: bool) {
+    let most = reporter.run().in_flight_max.max(1);
+    let (asking, working) = reporter.at_work();
+    let under_way = u32::try_from(asking + working).unwrap_or(u32::MAX);
+    let in_flight_max = match more {
+        true => most.saturating_mul(2).min(IN_FLIGHT_MAX.max(most)),
+        false => (under_way.min(most) / 2).max(1),
+    };
+    let message = ControlMessage::Width { in_flight_max };
+    match engine.send(run, message).await {
+        Ok(Some(Receipt::Done)) => {
+            let tasks = number::counted(in_flight_max.into(), "task", "tasks");
+            reporter.say(Line::new().plain(format!("up to {tasks} at a time from now on")));
+        }
+        // It is over, or does so already.
+        Ok(_) => {}
+        Err(error) => {
+            let why = text::line(&error.to_string());
+            reporter.say(Line::of(Tone::Warn, "warning: ").plain(why));
+        }
+    }
 }
 
 async fn prompt_of(engine: &Engine, run: &RunId, task: TaskId) -> anyhow::Result<Arc<str>> {
@@ -385,6 +415,9 @@ impl Follower<'_> {
                 Stage::Running | Stage::Replaying => stop::request(),
                 _ => {}
             },
+            Key::More | Key::Fewer => {
+                change_width(&mut self.reporter, &self.engine, run, key == Key::More).await;
+            }
             Key::Up | Key::Down | Key::Open | Key::Back | Key::Help => {
                 show(&mut self.reporter, &self.engine, run, key).await;
             }

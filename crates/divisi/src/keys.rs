@@ -27,6 +27,10 @@ pub(crate) enum Key {
     Open,
     /// Back to the list.
     Back,
+    /// More tasks at a time.
+    More,
+    /// Fewer tasks at a time.
+    Fewer,
     /// As the first Ctrl-C.
     Park,
     /// As Ctrl-C.
@@ -201,6 +205,8 @@ fn keys(mut typed: &[u8]) -> impl Iterator<Item = Key> {
                 b'\r' | b'\n' => Some(Key::Open),
                 b'k' => Some(Key::Up),
                 b'j' => Some(Key::Down),
+                b'+' | b'=' => Some(Key::More),
+                b'-' => Some(Key::Fewer),
                 b'p' => Some(Key::Park),
                 b'q' => Some(Key::Stop),
                 b'?' | b'h' => Some(Key::Help),

@@ -243,7 +243,9 @@ fn help(progress: &Progress, look: &Look) -> Option<Line> {
         true => ("↑", "↓"),
         false => ("k", "j"),
     };
-    let keys = format!("{up} {down} choose, enter look into, esc back, p park, q stop, ? close");
+    let keys = format!(
+        "{up} {down} choose, enter look into, esc back, p park, q stop, + - tasks at a time, ? close"
+    );
     progress
         .sight
         .has_help

@@ -110,7 +110,7 @@ impl Progress {
                 }
             }
             Event::AttemptSuspended { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
-                _ = self.doing.remove(attempt)
+                _ = self.doing.remove(attempt);
             }
             _ => {}
         }

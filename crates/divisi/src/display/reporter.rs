@@ -195,7 +195,7 @@ impl Reporter {
                 }
                 return self.progress.sight.chosen;
             }
-            Key::Up | Key::Down | Key::Park | Key::Stop => {}
+            Key::Up | Key::Down | Key::More | Key::Fewer | Key::Park | Key::Stop => {}
         }
         None
     }

@@ -73,6 +73,10 @@ fn keys_look_into_a_task_and_park_the_run() {
     screen.wait_for("esc back, p park");
     screen.types("\x1b");
     screen.wait_for("› Map           user");
+    screen.types("-");
+    screen.wait_for("up to 1 task at a time");
+    screen.types("+");
+    screen.wait_for("up to 2 tasks at a time");
     screen.types("p");
     screen.wait_for("parking: waiting for 2 requests to finish");
     screen.types("p");

@@ -562,6 +562,11 @@ pub struct TaskFacts {
     /// Length of the longest chain of tasks known to wait for it; longer chains go first.
     #[serde(skip_serializing_if = "is_default")]
     pub priority: u32,
+    /// Length of the chain of tasks that led to it: each was requested once the one before had
+    /// ended. Deeper tasks go first, so that the first items of a pipeline are through it while the
+    /// last ones have not begun.
+    #[serde(skip_serializing_if = "is_default")]
+    pub depth: u32,
     /// Bounds of its first turn on each of `models`, then on each of `fallbacks`.
     #[serde(
         alias = "first_turn_max",
@@ -586,6 +591,14 @@ pub struct TaskFacts {
 }
 
 impl TaskFacts {
+    /// What decides its place among tasks that may start and requests that may be sent: largest
+    /// first. A task's successor has one less behind it and one more before it, and goes before
+    /// tasks of its predecessor's stage; a chain that is longer by more than its depth still goes
+    /// before both.
+    pub fn rank(&self) -> u32 {
+        self.depth.saturating_mul(2).saturating_add(self.priority)
+    }
+
     /// Whether nothing bounds the cost of an attempt: then it starts only if no cap applies.
     pub fn is_open_ended(&self) -> bool {
         self.unbounded && self.cost_max.is_none()

@@ -448,6 +448,7 @@ fn facts(label: &str) -> TaskFacts {
             .into(),
         ),
         priority: 3,
+        depth: 0,
         kind: Some("search".into()),
         chosen: None,
         fallbacks: vec!["gpt-6-luna".into()],

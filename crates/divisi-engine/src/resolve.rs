@@ -557,6 +557,7 @@ impl Resolver {
             checked: !task.check.is_empty(),
             retry,
             priority,
+            depth: 0,
             first_turns,
             cost_max: task.max_cost.or(self.setup.task_cost_max),
             unbounded,

@@ -58,7 +58,7 @@ pub trait Provider: Send + Sync {
 }
 
 /// A sign of life of a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// The reply has begun: from here on, other requests can read the prompt from the cache. With
     /// the rate limits in the headers. Not sent for a response that is only an error.
@@ -69,6 +69,21 @@ pub enum Progress {
     Prompt(Usage),
     /// The reply has grown to about this many tokens.
     OutputTokens(u64),
+    /// The text of the reply begins with these whole words, for displays. Sent a few times while it
+    /// grows, up to [`BEGINNING_BYTES_MAX`]. Not redacted, but no word of it is cut.
+    Begins(Arc<str>),
+}
+
+/// Longest beginning of a reply that is reported while it arrives: more than a line of a display.
+pub const BEGINNING_BYTES_MAX: usize = 240;
+
+/// The whole words at the beginning of a text that is still growing. A last word in ASCII may go
+/// on, and half a secret would not be recognised.
+pub(crate) fn beginning(text: &str) -> &str {
+    let text = text.trim_start();
+    let text = &text[..text.floor_char_boundary(BEGINNING_BYTES_MAX)];
+    text.trim_end_matches(|c: char| c.is_ascii_graphic())
+        .trim_end()
 }
 
 /// The properties of a wire format.
@@ -79,4 +94,35 @@ pub(crate) struct Spec {
     pub(crate) counts_cached: bool,
     /// Creates a provider.
     pub(crate) connect: fn(Endpoint) -> Result<Arc<dyn Provider>, EndpointError>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_words_of_a_growing_text_are_shown() {
+        let shown = [
+            "",
+            "Bear",
+            "Bearer sk-ant-0",
+            "Bearer sk-ant-0123 is the key",
+            " Zwei Lücken: die Sitzung",
+            "二つの穴",
+        ]
+        .map(beginning);
+        assert_eq!(
+            shown,
+            [
+                "",
+                "",
+                "Bearer",
+                "Bearer sk-ant-0123 is the",
+                "Zwei Lücken: die",
+                "二つの穴"
+            ]
+        );
+        let long = "word ".repeat(1_000);
+        assert_eq!(beginning(&long).len(), BEGINNING_BYTES_MAX - 1);
+    }
 }

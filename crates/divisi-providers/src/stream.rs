@@ -14,7 +14,7 @@ use crate::error::{ProviderError, innermost};
 use crate::estimate;
 use crate::fault;
 use crate::frames::{Event, Frames, is_done};
-use crate::provider::Progress;
+use crate::provider::{BEGINNING_BYTES_MAX, Progress, beginning};
 use crate::rate;
 use crate::repair;
 use crate::reply::Reply;
@@ -55,6 +55,8 @@ pub(crate) trait Assembler {
     fn usage(&self) -> Usage;
     /// Bytes of output received.
     fn written(&self) -> usize;
+    /// The text of the reply so far.
+    fn said(&self) -> &str;
     /// Whether the stop reason has arrived, so that little may follow.
     fn has_ended(&self) -> bool;
     /// Whether nothing that follows would change the reply.
@@ -182,6 +184,8 @@ struct Reading<'a, A> {
     is_cut: bool,
     /// The prompt as counted so far.
     prompt: Usage,
+    /// Bytes of the text's beginning that were reported.
+    shown: usize,
 }
 
 impl<'a, A: Assembler> Reading<'a, A> {
@@ -202,6 +206,7 @@ impl<'a, A: Assembler> Reading<'a, A> {
             has_started: false,
             is_cut: false,
             prompt: Usage::default(),
+            shown: 0,
         }
     }
 
@@ -250,8 +255,26 @@ impl<'a, A: Assembler> Reading<'a, A> {
             (self.progress)(Progress::OutputTokens(estimate::tokens(
                 self.assembler.written(),
             )));
+            self.begins();
         }
         Ok(has_added)
+    }
+
+    /// Reports the beginning of the text when it has doubled, so that a reply is reported a few
+    /// times, however small its pieces are.
+    fn begins(&mut self) {
+        let said = self.assembler.said();
+        if self.shown >= BEGINNING_BYTES_MAX || said.len() < 2 * self.shown {
+            return;
+        }
+        let beginning = beginning(said);
+        if beginning.len() > self.shown {
+            self.shown = match said.len() > BEGINNING_BYTES_MAX {
+                true => BEGINNING_BYTES_MAX,
+                false => beginning.len(),
+            };
+            (self.progress)(Progress::Begins(beginning.into()));
+        }
     }
 
     #[expect(clippy::result_large_err, reason = "once for each reply")]

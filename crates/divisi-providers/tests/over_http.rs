@@ -135,7 +135,9 @@ async fn a_text_arrives_with_its_progress() {
         );
         let tokens = seen.iter().filter_map(|sign| match sign {
             Progress::OutputTokens(tokens) => Some(*tokens),
-            Progress::Started(_) | Progress::Alive | Progress::Prompt(_) => None,
+            Progress::Started(_) | Progress::Alive | Progress::Prompt(_) | Progress::Begins(_) => {
+                None
+            }
         });
         assert_eq!(tokens.max(), Some(long.len().div_ceil(4) as u64));
     }
@@ -489,7 +491,10 @@ async fn comments_are_no_growth() {
             while alive < 5 {
                 match seen.recv().await.unwrap() {
                     Progress::Alive => alive += 1,
-                    Progress::Started(_) | Progress::Prompt(_) | Progress::OutputTokens(_) => {
+                    Progress::Started(_)
+                    | Progress::Prompt(_)
+                    | Progress::Begins(_)
+                    | Progress::OutputTokens(_) => {
                         alive = 0;
                     }
                 }

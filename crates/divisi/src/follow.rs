@@ -4,22 +4,25 @@ use crate::display::show::INTERRUPTED;
 use crate::display::{Line, Look, Mode, Reporter, Tone};
 use crate::exit::Exit;
 use crate::flags::{GlobalFlags, StreamForm};
+use crate::keys::{Key, Keys};
 use crate::notices::Notices;
 use crate::output;
 use crate::problem;
 use crate::questions::{self, Questions};
 use crate::result;
 use crate::results;
-use crate::stop::{Requests, StopRequests, SuspendRequests, suspend};
+use crate::stop::{self, Requests, StopRequests, SuspendRequests, suspend};
 use crate::text;
+use anyhow::Context as _;
 use divisi_app::{Problem, RunRequest, clock};
 use divisi_core::run::Stage;
-use divisi_core::{Content, Event, Outcome, Recorded, RunId, RunView, TaskId};
+use divisi_core::{Content, Event, Outcome, Recorded, RunId, RunView, Task, TaskId};
 use divisi_engine::{Control, Engine, Finished, RunHandle, Signal, Subscription};
 use futures::StreamExt;
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
@@ -34,6 +37,8 @@ pub(crate) struct Telling<'a> {
     pub(crate) demo: bool,
     /// Whether the script is part of divisi: then its lines do not help the user.
     pub(crate) script_is_ours: bool,
+    /// Whether what the flow returns is written to stdout.
+    pub(crate) prints_result: bool,
     /// The form in which results are printed while they come, if they are.
     pub(crate) stream: Option<StreamForm>,
 }
@@ -81,10 +86,15 @@ pub(crate) async fn follow(
         StopRequests::of_run(),
         SuspendRequests::of_display(mode == Mode::Live),
     );
-    let heard = follower.hear(events, &handle, &mut stops).await;
+    let mut keys = Keys::of_display(mode == Mode::Live);
+    if keys.are_heard() {
+        follower.reporter.hears_keys();
+    }
+    let heard = follower.hear(events, &handle, &mut stops, &mut keys).await;
     if let Some(failure) = follower.notices.finish().await {
         follower.reporter.say(no_notice(&failure));
     }
+    drop(keys);
     let finished = handle.finished().await;
     let script_error = finished
         .as_ref()
@@ -96,6 +106,11 @@ pub(crate) async fn follow(
         .as_ref()
         .ok()
         .and_then(|finished| finished.run.cap_least());
+    follower.reporter.remove_frame();
+    let written = match &finished {
+        Ok(finished) if telling.prints_result => write_result(finished),
+        _ => Ok(()),
+    };
     let told = heard.and_then(|()| {
         follower
             .reporter
@@ -103,7 +118,20 @@ pub(crate) async fn follow(
     });
     let finished = finished?;
     told.or_else(reader_gone)?;
+    written.context("cannot write the result to stdout")?;
     Ok(finished)
+}
+
+/// Writes what the flow has returned to stdout. On a terminal, where both outputs share the screen,
+/// it is there before the last lines on stderr.
+fn write_result(finished: &Finished) -> anyhow::Result<()> {
+    if let Some(Ok(result)) = &finished.result {
+        result::print(result)?;
+        if io::stdout().is_terminal() {
+            output::finish_results()?;
+        }
+    }
+    Ok(())
 }
 
 /// Follows a run that another process drives, to its end or until it parks.
@@ -129,6 +157,10 @@ pub(crate) async fn watch(
         .plain(so_far);
     let mut reporter = Reporter::new(mode, Look::of_stderr(telling.demo), id.clone(), before);
     reporter.say(so_far);
+    let mut keys = Keys::of_display(mode == Mode::Live);
+    if keys.are_heard() {
+        reporter.hears_keys();
+    }
     let mut ticks = interval(TICK);
     // After a pause, such as Ctrl-Z, one frame is enough.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -139,6 +171,13 @@ pub(crate) async fn watch(
                 Some(events) => tell(&mut reporter, engine, telling.stream, &events?).await,
             },
             _ = ticks.tick() => reporter.tick(clock::now()),
+            key = keys.next() => {
+                match key {
+                    Key::Stop => stop::request(),
+                    key => show(&mut reporter, engine, id, key).await,
+                }
+                Ok(())
+            }
         };
         if step.is_err() {
             break step;
@@ -163,6 +202,28 @@ pub(crate) async fn watch(
         result::print_last_line(engine, id, &run, is_interrupted.then_some(INTERRUPTED)).await?;
     }
     Ok(Exit::of(status))
+}
+
+/// Applies a key that changes only what is shown.
+async fn show(reporter: &mut Reporter, engine: &Engine, run: &RunId, key: Key) {
+    let Some(task) = reporter.key(key) else {
+        return;
+    };
+    let prompt = match prompt_of(engine, run, task).await {
+        Ok(prompt) => prompt,
+        Err(problem) => format!("(cannot be read: {problem})").into(),
+    };
+    reporter.look_into(task, prompt);
+}
+
+async fn prompt_of(engine: &Engine, run: &RunId, task: TaskId) -> anyhow::Result<Arc<str>> {
+    let run = engine.load(run).await?;
+    let spec = run
+        .task(task)
+        .context("the journal does not have it yet")?
+        .spec();
+    let task: Task = serde_json::from_str(&engine.read(spec).await?)?;
+    Ok(task.prompt)
 }
 
 async fn tell(
@@ -239,6 +300,7 @@ impl Follower<'_> {
         events: Subscription,
         handle: &RunHandle,
         (stop_requests, suspend_requests): &mut (StopRequests, SuspendRequests),
+        keys: &mut Keys,
     ) -> io::Result<()> {
         let mut events = pin!(events.into_stream());
         let mut signals = handle.signals();
@@ -270,6 +332,10 @@ impl Follower<'_> {
                 },
                 requests = stop_requests.next() => {
                     self.stop(requests);
+                    Ok(())
+                }
+                key = keys.next() => {
+                    self.key(key, handle.id()).await;
                     Ok(())
                 }
                 failure = self.notices.failed() => {
@@ -308,6 +374,20 @@ impl Follower<'_> {
             Ok(signal) => self.reporter.signal(signal),
             // Missed signals are outdated by now. The handle keeps the channel open.
             Err(RecvError::Lagged(_) | RecvError::Closed) => {}
+        }
+    }
+
+    async fn key(&mut self, key: Key, run: &RunId) {
+        match key {
+            Key::Stop => stop::request(),
+            // Never the second request, which would cancel the run.
+            Key::Park => match self.reporter.stage() {
+                Stage::Running | Stage::Replaying => stop::request(),
+                _ => {}
+            },
+            Key::Up | Key::Down | Key::Open | Key::Back | Key::Help => {
+                show(&mut self.reporter, &self.engine, run, key).await;
+            }
         }
     }
 

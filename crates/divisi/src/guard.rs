@@ -22,6 +22,7 @@ pub(crate) fn close() {
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
     panic::set_hook(Box::new(|panic| {
+        crate::keys::restore();
         let current = thread::current();
         let name = current.name().unwrap_or("<unnamed>");
         // Captured only if RUST_BACKTRACE is set.

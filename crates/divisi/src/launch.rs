@@ -10,12 +10,12 @@ use crate::notices::Notices;
 use crate::questions::Questions;
 use crate::results::save_results;
 use crate::{output, result, save};
-use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::launch::{Launch, Started, prepare};
 use divisi_engine::{Engine, Finished};
 
-/// Drives a run to its end, reports it on stderr and writes its result to stdout.
+/// Drives a run to its end, reports it on stderr and writes its result to stdout, before the last
+/// lines of the report.
 pub(crate) async fn launch(
     launch: Launch,
     confirmed: bool,
@@ -62,6 +62,7 @@ pub(crate) async fn drive(
         global: &context.global,
         demo,
         script_is_ours,
+        prints_result: out.is_none() && stream.is_none() && !context.global.json,
         stream,
     };
     let questions = is_attended.then(|| Questions::new(&handle, context));
@@ -79,8 +80,6 @@ pub(crate) async fn drive(
     }
     if context.global.json {
         result::print_last_line(&engine, &finished.id, &finished.run, None).await?;
-    } else if let (None, None, Some(Ok(result))) = (&out, stream, &finished.result) {
-        result::print(result).context("cannot write the result to stdout")?;
     }
     Ok(Some(finished))
 }

@@ -7,6 +7,7 @@ mod flags;
 
 mod display;
 mod follow;
+mod keys;
 mod launch;
 mod journal;
 mod result;

@@ -6,7 +6,9 @@
 //! cannot ask twice, such as a supervisor or a closed terminal, counts as asking again after some
 //! time. Signals are received on their own thread, so that no other thread delays them.
 
+use crate::display::screen;
 use crate::exit::Exit;
+use crate::keys;
 use crate::output;
 use divisi_engine::process;
 use std::future::pending;
@@ -129,9 +131,17 @@ impl SuspendRequests {
 
 /// Suspends the process until it is continued.
 pub(crate) fn suspend() {
+    keys::paused(|| to_itself(rustix::process::Signal::STOP));
+}
+
+/// Requests a stop as Ctrl-C does.
+pub(crate) fn request() {
+    to_itself(rustix::process::Signal::INT);
+}
+
+fn to_itself(signal: rustix::process::Signal) {
     // If this fails, the process simply goes on.
-    let own = rustix::process::getpid();
-    let _ = rustix::process::kill_process(own, rustix::process::Signal::STOP);
+    let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
 }
 
 impl Drop for StopRequests {
@@ -254,6 +264,8 @@ async fn at(moment: Option<Instant>) {
 
 /// Ends the process here, together with all its programs.
 fn end(code: i32, why: &str) -> ! {
+    keys::pause();
+    screen::abandon();
     if !why.is_empty() {
         output::say(&format!(
             "stopped: {why}; a run that was under way is kept, and listed as interrupted"

@@ -56,6 +56,27 @@ pub(crate) fn cut(safe: &str, columns: usize, ellipsis: &str) -> String {
     truncate_str(safe, columns, ellipsis).into_owned()
 }
 
+/// A safe text cut in its middle to `columns` of a terminal: names that begin alike often differ at
+/// their ends.
+pub(crate) fn cut_middle(safe: &str, columns: usize, ellipsis: &str) -> String {
+    let room = columns.saturating_sub(measure_text_width(ellipsis));
+    if measure_text_width(safe) <= columns || room < 2 {
+        return cut(safe, columns, ellipsis);
+    }
+    let (mut tail, mut left) = (safe.len(), room / 2);
+    for (at, c) in safe.char_indices().rev() {
+        let width = c.width().unwrap_or(0);
+        if width > left {
+            break;
+        }
+        (tail, left) = (at, left - width);
+    }
+    // What combines with a character that was cut off goes with it.
+    let tail = safe[tail..].trim_start_matches(|c: char| c.width() == Some(0));
+    let head = cut(safe, room - measure_text_width(tail), "");
+    head + ellipsis + tail
+}
+
 /// Columns of a safe text.
 pub(crate) fn width(safe: &str) -> usize {
     measure_text_width(safe)
@@ -218,6 +239,17 @@ pub(crate) fn acts(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_cut_in_its_middle() {
+        let cut = |text, columns| cut_middle(text, columns, "…");
+        assert_eq!(cut("audit module 17", 15), "audit module 17");
+        assert_eq!(cut("audit module 17", 10), "audit…e 17");
+        assert_eq!(cut("audit module 17", 3), "a…7");
+        assert_eq!(cut("audit module 17", 2), "a…");
+        assert_eq!(cut("二つの穴がある", 8), "二つ…る");
+        assert_eq!(cut("abcdefe\u{301}", 4), "ab…e\u{301}");
+    }
 
     #[test]
     fn nothing_in_a_text_acts_on_the_terminal() {

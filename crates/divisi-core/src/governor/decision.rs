@@ -12,6 +12,38 @@ pub struct Estimate {
     pub output: u64,
 }
 
+/// A limit on what may be sent in a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rate {
+    /// The amount.
+    pub per_minute: u64,
+    /// What is limited.
+    pub of: Amount,
+}
+
+/// Something that vendors limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Amount {
+    /// Requests.
+    Requests,
+    /// Tokens of prompts and replies together.
+    Tokens,
+    /// Tokens of prompts.
+    InputTokens,
+    /// Tokens of replies.
+    OutputTokens,
+}
+
+impl Amount {
+    /// In the order of a governor's buckets.
+    pub(super) const ALL: [Self; super::KINDS] = [
+        Self::Requests,
+        Self::Tokens,
+        Self::InputTokens,
+        Self::OutputTokens,
+    ];
+}
+
 /// Identifies a request that was allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PermitId(pub(super) u64);

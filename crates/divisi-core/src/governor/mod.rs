@@ -22,7 +22,7 @@ mod prefixes;
 mod queue;
 
 pub use concurrency::IN_FLIGHT_MAX;
-pub use decision::{Decision, Ending, Estimate, PermitId};
+pub use decision::{Amount, Decision, Ending, Estimate, PermitId, Rate};
 pub use headers::{RateLimits, Window};
 pub use pace::Pace;
 pub use prefixes::{Lead, Leader, PrefixCache};
@@ -67,6 +67,8 @@ pub struct Governor {
     count_cached: bool,
     /// Running estimate of a reply's tokens.
     reply_tokens: u64,
+    /// The limit for which the latest request had to wait; `None` if the vendor asked for the wait.
+    limited_by: Option<Rate>,
 }
 
 const KINDS: usize = 4;
@@ -103,6 +105,7 @@ impl Governor {
             waived: Timestamp(0),
             count_cached: settings.count_cached,
             reply_tokens: REPLY_TOKENS_FIRST,
+            limited_by: None,
         }
     }
 
@@ -142,14 +145,22 @@ impl Governor {
             estimate.input,
             output,
         ];
-        let mut ready_at = not_before;
-        for (bucket, amount) in self.pace.buckets.iter_mut().zip(amounts) {
-            let at = bucket
-                .as_mut()
-                .and_then(|bucket| bucket.ready_at(now, amount));
-            ready_at = ready_at.max(at.unwrap_or_default());
+        let (mut ready_at, mut limited_by) = (not_before, None);
+        let buckets = self.pace.buckets.iter_mut().zip(amounts);
+        for ((bucket, amount), of) in buckets.zip(Amount::ALL) {
+            let Some(bucket) = bucket else {
+                continue;
+            };
+            let at = bucket.ready_at(now, amount).unwrap_or_default();
+            if at > ready_at {
+                ready_at = at;
+                limited_by = bucket
+                    .per_minute()
+                    .map(|per_minute| Rate { per_minute, of });
+            }
         }
         if ready_at > now {
+            self.limited_by = limited_by;
             return Decision::Wait(ready_at);
         }
         self.flight.note_arrivals(now, self.pace.taken);
@@ -176,6 +187,11 @@ impl Governor {
         self.closed = None;
         self.waived = self.pace.not_before;
         self.doubt();
+    }
+
+    /// The limit for which the latest request had to wait, as far as one is known.
+    pub fn limited_by(&self) -> Option<Rate> {
+        self.limited_by
     }
 
     /// Whether overload keeps the number of requests under way below its maximum.

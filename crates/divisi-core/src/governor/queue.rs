@@ -81,8 +81,8 @@ impl<R: Copy + Ord, T> Queue<R, T> {
         self.is_empty().then(|| self.governor.ask(now, estimate))
     }
 
-    /// Enters a request. `priority` is the length of the longest chain of tasks that wait for its
-    /// task. [`Queue::next_through`] must be called next, because it may be first.
+    /// Enters a request. `priority` is the rank of its task; the largest goes
+    /// first. [`Queue::next_through`] must be called next, because it may be first.
     pub fn enter(&mut self, run: R, priority: u32, estimate: Estimate, waiter: T) -> Place<R> {
         self.given += 1;
         let at = (Reverse(priority), self.given);

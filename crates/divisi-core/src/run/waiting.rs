@@ -31,7 +31,7 @@ struct Sorts {
 /// Tasks under the same budgets and slots.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Pool {
-    /// Tasks that may start now, longest chain first, then in order of submission.
+    /// Tasks that may start now, by rank, then in order of submission.
     ready: BTreeSet<(Reverse<u32>, TaskId)>,
     /// Tasks that may start later, by that moment.
     resting: BTreeSet<(Timestamp, TaskId)>,
@@ -43,7 +43,7 @@ struct Pool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) id: TaskId,
-    pub(super) priority: u32,
+    pub(super) rank: u32,
     pub(super) cost: PicoUsd,
     pub(super) phase: Option<&'a Arc<str>>,
     pub(super) is_program: bool,
@@ -55,14 +55,11 @@ impl TaskState {
         // A task that cannot start reserves nothing.
         let cost = self.least().unwrap_or_default();
         let TaskFacts {
-            priority,
-            phase,
-            is_program,
-            ..
+            phase, is_program, ..
         } = &*self.facts;
         Place {
             id,
-            priority: *priority,
+            rank: self.facts.rank(),
             cost,
             phase: phase.as_ref(),
             is_program: *is_program,
@@ -236,15 +233,9 @@ impl Pool {
         self.ready.is_empty() && self.resting.is_empty()
     }
 
-    fn insert(
-        &mut self,
-        stage: &TaskStage,
-        Place {
-            id, priority, cost, ..
-        }: Place<'_>,
-    ) {
+    fn insert(&mut self, stage: &TaskStage, Place { id, rank, cost, .. }: Place<'_>) {
         let new = match stage {
-            TaskStage::Ready => self.ready.insert((Reverse(priority), id)),
+            TaskStage::Ready => self.ready.insert((Reverse(rank), id)),
             TaskStage::Resting(due) => self.resting.insert((*due, id)),
             TaskStage::Unclaimed
             | TaskStage::InFlight(_)
@@ -257,15 +248,9 @@ impl Pool {
         }
     }
 
-    fn remove(
-        &mut self,
-        stage: &TaskStage,
-        Place {
-            id, priority, cost, ..
-        }: Place<'_>,
-    ) {
+    fn remove(&mut self, stage: &TaskStage, Place { id, rank, cost, .. }: Place<'_>) {
         let known = match stage {
-            TaskStage::Ready => self.ready.remove(&(Reverse(priority), id)),
+            TaskStage::Ready => self.ready.remove(&(Reverse(rank), id)),
             TaskStage::Resting(due) => self.resting.remove(&(*due, id)),
             TaskStage::Unclaimed
             | TaskStage::InFlight(_)
@@ -284,7 +269,7 @@ impl Pool {
         rested.chain(
             self.ready
                 .iter()
-                .map(|(priority, id)| (Turn::Ready(*priority), *id)),
+                .map(|(rank, id)| (Turn::Ready(*rank), *id)),
         )
     }
 

@@ -248,13 +248,14 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         Ok(Submitted::Taken { task, is_new })
     }
 
-    /// Adds the edges of a task.
+    /// Adds the edges of a task, and its depth.
     fn connect(
         &mut self,
         Submission {
             key,
             asked_after,
             edges,
+            facts,
             ..
         }: &mut Submission,
     ) {
@@ -262,7 +263,10 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
             .delivery
             .after(asked_after.unwrap_or(self.delivery.answered()));
         edges.given = given;
-        edges.waits = edges.waits.or(asked_after.and(last).map(Awaited::Task));
+        let led_to_it = asked_after.and(last);
+        let before = led_to_it.and_then(|task| self.run.task(task));
+        facts.depth = before.map_or(0, |before| before.facts().depth.saturating_add(1));
+        edges.waits = edges.waits.or(led_to_it.map(Awaited::Task));
         let is_news = |began: &GroupBegan| self.run.group(began.group) != Some(began);
         self.groups.extend(edges.groups.drain(..).filter(is_news));
         if !self.run.knows(key) {

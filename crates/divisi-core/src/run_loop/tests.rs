@@ -372,6 +372,8 @@ fn a_task_says_which_outcomes_the_flow_had_been_given() {
     );
     // A program does not say what it has waited for.
     runs.submit(NOW, submission("e"), 4).unwrap();
+    let depth = |task| runs.run().task(TaskId(task)).unwrap().facts().depth;
+    assert_eq!([0, 1, 2, 3, 4].map(depth), [0, 0, 1, 1, 0]);
     assert_eq!(
         edges(&runs, 4),
         Edges {

@@ -15,6 +15,7 @@ use crate::toolset::Toolset;
 use divisi_core::attempt::{Reading, Say};
 use divisi_core::event::ToolCall;
 use divisi_core::{Failure, Millis, Task};
+use divisi_providers::redact;
 use divisi_providers::{Block, Message, Reply, Request, Role, SystemBlock};
 use serde_json::Value;
 use std::sync::Arc;
@@ -275,12 +276,26 @@ fn shown(name: &str) -> &str {
 
 /// Short description of a tool call: its name and the first text argument.
 fn describe(name: &str, input: &Value) -> Arc<str> {
-    let first = input
-        .as_object()
-        .and_then(|fields| fields.values().find_map(Value::as_str))
-        .unwrap_or_default();
+    /// Fields that name the subject of a call, in the built-in tools and in most others.
+    const SUBJECTS: [&str; 7] = [
+        "command",
+        "pattern",
+        "query",
+        "path",
+        "file_path",
+        "url",
+        "prompt",
+    ];
+    /// Longest subject: about a line of a wide terminal.
+    const SUBJECT_BYTES_MAX: usize = 160;
+    let first = input.as_object().and_then(|fields| {
+        let named = SUBJECTS.iter().find_map(|name| fields.get(*name)?.as_str());
+        named.or_else(|| fields.values().find_map(Value::as_str))
+    });
+    // Redacted before it is cut: the piece of a secret would not be recognised later.
+    let first = redact(first.unwrap_or_default());
     let name = shown(name);
-    let most = first.floor_char_boundary(60);
+    let most = first.floor_char_boundary(SUBJECT_BYTES_MAX);
     format!(
         "{name} {}",
         first[..most].lines().next().unwrap_or_default()

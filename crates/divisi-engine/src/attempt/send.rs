@@ -142,6 +142,10 @@ impl Sending {
                 line.grows();
                 line.show(|attempt| Signal::Writing { attempt, tokens });
             }
+            Progress::Begins(words) => line.show(|attempt| Signal::Begins {
+                attempt,
+                words: redact(&words).into(),
+            }),
         };
         // The digest is that of the request before redaction, so that it does not depend on the
         // secrets known now.

@@ -200,7 +200,7 @@ impl Driver {
             room,
             kept: kept.iter().map(Known::from).collect(),
         });
-        let turn = (self.number, task.facts().priority);
+        let turn = (self.number, task.facts().rank());
         let (news, signals) = (self.news.clone(), self.signals.clone());
         let line = Line::new(attempt, state, turn, news, signals, self.parking.clone());
         self.lines.insert(attempt, line.clone());

@@ -7,6 +7,7 @@ use divisi_core::attempt::{Attempt, Input, Owed, Signs, Slot};
 use divisi_core::budget::{TurnBound, Unanswered};
 use divisi_core::content::{Blob, Content};
 use divisi_core::event::{Refusal, ToolCall, Turn, Wait, WaitCause};
+use divisi_core::governor::Rate;
 use divisi_core::run::Bill;
 use divisi_core::{AttemptId, Millis, PicoUsd, Timestamp, Usage};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -98,6 +99,13 @@ pub enum Signal {
         /// Their number.
         tokens: u64,
     },
+    /// A reply is arriving, and its text begins with these words.
+    Begins {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// They.
+        words: Arc<str>,
+    },
     /// The request waits until the vendor has cached the prefix it shares with others.
     Held {
         /// Which attempt.
@@ -126,8 +134,8 @@ pub enum Signal {
 /// Why a request may not be sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// A rate limit of the vendor or of the user.
-    Limit,
+    /// A rate limit of the vendor or of the user; `None` if the vendor only asked for a wait.
+    Limit(Option<Rate>),
     /// Too many requests are under way.
     Room,
 }
@@ -135,7 +143,7 @@ pub enum WaitsFor {
 impl Signal {
     pub(crate) fn waiting(attempt: AttemptId, outlook: Outlook) -> Self {
         let (why, until) = match outlook {
-            Outlook::Limited(left) => (WaitsFor::Limit, Some(wall_clock() + left)),
+            Outlook::Limited(left, rate) => (WaitsFor::Limit(rate), Some(wall_clock() + left)),
             Outlook::Full | Outlook::Strained => (WaitsFor::Room, None),
         };
         Self::Waiting {
@@ -182,8 +190,7 @@ impl Line {
         self.0.attempt
     }
 
-    /// What decides its place in queues: its run, and the length of the longest chain of tasks
-    /// known to wait for it.
+    /// What decides its place in queues: its run, and the rank of its task.
     pub(crate) fn turn(&self) -> (RunNumber, u32) {
         (self.0.run, self.0.priority)
     }
@@ -434,7 +441,7 @@ impl Line {
     /// The first copy may not be sent yet, for this reason.
     pub(crate) fn held(&self, outlook: Outlook) {
         let cause = match outlook {
-            Outlook::Limited(_) => WaitCause::Limit,
+            Outlook::Limited(..) => WaitCause::Limit,
             Outlook::Full => WaitCause::Room,
             Outlook::Strained => WaitCause::Overload,
         };

@@ -8,7 +8,7 @@ pub(crate) use permit::Permit;
 
 use super::shared::machine_millis;
 use divisi_core::governor::{
-    Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, PermitId, Place, Queue, RateLimits,
+    Decision, Ending, Estimate, Governor, IN_FLIGHT_MAX, PermitId, Place, Queue, Rate, RateLimits,
     RateSettings,
 };
 use divisi_core::{Failure, FailureClass, Millis, Timestamp, Usage};
@@ -106,8 +106,8 @@ pub(crate) struct Closed {
 /// Why a request waits, and for how long at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outlook {
-    /// The limits allow the next request after this time.
-    Limited(Millis),
+    /// The limits allow the next request after this time. With the limit, if it is known.
+    Limited(Millis, Option<Rate>),
     /// Too many requests are under way.
     Full,
     /// The same, while fewer than usual may be under way because of overload.
@@ -141,8 +141,8 @@ impl Gate {
         gate
     }
 
-    /// Asks for a permit for a request; `priority` is the length of the longest chain of tasks that
-    /// wait for its task.
+    /// Asks for a permit for a request; `priority` is the rank of its task: the
+    /// largest goes first.
     pub(crate) fn ask(
         self: &Arc<Self>,
         run: RunNumber,
@@ -358,7 +358,10 @@ impl Gate {
             self.keep_watch(&state);
         }
         match state.wake_at {
-            Some(wake_at) => Outlook::Limited(wake_at.since(self.now())),
+            Some(wake_at) => {
+                let rate = state.queue.governor().limited_by();
+                Outlook::Limited(wake_at.since(self.now()), rate)
+            }
             None if state.queue.governor().is_strained() => Outlook::Strained,
             None => Outlook::Full,
         }

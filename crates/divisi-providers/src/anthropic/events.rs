@@ -106,6 +106,19 @@ impl Assembler for Events {
         self.written
     }
 
+    fn said(&self) -> &str {
+        let text = |part: &'_ Part| matches!(part.content, Content::Text(_));
+        match self
+            .parts
+            .iter()
+            .find(|part| text(part))
+            .map(|part| &part.content)
+        {
+            Some(Content::Text(text)) => text,
+            _ => "",
+        }
+    }
+
     fn has_ended(&self) -> bool {
         self.end.is_some()
     }
@@ -633,7 +646,7 @@ data: {"type":"message_stop"}
         let written: Vec<_> = seen
             .iter()
             .filter(|sign| matches!(sign, OutputTokens(_)))
-            .copied()
+            .cloned()
             .collect();
         assert_eq!(seen[..3], [Alive, Alive, Started(RateLimits::default())]);
         let counted: Vec<_> = seen

@@ -95,6 +95,10 @@ impl Assembler for Chunks {
         self.written
     }
 
+    fn said(&self) -> &str {
+        self.reply().map_or("", |reply| &reply.said)
+    }
+
     fn has_ended(&self) -> bool {
         self.reply().is_some_and(|reply| reply.end.is_some())
     }

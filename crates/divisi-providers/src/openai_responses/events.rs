@@ -152,6 +152,14 @@ impl Assembler for Events {
         self.written
     }
 
+    fn said(&self) -> &str {
+        let texts = self.items.iter().map(|item| item.text.as_str());
+        texts
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or("")
+    }
+
     fn has_ended(&self) -> bool {
         self.end.is_some()
     }

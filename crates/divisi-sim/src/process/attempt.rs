@@ -356,7 +356,7 @@ impl<'f> Process<'_, 'f> {
         let priority = self
             .run()
             .task(id.task)
-            .map_or(0, |task| task.facts().priority);
+            .map_or(0, |task| task.facts().rank());
         self.enter(Who::Attempt(id, turn, slot), request, priority)
     }
 

@@ -26,6 +26,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let id = context.app.find_run(&args.run, Intent::Look).await?;
     let demo = follow::is_demo(&engine, &engine.view(&id).await?.0).await?;
     let telling = Telling {
+        prints_result: false,
         global: &context.global,
         demo,
         script_is_ours: false,

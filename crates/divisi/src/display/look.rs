@@ -246,8 +246,9 @@ impl Line {
             .collect()
     }
 
-    /// The line, broken at blanks into lines of at most `columns`. A word that is longer is cut.
-    fn broken(&self, columns: usize, look: &Look) -> Vec<Self> {
+    /// The line, broken at blanks into lines of at most `columns`. A word that is longer is cut with
+    /// `ellipsis`, or left as it is.
+    pub(super) fn broken(&self, columns: usize, ellipsis: Option<&str>) -> Vec<Self> {
         if self.width() <= columns {
             return vec![self.clone()];
         }
@@ -265,9 +266,11 @@ impl Line {
                     lines.push(Self::new().plain(" ".repeat(indent)));
                     used = indent;
                 }
-                let word = match used + text::width(word) > columns {
-                    true => text::cut(word.trim_end(), columns - used, look.ellipsis()),
-                    false => word.to_owned(),
+                let word = match ellipsis {
+                    Some(ellipsis) if used + text::width(word) > columns => {
+                        text::cut(word.trim_end(), columns - used, ellipsis)
+                    }
+                    _ => word.to_owned(),
                 };
                 used += text::width(&word);
                 if let Some(line) = lines.last_mut() {
@@ -320,7 +323,7 @@ pub(crate) fn page(lines: &[Line], look: &Look) -> String {
 pub(crate) fn page_within(lines: &[Line], look: &Look) -> String {
     let lines: Vec<Line> = lines
         .iter()
-        .flat_map(|line| line.broken(look.page_columns(), look))
+        .flat_map(|line| line.broken(look.page_columns(), Some(look.ellipsis())))
         .collect();
     page(&lines, look)
 }

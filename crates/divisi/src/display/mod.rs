@@ -14,7 +14,7 @@ pub(crate) mod json;
 mod live;
 mod news;
 mod plain;
-mod screen;
+pub(crate) mod screen;
 
 mod failures;
 mod instead;

@@ -4,19 +4,25 @@ use super::look::{Line, Look, Tone};
 use super::progress::{Progress, label};
 use super::{number, refused};
 use crate::text;
+use divisi_core::budget::Spent;
 use divisi_core::estimate::{Estimate, Spread};
 use divisi_core::event::{AnsweredBy, ParkReason, Refusal, Suspension};
 use divisi_core::{
-    Approval, Content, Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, TaskId, Timestamp,
+    Approval, Content, Event, Failure, FailureClass, Outcome, PicoUsd, Recorded, RunView, TaskId,
+    Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Turns events into lines.
 #[derive(Default)]
 pub(crate) struct News {
-    failed_alike: BTreeMap<FailureClass, u32>,
+    /// Number of tasks that failed with the same message.
+    failed_alike: BTreeMap<(FailureClass, Arc<str>), u32>,
     /// Refusals already shown. The end of the run counts all of them.
     refused: BTreeSet<Refusal>,
+    /// The estimate that the run was already said to exceed.
+    exceeded: Option<Estimate>,
 }
 
 /// How much is shown.
@@ -29,15 +35,50 @@ pub(crate) enum Detail {
 }
 
 impl News {
-    /// Failures of one class shown one by one. A wrong key fails ten thousand tasks, and the first
-    /// fifty are enough; the end of the run counts all.
+    /// Failures with the same message that are shown one by one, where every end is. A wrong key
+    /// fails ten thousand tasks, and the first fifty are enough; the end of the run counts all.
     const FAILED_ALIKE_MAX: u32 = 50;
+    /// Different messages compared. If there are more, each holds something of its own, such as an
+    /// id, and failures of one class count as equal.
+    const MESSAGES_COMPARED_MAX: usize = 64;
     /// Columns of a failure's message: three lines of a terminal. `divisi show`
     /// has the rest.
     const MESSAGE_COLUMNS_MAX: usize = 240;
 
     /// The lines for an event that `progress` already includes.
     pub(crate) fn of(
+        &mut self,
+        progress: &Progress,
+        recorded: &Recorded,
+        detail: Detail,
+        look: &Look,
+    ) -> Vec<Line> {
+        let mut lines = self.of_event(progress, recorded, detail, look);
+        lines.extend(self.dearer_than_planned(&progress.view));
+        lines
+    }
+
+    /// The warning when more is spent than the plan's range, once.
+    fn dearer_than_planned(&mut self, view: &RunView) -> Option<Line> {
+        let estimate = view.estimate?;
+        let Spent { billed, over, .. } = view.money.spent();
+        let Spread { p10, p90, .. } = estimate.cost;
+        let is_beyond = p90 > PicoUsd::ZERO && billed + over > p90;
+        if !is_beyond || self.exceeded.replace(estimate) == Some(estimate) {
+            return None;
+        }
+        let cap = match view.money.cap {
+            Some(cap) => format!("the cap is {cap}"),
+            None => "no cap limits it".to_owned(),
+        };
+        let told = format!(
+            "{} are spent, more than the plan's range of {p10} to {p90}; {cap}",
+            billed + over
+        );
+        Some(Line::of(Tone::Warn, "warning: ").plain(told))
+    }
+
+    fn of_event(
         &mut self,
         progress: &Progress,
         recorded: &Recorded,
@@ -100,7 +141,10 @@ impl News {
             Event::TaskEnded {
                 task,
                 outcome: Outcome::Failed(failure),
-            } => self.failed(progress, *task, failure, look),
+            } => self
+                .failed(progress, *task, failure, detail, look)
+                .into_iter()
+                .collect(),
             Event::TaskEnded {
                 task,
                 outcome: Outcome::Ok { value },
@@ -172,27 +216,48 @@ impl News {
         vec![Line::of(Tone::Warn, "warning: ").plain(told)]
     }
 
+    /// The line for a failed task: the whole message of the first one, and of further ones with the
+    /// same message their name or, where they are many, their number.
     fn failed(
         &mut self,
         progress: &Progress,
         task: TaskId,
         failure: &Failure,
+        detail: Detail,
         look: &Look,
-    ) -> Vec<Line> {
-        let alike = self.failed_alike.entry(failure.class).or_default();
-        *alike += 1;
-        let mut lines = vec![];
-        if *alike <= Self::FAILED_ALIKE_MAX {
-            lines.push(failed(progress, task, failure, look));
+    ) -> Option<Line> {
+        let mut alike = (failure.class, Arc::from(&*failure.message));
+        let is_known = self.failed_alike.contains_key(&alike);
+        if !is_known && self.failed_alike.len() >= Self::MESSAGES_COMPARED_MAX {
+            alike.1 = Arc::default();
         }
-        if *alike == Self::FAILED_ALIKE_MAX {
-            let rest = format!(
-                "further failures of this sort ({}) are only counted",
-                failure.class
+        let count = self.failed_alike.entry(alike).or_default();
+        *count += 1;
+        let (count, class) = (*count, failure.class.as_str());
+        if count == 1 {
+            return Some(failed(progress, task, failure, look));
+        }
+        if detail == Detail::Every && count <= Self::FAILED_ALIKE_MAX {
+            let alike = format!("{class}, as another task before");
+            return Some(
+                Line::of(Tone::Bad, look.failed())
+                    .plain(format!(" {}{}", progress.label(task), look.dot()))
+                    .put(Tone::Bad, alike),
             );
-            lines.push(Line::of(Tone::Warn, rest));
         }
-        lines
+        let is_round = count >= 10 && 10_u32.pow(count.ilog10()) == count;
+        is_round.then(|| {
+            let tasks = format!(
+                " {} tasks have failed alike so far",
+                number::count(count.into())
+            );
+            Line::of(Tone::Bad, look.failed())
+                .put(Tone::Strong, tasks)
+                .plain(look.dot())
+                .put(Tone::Bad, class)
+                .plain(": ")
+                .plain(message(failure, look))
+        })
     }
 }
 
@@ -235,15 +300,17 @@ fn failed(progress: &Progress, task: TaskId, failure: &Failure, look: &Look) -> 
         .plain(look.dot())
         .put(Tone::Bad, failure.class.as_str())
         .plain(": ")
-        .plain(text::cut(
-            &text::line(&failure.message),
-            News::MESSAGE_COLUMNS_MAX,
-            look.ellipsis(),
-        ));
+        .plain(message(failure, look));
     if attempts > 1 {
         line = line.put(Tone::Dim, format!("{}{attempts} attempts", look.dot()));
     }
     line
+}
+
+/// What a failure says, on one line.
+fn message(failure: &Failure, look: &Look) -> String {
+    let said = text::line(&failure.message);
+    text::cut(&said, News::MESSAGE_COLUMNS_MAX, look.ellipsis())
 }
 
 /// Timers of a flow fire often, and say nothing about its work.

@@ -129,6 +129,16 @@ pub(crate) fn rest(span: Millis) -> String {
     }
 }
 
+/// How long something will still take, as exact as a guess should look: `5 s`, `40 s`, `3 min`.
+pub(crate) fn roughly(span: Millis) -> String {
+    let step = match span.0.div_ceil(1_000) {
+        0..=20 => 5_000,
+        21..=120 => 10_000,
+        _ => 1,
+    };
+    rest(Millis(span.0.max(1).next_multiple_of(step)))
+}
+
 /// A moment in the future: `14:05:10 UTC`, with its date if it is more than a day away.
 pub(crate) fn moment(now: Timestamp, then: Timestamp) -> String {
     let at = i64::try_from(then.0)
@@ -232,6 +242,10 @@ mod tests {
         assert_eq!(
             [1, 11_001, 121_000, 7_201_000].map(|ms| rest(Millis(ms))),
             ["1 s", "12 s", "3 min", "3 h"]
+        );
+        assert_eq!(
+            [0, 11_001, 42_000, 121_000].map(|ms| roughly(Millis(ms))),
+            ["5 s", "15 s", "50 s", "3 min"]
         );
         let ago = |secs: u64| super::ago(Timestamp(secs * 1_000), Timestamp(0));
         assert_eq!(

@@ -3,7 +3,7 @@
 use super::look::{Line, Look, Tone};
 use super::news::{Detail, News};
 use super::number;
-use super::progress::Progress;
+use super::progress::{Progress, Work};
 use divisi_core::{Event, Millis, Recorded, Timestamp};
 
 /// The display without a terminal.
@@ -79,7 +79,7 @@ impl PlainView {
 
     fn sum_up(&mut self, progress: &Progress, now: Timestamp) -> Option<Line> {
         let counts = progress.view.counts;
-        let (total, ended) = (counts.total(), counts.total() - counts.open);
+        let Work { ended, total } = progress.work();
         let news = ended.saturating_sub(self.said_ended);
         let due =
             news >= total.div_ceil(Self::SHARE) || now.since(self.said_at) >= Self::SAID_EVERY;
@@ -100,7 +100,7 @@ impl PlainView {
         }
         parts.push(format!(
             "{} running",
-            number::count(progress.view.under_way.len() as u64)
+            number::count((progress.view.under_way.len() - progress.waiting()) as u64)
         ));
         parts.push(format!(
             "{} tokens",

@@ -1,7 +1,9 @@
 //! The state of a run under way: what its events say, and unrecorded signals.
 
+use divisi_core::governor::Rate;
+use divisi_core::run::Stage;
 use divisi_core::view::TaskView;
-use divisi_core::{AttemptId, Event, Recorded, RunId, RunView, TaskId, Timestamp};
+use divisi_core::{AttemptId, Event, Millis, Recorded, RunId, RunView, TaskId, Timestamp};
 use divisi_engine::{Signal, WaitsFor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +16,38 @@ pub(crate) struct Progress {
     pub(crate) is_attended: bool,
     /// What attempts under way are doing, as far as signals have said.
     doing: BTreeMap<AttemptId, Doing>,
+    pub(crate) sight: Sight,
+}
+
+/// What the user looks at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sight {
+    /// Whether keys are received.
+    pub(crate) has_keys: bool,
+    /// The chosen task.
+    pub(crate) chosen: Option<TaskId>,
+    /// The task that is looked into, with its prompt.
+    pub(crate) open: Option<(TaskId, Arc<str>)>,
+    /// Whether the keys are explained.
+    pub(crate) has_help: bool,
+}
+
+/// How far the work of a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Tasks that have ended.
+    pub(crate) ended: u32,
+    /// Tasks there will be, as far as is known.
+    pub(crate) total: u32,
+}
+
+/// How long a run will still take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ToGo {
+    /// About this long.
+    About(Millis),
+    /// Longer than this, the whole time of the plan, and nothing has ended to judge by.
+    Beyond(Millis),
 }
 
 /// What an attempt under way is doing.
@@ -21,8 +55,12 @@ pub(crate) struct Progress {
 pub(crate) struct Doing {
     /// Approximate number of tokens of the current reply that have arrived.
     pub(crate) writing: u64,
-    /// The tool at work.
+    /// The beginning of the current reply.
+    pub(crate) words: Option<Arc<str>>,
+    /// Its latest tool, with its subject.
     pub(crate) tool: Option<Arc<str>>,
+    /// Whether that tool is at work.
+    pub(crate) is_working: bool,
     /// What its next request waits for.
     pub(crate) waits: Option<Wait>,
 }
@@ -38,7 +76,8 @@ pub(crate) struct Wait {
 /// Why a request may not be sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Why {
-    Limit,
+    /// A rate limit, if it is known which.
+    Limit(Option<Rate>),
     Room,
     Cache,
 }
@@ -51,6 +90,7 @@ impl Progress {
             view,
             is_attended: false,
             doing: BTreeMap::new(),
+            sight: Sight::default(),
         }
     }
 
@@ -59,54 +99,60 @@ impl Progress {
         self.view.apply(recorded);
         match &recorded.event {
             Event::RunResumed(_) => self.doing.clear(),
-            Event::TurnScheduled { attempt, .. }
-            | Event::TurnEnded { attempt, .. }
-            | Event::AttemptSuspended { attempt, .. }
-            | Event::AttemptEnded { attempt, .. } => _ = self.doing.remove(attempt),
+            Event::TurnScheduled { attempt, .. } | Event::TurnEnded { attempt, .. } => {
+                // Its latest tool is still of interest while it asks.
+                if let Some(doing) = self.doing.get_mut(attempt) {
+                    let tool = doing.tool.take();
+                    *doing = Doing {
+                        tool,
+                        ..Doing::default()
+                    };
+                }
+            }
+            Event::AttemptSuspended { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
+                _ = self.doing.remove(attempt)
+            }
             _ => {}
         }
     }
 
     /// Applies a signal. Signals of attempts that have ended are ignored.
     pub(crate) fn signal(&mut self, signal: Signal) {
-        let (attempt, writing, tool, waits) = match signal {
-            Signal::Writing { attempt, tokens } => (attempt, tokens, None, None),
-            Signal::Held { attempt, until } => (
-                attempt,
-                0,
-                None,
-                Some(Wait {
-                    why: Why::Cache,
-                    until: Some(until),
-                }),
-            ),
-            Signal::Waiting {
-                attempt,
-                why,
-                until,
-            } => {
-                let why = match why {
-                    WaitsFor::Limit => Why::Limit,
-                    WaitsFor::Room => Why::Room,
-                };
-                (attempt, 0, None, Some(Wait { why, until }))
-            }
-            Signal::Tool { attempt, what } => (attempt, 0, Some(what), None),
+        let attempt = match &signal {
+            Signal::Writing { attempt, .. }
+            | Signal::Begins { attempt, .. }
+            | Signal::Held { attempt, .. }
+            | Signal::Waiting { attempt, .. }
+            | Signal::Tool { attempt, .. } => *attempt,
         };
         let is_under_way = self.view.under_way.contains_key(&attempt.task)
             && self
                 .view
                 .task(attempt.task)
                 .is_some_and(|task| task.attempts == attempt.number);
-        if is_under_way {
-            self.doing.insert(
-                attempt,
-                Doing {
-                    writing,
-                    tool,
-                    waits,
-                },
-            );
+        if !is_under_way {
+            return;
+        }
+        let doing = self.doing.entry(attempt).or_default();
+        (doing.waits, doing.is_working) = (None, false);
+        match signal {
+            Signal::Writing { tokens, .. } => doing.writing = tokens,
+            Signal::Begins { words, .. } => doing.words = Some(words),
+            Signal::Held { until, .. } => {
+                let until = Some(until);
+                doing.waits = Some(Wait {
+                    why: Why::Cache,
+                    until,
+                });
+            }
+            Signal::Waiting { why, until, .. } => {
+                let why = match why {
+                    WaitsFor::Limit(rate) => Why::Limit(rate),
+                    WaitsFor::Room => Why::Room,
+                };
+                doing.waits = Some(Wait { why, until });
+            }
+            Signal::Tool { what, .. } => (doing.tool, doing.is_working) = (Some(what), true),
         }
     }
 
@@ -122,6 +168,34 @@ impl Progress {
         })
     }
 
+    /// Attempts under way that do not wait to ask.
+    pub(crate) fn running(&self) -> Vec<(AttemptId, Timestamp, Option<&Doing>)> {
+        let waits = |doing: Option<&Doing>| doing.is_some_and(|doing| doing.waits.is_some());
+        self.under_way()
+            .filter(|(.., doing)| !waits(*doing))
+            .collect()
+    }
+
+    /// Chooses the next or the previous of the running tasks.
+    pub(crate) fn choose(&mut self, is_next: bool) {
+        let mut tasks = self.running().into_iter().map(|(attempt, ..)| attempt.task);
+        let chosen = match (self.sight.chosen, is_next) {
+            (None, _) => tasks.next(),
+            (Some(chosen), true) => tasks.find(|task| *task > chosen).or(Some(chosen)),
+            (Some(chosen), false) => tasks
+                .take_while(|task| *task < chosen)
+                .last()
+                .or(Some(chosen)),
+        };
+        self.sight.chosen = chosen;
+    }
+
+    /// Number of attempts that wait until their request may be sent.
+    pub(crate) fn waiting(&self) -> usize {
+        let waits = |doing: Option<&Doing>| doing.is_some_and(|doing| doing.waits.is_some());
+        self.under_way().filter(|(.., doing)| waits(*doing)).count()
+    }
+
     /// The number of requests in flight, and of tools and programs at work. Waiting attempts are
     /// neither.
     pub(crate) fn at_work(&self) -> (usize, usize) {
@@ -134,9 +208,42 @@ impl Progress {
             .under_way()
             .filter(|(.., doing)| doing.is_none_or(|doing| doing.waits.is_none()));
         let (asking, working): (Vec<_>, Vec<_>) = busy.partition(|(attempt, _, doing)| {
-            doing.is_none_or(|doing| doing.tool.is_none()) && asks(*attempt)
+            doing.is_none_or(|doing| !doing.is_working) && asks(*attempt)
         });
         (asking.len(), working.len())
+    }
+
+    /// How many tasks have ended and how many there will be: as many as the plan has, until the flow
+    /// has requested more or has ended. So the share that is done does not shrink while the flow
+    /// requests its tasks one after another.
+    pub(crate) fn work(&self) -> Work {
+        let counts = self.view.counts;
+        let planned = self.view.estimate.filter(|_| self.view.result.is_none());
+        let planned = planned.map_or(0, |estimate| estimate.tasks as u32);
+        Work {
+            ended: counts.total() - counts.open,
+            total: counts.total().max(planned),
+        }
+    }
+
+    /// How long the run will still take, if there is a plan to judge by: at first by the time that
+    /// the plan expects, and the more tasks have ended, the more by their pace.
+    pub(crate) fn to_go(&self, now: Timestamp) -> Option<ToGo> {
+        let planned = self.view.estimate?.took.p50;
+        let Work { ended, total } = self.work();
+        if self.view.stage != Stage::Running || planned == Millis(0) || ended >= total {
+            return None;
+        }
+        let worked = self.view.span.worked(now).0;
+        if ended == 0 && worked >= planned.0 {
+            return Some(ToGo::Beyond(planned));
+        }
+        let (ended, total) = (u64::from(ended), u64::from(total));
+        let by_plan = planned.0.saturating_sub(worked);
+        // The pace gives `worked × open / ended`, and its weight is `ended / total`.
+        let left =
+            (by_plan.saturating_mul(total - ended) + worked.saturating_mul(total - ended)) / total;
+        Some(ToGo::About(Millis(left)))
     }
 
     /// The task's name on screen.

@@ -6,11 +6,13 @@ use super::look::{Line, Look, page};
 use super::plain::PlainView;
 use super::progress::Progress;
 use super::summary::{errors, summary};
+use crate::keys::Key;
 use crate::output;
 use divisi_core::run::Stage;
-use divisi_core::{PicoUsd, Recorded, RunId, RunView, Timestamp};
+use divisi_core::{PicoUsd, Recorded, RunId, RunView, TaskId, Timestamp};
 use divisi_engine::Signal;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 /// How a run is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +176,35 @@ impl Reporter {
         }
     }
 
+    /// Says that keys are received.
+    pub(crate) fn hears_keys(&mut self) {
+        self.progress.sight.has_keys = true;
+    }
+
+    /// Applies a key that changes only what is shown. Returns the task that is to be looked into.
+    pub(crate) fn key(&mut self, key: Key) -> Option<TaskId> {
+        let sight = &mut self.progress.sight;
+        match key {
+            Key::Up | Key::Down if sight.open.is_none() => self.progress.choose(key == Key::Down),
+            Key::Back => (sight.open, sight.has_help) = (None, false),
+            Key::Help => sight.has_help = !sight.has_help,
+            Key::Open if sight.open.is_some() => sight.open = None,
+            Key::Open => {
+                if sight.chosen.is_none() {
+                    self.progress.choose(true);
+                }
+                return self.progress.sight.chosen;
+            }
+            Key::Up | Key::Down | Key::Park | Key::Stop => {}
+        }
+        None
+    }
+
+    /// Shows a task with its prompt.
+    pub(crate) fn look_into(&mut self, task: TaskId, prompt: Arc<str>) {
+        self.progress.sight.open = Some((task, prompt));
+    }
+
     /// Reports a signal, which is not recorded.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.progress.signal(signal);
@@ -187,7 +218,7 @@ impl Reporter {
     /// Prints a line that does not come from the run, above the frame.
     pub(crate) fn say(&mut self, line: Line) {
         match &mut self.view {
-            View::Live(view) => view.say(&[line]),
+            View::Live(view) => view.say([line]),
             View::Plain(_) => self.tell(&[line]),
             View::Json | View::Quiet => {}
         }
@@ -215,6 +246,13 @@ impl Reporter {
         }
     }
 
+    /// Removes the frame from the screen, so that other output appears below the lines above it.
+    pub(crate) fn remove_frame(&mut self) {
+        if let View::Live(view) = &mut self.view {
+            view.finish();
+        }
+    }
+
     /// Prints how the run ended and what can be done next.
     ///
     /// `flow_error` is the flow's own error with the line of its script; without it the recorded
@@ -225,9 +263,7 @@ impl Reporter {
         flow_error: Option<&str>,
         cap_least: Option<PicoUsd>,
     ) -> io::Result<()> {
-        if let View::Live(view) = &mut self.view {
-            view.finish();
-        }
+        self.remove_frame();
         self.release();
         let told = flow_error.is_some();
         let lines = match self.view {
@@ -261,7 +297,7 @@ mod tests {
     use crate::display::story::Story;
     use divisi_core::FailureClass;
     use insta::assert_snapshot;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     /// The text written to one stream.
     #[derive(Clone, Default)]

@@ -246,15 +246,24 @@ pub(crate) fn finish(is_stopping: bool) -> io::Result<()> {
     } else {
         RESULTS_STALL_MAX
     };
-    let written = match RESULTS.drain(most) {
-        Err(error) if is_gone(&error) => Ok(()),
-        written => written,
-    };
+    let written = drain_results(most);
     finish_talk();
     written
 }
 
-/// The same for stderr alone.
+fn drain_results(most: Duration) -> io::Result<()> {
+    match RESULTS.drain(most) {
+        Err(error) if is_gone(&error) => Ok(()),
+        written => written,
+    }
+}
+
+/// Waits until the results so far are written, as long as they are read.
+pub(crate) fn finish_results() -> io::Result<()> {
+    drain_results(RESULTS_STALL_MAX)
+}
+
+/// Waits until the messages so far are written.
 pub(crate) fn finish_talk() {
     // There is no other place to report that this failed.
     let _ = TALK.drain(TALK_STALL_MAX);

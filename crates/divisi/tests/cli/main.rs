@@ -23,6 +23,7 @@ mod executors;
 mod gate;
 mod edited;
 mod later;
+mod live;
 mod place;
 mod vendors;
 mod input;

@@ -207,6 +207,11 @@ fn pipe_takes_models_for_its_steps_and_a_text_from_stdin() {
             .stderr
             .contains("nothing on stdin")
     );
-    let said = home.ends_with(0, &["pipe", "a", "--demo"], "unread").stderr;
+    // A file: what a pipe holds when the command looks at it depends on its writer.
+    home.write("unread.txt", "unread");
+    let mut command = home.divisi(&["pipe", "a", "--demo"]);
+    let unread = std::fs::File::open(home.folder().join("unread.txt")).unwrap();
+    let said = command.stdin(unread).output().unwrap().stderr;
+    let said = String::from_utf8(said).unwrap();
     assert!(said.contains("note: stdin is not read"), "{said}");
 }

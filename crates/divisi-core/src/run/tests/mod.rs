@@ -2,6 +2,7 @@
 
 mod attempts;
 mod deaths;
+mod depth;
 mod hedge;
 mod hopeless;
 mod illegal;

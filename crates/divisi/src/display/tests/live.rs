@@ -1,15 +1,20 @@
 //! The frame on a terminal, and that it stays where it is.
 
-use super::{look, over, progress, under_way};
+use super::{Memory, look, over, progress, under_way};
 use crate::display::frame::frame;
 use crate::display::live::LiveView;
 use crate::display::look::Look;
 use crate::display::progress::Progress;
 use crate::display::story::Story;
+use divisi_core::governor::{Amount, Rate};
 use divisi_core::{AttemptId, FailureClass, Input, Millis, PicoUsd, RunView, TaskId};
 use divisi_engine::{Signal, WaitsFor};
-use indicatif::InMemoryTerm;
 use insta::assert_snapshot;
+
+const RATE: Option<Rate> = Some(Rate {
+    per_minute: 50,
+    of: Amount::Requests,
+});
 
 fn at_work() -> (Story, Progress) {
     let story = under_way();
@@ -26,9 +31,13 @@ fn at_work() -> (Story, Progress) {
         attempt: attempt(5),
         tokens: 310,
     });
+    progress.signal(Signal::Begins {
+        attempt: attempt(5),
+        words: "The sums are rounded\nbefore they are added, because".into(),
+    });
     progress.signal(Signal::Waiting {
         attempt: attempt(6),
-        why: WaitsFor::Limit,
+        why: WaitsFor::Limit(RATE),
         until: None,
     });
     (story, progress)
@@ -43,12 +52,12 @@ fn shown(look: &Look, rows: usize) -> String {
 fn a_frame_on_80_columns() {
     assert_snapshot!(shown(&look(80), 24), @r"
     audit k3f97a2m · find 3/3 · verify 0/4
-    ⠋ payment finding 0: sums …  claude-sonnet-5      0:07  2.6 k  read_file src/p…
-    ⠋ payment finding 2: sums …  claude-sonnet-5      0:07    310
-    ⠋ payment finding 3: sums …  claude-sonnet-5      0:07         rate limited
-    ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
-    ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 8.1 k tokens · $0.0099
+    ◐ payment finding 0: sums a…  claude-sonnet-5    0:07  2.6 k  read_file src/pa…
+    ◐ payment finding 2: sums a…  claude-sonnet-5    0:07    310  The sums are rou…
+    ○ payment findi…ey are added waits for a rate limit (50 a minute)
+    ○ payment findi…ey are added  waiting: rate limited, next try in 15 s
+    ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 2 running · 2 waiting
+    ⠋ 0:12 · $0.0099 · 8.1 k tokens
     ");
 }
 
@@ -68,7 +77,7 @@ fn a_task_that_is_held_says_what_it_waits_for() {
     assert_eq!(
         shown
             .iter()
-            .filter(|line| line.ends_with("waits for the cache"))
+            .filter(|line| line.contains("waits for what they share to be cached"))
             .count(),
         1,
         "{shown:#?}"
@@ -79,9 +88,7 @@ fn a_task_that_is_held_says_what_it_waits_for() {
     });
     let shown = frame(&progress, &look(120), 24, story.now());
     assert!(
-        !shown
-            .iter()
-            .any(|line| line.contains("waits for the cache")),
+        !shown.iter().any(|line| line.contains("to be cached")),
         "{shown:#?}"
     );
 }
@@ -100,7 +107,7 @@ fn those_who_wait_for_a_limit_say_until_when() {
         );
         progress.signal(Signal::Waiting {
             attempt,
-            why: WaitsFor::Limit,
+            why: WaitsFor::Limit(RATE),
             until,
         });
     }
@@ -114,14 +121,11 @@ fn those_who_wait_for_a_limit_say_until_when() {
     });
     assert_snapshot!(frame(&progress, &look(80), 24, now).join("\n"), @r"
     audit k3f97a2m · find 3/3 · verify 0/4
-    ⠋ payment finding 0: sums …  claude-sonnet-5      0:07  2.6 k  waits for the c…
-    ⠋ payment finding 2: sums …  claude-sonnet-5      0:07         rate limited
-    ⠋ payment finding 3: sums …  claude-sonnet-5      0:07         rate limited
-    ○ 2 tasks  waiting: the rate limit, next request in 3 s
-    ○ 1 task  waiting: what they share to be cached, 19 s at most
-    ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
-    ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 7.7 k tokens · $0.0099
+    ○ 2 wait for a rate limit (50 a minute), the next in 3 s
+    ○ payment findi…ey are added waits for what they share to be cached, 19 s at m…
+    ○ payment findi…ey are added  waiting: rate limited, next try in 15 s
+    ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 4 waiting
+    ⠋ 0:12 · $0.0099 · 8.1 k tokens
     ");
 }
 
@@ -129,12 +133,13 @@ fn those_who_wait_for_a_limit_say_until_when() {
 fn a_frame_on_120_columns() {
     assert_snapshot!(shown(&look(120), 24), @r"
     audit k3f97a2m · find 3/3 · verify 0/4
-    ⠋ verify        payment finding 0: sums are rounded be…  claude-sonnet-5        0:07  2.6 k  read_file src/payment/sum…
-    ⠋ verify        payment finding 2: sums are rounded be…  claude-sonnet-5        0:07    310
-    ⠋ verify        payment finding 3: sums are rounded be…  claude-sonnet-5        0:07         rate limited
-    ○ payment finding 1: sums are rounded be…  waiting: rate limited, next try in 15 s
-    ━━━━━━━━━━━━──────────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 8.1 k tokens · $0.0099
+      phase         task                                     model                  time tokens  now
+    ◐ verify        payment finding 0: …fore they are added  claude-sonnet-5        0:07  2.6 k  read_file src/payment/sum…
+    ◐ verify        payment finding 2: …fore they are added  claude-sonnet-5        0:07    310  The sums are rounded befo…
+    ○ payment finding 3: …fore they are added waits for a rate limit (50 a minute)
+    ○ payment finding 1: …fore they are added  waiting: rate limited, next try in 15 s
+    ━━━━━━━━━━━━──────────────────  3/7 · 2 ok · 1 failed · 2 running · 2 waiting
+    ⠋ 0:12 · $0.0099 · 8.1 k tokens
     ");
 }
 
@@ -148,12 +153,12 @@ fn a_frame_on_60_columns_without_unicode_in_a_demo() {
     assert_snapshot!(shown(&look, 24), @r"
     DEMO | answers are scripted, no model is asked
     audit k3f97a2m | find 3/3 | verify 0/4
-    | payment finding 0: sum...  claude-sonnet-5    0:07  2.6 k
-    | payment finding 2: sum...  claude-sonnet-5    0:07    310
-    | payment finding 3: sum...  claude-sonnet-5    0:07
-    o payment finding ...  waiting: rate limited, next try i...
-    ########-----------  3/7 | 2 ok | 1 failed | 3 running |...
-    0:12 | 8.1 k tokens | $0.0099
+    * payment finding 0: sum...   0:07  2.6 k  read_file src...
+    * payment finding 2: sum...   0:07    310  The sums are ...
+    o payment ...re added waits for a rate limit (50 a minute)
+    o payment ...re added  waiting: rate limited, next try i...
+    ########-----------  3/7 | 2 ok | 1 failed | 2 running |...
+    | 0:12 | $0.0099 | 8.1 k tokens
     ");
 }
 
@@ -167,17 +172,17 @@ fn a_frame_on_few_rows() {
     let told = |rows| frame(&progress(&story), &look(70), rows, story.now()).join("\n");
     assert_snapshot!(told(8), @r"
     audit k3f97a2m
-    ⠋ module 0                             haiku              0:03
-    ⠋ module 1                             haiku              0:03
-    ⠋ module 2                             haiku              0:03
-    ⠋ module 3                             haiku              0:03
+    ◐ module 0                          0:03
+    ◐ module 1                          0:03
+    ◐ module 2                          0:03
+    ◐ module 3                          0:03
       … and 60 more running
     ───────────────────────  0/80 · 64 running · 16 waiting
-    0:03 · 0 tokens · $0.0000
+    ⠋ 0:03 · $0.0000 · 0 tokens
     ");
     assert_snapshot!(told(2), @r"
     ───────────────────────  0/80 · 64 running · 16 waiting
-    0:03 · 0 tokens · $0.0000
+    ⠋ 0:03 · $0.0000 · 0 tokens
     ");
     let demo = Look {
         demo: true,
@@ -185,7 +190,7 @@ fn a_frame_on_few_rows() {
     };
     assert_snapshot!(frame(&progress(&story), &demo, 2, story.now()).join("\n"), @r"
     DEMO · answers are scripted, no model is asked
-    0:03 · 0 tokens · $0.0000
+    ⠋ 0:03 · $0.0000 · 0 tokens
     ");
 }
 
@@ -206,12 +211,12 @@ fn many_rests_are_told_by_reason() {
     }
     assert_snapshot!(frame(&progress(&story), &look(70), 24, story.now()).join("\n"), @r"
     audit k3f97a2m
-    ⠋ module 10                            haiku              0:03
-    ⠋ module 11                            haiku              0:03
+    ◐ module 10                         0:03
+    ◐ module 11                         0:03
     ○ 8 tasks  waiting: overloaded, next try in 1 s
     ○ 2 tasks  waiting: connection lost, next try in 1 s
     ───────────────────────  0/12 · 2 running · 10 waiting
-    0:03 · 0 tokens · $0.0000
+    ⠋ 0:03 · $0.0000 · 0 tokens
     ");
 }
 
@@ -220,10 +225,10 @@ fn parking_says_what_it_waits_for() {
     let mut story = under_way();
     story.input(Input::Park);
     assert_snapshot!(frame(&progress(&story), &look(100), 4, story.now()).join("\n"), @r"
-    ○ payment finding 1: sums are roun…  waiting: rate limited, next try in 15 s
+    ○ payment finding …e they are added  waiting: rate limited, next try in 15 s
     parking: you asked for it · 3 tasks to finish first
     ━━━━━━━━━━━━──────────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 7.7 k tokens · $0.0099
+    ⠋ 0:12 · $0.0099 · 7.7 k tokens
     ");
 }
 
@@ -237,9 +242,9 @@ fn spent_and_reused_are_told_after_a_resume() {
     story.at(101_500);
     assert_snapshot!(frame(&progress(&story), &look(80), 24, story.now()).join("\n"), @r"
     audit k3f97a2m · find 1/2
-    ⠴ user (attempt 2)           claude-haiku-4-5     0:01
+    ◐ user (attempt 2)            claude-haiku-4-5   0:01
     ━━━━━━━━━━━━━─────────────  1/2 · 1 ok · 1 running
-    0:01 · 15 k tokens · $0.0198 of $5.00 · 1 reused
+    ⠴ 0:01 · $0.0198, cap $5.00 · 15 k tokens · 1 reused
     ");
 }
 
@@ -264,7 +269,7 @@ fn no_line_is_wider_than_the_terminal() {
 
 #[test]
 fn the_terminal_keeps_the_news_and_one_frame() {
-    let term = InMemoryTerm::new(16, 80);
+    let term = Memory::new(16, 80);
     let mut view = LiveView::new(look(80), term.clone());
     let mut progress = Progress::new(Story::id(), RunView::default());
     let story = under_way();
@@ -277,12 +282,12 @@ fn the_terminal_keeps_the_news_and_one_frame() {
     › 2 findings to verify
     ✗ user · too long: prompt and files do not fit the model
     audit k3f97a2m · find 3/3 · verify 0/4
-    ⠋ payment finding 0: sums …  claude-sonnet-5      0:07  2.6 k
-    ⠋ payment finding 2: sums …  claude-sonnet-5      0:07
-    ⠋ payment finding 3: sums …  claude-sonnet-5      0:07
-    ○ payment finding 1: sums a…  waiting: rate limited, next try in 15 s
+    ◐ payment finding 0: sums a…  claude-sonnet-5    0:07  2.6 k
+    ◐ payment finding 2: sums a…  claude-sonnet-5    0:07
+    ◐ payment finding 3: sums a…  claude-sonnet-5    0:07
+    ○ payment findi…ey are added  waiting: rate limited, next try in 15 s
     ━━━━━━━━━━━───────────────  3/7 · 2 ok · 1 failed · 3 running · 1 waiting
-    0:12 · 7.7 k tokens · $0.0099
+    ⠋ 0:12 · $0.0099 · 7.7 k tokens
     ");
     view.finish();
     assert_snapshot!(term.contents(), @r"
@@ -293,7 +298,7 @@ fn the_terminal_keeps_the_news_and_one_frame() {
 
 #[test]
 fn sixty_four_tasks_do_not_scroll() {
-    let term = InMemoryTerm::new(12, 60);
+    let term = Memory::new(12, 60);
     let mut view = LiveView::new(look(60), term.clone());
     let mut story = Story::begin(64);
     for i in 0..200 {
@@ -313,16 +318,16 @@ fn sixty_four_tasks_do_not_scroll() {
     view.tick(&progress, story.now() + Millis(1_000));
     assert_snapshot!(term.contents(), @r"
     audit k3f97a2m
-    ⠼ module 150                 haiku              0:04
-    ⠼ module 151                 haiku              0:04
-    ⠼ module 152                 haiku              0:04
-    ⠼ module 153                 haiku              0:04
-    ⠼ module 154                 haiku              0:03
-    ⠼ module 155                 haiku              0:03
-    ⠼ module 156                 haiku              0:03
+    ◐ module 150                  0:04
+    ◐ module 151                  0:04
+    ◐ module 152                  0:04
+    ◐ module 153                  0:04
+    ◐ module 154                  0:03
+    ◐ module 155                  0:03
+    ◐ module 156                  0:03
       … and 43 more running
     ━━━━━━━━━━━━━━─────  150/200 · 150 ok · 50 running
-    0:09 · 387 k tokens · $0.4950
+    ⠼ 0:09 · $0.4950 · 387 k tokens
     ");
 }
 
@@ -335,11 +340,11 @@ fn a_cap_that_keeps_tasks_waiting_is_named() {
     let shown = frame(&progress(&story), &look(80), 24, story.now()).join("\n");
     assert_snapshot!(shown, @r"
     audit k3f97a2m
-    ⠋ a                          haiku                0:00
-    ⠋ b                          haiku                0:00
-    ⠋ c                          haiku                0:00
+    ◐ a                           haiku              0:00
+    ◐ b                           haiku              0:00
+    ◐ c                           haiku              0:00
     ○ the cap leaves room for 3 at a time; `--max-cost 0.04` runs 6
     ──────────────────────────  0/6 · 3 running · 3 waiting
-    0:00 · 0 tokens · $0.0000 of $0.0100
+    ⠋ 0:00 · $0.0000, cap $0.0100 · 0 tokens
     ");
 }

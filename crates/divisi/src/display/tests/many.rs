@@ -1,12 +1,11 @@
 //! A run of very many events.
 
-use super::look;
+use super::{Memory, look};
 use crate::display::live::LiveView;
 use crate::display::plain::PlainView;
 use crate::display::progress::Progress;
 use crate::display::story::Story;
 use divisi_core::{RunView, TaskId};
-use indicatif::InMemoryTerm;
 
 #[test]
 fn a_hundred_thousand_events_are_digested() {
@@ -19,7 +18,7 @@ fn a_hundred_thousand_events_are_digested() {
     }
     assert!(story.events.len() > 100_000);
 
-    let term = InMemoryTerm::new(24, 80);
+    let term = Memory::new(24, 80);
     let mut live = LiveView::new(look(80), term.clone());
     let mut plain = PlainView::new(look(80));
     let mut progress = Progress::new(Story::id(), RunView::default());

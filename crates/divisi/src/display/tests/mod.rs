@@ -4,14 +4,65 @@ mod hostile;
 mod live;
 mod many;
 mod plain;
+mod flicker;
+mod planned;
+mod waits;
 mod show;
 mod summary;
 
 use super::look::{Line, Look, page};
 use super::plain::PlainView;
 use super::progress::Progress;
+use super::screen::Terminal;
 use super::story::Story;
 use divisi_core::{Failure, FailureClass, Millis, Outcome, PicoUsd, RunView};
+use std::sync::{Arc, Mutex};
+
+/// A terminal in memory.
+#[derive(Clone)]
+struct Memory(Arc<Mutex<Written>>);
+
+struct Written {
+    parser: vt100::Parser,
+    bytes: usize,
+}
+
+impl Memory {
+    fn new(rows: u16, columns: u16) -> Self {
+        let parser = vt100::Parser::new(rows, columns, 0);
+        Self(Arc::new(Mutex::new(Written { parser, bytes: 0 })))
+    }
+
+    /// What it shows.
+    fn contents(&self) -> String {
+        let written = self.0.lock().expect("no test panics here");
+        let columns = written.parser.screen().size().1;
+        let rows: Vec<String> = written.parser.screen().rows(0, columns).collect();
+        rows.join("\n").trim_end().to_owned()
+    }
+
+    /// Bytes written to it.
+    fn bytes(&self) -> usize {
+        self.0.lock().expect("no test panics here").bytes
+    }
+}
+
+impl Terminal for Memory {
+    fn size(&self) -> (u16, u16) {
+        self.0
+            .lock()
+            .expect("no test panics here")
+            .parser
+            .screen()
+            .size()
+    }
+
+    fn write(&mut self, text: &str) {
+        let mut written = self.0.lock().expect("no test panics here");
+        written.bytes += text.len();
+        written.parser.process(text.as_bytes());
+    }
+}
 
 /// A look without colours, so that snapshots can be read.
 fn look(width: usize) -> Look {

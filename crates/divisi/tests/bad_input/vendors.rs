@@ -16,7 +16,7 @@ fn a_key_that_is_refused() {
     [m:ss] map [run-id] started
     [m:ss] phase Map
     [m:ss] ✗ a · not authorised: provider `anthropic` answered 401: invalid API key
-    [m:ss] ✗ b · not authorised: provider `anthropic` answered 401: invalid API key
+    [m:ss] ✗ b · not authorised, as another task before
 
     error: 2 tasks failed alike: `a`, `b`
       caused by: not authorised: provider `anthropic` answered 401: invalid API key

@@ -291,6 +291,6 @@ async fn surroundings(
             vendors.shown()
         ));
     }
-    let setup = setup(&settings, models, &workspace)?;
+    let setup = setup(&settings, models, &workspace, request.is_scripted())?;
     Ok((request, settings, setup, vendors))
 }

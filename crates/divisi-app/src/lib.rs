@@ -29,6 +29,7 @@ mod problem;
 
 pub mod notify;
 
+pub mod agent_programs;
 pub mod clock;
 mod slip;
 

@@ -1,11 +1,13 @@
 //! The settings of a run, and the setup of the engine made from them.
 
 use crate::plan_file::PlanFile;
-use crate::settings::{self, Dollars, Loaded, Settings, Untrusted, permissions};
+use crate::settings::{
+    self, Dollars, ExecutorKind, ExecutorSettings, Loaded, Settings, Untrusted, permissions,
+};
 use crate::{App, FlowInput, Problem, RunRequest, clock, prices, providers};
 use anyhow::Context as _;
 use divisi_core::PicoUsd;
-use divisi_engine::executor::{CommandExecutor, Executors};
+use divisi_engine::executor::{ClaudeExecutor, CodexExecutor, CommandExecutor, Executors};
 use divisi_engine::{Models, Setup};
 use divisi_files::Refusal;
 use std::path::{Path, PathBuf};
@@ -31,7 +33,7 @@ pub(crate) async fn prepare_ahead(
     let (request, settings, workspace) = settle(input, request, app, purpose)?;
     let (models, note) =
         providers::choose_ahead(&settings, app.environment(), request.answer_mode()).await?;
-    let setup = setup(&settings, models, &workspace)?;
+    let setup = setup(&settings, models, &workspace, request.is_scripted())?;
     Ok((Prepared { settings, setup }, note))
 }
 
@@ -103,6 +105,7 @@ pub(crate) fn setup(
     settings: &Settings,
     models: Models,
     workspace: &Path,
+    is_scripted: bool,
 ) -> Result<Setup, Problem> {
     let prices = prices::of(settings)?;
     let checked = models
@@ -113,8 +116,13 @@ pub(crate) fn setup(
         framing(path, workspace)
             .with_context(|| format!("cannot read the framing {}", path.display()))
     });
+    let by_tier = settings
+        .tier_executors
+        .iter()
+        .map(|(tier, name)| (*tier, name.as_str().into()));
     Ok(Setup::new(models, workspace)
-        .executors(executors(settings)?)
+        .executors(executors(settings, is_scripted)?)
+        .executor(settings.executor.as_str(), by_tier.collect())
         .permissions(permissions(&settings.allow))
         .kinds(settings.kinds()?)
         .framing(framing.transpose()?.map(Arc::from))
@@ -131,16 +139,39 @@ pub(crate) fn setup(
         .prices(Arc::new(prices)))
 }
 
-/// The built-in executors, and those of the settings.
-fn executors(settings: &Settings) -> Result<Executors, Problem> {
+/// The built-in executors, and those of the settings. Where answers are scripted, built-in agents
+/// take the place of agent programs, because those would ask real models.
+fn executors(settings: &Settings, is_scripted: bool) -> Result<Executors, Problem> {
     let mut all = Executors::default();
-    for (name, executor) in &settings.executors {
-        let added = all.add(name.as_str(), CommandExecutor::new(executor.into()));
-        added.map_err(|taken| {
+    let mut add = |name: &str, executor: &ExecutorSettings| {
+        match executor.kind(name) {
+            ExecutorKind::Command => all.add(name, CommandExecutor::new(executor.into())),
+            ExecutorKind::Claude | ExecutorKind::Codex if is_scripted => {
+                all.replace_by_usual(name);
+                Ok(())
+            }
+            ExecutorKind::Claude => {
+                let program = executor.agent_program(ClaudeExecutor::NAME);
+                all.add(name, ClaudeExecutor::new(program))
+            }
+            ExecutorKind::Codex => {
+                let program = executor.agent_program(CodexExecutor::NAME);
+                all.add(name, CodexExecutor::new(program))
+            }
+        }
+        .map_err(|taken| {
             Problem::usage(taken.to_string()).hint(format!(
                 "give [executors.{name}] in divisi.toml another name"
             ))
-        })?;
+        })
+    };
+    for (name, executor) in &settings.executors {
+        add(name, executor)?;
+    }
+    for name in [ClaudeExecutor::NAME, CodexExecutor::NAME] {
+        if !settings.executors.contains_key(name) {
+            add(name, &ExecutorSettings::default())?;
+        }
     }
     Ok(all)
 }

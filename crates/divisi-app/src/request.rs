@@ -17,6 +17,8 @@ pub struct RunRequest {
     pub model: Option<String>,
     /// The default provider.
     pub provider: Option<String>,
+    /// The executor of tasks that name none.
+    pub executor: Option<String>,
     /// Whether answers are scripted, without any model.
     pub demo: bool,
     /// A file to record replies in, and to replay those it has.
@@ -61,6 +63,7 @@ impl RunRequest {
             replay: self.replay.or(other.replay),
             model: self.model.or(other.model),
             provider: self.provider.or(other.provider),
+            executor: self.executor.or(other.executor),
             max_cost: self.max_cost.or(other.max_cost),
             token_budget: self.token_budget.or(other.token_budget),
             jobs: self.jobs.or(other.jobs),
@@ -95,6 +98,11 @@ impl RunRequest {
         Ok(self)
     }
 
+    /// Whether no request may be sent to a model.
+    pub(crate) fn is_scripted(&self) -> bool {
+        self.demo || self.replay.is_some()
+    }
+
     /// Replacements for vendors.
     pub(crate) fn answer_mode(&self) -> AnswerMode<'_> {
         AnswerMode {
@@ -118,6 +126,7 @@ impl RunRequest {
         [
             ("--model", text(self.model.clone())),
             ("--provider", text(self.provider.clone())),
+            ("--executor", text(self.executor.clone())),
             ("--max-cost", text(self.max_cost.map(String::from))),
             ("--jobs", number(self.jobs)),
             ("--timeout", text(self.timeout.map(String::from))),

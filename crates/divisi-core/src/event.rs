@@ -180,6 +180,9 @@ pub enum Event {
     AttemptReported {
         /// Which attempt.
         attempt: AttemptId,
+        /// The model that used them, if the executor knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<Arc<str>>,
         /// Tokens.
         #[serde(default, skip_serializing_if = "is_default")]
         usage: Usage,

@@ -497,6 +497,7 @@ impl Live {
                     ..Usage::default()
                 };
                 let report = Box::new(Report {
+                    model: None,
                     usage,
                     bill,
                     handle: Some(text("a session")),

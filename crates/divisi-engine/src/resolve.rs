@@ -12,7 +12,7 @@ use crate::agents::{AgentDefinition, Agents};
 use crate::attempt::{Assignment, Brief, FINDINGS_BYTES_MAX, SharedDurations, bound, opening};
 use crate::choose::choose;
 use crate::clock::wall_clock;
-use crate::executor::{Cost, Executors, ModelUse, Registered};
+use crate::executor::{Cost, ModelUse, Registered};
 use crate::models::{AUTO, Model};
 use crate::setup::Setup;
 use crate::tools::Selection;
@@ -119,8 +119,13 @@ impl Resolver {
     }
 
     fn resolve_as_written(&self, task: Task, priority: u32) -> Resolved {
-        match self.assign(&task) {
-            Ok(parts) => self.accepted(task, parts, priority),
+        let resolved = self.assign(&task).and_then(|parts| {
+            let program = parts.executor.program.as_ref();
+            let version = program.map_or(Ok("".into()), |program| program.version())?;
+            Ok((parts, version))
+        });
+        match resolved {
+            Ok((parts, version)) => self.accepted(task, parts, &version, priority),
             Err(failure) => self.settled(task, Outcome::Failed(failure)),
         }
     }
@@ -134,13 +139,13 @@ impl Resolver {
             .chain(&task.agent_type)
             .cloned()
             .collect();
-        let executor = executor_of(&task);
+        let executor = self.executor_of(&task, None);
         // Unresolved words are part of the key as they were written.
         let key = Key::of(&KeyParts {
             models: &words,
             ..key_parts(&task, executor)
         });
-        let executor = executor.into();
+        let executor = Arc::<str>::from(executor);
         let (task, is_cut) = redacted(task);
         let facts = TaskFacts {
             label: task.title().into(),
@@ -177,7 +182,7 @@ impl Resolver {
             .as_deref()
             .map(|name| self.agent(name))
             .transpose()?;
-        let name = executor_of(task);
+        let name = self.executor_of(task, agent.as_deref());
         let (executor_name, registered) = self
             .setup
             .executors
@@ -205,7 +210,12 @@ impl Resolver {
         }
         let models = match registered.spec.models {
             ModelUse::Asks => self.ladder(task, agent.as_deref(), tier)?,
-            ModelUse::Names | ModelUse::None => Models::default(),
+            ModelUse::Names | ModelUse::Tiers | ModelUse::None => Models::default(),
+        };
+        let words = match registered.spec.models {
+            ModelUse::Names => named_rungs(task),
+            ModelUse::Tiers => self.tier_rungs(task, agent.as_deref(), tier),
+            ModelUse::Asks | ModelUse::None => vec![],
         };
         let tools = self.tools_of(task, agent.as_deref())?;
         let judges = task
@@ -217,6 +227,7 @@ impl Resolver {
             executor_name: executor_name.clone(),
             executor: registered.clone(),
             models,
+            words,
             judges,
             choice,
             agent,
@@ -241,6 +252,24 @@ impl Resolver {
         }
         let fallbacks = fallbacks.iter().map(model).collect::<Result<_, _>>()?;
         Ok(Models { rungs, fallbacks })
+    }
+
+    /// The ladder of a task whose executor knows tiers and ids of its vendor.
+    fn tier_rungs(
+        &self,
+        task: &Task,
+        agent: Option<&AgentDefinition>,
+        tier: Tier,
+    ) -> Vec<Arc<str>> {
+        let word = |word: &Option<&str>| match self.setup.models.wanted(*word).1 {
+            AUTO => tier.as_str().into(),
+            other => Arc::<str>::from(other),
+        };
+        let mut rungs: Vec<_> = Words::of(task, agent).rungs.iter().map(word).collect();
+        if let ([only], false) = (rungs.as_slice(), task.check.is_empty()) {
+            rungs.push(only.clone());
+        }
+        rungs
     }
 
     fn judge(&self, check: &Check) -> Result<Option<Model>, Failure> {
@@ -275,10 +304,10 @@ impl Resolver {
             let model = self.setup.models.find_for(word, tier)?;
             self.setup.prices.known(&model, now)
         };
-        let executor = self.setup.executors.spec(executor_of(task));
+        let executor = self.setup.executors.spec(self.executor_of(task, agent));
         let words = match executor.map(|spec| spec.models) {
             Some(ModelUse::Asks) => Words::of(task, agent),
-            Some(ModelUse::Names | ModelUse::None) | None => Words::default(),
+            Some(ModelUse::Names | ModelUse::Tiers | ModelUse::None) | None => Words::default(),
         };
         let words = words
             .rungs
@@ -290,6 +319,30 @@ impl Resolver {
             Check::Schema(_) | Check::Command(_) => None,
         });
         words.chain(judges).try_for_each(priced)
+    }
+
+    /// The name of the executor of `task`: its own, or that of the tier of its first model, or the
+    /// run's.
+    fn executor_of<'a>(&'a self, task: &'a Task, agent: Option<&AgentDefinition>) -> &'a str {
+        let Setup {
+            executor,
+            tier_executors,
+            models,
+            ..
+        } = &*self.setup;
+        if let Some(name) = task.executor.as_deref() {
+            return name;
+        }
+        if tier_executors.is_empty() {
+            return executor;
+        }
+        let word = Words::of(task, agent).rungs.first().copied().flatten();
+        let tier = match models.wanted(word).1 {
+            AUTO => self.choose(task, agent).ok().map(|choice| choice.tier),
+            known => known.parse().ok().or_else(|| models.find(word).ok()?.tier),
+        };
+        tier.and_then(|tier| tier_executors.get(&tier))
+            .unwrap_or(executor)
     }
 
     /// Whether any of its model words is `auto`.
@@ -412,11 +465,12 @@ impl Resolver {
         Ok(toolset)
     }
 
-    fn accepted(&self, task: Task, parts: Parts, priority: u32) -> Resolved {
+    fn accepted(&self, task: Task, parts: Parts, version: &str, priority: u32) -> Resolved {
         let Parts {
             executor_name,
             executor,
             models: Models { rungs, fallbacks },
+            words,
             judges,
             choice,
             agent,
@@ -436,16 +490,16 @@ impl Resolver {
         } = executor;
         let models = match declared.models {
             ModelUse::Asks => ids(&rungs),
-            ModelUse::Names => named_rungs(&task),
+            ModelUse::Names | ModelUse::Tiers => words,
             ModelUse::None => vec![],
         };
         let stand_ins = match declared.models {
             ModelUse::Asks => ids(&fallbacks),
-            ModelUse::Names => task.fallback.clone(),
+            ModelUse::Names | ModelUse::Tiers => task.fallback.clone(),
             ModelUse::None => vec![],
         };
         // Another version with the same name counts as another executor.
-        let carried_out_by = match &*declared.identity {
+        let carried_out_by = match format!("{}{version}", declared.identity).as_str() {
             "" => executor_name.clone(),
             identity => format!("{executor_name} {}", Digest::of(identity.as_bytes())).into(),
         };
@@ -465,7 +519,8 @@ impl Resolver {
             inputs: &inputs,
             ..key_parts(&task, &carried_out_by)
         });
-        let is_open = program.is_none() && self.leaves_model_open(&task, agent.as_deref());
+        let is_open = (program.is_none() || declared.models == ModelUse::Tiers)
+            && self.leaves_model_open(&task, agent.as_deref());
         // After the key, which is that of the original text: a changed secret must not look like
         // another task.
         let (task, is_cut) = redacted(task);
@@ -480,7 +535,10 @@ impl Resolver {
             (Cost::Metered, None) | (Cost::OneRequest, _) => {
                 (first_turns(brief, &rungs, &fallbacks), false)
             }
-            (Cost::UpTo(most), _) => (vec![TurnBound::fixed(most)], false),
+            (Cost::Limited(_), _) if task.max_cost.or(self.setup.task_cost_max).is_some() => {
+                (vec![], true)
+            }
+            (Cost::UpTo(most) | Cost::Limited(most), _) => (vec![TurnBound::fixed(most)], false),
             (Cost::Free, _) => (vec![], false),
             (Cost::Metered | Cost::Reported, _) => (vec![], true),
         };
@@ -503,7 +561,7 @@ impl Resolver {
             first_turns,
             cost_max: task.max_cost.or(self.setup.task_cost_max),
             unbounded,
-            words: declared.models == ModelUse::Names,
+            words: matches!(declared.models, ModelUse::Names | ModelUse::Tiers),
             wait: None,
         };
         let (spec, blob) = spec(&task);
@@ -615,16 +673,13 @@ fn digest(path: &Path) -> Result<Digest, Refusal> {
     Err(Refusal::TooLarge(INPUT_BYTES_MAX))
 }
 
-/// The executor's name of `task`.
-fn executor_of(task: &Task) -> &str {
-    task.executor.as_deref().unwrap_or(Executors::USUAL)
-}
-
 /// The resolved parts of a task.
 struct Parts {
     executor_name: Arc<str>,
     executor: Registered,
     models: Models,
+    /// The ladder of an executor that models words are passed on to.
+    words: Vec<Arc<str>>,
     judges: Vec<Option<Model>>,
     /// The kind of work, if the flow declares it or the model depends on it.
     choice: Option<Choice>,
@@ -715,6 +770,7 @@ fn spec(task: &Task) -> (Content, Option<Blob>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::Executors;
     use crate::framing;
     use divisi_core::price::Rates;
     use divisi_core::{ModelPrice, PicoUsd};

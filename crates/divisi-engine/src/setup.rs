@@ -5,7 +5,8 @@ pub use crate::models::{Model, Models, ProviderModels, TIERS};
 use crate::executor::Executors;
 use crate::prices::Catalogue;
 use crate::tools::{Permissions, Protected};
-use divisi_core::{Kinds, Limits, Millis, PicoUsd, RetryPolicy};
+use divisi_core::{Kinds, Limits, Millis, PicoUsd, RetryPolicy, Tier};
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,10 @@ pub struct Setup {
     pub models: Arc<Models>,
     /// Executors by name.
     pub executors: Executors,
+    /// The executor of tasks that name none.
+    pub executor: Arc<str>,
+    /// The executor of tasks that name none, by the tier of their first model.
+    pub tier_executors: BTreeMap<Tier, Arc<str>>,
     /// What agents may do besides reading.
     pub permissions: Permissions,
     /// The folder that agents work in.
@@ -85,6 +90,8 @@ impl Setup {
         Self {
             models: models.into(),
             executors: Executors::default(),
+            executor: Executors::USUAL.into(),
+            tier_executors: BTreeMap::new(),
             permissions: Permissions::default(),
             workspace: workspace.into(),
             protected: Protected::default(),
@@ -110,6 +117,16 @@ impl Setup {
     /// Sets the executors.
     pub fn executors(mut self, executors: Executors) -> Self {
         self.executors = executors;
+        self
+    }
+
+    /// Sets the executor of tasks that name none: the usual one, and others by tier.
+    pub fn executor(
+        mut self,
+        usual: impl Into<Arc<str>>,
+        by_tier: BTreeMap<Tier, Arc<str>>,
+    ) -> Self {
+        (self.executor, self.tier_executors) = (usual.into(), by_tier);
         self
     }
 

@@ -75,6 +75,11 @@ impl Toolset {
         self.selection.missing()
     }
 
+    /// The patterns of allowed commands, if not all are, and of denied ones.
+    pub fn command_patterns(&self) -> (Option<&[String]>, &[String]) {
+        self.selection.command_patterns()
+    }
+
     /// Their names, sorted, which are part of a task's identity.
     pub fn names(&self) -> &[Arc<str>] {
         &self.names

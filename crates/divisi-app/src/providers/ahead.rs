@@ -2,14 +2,11 @@
 
 use super::candidate::candidates;
 use super::choose::{AnswerMode, choose};
-use super::default::{AUTO, tier_models};
+use super::default::{AUTO, USUAL, tier_models};
 use crate::Problem;
 use crate::settings::{Environment, Settings};
 use divisi_engine::{Models, ProviderModels};
 use std::collections::BTreeMap;
-
-/// The provider assumed if none is named or available.
-const USUAL: &str = "anthropic";
 
 /// The provider that would answer, with a note if it could not answer now.
 ///

@@ -1,14 +1,15 @@
 //! Chooses the default provider, and connects all available ones.
 
 use super::candidate::{Candidate, LOCAL, candidates, local_candidates, local_name};
-use super::default::{AUTO, default_of, tier_models};
+use super::default::{AUTO, USUAL, default_of, tier_models};
 use super::kept::Vendors;
 use crate::Problem;
 use crate::settings::{self, Environment, Settings};
 use divisi_core::{Digest, RunId};
+use divisi_engine::executor::Executors;
 use divisi_engine::{Models, ProviderModels, SharedLimits};
 use divisi_providers::discover::ServerKind;
-use divisi_providers::{Cassette, Provider, Scripted, discover};
+use divisi_providers::{Absent, Cassette, Provider, Scripted, discover};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -124,7 +125,13 @@ async fn chosen(
             BTreeMap::from([(DEMO.to_owned(), demo())]),
             vec![],
         ),
-        AnswerMode { .. } => connected(settings, environment).await?,
+        AnswerMode { .. } => match connected(settings, environment).await {
+            // An agent program has a login of its own.
+            Err(problem) if settings.executor != Executors::USUAL => {
+                absent(settings, environment, &problem).ok_or(problem)?
+            }
+            other => other?,
+        },
     };
     for models in ready.values_mut() {
         models.provider = taped(models.provider.clone(), mode)?;
@@ -167,6 +174,32 @@ async fn connected(settings: &Settings, environment: &Environment) -> Result<Rea
         ready.insert(candidate.name.clone(), models);
     }
     Ok((default, ready, candidates))
+}
+
+/// The known providers without any that answers: tasks that ask one fail, and name the reason.
+/// `None` if the settings name one that does not exist.
+fn absent(settings: &Settings, environment: &Environment, problem: &Problem) -> Option<Ready> {
+    let candidates = candidates(settings, environment);
+    let default = match settings.provider.as_str() {
+        AUTO => USUAL,
+        name => name,
+    };
+    let (reason, hint) = (problem.to_string(), problem.hints().join("; "));
+    let models = |candidate: &Candidate| {
+        let absent = Absent {
+            name: candidate.name.clone(),
+            reason: reason.clone(),
+            hint: hint.clone(),
+        };
+        (
+            candidate.name.clone(),
+            candidate.models_of(Arc::new(absent)),
+        )
+    };
+    let ready: BTreeMap<_, _> = candidates.iter().map(models).collect();
+    ready
+        .contains_key(default)
+        .then(|| (default.to_owned(), ready, candidates))
 }
 
 /// Shares rate limits with all users of the account: other processes of this machine, and providers

@@ -5,9 +5,13 @@ use crate::settings::{Environment, Settings};
 use crate::{Problem, slip};
 use divisi_core::Tier;
 use divisi_engine::ProviderModels;
+use divisi_engine::executor::ClaudeExecutor;
 
 /// The setting for the first available provider.
 pub(super) const AUTO: &str = "auto";
+
+/// The provider assumed if none is named or available.
+pub(super) const USUAL: &str = "anthropic";
 
 /// The models of `[tiers]` in the settings for a provider. They apply to the default provider only.
 fn tiers_said_of<'s>(
@@ -83,7 +87,18 @@ fn nobody(settings: &Settings, candidates: &[Candidate]) -> Problem {
         true => problem.hint("or start Ollama, llama-server, LM Studio or vLLM at its usual port"),
         false => problem,
     };
+    let problem = match has_claude() {
+        true => problem
+            .hint("or add `--executor claude`: Claude Code is installed, and uses its own login"),
+        false => problem,
+    };
     problem.hint("or add `--demo` to see the same run without a model: its answers are scripted")
+}
+
+/// Whether Claude Code is found in `PATH`.
+fn has_claude() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(ClaudeExecutor::NAME).is_file())
 }
 
 fn unknown(settings: &Settings, candidates: &[Candidate]) -> Problem {

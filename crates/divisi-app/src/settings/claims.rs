@@ -75,6 +75,10 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         provider: _,
         tiers: _,
         kinds: _,
+        // Choices among the user's programs, which a flow can make as well. They get no more
+        // permissions than the run has.
+        executor: _,
+        tier_executors: _,
         // Amounts and times, which the cap bounds.
         limits: _,
         in_flight_said: _,
@@ -124,7 +128,7 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         }
     }
     for (name, line) in executors {
-        let program = line.command.first().map_or("", String::as_str);
+        let program = line.command.first().map_or(name.as_str(), String::as_str);
         claims.add(
             &["executors", name],
             Deed::Acts,

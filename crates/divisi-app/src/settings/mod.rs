@@ -32,8 +32,8 @@ pub use file::PROJECT_FILE;
 pub(crate) use file::user_file;
 pub use layer::{Leaf, Origin};
 pub use shape::{
-    Budget, ExecutorSettings, Notify, Occasion, PriceSettings, ProviderSettings, RateLimits, Retry,
-    Settings,
+    Budget, ExecutorKind, ExecutorSettings, Notify, Occasion, PriceSettings, ProviderSettings,
+    RateLimits, Retry, Settings,
 };
 pub(crate) use shape::{limits_folder, state_folder};
 pub use trusted::{Standing, TrustedFile, TrustedFiles};

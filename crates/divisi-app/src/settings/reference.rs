@@ -292,7 +292,8 @@ mod tests {
             "[providers.corp]\nkind = 'openai-chat'\nkey_env = 'KEY'\nmodels = ['*']\ntiers = { fable = 'x' }\n\
              kinds = { search = 'sonnet' }\nrate = { burst = 5 }\ndialect = { omit = ['effort'], max_tokens = 'max_tokens' }",
             "[prices.'x*']\ninput = 1\noutput = '2.5'\ncache_read = 0.1",
-            "[executors.claude]\ncommand = ['claude', '{model}']\nenv = { A = 'b' }",
+            "executor = 'claude'\n[tier_executors]\nhaiku = 'api'\n[executors.claude]\nenv = { A = 'b' }\ncost = '$0.50'",
+            "[executors.claude]\nkind = 'command'\ncommand = ['claude', '{model}']\nenv = { A = 'b' }",
             "[executors.x]\ncommand = ['x']\ncost = '$0.50'\nreports = { result = 'text' }",
         ] {
             assert_eq!(is_valid(taken), (true, true), "{taken}");

@@ -7,7 +7,9 @@ use divisi_core::event::Caps;
 use divisi_core::governor::RateSettings;
 use divisi_core::price::Rates;
 use divisi_core::{Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier};
-use divisi_engine::executor::{CommandLine, Reports};
+use divisi_engine::executor::{
+    AgentProgram, ClaudeExecutor, CodexExecutor, CommandLine, Executors, Reports,
+};
 use divisi_engine::setup::{self, KindTable};
 use divisi_providers::{Dialect, WireFormat, vendors};
 use etcetera::BaseStrategy;
@@ -85,6 +87,11 @@ pub struct Settings {
     pub kinds: BTreeMap<String, KindChange>,
     /// Who is told when a run asks something, parks, or is over, and how.
     pub notify: Notify,
+    /// The executor of tasks that name none: `api` asks models itself, `claude` is Claude Code,
+    /// `codex` is Codex, and others are below `[executors.NAME]`.
+    pub executor: String,
+    /// The executor of tasks that name none, by the tier of their first model.
+    pub tier_executors: BTreeMap<Tier, String>,
     /// Programs that carry out tasks, by name: they get the prompt on stdin and print the result.
     #[serde(deserialize_with = "executors")]
     pub executors: BTreeMap<String, ExecutorSettings>,
@@ -300,21 +307,65 @@ impl RateLimits {
 }
 
 /// A program that carries out tasks: it gets the prompt on stdin and prints the result.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutorSettings {
-    /// The program and its arguments. `{model}` is replaced by the task's model.
+    /// What the program is. By default that of its name: `claude` is Claude Code, `codex` is
+    /// Codex, any other a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ExecutorKind>,
+    /// The program and its arguments. In those of a command `{model}` is replaced by the task's
+    /// model. Agent programs are found by their usual name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Environment variables set for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Most that one attempt costs, or `free`. By default the cost that the program reports, or
-    /// else nothing.
+    /// Most that one attempt costs, or `free`. By default the cost that a command reports, or else
+    /// nothing; $2.00 for an agent program whose task has no budget of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<AttemptPrice>,
     /// How JSON lines in its output report its cost and its result.
     #[serde(default, skip_serializing_if = "is_silent")]
     pub reports: Reports,
+}
+
+/// What an executor's program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutorKind {
+    /// Any program that gets the prompt on stdin and prints the result.
+    Command,
+    /// Claude Code.
+    Claude,
+    /// Codex.
+    Codex,
+}
+
+impl ExecutorSettings {
+    /// What its program is, under this name.
+    pub fn kind(&self, name: &str) -> ExecutorKind {
+        self.kind.unwrap_or(match name {
+            ClaudeExecutor::NAME => ExecutorKind::Claude,
+            CodexExecutor::NAME => ExecutorKind::Codex,
+            _ => ExecutorKind::Command,
+        })
+    }
+
+    /// The agent program, which is found as `usual` unless the settings name it.
+    pub fn agent_program(&self, usual: &str) -> AgentProgram {
+        let command = match self.command.as_slice() {
+            [] => vec![usual.to_owned()],
+            command => command.to_vec(),
+        };
+        AgentProgram::new(command)
+            .env(self.env.clone())
+            .cost(match self.cost {
+                None => Some(AgentProgram::COST),
+                Some(AttemptPrice::UpTo(most)) => Some(most.0),
+                Some(AttemptPrice::Free) => None,
+            })
+    }
 }
 
 fn is_silent(reports: &Reports) -> bool {
@@ -324,6 +375,7 @@ fn is_silent(reports: &Reports) -> bool {
 impl From<&ExecutorSettings> for CommandLine {
     fn from(settings: &ExecutorSettings) -> Self {
         let ExecutorSettings {
+            kind: _,
             command,
             env,
             cost,
@@ -417,6 +469,8 @@ impl Default for Settings {
             prices: BTreeMap::new(),
             kinds: BTreeMap::new(),
             notify: Notify::default(),
+            executor: Executors::USUAL.into(),
+            tier_executors: BTreeMap::new(),
             executors: BTreeMap::new(),
         }
     }
@@ -536,6 +590,24 @@ fn executors<'de, D: Deserializer<'de>>(
         (Some(AttemptPrice::Free), Some(field)) => Some(field.clone()),
         _ => None,
     };
+    for (name, executor) in &executors {
+        let is_command = executor.kind(name) == ExecutorKind::Command;
+        if is_command && executor.command.is_empty() {
+            return Err(D::Error::custom(format_args!(
+                "the executor `{name}` has no `command`, the program that it runs"
+            )));
+        }
+        if !is_command && !is_silent(&executor.reports) {
+            return Err(D::Error::custom(format_args!(
+                "divisi knows how `{name}` reports: leave out `reports`, or say `kind = \"command\"`"
+            )));
+        }
+        if !is_command && executor.command.iter().any(|word| word.contains("{model}")) {
+            return Err(D::Error::custom(format_args!(
+                "divisi gives `{name}` its model: leave out `{{model}}`, or say `kind = \"command\"`"
+            )));
+        }
+    }
     match executors.values().find_map(contradicts) {
         None => Ok(executors),
         Some(field) => Err(D::Error::custom(format_args!(

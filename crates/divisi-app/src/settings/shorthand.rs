@@ -25,9 +25,10 @@ pub(super) enum Form {
 }
 
 /// All of them.
-pub(super) const SHORTHANDS: [Shorthand; 13] = [
+pub(super) const SHORTHANDS: [Shorthand; 14] = [
     both(&["model"], "--model", "DIVISI_MODEL", Form::Text),
     both(&["provider"], "--provider", "DIVISI_PROVIDER", Form::Text),
+    both(&["executor"], "--executor", "DIVISI_EXECUTOR", Form::Text),
     both(&["cost_max"], "--max-cost", "DIVISI_MAX_COST", Form::Text),
     both(&["allow"], "--allow", "DIVISI_ALLOW", Form::Words),
     both(&["store"], "--store", "DIVISI_STORE", Form::Text),

@@ -15,7 +15,7 @@ use crate::estimate::Estimate;
 use crate::event::{Recorded, TaskFacts, Turn};
 use crate::price::is_same_model;
 use crate::run::Stage;
-use crate::{AttemptId, Event, Millis, PicoUsd, RunView, TaskId, Timestamp, Usage};
+use crate::{AttemptId, Event, Millis, PicoUsd, RunView, TaskId, Tier, Timestamp, Usage};
 use ladders::Tries;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -157,12 +157,14 @@ impl Ledger {
             Event::TurnEnded { attempt, turn } => self.turn(at, *attempt, turn),
             Event::AttemptReported {
                 attempt,
+                model,
                 usage,
                 cost,
                 unconfirmed,
                 ..
             } => {
-                self.reported(at, *attempt, *usage, (*cost, *unconfirmed, false));
+                let answered = model.as_ref();
+                self.reported(at, *attempt, answered, *usage, (*cost, *unconfirmed, false));
             }
             Event::AttemptEnded {
                 attempt,
@@ -263,7 +265,7 @@ impl Ledger {
         usage: Usage,
         cost: (PicoUsd, PicoUsd, bool),
     ) {
-        self.reported(at, attempt, usage, cost);
+        self.reported(at, attempt, None, usage, cost);
         self.under_way.remove(&attempt);
     }
 
@@ -272,6 +274,7 @@ impl Ledger {
         &mut self,
         at: Timestamp,
         attempt: AttemptId,
+        answered: Option<&Arc<str>>,
         usage: Usage,
         (cost, unconfirmed, estimated): (PicoUsd, PicoUsd, bool),
     ) {
@@ -292,7 +295,7 @@ impl Ledger {
                     attempt,
                     kind,
                     asked,
-                    answered: None,
+                    answered: answered.cloned(),
                     usage,
                     cost,
                     estimated: kind == Kind::BrokenOff,
@@ -414,7 +417,9 @@ impl Entry {
     /// The two models, if another one answered.
     pub fn substitution(&self) -> Option<Substitution> {
         let (asked, answered) = (self.asked.as_ref()?, self.answered.as_ref()?);
-        let other = !is_same_model(asked, answered);
+        // The tier of an agent program, which answers with the model it took for it.
+        let is_tier = |tier: Tier| answered.split('-').any(|part| part == tier.as_str());
+        let other = !is_same_model(asked, answered) && !asked.parse().is_ok_and(is_tier);
         other.then(|| Substitution {
             asked: asked.clone(),
             answered: answered.clone(),

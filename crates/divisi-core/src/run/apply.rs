@@ -115,6 +115,7 @@ impl Run {
                 cost,
                 unconfirmed,
                 handle,
+                model: _,
             } => {
                 self.apply_reported(*attempt, *usage, *cost, *unconfirmed)?;
                 let session = &mut self.tasks[attempt.task].session;

@@ -253,6 +253,7 @@ impl Run {
         &self,
         attempt: AttemptId,
         Report {
+            model,
             usage,
             bill,
             handle,
@@ -273,6 +274,7 @@ impl Run {
         }
         let mut events = vec![Event::AttemptReported {
             attempt,
+            model,
             usage,
             cost,
             unconfirmed,

@@ -205,6 +205,8 @@ impl Submission {
 /// A report of an executor about its attempt.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// The model that used the tokens, if the executor knows it.
+    pub model: Option<Arc<str>>,
     /// Tokens since the last report.
     pub usage: Usage,
     /// What they cost.

@@ -256,6 +256,12 @@ impl Run {
         self.in_flight.len()
     }
 
+    /// What is reserved for this attempt; nothing if it is not in flight.
+    pub fn reserved(&self, attempt: AttemptId) -> PicoUsd {
+        let in_flight = self.in_flight.get(&attempt);
+        in_flight.map_or(PicoUsd::ZERO, |in_flight| in_flight.reserved)
+    }
+
     /// Suspended tasks of this execution.
     pub fn suspended(&self) -> impl Iterator<Item = TaskId> {
         self.suspended

@@ -40,6 +40,8 @@ pub(crate) struct Attempt {
     /// The handle left by an earlier attempt, and the answer to its question: JSON texts.
     pub handle: Option<Arc<str>>,
     pub answer: Option<Arc<str>>,
+    /// What is reserved for it as it starts.
+    pub reserved: PicoUsd,
     /// Channel to the driver.
     pub line: Line,
 }

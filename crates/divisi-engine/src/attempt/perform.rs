@@ -12,7 +12,7 @@ use super::send::{Sending, bound, json};
 use super::{Attempt, AttemptResult};
 use crate::answer;
 use crate::clock::wall_clock;
-use crate::executor::{Context, Given, Signal};
+use crate::executor::{Context, Given, Rights, Signal};
 use crate::governor::{Admission, Closed, Held, Leave, Permit};
 use crate::models::Model;
 use crate::tools::Toolbox;
@@ -889,6 +889,8 @@ fn given(attempt: &Attempt, root: &Path) -> Given {
     let assignment = &attempt.assignment;
     let findings = attempt.findings.as_deref();
     let request = |model: &Model| opening(assignment.brief(), &model.id, findings);
+    let agent = assignment.agent.as_deref();
+    let (commands, forbidden) = assignment.tools.command_patterns();
     Given {
         id: attempt.id,
         task: assignment.task.clone(),
@@ -901,6 +903,20 @@ fn given(attempt: &Attempt, root: &Path) -> Given {
         answer: attempt.answer.clone(),
         timeout: assignment.timeout,
         cost: assignment.cost,
+        reserved: attempt.reserved,
+        effort: assignment
+            .task
+            .effort
+            .or(agent.and_then(|agent| agent.effort)),
+        turns_max: assignment.turns_max,
+        agent_prompt: agent.map(|agent| agent.prompt.clone()),
+        rights: Rights {
+            tools: assignment.tools.names().to_vec(),
+            commands: commands.map(<[String]>::to_vec),
+            forbidden: forbidden.to_vec(),
+            permissions: assignment.setup.permissions,
+            protected: assignment.setup.protected.clone(),
+        },
         models: assignment.setup.models.clone(),
         prices: assignment.setup.prices.clone(),
         line: attempt.line.clone(),

@@ -8,7 +8,7 @@ use crate::models::Model;
 use crate::store::Store;
 use divisi_core::content::Content;
 use divisi_core::run::{KeptTurn, Session};
-use divisi_core::{AttemptId, Failure, FailureClass};
+use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -22,6 +22,7 @@ pub(super) struct Start {
     /// What it continues with, if its executor can.
     pub(super) session: Session,
     pub(super) findings: Option<Content>,
+    pub(super) reserved: PicoUsd,
 }
 
 /// Starts `attempt`. The driver gets its result however it ends, even by a panic.
@@ -100,6 +101,7 @@ async fn load(
         kept,
         session,
         findings,
+        reserved,
     } = *start;
     let findings = text(store, findings).await?;
     let (handle, answer) = (
@@ -116,6 +118,7 @@ async fn load(
         kept,
         handle,
         answer,
+        reserved,
         line,
     }))
 }

@@ -215,6 +215,7 @@ impl Driver {
             kept: kept.to_vec(),
             session,
             findings: task.findings().cloned(),
+            reserved: self.runs.run().reserved(attempt),
         };
         let (store, driver) = (self.store.clone(), self.sender.clone());
         attempt::start(attempt, start, line, store, driver);

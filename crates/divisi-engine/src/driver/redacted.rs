@@ -56,6 +56,7 @@ impl Message {
             }
             Self::Attempt(AttemptNews::Reports {
                 attempt,
+                model,
                 usage,
                 bill,
                 handle,
@@ -63,6 +64,7 @@ impl Message {
                 let handle = handle.map(|handle| known.json(handle));
                 Self::Attempt(AttemptNews::Reports {
                     attempt,
+                    model,
                     usage,
                     bill,
                     handle,

@@ -147,12 +147,14 @@ impl Driver {
             }
             AttemptNews::Reports {
                 attempt,
+                model,
                 usage,
                 bill,
                 handle,
             } => {
                 let handle = handle.map(|handle| self.keep(handle));
                 let report = Box::new(Report {
+                    model,
                     usage,
                     bill,
                     handle,

@@ -6,11 +6,12 @@ use crate::framing;
 use crate::governor::Permit;
 use crate::models::{Model, Models};
 use crate::prices::Catalogue;
+use crate::tools::{Permissions, Protected};
 use divisi_core::attempt::Input;
 use divisi_core::governor::Estimate;
 use divisi_core::price::Billing;
 use divisi_core::run::Bill;
-use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Task, Usage};
+use divisi_core::{AttemptId, Effort, Failure, Millis, PicoUsd, Task, Usage};
 use divisi_providers::Request;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -44,9 +45,27 @@ pub(crate) struct Given {
     pub(crate) answer: Option<Arc<str>>,
     pub(crate) timeout: Millis,
     pub(crate) cost: Cost,
+    pub(crate) reserved: PicoUsd,
+    pub(crate) effort: Option<Effort>,
+    pub(crate) turns_max: u32,
+    pub(crate) agent_prompt: Option<String>,
+    pub(crate) rights: Rights,
     pub(crate) models: Arc<Models>,
     pub(crate) prices: Arc<Catalogue>,
     pub(crate) line: Line,
+}
+
+/// What an attempt may do, for an agent program that brings its own tools.
+pub(crate) struct Rights {
+    /// Names of divisi's tools that the task has and the run permits.
+    pub(crate) tools: Vec<Arc<str>>,
+    /// Patterns of the commands that may run, if not all may.
+    pub(crate) commands: Option<Vec<String>>,
+    /// Patterns of commands that may not run.
+    pub(crate) forbidden: Vec<String>,
+    pub(crate) permissions: Permissions,
+    /// Paths that are never written to, in addition to the built-in ones.
+    pub(crate) protected: Protected,
 }
 
 /// The reports of an executor so far.
@@ -66,6 +85,8 @@ pub enum Progress {
     Tool(String),
     /// A file is read or written.
     File(PathBuf),
+    /// The agent says this: its first words.
+    Says(String),
     /// A reply is arriving, and has about this many tokens so far.
     Writes(u64),
 }
@@ -133,6 +154,37 @@ impl Context {
         self.0.given.request.clone()
     }
 
+    /// What is reserved for the attempt as it starts: what it may cost.
+    pub fn reserved(&self) -> PicoUsd {
+        self.0.given.reserved
+    }
+
+    /// The model's effort, if the task or its agent states one.
+    pub fn effort(&self) -> Option<Effort> {
+        self.0.given.effort
+    }
+
+    /// Requests that the attempt may send.
+    pub fn turns_max(&self) -> u32 {
+        self.0.given.turns_max
+    }
+
+    /// The system prompt of the task's agent definition.
+    pub fn agent_prompt(&self) -> Option<&str> {
+        let text = self.0.given.agent_prompt.as_deref().map(str::trim);
+        text.filter(|text| !text.is_empty())
+    }
+
+    /// What the attempt may do.
+    pub(super) fn rights(&self) -> &Rights {
+        &self.0.given.rights
+    }
+
+    /// The price list.
+    pub(super) fn prices(&self) -> &Catalogue {
+        &self.0.given.prices
+    }
+
     /// The last handle kept by an earlier attempt that was lost or suspended. Only for an executor
     /// whose spec resumes.
     pub fn handle(&self) -> Option<Value> {
@@ -176,7 +228,7 @@ impl Context {
     /// Shows its progress.
     pub fn shows(&self, progress: Progress) {
         self.0.given.line.signal(|attempt| match progress {
-            Progress::Tool(what) => Signal::Tool {
+            Progress::Tool(what) | Progress::Says(what) => Signal::Tool {
                 attempt,
                 what: what.into(),
             },
@@ -194,7 +246,7 @@ impl Context {
         self.0
             .given
             .line
-            .reports(Usage::default(), Bill::Of(PicoUsd::ZERO), handle);
+            .reports(None, Usage::default(), Bill::Of(PicoUsd::ZERO), handle);
     }
 
     /// Reports usage since the last report. An attempt that costs more than its reservation is
@@ -206,7 +258,26 @@ impl Context {
         said.usage += usage;
         said.cost += cost;
         said.of_cost = true;
-        self.0.given.line.reports(usage, Bill::Of(cost), None);
+        self.0.given.line.reports(None, usage, Bill::Of(cost), None);
+    }
+
+    /// The same for usage of a model that the executor knows: the vendor's id.
+    pub fn spent_on(&self, model: &str, usage: Usage, cost: PicoUsd) {
+        let mut said = self.said();
+        said.usage += usage;
+        said.cost += cost;
+        said.of_cost = true;
+        let model = Some(model.into());
+        self.0
+            .given
+            .line
+            .reports(model, usage, Bill::Of(cost), None);
+    }
+
+    /// Records that the agent asked for a tool for which the run has no permission: the word for
+    /// `--allow`.
+    pub fn refused(&self, tool: &str, permission: &str) {
+        self.0.given.line.tool_refused(tool, permission);
     }
 
     /// Reports total usage, for a program that counts in totals. A total below the last one is
@@ -224,7 +295,7 @@ impl Context {
         self.0
             .given
             .line
-            .reports(new, Bill::Of(PicoUsd::ZERO), None);
+            .reports(None, new, Bill::Of(PicoUsd::ZERO), None);
     }
 
     /// Reports tokens of `model`, a tier or an id; returns their cost at divisi's prices, which is
@@ -274,7 +345,7 @@ impl Context {
             self.0
                 .given
                 .line
-                .reports(Usage::default(), Bill::Unknown, None);
+                .reports(None, Usage::default(), Bill::Unknown, None);
         }
     }
 

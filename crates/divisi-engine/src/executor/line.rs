@@ -72,6 +72,7 @@ pub(crate) enum AttemptNews {
     },
     Reports {
         attempt: AttemptId,
+        model: Option<Arc<str>>,
         usage: Usage,
         bill: Bill,
         handle: Option<Arc<str>>,
@@ -281,11 +282,18 @@ impl Line {
         });
     }
 
-    /// Reports usage since the last report, and a handle.
-    pub(crate) fn reports(&self, usage: Usage, bill: Bill, handle: Option<Arc<str>>) {
+    /// Reports usage since the last report, with its model if that is known, and a handle.
+    pub(crate) fn reports(
+        &self,
+        model: Option<Arc<str>>,
+        usage: Usage,
+        bill: Bill,
+        handle: Option<Arc<str>>,
+    ) {
         self.sign_of_life();
         self.tell(AttemptNews::Reports {
             attempt: self.0.attempt,
+            model,
             usage,
             bill,
             handle,

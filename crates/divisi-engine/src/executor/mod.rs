@@ -11,15 +11,22 @@ mod ending;
 pub(crate) mod polling;
 mod shell;
 mod command;
+mod lines;
 mod reports;
+mod agent_program;
+mod claude;
+mod codex;
 mod person;
 mod line;
 mod arriving;
 
+pub use agent_program::AgentProgram;
 pub(crate) use arriving::Arriving;
+pub use claude::ClaudeExecutor;
+pub use codex::CodexExecutor;
 pub use command::{CommandExecutor, CommandLine};
-pub(crate) use context::Given;
 pub use context::{Context, Leave, Progress};
+pub(crate) use context::{Given, Rights};
 pub use ending::Ending;
 pub(crate) use ending::Suspended;
 pub(crate) use line::{AttemptNews, Line, Room, ToDriver};
@@ -35,6 +42,7 @@ pub use spec::{Cost, ExecutorSpec, ModelUse};
 use crate::tools::Permissions;
 use async_trait::async_trait;
 use divisi_core::{Failure, Task};
+use std::sync::Arc;
 
 /// Carries out attempts. The engine handles keys, reservations, checks, time limits and folders.
 #[async_trait]
@@ -47,6 +55,12 @@ pub trait Executor: Send + Sync {
     fn accepts(&self, task: &Task, permissions: &Permissions) -> Result<(), Failure> {
         let _ = (task, permissions);
         Ok(())
+    }
+
+    /// The version of what carries out the task, part of its key like the spec's identity. Called
+    /// before a task is submitted, but not when a flow is only examined; keep the answer.
+    fn version(&self) -> Result<Arc<str>, Failure> {
+        Ok("".into())
     }
 
     /// Carries out one attempt.

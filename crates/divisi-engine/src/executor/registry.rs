@@ -57,6 +57,13 @@ impl Executors {
         Ok(())
     }
 
+    /// Adds a name whose tasks built-in agents carry out, in place of a program.
+    pub fn replace_by_usual(&mut self, name: impl Into<Arc<str>>) {
+        if let Some(usual) = self.0.get(Self::USUAL).cloned() {
+            self.0.insert(name.into(), usual);
+        }
+    }
+
     /// The spec of the executor with this name.
     pub fn spec(&self, name: &str) -> Option<&ExecutorSpec> {
         self.0.get(name).map(|known| &known.spec)

@@ -1,12 +1,10 @@
 //! Reads cost and result from a program's output, as lines of JSON.
 
 use super::Context;
+use super::lines::Lines;
 use divisi_core::{PicoUsd, Usage};
 use serde_json::Value;
 use std::sync::{Mutex, PoisonError};
-
-/// Longest line read: a result with its surrounding fields.
-const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// Fields of the JSON lines in a program's output that report its cost so far and its result. Each
 /// is the name of a field, or several with dots between them: `usage.cost`.
@@ -40,9 +38,7 @@ pub(super) struct Reader {
 
 #[derive(Default)]
 struct Read {
-    line: Vec<u8>,
-    /// Whether the current line exceeds the limit.
-    is_skipped: bool,
+    lines: Lines,
     cost: PicoUsd,
     usage: Usage,
     result: Option<Value>,
@@ -58,29 +54,24 @@ impl Reader {
     }
 
     /// Adds a chunk of output.
-    pub(super) fn take(&self, mut chunk: &[u8]) {
+    pub(super) fn take(&self, chunk: &[u8]) {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
-            read.add(&chunk[..end]);
-            self.end_line(&mut read);
-            chunk = &chunk[end + 1..];
+        for line in read.lines.take(chunk) {
+            self.read_line(&mut read, &line);
         }
-        read.add(chunk);
     }
 
     /// The last result printed.
     pub(super) fn result(&self) -> Option<Value> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        self.end_line(&mut read);
+        if let Some(line) = read.lines.rest() {
+            self.read_line(&mut read, &line);
+        }
         read.result.take()
     }
 
-    fn end_line(&self, read: &mut Read) {
-        let line = std::mem::take(&mut read.line);
-        if std::mem::take(&mut read.is_skipped) {
-            return;
-        }
-        let Ok(line @ Value::Object(_)) = serde_json::from_slice(&line) else {
+    fn read_line(&self, read: &mut Read, line: &[u8]) {
+        let Ok(line @ Value::Object(_)) = serde_json::from_slice(line) else {
             return;
         };
         let field = |path: &Option<String>| at(&line, path.as_deref()?);
@@ -106,16 +97,6 @@ impl Reader {
     }
 }
 
-impl Read {
-    fn add(&mut self, bytes: &[u8]) {
-        self.is_skipped |= self.line.len() + bytes.len() > LINE_BYTES_MAX;
-        match self.is_skipped {
-            true => self.line.clear(),
-            false => self.line.extend_from_slice(bytes),
-        }
-    }
-}
-
 /// The value at this path of an object.
 fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.')
@@ -123,7 +104,7 @@ fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
 }
 
 /// A dollar amount; negative values and other types are ignored.
-fn dollars(value: &Value) -> Option<PicoUsd> {
+pub(super) fn dollars(value: &Value) -> Option<PicoUsd> {
     let dollars = value.as_f64().filter(|dollars| *dollars >= 0.0)?;
     // Saturates, like every amount.
     Some(PicoUsd((dollars * PicoUsd::DOLLAR.0 as f64).round() as u64))
@@ -149,14 +130,5 @@ mod tests {
         assert_eq!(dollars(&json!("1")), None);
         assert_eq!(dollars(&json!(-1)), None);
         assert_eq!(dollars(&json!(1e300)), Some(PicoUsd::MAX));
-    }
-
-    #[test]
-    fn a_line_without_end_is_not_kept() {
-        let mut read = Read::default();
-        for _ in 0..10 {
-            read.add(&[b'x'; LINE_BYTES_MAX / 4]);
-        }
-        assert!(read.is_skipped && read.line.is_empty());
     }
 }

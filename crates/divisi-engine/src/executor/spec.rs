@@ -43,6 +43,9 @@ pub enum ModelUse {
     Asks,
     /// It passes them on; only it knows their meaning.
     Names,
+    /// It passes them on: tiers, or ids of its vendor. A task without a word gets the run's model,
+    /// and `auto` becomes the tier that suffices.
+    Tiers,
     /// They are ignored.
     None,
 }
@@ -61,6 +64,10 @@ pub enum Cost {
     Reported,
     /// It is free.
     Free,
+    /// It reports its cost, and keeps to what is reserved
+    /// ([`Context::reserved`](super::Context::reserved)) as well as it can. An attempt reserves all
+    /// that is left of the task's own budget; without one, this amount.
+    Limited(PicoUsd),
     /// At most this per attempt, which is reserved for each. An attempt that reports no cost is
     /// booked at this amount, as unconfirmed.
     UpTo(PicoUsd),

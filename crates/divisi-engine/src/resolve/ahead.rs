@@ -1,6 +1,6 @@
 //! Resolution of tasks before a run, for forecasts.
 
-use super::{Parts, Resolver, executor_of};
+use super::{Parts, Resolver};
 use crate::attempt::{Brief, opening};
 use crate::executor::{Cost, Registered};
 use crate::models::{AUTO, Model};
@@ -90,6 +90,7 @@ impl Resolver {
             // Its request has a price, as those of agents.
             (Cost::Free | Cost::OneRequest, _) => AttemptCost::Free,
             (Cost::UpTo(most), _) => AttemptCost::UpTo(most),
+            (Cost::Limited(most), own) => AttemptCost::UpTo(own.unwrap_or(most)),
             (Cost::Metered | Cost::Reported, Some(own)) => AttemptCost::UpTo(own),
             (Cost::Metered | Cost::Reported, None) => AttemptCost::Unbounded,
         }
@@ -98,7 +99,11 @@ impl Resolver {
     /// Fails if the cost of an attempt at `task` has no bound although `caps` apply. Other errors
     /// of the task are ignored.
     pub fn bounded(&self, task: &Task, caps: &Caps) -> Result<(), Failure> {
-        let name = executor_of(task);
+        let agent = task
+            .agent_type
+            .as_deref()
+            .and_then(|name| self.agents.get(name).ok());
+        let name = self.executor_of(task, agent.map(|agent| &**agent));
         let Some((_, executor)) = self.setup.executors.get(name) else {
             return Ok(());
         };

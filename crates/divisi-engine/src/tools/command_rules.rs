@@ -25,6 +25,11 @@ impl CommandRules {
         self.denied.push(pattern);
     }
 
+    /// The patterns of allowed commands, if not all are, and of denied ones.
+    pub(super) fn patterns(&self) -> (Option<&[String]>, &[String]) {
+        (self.allowed.as_deref(), &self.denied)
+    }
+
     /// Describes the rules for the model; `None` if there are none.
     pub(super) fn describe(&self) -> Option<String> {
         let list = |patterns: &[String]| {

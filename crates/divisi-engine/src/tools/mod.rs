@@ -32,6 +32,7 @@ mod watch;
 mod write_file;
 
 pub use path::NoRoot;
+pub(crate) use protected::NAMES as PROTECTED_NAMES;
 pub use protected::Protected;
 pub use selection::Selection;
 

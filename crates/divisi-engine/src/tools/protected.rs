@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Names that tools do not write to, at any depth.
-const NAMES: [&str; 6] = [
+pub(crate) const NAMES: [&str; 6] = [
     ".git",
     ".divisi",
     ".claude",
@@ -48,6 +48,12 @@ impl Protected {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(path);
+    }
+
+    /// The protected files and folders, absolute.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        let paths = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        paths.iter().cloned().collect()
     }
 
     /// Protects the files by which git runs programs, if `workspace` is in a repository.

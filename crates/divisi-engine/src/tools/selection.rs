@@ -49,6 +49,11 @@ impl Selection {
         &self.missing
     }
 
+    /// The patterns of allowed commands, if not all are, and of denied ones.
+    pub(crate) fn command_patterns(&self) -> (Option<&[String]>, &[String]) {
+        self.commands.patterns()
+    }
+
     pub(super) fn tools(&self) -> impl Iterator<Item = Tool> {
         self.tools.iter().copied()
     }

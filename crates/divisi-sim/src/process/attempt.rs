@@ -592,6 +592,7 @@ impl<'f> Process<'_, 'f> {
         self.say(Input::AttemptReports {
             attempt: id,
             report: Box::new(Report {
+                model: None,
                 usage,
                 bill,
                 handle,

@@ -59,6 +59,10 @@ pub(crate) struct RunFlags {
     /// When the account's quota is used up, wait until there is some again and go on
     #[arg(long, help_heading = "Limits")]
     wait: bool,
+    /// What carries out tasks that name no executor: api (asks models itself), claude (Claude Code)
+    /// or codex, with their own logins, or a name from the settings
+    #[arg(long, value_name = "NAME", help_heading = "Agents")]
+    executor: Option<String>,
     /// What agents may do besides reading files: write (in the workspace), run (commands, as you)
     #[arg(
         long,
@@ -108,6 +112,7 @@ impl From<RunFlags> for RunRequest {
             keep_going,
             hedge,
             wait,
+            executor,
             allow,
             untrusted,
             workspace,
@@ -127,6 +132,7 @@ impl From<RunFlags> for RunRequest {
             keep_going,
             hedge,
             wait,
+            executor,
             allow,
             untrusted,
             workspace,

@@ -45,13 +45,17 @@ fn without_a_key_it_says_what_to_do_and_fails() {
       openrouter  needs OPENROUTER_API_KEY  https://openrouter.ai/api/v1
       model servers on this machine are not looked for (`local = false`)
 
+    Agent programs
+      claude  program `claude` was not found
+      codex  program `codex` was not found
+
     Models
       none; `--demo` runs a flow on scripted answers
 
     Settings
       estimate = false  DIVISI_ESTIMATE
       local = false  DIVISI_LOCAL
-      28 have their defaults, which `--verbose` lists
+      29 have their defaults, which `--verbose` lists
 
     Store
       ~/.local/share/divisi/runs.db
@@ -100,6 +104,10 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       openrouter  needs OPENROUTER_API_KEY  https://openrouter.ai/api/v1
       model servers on this machine are not looked for (`local = false`)
 
+    Agent programs
+      claude  program `claude` was not found
+      codex  program `codex` was not found
+
     Models
       haiku  anthropic:claude-haiku-5-5  taken by default
       sonnet  anthropic:claude-sonnet-5-5
@@ -114,7 +122,7 @@ fn settings_are_shown_with_where_they_come_from_and_keys_never() {
       local = false  DIVISI_LOCAL
       model = "haiku"  ~/work/divisi.toml
       providers.corp = "openai-chat"  ~/work/divisi.toml
-      25 have their defaults, which `--verbose` lists
+      26 have their defaults, which `--verbose` lists
 
     Store
       ~/.local/share/divisi/runs.db

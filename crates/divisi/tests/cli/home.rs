@@ -84,7 +84,7 @@ impl Home {
             .args(args)
             .current_dir(self.folder())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", path())
             .env("HOME", self.root.path())
             .env("DIVISI_LOCAL", "false")
             .env("DIVISI_ESTIMATE", "false")
@@ -141,6 +141,16 @@ impl Home {
             .trim_end()
             .to_owned()
     }
+}
+
+/// The folders of this machine's programs, without those of agent programs.
+fn path() -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has_none = |folder: &PathBuf| {
+        let has = |name: &&str| folder.join(name).exists();
+        !["claude", "codex"].iter().any(has)
+    };
+    std::env::join_paths(std::env::split_paths(&path).filter(has_none)).unwrap()
 }
 
 impl Said {

@@ -18,6 +18,7 @@ mod answer;
 mod bills;
 mod architecture;
 mod cycles;
+mod agent_programs;
 mod executors;
 mod gate;
 mod edited;

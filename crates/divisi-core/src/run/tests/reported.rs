@@ -51,6 +51,7 @@ fn unbounded() -> TaskFacts {
 
 fn costs(run: &mut Run, bill: Bill) -> Vec<Event> {
     let report = Box::new(Report {
+        model: None,
         usage: Usage {
             output: 1,
             ..Usage::default()
@@ -69,6 +70,7 @@ fn costs(run: &mut Run, bill: Bill) -> Vec<Event> {
 
 fn has_handle(run: &mut Run, handle: &str) {
     let report = Report {
+        model: None,
         usage: Usage::default(),
         bill: Bill::Of(PicoUsd(0)),
         handle: Some(text(handle)),

@@ -1,6 +1,8 @@
 //! The doctor's findings as text for a terminal.
 
-use super::report::{AgentFound, Finding, Key, ModelFound, ProviderFound, Report, SettingFound};
+use super::report::{
+    AgentFound, Finding, Key, ModelFound, ProgramFound, ProviderFound, Report, SettingFound,
+};
 use crate::display::look;
 use crate::display::{Line, Look, Tone};
 
@@ -13,6 +15,7 @@ pub(super) fn page(report: &Report, with_defaults: bool, look: &Look) -> String 
     lines.extend(verdict(report));
     section(&mut lines, "Keys", keys(report));
     section(&mut lines, "Providers", providers(report));
+    section(&mut lines, "Agent programs", programs(report));
     section(&mut lines, "Models", models(report));
     section(&mut lines, "Settings", settings(report, with_defaults));
     section(&mut lines, "Store", store(report));
@@ -99,6 +102,20 @@ fn state(provider: &ProviderFound) -> (Tone, String) {
             (tone, format!("{state}{taken}"))
         }
     }
+}
+
+fn programs(report: &Report) -> Vec<Line> {
+    let line = |found: &ProgramFound| {
+        let tone = if found.ready { Tone::Good } else { Tone::Dim };
+        let line = Line::new()
+            .plain(format!("{}  ", found.name))
+            .put(tone, &found.state);
+        match &found.version {
+            Some(version) => line.put(Tone::Dim, format!("  {version}")),
+            None => line,
+        }
+    };
+    report.agent_programs.iter().map(line).collect()
 }
 
 fn models(report: &Report) -> Vec<Line> {

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use divisi_app::Problem;
+use divisi_app::agent_programs::{AgentProgramFound, Login, agent_programs};
 use divisi_app::clock;
 use divisi_app::prices;
 use divisi_app::providers::{AnswerMode, Candidate, Found, candidates, choose, local_candidates};
@@ -42,6 +43,7 @@ pub(super) struct Report {
     pub(super) trust: Option<TrustFound>,
     pub(super) store: StoreFound,
     pub(super) agents: Vec<AgentFound>,
+    pub(super) agent_programs: Vec<ProgramFound>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -109,6 +111,18 @@ pub(super) struct AgentFound {
     pub(super) name: String,
     /// Its file; `None` for one that is built in.
     pub(super) file: Option<String>,
+}
+
+/// An agent program.
+#[derive(Serialize)]
+pub(super) struct ProgramFound {
+    pub(super) name: &'static str,
+    /// `None` if it is not installed, or does not start.
+    pub(super) version: Option<String>,
+    /// Whether it has a login of its own or a key.
+    pub(super) ready: bool,
+    /// The state in words.
+    pub(super) state: String,
 }
 
 /// Something to mend, and how.
@@ -203,8 +217,30 @@ pub(super) async fn examine(context: &Context, tries: bool) -> Result<Report, Pr
         trust,
         store,
         agents,
+        agent_programs: programs(context)?,
         findings,
     })
+}
+
+/// The agent programs, by the settings that may run something.
+fn programs(context: &Context) -> Result<Vec<ProgramFound>, Problem> {
+    let settings = context.app.settings(Untrusted::LeftOut)?.settings;
+    let found = agent_programs(&settings, context.app.environment());
+    let program = |found: AgentProgramFound| {
+        let state = match (&found.version, found.login) {
+            (Err(why), _) => why.clone(),
+            (Ok(_), Login::Key) => "a key is set".to_owned(),
+            (Ok(_), Login::Own) => "logged in".to_owned(),
+            (Ok(_), Login::None) => "not logged in".to_owned(),
+        };
+        ProgramFound {
+            name: found.name,
+            ready: found.version.is_ok() && found.login != Login::None,
+            version: found.version.ok(),
+            state,
+        }
+    };
+    Ok(found.into_iter().map(program).collect())
 }
 
 /// Fails unless the default model is available and has a price.

@@ -1,0 +1,88 @@
+//! Which agent programs are installed, and whether they can work.
+
+use crate::settings::{Environment, ExecutorSettings, Settings};
+use divisi_engine::executor::{ClaudeExecutor, CodexExecutor};
+use std::path::{Path, PathBuf};
+
+/// An agent program, as found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentProgramFound {
+    /// Its name as an executor.
+    pub name: &'static str,
+    /// What it says of its version, or why it says nothing.
+    pub version: Result<String, String>,
+    /// How it is paid for.
+    pub login: Login,
+}
+
+/// How an agent program is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// By a key or a token in a variable.
+    Key,
+    /// By its own login, such as that of a subscription.
+    Own,
+    /// Neither was found.
+    None,
+}
+
+/// The agent programs that divisi knows. Runs each to get its version, so `settings` must be
+/// trusted.
+pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<AgentProgramFound> {
+    let has = |names: &[&str]| names.iter().any(|name| environment.get(name).is_some());
+    let home = etcetera::home_dir().ok();
+    let folder = |variable: &str, usual: &str| {
+        let own = environment.get(variable).map(PathBuf::from);
+        own.or_else(|| Some(home.as_ref()?.join(usual)))
+    };
+    let is_there = |folder: Option<PathBuf>, file: &str| {
+        folder.is_some_and(|folder| folder.join(file).is_file())
+    };
+    let version = |name: &str| {
+        let default = ExecutorSettings::default();
+        let executor = settings.executors.get(name).unwrap_or(&default);
+        let version = executor.agent_program(name).version();
+        version
+            .map(|version| version.to_string())
+            .map_err(|failure| failure.message)
+    };
+    let claude = AgentProgramFound {
+        name: ClaudeExecutor::NAME,
+        version: version(ClaudeExecutor::NAME),
+        login: match has(&["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"]) {
+            true => Login::Key,
+            false
+                if has(&["CLAUDE_CODE_OAUTH_TOKEN"])
+                    || is_there(folder("CLAUDE_CONFIG_DIR", ".claude"), ".credentials.json")
+                    || has_account(home.as_deref()) =>
+            {
+                Login::Own
+            }
+            false => Login::None,
+        },
+    };
+    let codex = AgentProgramFound {
+        name: CodexExecutor::NAME,
+        version: version(CodexExecutor::NAME),
+        login: match has(&["CODEX_API_KEY"]) {
+            true => Login::Key,
+            false if is_there(folder("CODEX_HOME", ".codex"), "auth.json") => Login::Own,
+            false => Login::None,
+        },
+    };
+    vec![claude, codex]
+}
+
+/// Whether Claude Code notes an account: on some systems its credentials are in no file.
+fn has_account(home: Option<&Path>) -> bool {
+    /// The file also has its history, which may be long.
+    const BYTES_MAX: u64 = 16 << 20;
+    let file = home.map(|home| home.join(".claude.json"));
+    let text = file.and_then(|file| divisi_files::read(&file, BYTES_MAX).ok());
+    let json = text.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+    json.is_some_and(|json| {
+        ["oauthAccount", "primaryApiKey"]
+            .iter()
+            .any(|name| json.get(name).is_some_and(|value| !value.is_null()))
+    })
+}

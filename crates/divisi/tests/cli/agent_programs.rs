@@ -1,0 +1,143 @@
+//! Agent programs as executors of the whole command, with a stand-in for Claude Code.
+
+use crate::home::{Home, Said};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+const FLOW: &str = "\
+export const meta = { name: 'by-claude', description: 'Asks an agent program' };
+return agent('success please', { label: 'one', model: 'haiku' });
+";
+
+const STAND_IN: &str = "../divisi-engine/tests/agents/stand_in.py";
+
+/// A home in whose `PATH` the stand-in is called `claude`.
+fn home() -> Home {
+    let home = Home::with("flow.js", FLOW);
+    let bin = home.folder().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join(STAND_IN);
+    symlink(stand_in.canonicalize().unwrap(), bin.join("claude")).unwrap();
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(
+        [bin]
+            .into_iter()
+            .chain(std::env::split_paths(&usual))
+            .collect::<Vec<PathBuf>>(),
+    );
+    home.variable("PATH", path.unwrap().into_string().unwrap())
+}
+
+fn cost(home: &Home) -> serde_json::Value {
+    let listed: serde_json::Value =
+        serde_json::from_str(&home.ends(0, &["runs", "--json"]).stdout).unwrap();
+    listed[0]["cost"].clone()
+}
+
+fn run(home: &Home, code: i32, more: &[&str]) -> Said {
+    home.ends(code, &[&["run", "flow.js"], more].concat())
+}
+
+#[test]
+fn no_key_is_needed_and_the_hint_says_so() {
+    let home = home();
+    let said = run(&home, 1, &[]).stderr;
+    assert!(
+        said.contains(
+            "hint: or add `--executor claude`: Claude Code is installed, and uses its own login"
+        ),
+        "{said}"
+    );
+    let said = run(&home, 0, &["--executor", "claude", "--max-cost", "5"]);
+    assert_eq!(said.stdout, "the answer");
+    assert_eq!(cost(&home), 0.01);
+    let bill = home.ends(0, &["cost", "last"]).stdout;
+    assert!(
+        bill.contains("claude-haiku-5-5"),
+        "the model that answered: {bill}"
+    );
+    // What is done is not done again, and the run keeps its executor.
+    let said = home.ends(0, &["resume", "last"]);
+    assert_eq!(said.stdout, "the answer");
+    assert_eq!(cost(&home), 0.01);
+}
+
+#[test]
+fn the_settings_choose_it_for_all_tasks_or_by_tier() {
+    let home = home();
+    home.write("divisi.toml", "executor = 'claude'\n");
+    assert_eq!(run(&home, 0, &[]).stdout, "the answer");
+    home.write("divisi.toml", "[tier_executors]\nhaiku = 'claude'\n");
+    let home = home.variable("ANTHROPIC_API_KEY", "sk-ant-0123456789abcdef");
+    assert_eq!(run(&home, 0, &[]).stdout, "the answer");
+    let seen: serde_json::Value = serde_json::from_str(&home.read("seen.json")).unwrap();
+    let variables = seen["variables"].to_string();
+    assert!(
+        variables.contains("ANTHROPIC_API_KEY"),
+        "its own key: {variables}"
+    );
+}
+
+#[test]
+fn keys_of_other_vendors_are_not_passed_on() {
+    let home = home().variable("OPENAI_API_KEY", "sk-0123456789abcdef0123");
+    assert_eq!(
+        run(&home, 0, &["--executor", "claude"]).stdout,
+        "the answer"
+    );
+    let seen = home.read("seen.json");
+    assert!(!seen.contains("OPENAI_API_KEY"), "{seen}");
+}
+
+#[test]
+fn a_demo_asks_no_agent_program() {
+    let home = home();
+    home.write(
+        "flow.js",
+        &FLOW.replace("label: 'one'", "executor: 'claude'"),
+    );
+    run(&home, 0, &["--demo", "--executor", "claude"]);
+    assert!(!home.folder().join("seen.json").exists());
+}
+
+#[test]
+fn a_plan_and_a_check_start_nothing() {
+    let home = home();
+    for command in ["plan", "check"] {
+        home.divisi(&[command, "flow.js", "--executor", "claude"])
+            .output()
+            .unwrap();
+    }
+    assert!(!home.folder().join("seen.json").exists());
+}
+
+#[test]
+fn the_doctor_lists_it_with_its_version_and_login() {
+    let home = home();
+    let line = |home: &Home, code: i32| {
+        let page = home.ends(code, &["doctor"]).stdout;
+        let line = page
+            .lines()
+            .find(|line| line.trim().starts_with("claude  "));
+        line.unwrap_or(&page).trim().to_owned()
+    };
+    insta::assert_snapshot!(line(&home, 1), @"claude  not logged in  9.9.9 (Stand-in)");
+    std::fs::create_dir_all(home.folder().join("../.claude")).unwrap();
+    std::fs::write(home.folder().join("../.claude/.credentials.json"), "{}").unwrap();
+    insta::assert_snapshot!(line(&home, 1), @"claude  logged in  9.9.9 (Stand-in)");
+    let home = home.variable("ANTHROPIC_API_KEY", "sk-ant-0123456789abcdef");
+    insta::assert_snapshot!(line(&home, 0), @"claude  a key is set  9.9.9 (Stand-in)");
+}
+
+#[test]
+fn settings_that_claude_does_not_need_are_refused_with_the_way_out() {
+    for settings in [
+        "command = ['claude', '{model}']",
+        "reports = { cost = 'x' }",
+    ] {
+        let home = Home::with("flow.js", FLOW);
+        home.write("divisi.toml", &format!("[executors.claude]\n{settings}\n"));
+        let said = home.ends(2, &["run", "flow.js"]).stderr;
+        assert!(said.contains(r#"or say `kind = "command"`"#), "{said}");
+    }
+}

@@ -16,6 +16,7 @@ pub mod conformance;
 
 pub use error::{BackendError, StoreError};
 pub use inbox::{ControlMessage, INBOX_MAX, Receipt, Sent};
+#[cfg(feature = "script")]
 pub(crate) use lease::MemoryLeases;
 pub use lease::{FileLeases, Lease, LeaseError, Leases};
 pub use memory::MemoryStore;

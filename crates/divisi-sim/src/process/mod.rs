@@ -380,6 +380,11 @@ impl<'w, 'f> Process<'w, 'f> {
                     return Ok(());
                 };
                 let is_suspended = matches!(state.stage(), TaskStage::Suspended(_));
+                // The loop says how deep it is.
+                let facts = TaskFacts {
+                    depth: state.facts().depth,
+                    ..facts
+                };
                 let is_known = *state.facts() == facts || is_suspended;
                 ensure!(is_known, "{task} does not take what is now said of it");
                 if is_suspended {

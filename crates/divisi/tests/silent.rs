@@ -231,9 +231,13 @@ fn a_run_stops_when_its_store_goes_away() {
             std::thread::yield_now();
         }
         let store = place.machine.store();
-        std::fs::rename(&store, store.with_extension("moved")).unwrap();
+        let beside = store.with_extension("moved");
         if replaced {
-            std::fs::copy(store.with_extension("moved"), &store).unwrap();
+            // In one step: without a file for a moment, the store would count as deleted.
+            std::fs::copy(&store, &beside).unwrap();
+            std::fs::rename(&beside, &store).unwrap();
+        } else {
+            std::fs::rename(&store, &beside).unwrap();
         }
         let how = if replaced {
             "was replaced"

@@ -202,7 +202,7 @@ impl Ready {
         Ok(expected)
     }
 
-    /// Somebody answers its questions while it runs.
+    /// Its questions can be answered while it runs.
     pub fn attended(mut self) -> Self {
         self.options = self.options.attended(true);
         self

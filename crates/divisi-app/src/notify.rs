@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// Longest timeout, whatever the settings say: a project may set it, and the end of a run waits.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
-/// Output kept of a program; nobody reads it.
+/// Output kept of a program, which is not shown.
 const OUTPUT_BYTES_MAX: usize = 1_024;
 
 /// A notice.

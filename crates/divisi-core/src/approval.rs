@@ -10,7 +10,7 @@ pub struct Approval {
     /// What may be answered.
     #[serde(default, skip_serializing_if = "Choices::is_yes_or_no")]
     pub choices: Choices,
-    /// The result when nobody can be asked, or nobody answers in time.
+    /// The result in an unattended run, or without an answer in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
 }

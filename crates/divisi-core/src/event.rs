@@ -667,7 +667,7 @@ impl Suspension {
 pub enum AnsweredBy {
     /// A person.
     Person,
-    /// Its default, because there was nobody to ask.
+    /// Its default, because the run was unattended.
     Default,
     /// The end of its time: with its default, or as a failure.
     Timeout,

@@ -355,7 +355,7 @@ declare function shell(
 interface ApproveOptions {
   /** The answers to choose from; `null` accepts any text. When absent: yes or no. */
   choices?: readonly string[] | null;
-  /** The answer if nobody can be asked, or nobody answers in time: `true`, `false`, or a choice. */
+  /** The answer where no person can be asked, or none answers in time: `true`, `false`, or a choice. */
   default?: boolean | string;
   /**
    * How long the question waits, from the moment at which it was recorded, also over a resume. Then it
@@ -372,8 +372,8 @@ interface ApproveOptions {
 
 /**
  * Asks a person, and waits for the answer: in the terminal, or by `divisi answer`. Other tasks go on meanwhile;
- * once nothing else is left to do the run is parked, and `divisi resume` goes on with the answer. Where nobody
- * can be asked (a pipe, CI), a question with a default takes it at once. It costs nothing.
+ * once nothing else is left to do the run is parked, and `divisi resume` goes on with the answer. Where no
+ * person can be asked (a pipe, CI), a question with a default takes it at once. It costs nothing.
  */
 declare const approve: {
   (question: string, options?: ApproveOptions & { choices?: undefined }): Promise<boolean>;

@@ -84,8 +84,7 @@ pub(crate) async fn drive(
     Ok(Some(finished))
 }
 
-/// Whether somebody can be asked: on a terminal, unless it is that of a CI system, where nobody looks
-/// at it.
+/// Whether a person can be asked: on a terminal, unless it is that of a CI system.
 pub(crate) fn is_attended(context: &Context) -> bool {
     let is_ci =
         std::env::var_os("CI").is_some_and(|ci| !matches!(ci.to_str(), Some("" | "0" | "false")));

@@ -85,7 +85,7 @@ pub struct Settings {
     pub prices: BTreeMap<String, PriceSettings>,
     /// Kinds of work, for the model `auto`: changes to the built-in ones, and new ones, by name.
     pub kinds: BTreeMap<String, KindChange>,
-    /// Who is told when a run asks something, parks, or is over, and how.
+    /// Notices when a run asks something, parks, or is over: about what, and by which ways.
     pub notify: Notify,
     /// The executor of tasks that name none: `api` asks models itself, `claude` is Claude Code,
     /// `codex` is Codex, and others are below `[executors.NAME]`.
@@ -97,11 +97,11 @@ pub struct Settings {
     pub executors: BTreeMap<String, ExecutorSettings>,
 }
 
-/// Who is told of a run, and how. Nothing by default.
+/// Notices of runs. None by default.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Notify {
-    /// What is told.
+    /// The occasions.
     pub on: Vec<Occasion>,
     /// Whether the terminal rings its bell.
     pub bell: bool,

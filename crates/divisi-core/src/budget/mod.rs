@@ -166,8 +166,8 @@ impl Budget {
 
 /// What a request without a reply may be billed, as far as that is known.
 ///
-/// A vendor bills what it has read and written before a connection broke, and says so to nobody. So
-/// what it counted and sent by then is spent, and the rest up to `most` is unconfirmed.
+/// A vendor bills what it has read and written before a connection broke, and sends no bill. So what
+/// it counted and sent by then is spent, and the rest up to `most` is unconfirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unanswered {
     /// Tokens that the vendor had counted or sent.

@@ -685,7 +685,7 @@ impl Run {
         events
     }
 
-    /// The end of a suspended attempt that nobody answered: what it may still cost is booked.
+    /// The end of a suspended attempt without an answer: what it may still cost is booked.
     pub(super) fn ended_unanswered(&self, attempt: AttemptId, failure: Failure) -> Event {
         let reserved = self.suspended.get(&attempt).copied().unwrap_or_default();
         ended_at_reservation(attempt, reserved, failure)

@@ -116,7 +116,7 @@ pub enum Input {
         /// The answer: JSON text.
         answer: Content,
     },
-    /// Nobody can be asked now: a suspended task with a default takes it. Decides nothing for any
+    /// The run is unattended: a suspended task with a default takes it. Decides nothing for any
     /// other task.
     TakeDefault {
         /// Which task.

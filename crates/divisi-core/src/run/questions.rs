@@ -30,7 +30,7 @@ impl Run {
         let waited = suspension.timeout.unwrap_or_default();
         let failure = Failure::new(
             FailureClass::Timeout,
-            format!("nobody answered within {waited}, and it has no default"),
+            format!("there was no answer within {waited}, and it has no default"),
         )
         .hint("give it a `default`, or more time");
         // Not by the retry policy, which would ask again.

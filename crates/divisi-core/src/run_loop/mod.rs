@@ -38,7 +38,7 @@ pub struct RunLoop<W, A, O = ()> {
     latest: Timestamp,
     /// Delays of the wait for quota, if it waits.
     quota_wait: Option<QuotaWait>,
-    /// Whether somebody is there to answer questions.
+    /// Whether questions can be answered.
     attendance: Attendance,
     batch: Vec<Recorded>,
     /// Index of each refusal in the batch: equal refusals are one event.
@@ -55,22 +55,22 @@ pub struct RunLoop<W, A, O = ()> {
     observer: O,
 }
 
-/// Whether somebody is there to answer the questions of a run while it is driven.
+/// Whether a person answers the questions of a run while it is driven.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Attendance {
-    /// Nobody: a question with a default takes it at once, and for others the run parks.
+    /// A question with a default takes it at once, and for others the run parks.
     #[default]
-    Nobody,
-    /// Somebody, who has put off these tasks: for others the run does not park.
-    Somebody(BTreeSet<TaskId>),
+    Unattended,
+    /// The run parks only for these tasks, whose questions were put off.
+    Attended(BTreeSet<TaskId>),
 }
 
 impl Attendance {
-    /// Somebody, if `is_there`, who has put nothing off.
-    pub fn of(is_there: bool) -> Self {
-        match is_there {
-            true => Self::Somebody(BTreeSet::new()),
-            false => Self::Nobody,
+    /// Attended or not, with no question put off.
+    pub fn of(is_attended: bool) -> Self {
+        match is_attended {
+            true => Self::Attended(BTreeSet::new()),
+            false => Self::Unattended,
         }
     }
 }
@@ -156,7 +156,7 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
             position,
             latest: Timestamp::default(),
             quota_wait,
-            attendance: Attendance::Nobody,
+            attendance: Attendance::Unattended,
             batch: vec![],
             refusals: BTreeMap::new(),
             granted: vec![],
@@ -168,16 +168,15 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         }
     }
 
-    /// Sets who is there to answer questions; by default nobody.
+    /// Sets whether questions can be answered; by default they cannot.
     pub fn attended(mut self, attendance: Attendance) -> Self {
         self.attendance = attendance;
         self
     }
 
-    /// Whoever answers questions puts this one off: the run may park for it. Without anybody this
-    /// changes nothing.
+    /// Puts a question off: the run may park for it. Changes nothing in an unattended run.
     pub fn put_off(&mut self, task: TaskId) {
-        if let Attendance::Somebody(put_off) = &mut self.attendance {
+        if let Attendance::Attended(put_off) = &mut self.attendance {
             put_off.insert(task);
         }
     }
@@ -377,9 +376,9 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         Ok(())
     }
 
-    /// Gives questions their default where nobody can be asked.
+    /// Gives questions their default in an unattended run.
     fn take_defaults(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
-        if self.attendance == Attendance::Nobody && *self.run.stage() == Stage::Running {
+        if self.attendance == Attendance::Unattended && *self.run.stage() == Stage::Running {
             for task in self.run.suspended().collect::<Vec<_>>() {
                 self.decide(now, Input::TakeDefault { task })?;
             }
@@ -389,11 +388,11 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         Ok(())
     }
 
-    /// Whether somebody may still answer a question now.
+    /// Whether a question may still be answered now.
     fn is_being_asked(&self) -> bool {
         match &self.attendance {
-            Attendance::Nobody => false,
-            Attendance::Somebody(put_off) => {
+            Attendance::Unattended => false,
+            Attendance::Attended(put_off) => {
                 self.run.suspended().any(|task| !put_off.contains(&task))
             }
         }

@@ -118,7 +118,7 @@ pub(crate) struct Patience {
     pub(crate) quota_wait: Option<QuotaWait>,
     /// Governors to reopen when the run continues.
     pub(crate) governors: Vec<Arc<Governors>>,
-    /// Whether somebody is there to answer questions.
+    /// Whether questions can be answered.
     pub(crate) attendance: Attendance,
 }
 

@@ -43,7 +43,7 @@ pub enum AnswerError {
     /// The message cannot be sent, or was not taken.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// Somebody else, its default, or the end of its time was first.
+    /// Another answer, its default, or the end of its time was first.
     #[error("{task} is answered already")]
     Answered {
         /// Which task.
@@ -144,7 +144,7 @@ impl Engine {
             // Before the receipt: a driver found here may have taken the message since.
             let holder = self.store.leases().holder(id).await?;
             if self.store.receipt(number).await?.is_some() || holder.is_none() {
-                // Nobody takes it any more, so this is what became of it.
+                // No driver takes it any more, so this is what became of it.
                 return Ok(self.store.withdraw(number).await?);
             }
             if let Some(holder) = holder.filter(|_| tokio::time::Instant::now() >= up_to) {
@@ -253,7 +253,7 @@ impl Engine {
     }
 }
 
-/// What a receipt means to whoever has answered.
+/// What a receipt means for the sender of an answer.
 fn of(receipt: Receipt, task: TaskId) -> Result<(), AnswerError> {
     match receipt {
         Receipt::Done => Ok(()),

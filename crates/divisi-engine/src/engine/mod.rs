@@ -72,7 +72,7 @@ pub struct RunOptions {
     /// continues by itself. Without it the run stays parked.
     /// [`Control::park`](crate::Control::park) ends the wait.
     pub quota_wait: Option<QuotaWait>,
-    /// Whether somebody answers the questions of the run while it is driven. Then it stays under way
+    /// Whether the questions of the run can be answered while it is driven. Then it stays under way
     /// although all that is left are questions, until they are answered or
     /// [put off](crate::Control::put_off). Otherwise a question takes its default at once, and the
     /// run parks for one that has none.
@@ -134,7 +134,7 @@ impl RunOptions {
         self
     }
 
-    /// Sets whether somebody answers questions.
+    /// Sets whether questions can be answered.
     pub fn attended(mut self, attended: bool) -> Self {
         self.attended = attended;
         self

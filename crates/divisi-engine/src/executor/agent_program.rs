@@ -1,13 +1,16 @@
-//! What the executors of agent programs share: the program, its version, its environment, and
-//! starts that follow each other at a distance.
+//! What the executors of agent programs share: the program, its version, its environment, the
+//! reading of its output, and starts that follow each other at a distance.
 
-use crate::process::Program;
-use divisi_core::{Failure, FailureClass, PicoUsd};
+use super::command::run_in;
+use super::lines::Lines;
+use super::{Context, Cost, Ending, ExecutorSpec, ModelUse};
+use crate::process::{Exit, Program};
+use divisi_core::{Failure, FailureClass, PicoUsd, Usage};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
@@ -35,7 +38,7 @@ pub struct AgentProgram {
     /// Variables set for it.
     pub env: BTreeMap<String, String>,
     /// What an attempt reserves, and may cost, if its task has no budget of its own; `None` if
-    /// nobody pays for it.
+    /// it is free.
     pub cost: Option<PicoUsd>,
 }
 
@@ -59,16 +62,32 @@ impl AgentProgram {
         self
     }
 
-    /// Sets what an attempt may cost; `None` if nobody pays for it.
+    /// Sets what an attempt may cost; `None` if it is free.
     pub fn cost(mut self, cost: Option<PicoUsd>) -> Self {
         self.cost = cost;
         self
     }
 
-    /// The part that results depend on, besides its version.
-    pub(super) fn identity(&self) -> String {
-        // Made of texts, so serialisation cannot fail.
-        serde_json::to_string(&(&self.command, &self.env)).unwrap_or_default()
+    /// What its executor declares.
+    pub(super) fn spec(&self) -> ExecutorSpec {
+        // The part that results depend on, besides its version. Made of texts, so serialisation
+        // cannot fail.
+        let identity = serde_json::to_string(&(&self.command, &self.env)).unwrap_or_default();
+        let spec = ExecutorSpec::new(identity)
+            .models(ModelUse::Tiers)
+            .writes_nothing();
+        spec.cost(match self.cost {
+            Some(most) => Cost::Limited(most),
+            None => Cost::Free,
+        })
+    }
+
+    /// The part of a cost that is billed; a subscription is not.
+    pub(super) fn billed(&self, cost: PicoUsd, is_in_plan: bool) -> PicoUsd {
+        match self.cost.is_none() || is_in_plan {
+            true => PicoUsd::ZERO,
+            false => cost,
+        }
     }
 
     /// Whether it has a variable of this name, by the settings or from divisi's environment.
@@ -184,8 +203,70 @@ impl Version {
     }
 }
 
+/// What an agent program has printed so far.
+pub(super) trait Printed: Default + Send + 'static {
+    /// Reads one line, and shows what follows from it.
+    fn line(&mut self, line: &[u8], context: &Context);
+}
+
+/// Carries out an attempt with the program of `command`. `book` books what it has used, and
+/// `ending` gives the end of the attempt if the program has ended.
+pub(super) async fn carry_out<P: Printed>(
+    command: Result<Program, Failure>,
+    install: &str,
+    context: &Context,
+    book: impl Fn(&P) + Send + Sync,
+    ending: impl Fn(&P, &Exit) -> Ending + Send + Sync,
+) -> Ending {
+    let program = match command {
+        Ok(program) => program,
+        Err(failure) => {
+            context.spent(Usage::default(), PicoUsd::ZERO);
+            return failure.into();
+        }
+    };
+    context.waits(may_start()).await;
+    let reader = Arc::new(std::sync::Mutex::new((Lines::default(), P::default())));
+    let (listening, shown) = (reader.clone(), context.clone());
+    let program = program.on_stdout(move |chunk| {
+        let mut reader = listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lines, printed) = &mut *reader;
+        for line in lines.take(chunk) {
+            printed.line(&line, &shown);
+        }
+    });
+    let ran = run_in(program, context).await;
+    let printed = {
+        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lines, printed) = &mut *reader;
+        if let Some(line) = lines.rest() {
+            printed.line(&line, context);
+        }
+        std::mem::take(printed)
+    };
+    match ran {
+        Ok(exit) => {
+            book(&printed);
+            ending(&printed, &exit)
+        }
+        Err(failure) if failure.class == FailureClass::Unavailable => failure.hint(install).into(),
+        Err(failure) => {
+            book(&printed);
+            failure.into()
+        }
+    }
+}
+
+/// Logs that a subscription has paid for an attempt.
+pub(super) fn log_plan(context: &Context, at_list_price: PicoUsd) {
+    let title = context.task().title();
+    context.log(format!(
+        "{title}: in your plan; at list price it would have cost {at_list_price}"
+    ));
+}
+
 /// Waits until the next agent program of this process may start.
-pub(super) async fn may_start() {
+async fn may_start() {
     static NEXT: Mutex<Option<Instant>> = Mutex::const_new(None);
     let mut next = NEXT.lock().await;
     if let Some(next) = *next {

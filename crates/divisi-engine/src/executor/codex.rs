@@ -8,11 +8,9 @@
 //! what fits a schema: its tokens are priced by divisi's table for the model it was asked for, and
 //! results are checked here.
 
-use super::agent_program::{AgentProgram, Version, may_start};
+use super::agent_program::{AgentProgram, Printed, Version, carry_out, log_plan};
 use super::claude::class;
-use super::command::run_in;
-use super::lines::Lines;
-use super::{Context, Cost, Ending, Executor, ExecutorSpec, ModelUse, Progress};
+use super::{Context, Ending, Executor, ExecutorSpec, Progress};
 use crate::answer::Checked;
 use crate::clock::wall_clock;
 use crate::process::{Exit, Program};
@@ -23,7 +21,7 @@ use divisi_core::{Effort, Failure, FailureClass, PicoUsd, Task, Tier, Usage};
 use divisi_providers::vendors;
 use serde_json::Value;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Whose models it asks, and whose prices apply.
 const VENDOR: &str = "openai";
@@ -120,8 +118,8 @@ impl CodexExecutor {
     /// Books what it has used.
     fn book(&self, stream: &Stream, context: &Context) {
         let Some(usage) = stream.usage else {
-            // A turn that failed before its first reply has cost nothing; if it failed later, what
-            // it has used is reported to nobody.
+            // A turn that failed before its first reply has cost nothing; what it has used if it
+            // failed later is not reported.
             if !stream.has_begun || (stream.error.is_some() && stream.said.is_none()) {
                 context.spent(Usage::default(), PicoUsd::ZERO);
             }
@@ -130,21 +128,14 @@ impl CodexExecutor {
         let prices = context.prices();
         let model = model_id(context.model().unwrap_or_default()).unwrap_or_default();
         let Some(price) = prices.price(VENDOR, &model, wall_clock()) else {
-            context.log(format!("warning: nobody knows what `{model}` costs"));
+            context.log(format!("warning: `{model}` has no price here"));
             return context.used_in_all(usage);
         };
         let cost = price.billed(&usage, Billing::default());
         let is_in_plan = self.is_in_plan();
-        let billed = match self.program.cost.is_none() || is_in_plan {
-            true => PicoUsd::ZERO,
-            false => cost,
-        };
-        context.spent_on(&model, usage, billed);
+        context.spent_on(&model, usage, self.program.billed(cost, is_in_plan));
         if is_in_plan {
-            let title = context.task().title();
-            context.log(format!(
-                "{title}: in your plan; at list price it would have cost {cost}"
-            ));
+            log_plan(context, cost);
         }
     }
 }
@@ -152,13 +143,7 @@ impl CodexExecutor {
 #[async_trait]
 impl Executor for CodexExecutor {
     fn spec(&self) -> ExecutorSpec {
-        let spec = ExecutorSpec::new(self.program.identity())
-            .models(ModelUse::Tiers)
-            .writes_nothing();
-        spec.cost(match self.program.cost {
-            Some(most) => Cost::Limited(most),
-            None => Cost::Free,
-        })
+        self.program.spec()
     }
 
     fn accepts(&self, task: &Task, _: &Permissions) -> Result<(), Failure> {
@@ -173,53 +158,28 @@ impl Executor for CodexExecutor {
     }
 
     async fn run(&self, context: &Context) -> Ending {
-        let program = match self.command(context) {
-            Ok(program) => program,
-            Err(failure) => {
-                context.spent(Usage::default(), PicoUsd::ZERO);
-                return failure.into();
-            }
-        };
-        context.waits(may_start()).await;
-        let reader = Arc::new(Mutex::new((Lines::default(), Stream::default())));
-        let (listening, shown) = (reader.clone(), context.clone());
-        let program = program.on_stdout(move |chunk| {
-            let mut reader = listening.lock().unwrap_or_else(PoisonError::into_inner);
-            let (lines, stream) = &mut *reader;
-            for line in lines.take(chunk) {
-                if let Some(progress) = stream.line(&line) {
-                    shown.shows(progress);
-                }
-            }
-        });
-        let ran = run_in(program, context).await;
-        let stream = {
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let (lines, stream) = &mut *reader;
-            if let Some(line) = lines.rest() {
-                stream.line(&line);
-            }
-            std::mem::take(stream)
-        };
-        match ran {
-            Ok(exit) => {
-                self.book(&stream, context);
-                result(&stream, &exit, context.task().schema.as_deref()).into()
-            }
-            Err(failure) if failure.class == FailureClass::Unavailable => {
-                failure.hint(INSTALL).into()
-            }
-            Err(failure) => {
-                self.book(&stream, context);
-                failure.into()
-            }
+        carry_out(
+            self.command(context),
+            INSTALL,
+            context,
+            |stream| self.book(stream, context),
+            |stream: &Stream, exit| result(stream, exit, context.task().schema.as_deref()).into(),
+        )
+        .await
+    }
+}
+
+impl Printed for Stream {
+    fn line(&mut self, line: &[u8], context: &Context) {
+        if let Some(progress) = self.read(line) {
+            context.shows(progress);
         }
     }
 }
 
 impl Stream {
     /// Reads one line. Unknown events, fields and lines are passed over.
-    fn line(&mut self, line: &[u8]) -> Option<Progress> {
+    fn read(&mut self, line: &[u8]) -> Option<Progress> {
         let event: Value = serde_json::from_slice(line).ok()?;
         let item = &event["item"];
         match (event["type"].as_str()?, item["type"].as_str()) {
@@ -362,7 +322,7 @@ mod tests {
             json!({"type": "turn.completed", "usage": {"input_tokens": 100, "cached_input_tokens": 40,
                 "output_tokens": 7}}),
         ] {
-            stream.line(event.to_string().as_bytes());
+            stream.read(event.to_string().as_bytes());
         }
         assert_eq!(stream.said.as_deref(), Some("Done."));
         assert_eq!(stream.error, None, "it went on");
@@ -381,9 +341,9 @@ mod tests {
         #[test]
         fn anything_can_be_read(line in prop::collection::vec(any::<u8>(), 0..60), text in ".{0,30}") {
             let mut stream = Stream::default();
-            stream.line(&line);
+            stream.read(&line);
             for kind in ["item.completed", "turn.completed", "turn.failed", "error"] {
-                stream.line(json!({"type": kind, "item": text, "usage": text}).to_string().as_bytes());
+                stream.read(json!({"type": kind, "item": text, "usage": text}).to_string().as_bytes());
             }
             status(&text);
         }

@@ -93,7 +93,7 @@ impl Ending {
         self
     }
 
-    /// Sets the result that holds if nobody can be asked, or nobody answers in time.
+    /// Sets the result in an unattended run, or without an answer in time.
     pub fn default(mut self, value: &Value) -> Self {
         if let Some(suspended) = &mut self.suspended {
             suspended.default = Some(value.to_string().into());

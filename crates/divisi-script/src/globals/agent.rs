@@ -17,19 +17,9 @@ pub(super) fn agent<'js>(
     scope: &Rc<Scope>,
     form: Form,
 ) -> Result<Function<'js>> {
-    let (shared, scope) = (shared.clone(), scope.clone());
-    let ask = move |ctx: Ctx<'js>, prompt: Opt<Value<'js>>, options: Opt<Value<'js>>| {
-        let maker = Maker {
-            ctx: &ctx,
-            shared: &shared,
-            scope: &scope,
-        };
-        maker.promise(form, |site| maker.task(prompt.0, options.0, site))
-    };
-    Function::new(ctx.clone(), ask)?.with_name(if form == Form::Value {
-        "agent"
-    } else {
-        "outcome"
+    let name = name_of(form, "agent");
+    function(ctx, shared, scope, name, move |maker, prompt, options| {
+        maker.promise(form, |site| maker.task(prompt, options, site))
     })
 }
 
@@ -38,15 +28,9 @@ pub(super) fn shell<'js>(
     shared: &Shared,
     scope: &Rc<Scope>,
 ) -> Result<Function<'js>> {
-    let (shared, scope) = (shared.clone(), scope.clone());
-    let ask = move |ctx: Ctx<'js>, command: Opt<Value<'js>>, options: Opt<Value<'js>>| {
-        let maker = Maker {
-            ctx: &ctx,
-            shared: &shared,
-            scope: &scope,
-        };
+    function(ctx, shared, scope, "shell", |maker, command, options| {
         maker.promise(Form::Value, |site| {
-            let wanted = maker.task(command.0, options.0, site)?;
+            let wanted = maker.task(command, options, site)?;
             let task = Task {
                 executor: Some(Task::SHELL.into()),
                 required: true,
@@ -54,8 +38,7 @@ pub(super) fn shell<'js>(
             };
             Ok(Wanted { task, ..wanted })
         })
-    };
-    Function::new(ctx.clone(), ask)?.with_name("shell")
+    })
 }
 
 pub(super) fn approve<'js>(
@@ -64,20 +47,35 @@ pub(super) fn approve<'js>(
     scope: &Rc<Scope>,
     form: Form,
 ) -> Result<Function<'js>> {
+    let name = name_of(form, "approve");
+    function(ctx, shared, scope, name, move |maker, question, options| {
+        maker.promise(form, |site| maker.question(question, options, site))
+    })
+}
+
+/// The name of a function that gives values, or of its property that gives outcomes.
+fn name_of(form: Form, name: &'static str) -> &'static str {
+    if form == Form::Value { name } else { "outcome" }
+}
+
+/// A function of a text and options.
+fn function<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    scope: &Rc<Scope>,
+    name: &str,
+    make: impl Fn(&Maker<'_, 'js>, Option<Value<'js>>, Option<Value<'js>>) -> Result<Promise<'js>> + 'js,
+) -> Result<Function<'js>> {
     let (shared, scope) = (shared.clone(), scope.clone());
-    let ask = move |ctx: Ctx<'js>, question: Opt<Value<'js>>, options: Opt<Value<'js>>| {
+    let ask = move |ctx: Ctx<'js>, text: Opt<Value<'js>>, options: Opt<Value<'js>>| {
         let maker = Maker {
             ctx: &ctx,
             shared: &shared,
             scope: &scope,
         };
-        maker.promise(form, |site| maker.question(question.0, options.0, site))
+        make(&maker, text.0, options.0)
     };
-    Function::new(ctx.clone(), ask)?.with_name(if form == Form::Value {
-        "approve"
-    } else {
-        "outcome"
-    })
+    Function::new(ctx.clone(), ask)?.with_name(name)
 }
 
 struct Maker<'a, 'js> {

@@ -64,33 +64,29 @@ mod tests {
 
     #[test]
     fn other_languages_are_told_by_their_lines() {
-        for python in [
-            "from divisi import Task",
-            "import os",
-            "x = [Task(f'{m}', model='haiku')]",
-            "def audit(module):\n    pass",
-            "for m in modules:\n    pass",
-        ] {
-            assert_eq!(language(python), "Python", "{python}");
-        }
-        for typescript in [
-            "const x: string = 'a'",
-            "export let all: Map<string, number> = new Map()",
-            "interface Finding { line: number }",
-            "type Id = string",
-            "const f = (a): Promise<void> => {}",
-        ] {
-            assert_eq!(language(typescript), "TypeScript", "{typescript}");
-        }
-        for javascript in [
-            "const x = { a: 1 }",
-            "for (const m of modules) {",
-            "import x from 'y'",
-            "const a = b ? c : d",
-            "if (x) label:",
-            "return agent('from a import b')",
-        ] {
-            assert_eq!(language(javascript), "none", "{javascript}");
+        let texts = [
+            ("Python", "from divisi import Task"),
+            ("Python", "import os"),
+            ("Python", "x = [Task(f'{m}', model='haiku')]"),
+            ("Python", "def audit(module):\n    pass"),
+            ("Python", "for m in modules:\n    pass"),
+            ("TypeScript", "const x: string = 'a'"),
+            (
+                "TypeScript",
+                "export let all: Map<string, number> = new Map()",
+            ),
+            ("TypeScript", "interface Finding { line: number }"),
+            ("TypeScript", "type Id = string"),
+            ("TypeScript", "const f = (a): Promise<void> => {}"),
+            ("none", "const x = { a: 1 }"),
+            ("none", "for (const m of modules) {"),
+            ("none", "import x from 'y'"),
+            ("none", "const a = b ? c : d"),
+            ("none", "if (x) label:"),
+            ("none", "return agent('from a import b')"),
+        ];
+        for (expected, text) in texts {
+            assert_eq!(language(text), expected, "{text}");
         }
         assert!(hint("flow.py", "x").is_some() && hint("flow.ts", "x").is_some());
     }

@@ -77,7 +77,7 @@ fn refused(error: AnswerError, id: &RunId, task: TaskId) -> Problem {
         AnswerError::Answered { by, .. } => {
             let told = match by {
                 AnsweredBy::Person => "is answered already",
-                AnsweredBy::Default => "has taken its default already: nobody could be asked",
+                AnsweredBy::Default => "has taken its default already: no person could be asked",
                 AnsweredBy::Timeout => "was not answered in time",
             };
             Problem::failed(anyhow::anyhow!("{task} of run {id} {told}")).hint(format!(

@@ -389,8 +389,8 @@ fn waits_for_answer(
 fn answered(progress: &Progress, task: TaskId, value: &Content, look: &Look) -> Option<Line> {
     let why = match answered_by(progress, task)? {
         AnsweredBy::Person => "answered",
-        AnsweredBy::Default => "nobody can be asked here; its default holds",
-        AnsweredBy::Timeout => "nobody answered in time; its default holds",
+        AnsweredBy::Default => "no person can be asked here; its default holds",
+        AnsweredBy::Timeout => "no answer came in time; its default holds",
     };
     let word = match value {
         Content::Inline(json) => serde_json::from_str(json)

@@ -13,6 +13,14 @@ const [answer, beside] = await Promise.all([
 return answer === 'yes' ? 'deployed' : `left: ${answer}`;
 ";
 
+/// Waits until the last run has one question without an answer.
+pub(crate) fn wait_for_question(home: &Home) {
+    wait_until(|| {
+        let shown = home.divisi(&["show", "last"]).output().unwrap();
+        String::from_utf8_lossy(&shown.stdout).contains("1 waiting for an answer")
+    });
+}
+
 #[test]
 fn the_run_rests_until_it_is_answered_and_goes_on_with_the_answer() {
     let home = Home::with("ask.js", FLOW);
@@ -93,11 +101,7 @@ fn a_process_that_is_killed_while_a_person_is_asked_loses_neither_question_nor_a
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let asks = || {
-        let shown = home.divisi(&["show", "last"]).output().unwrap();
-        String::from_utf8_lossy(&shown.stdout).contains("1 waiting for an answer")
-    };
-    wait_until(asks);
+    wait_for_question(&home);
     child.kill().unwrap();
     child.wait().unwrap();
     home.ends(0, &["answer", "last", "deploy", "yes"]);

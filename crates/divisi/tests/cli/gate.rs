@@ -1,5 +1,6 @@
 //! Questions to a person: where they are asked, who may answer, and what holds without an answer.
 
+use crate::answer::wait_for_question;
 use crate::home::Home;
 use crate::stopping::wait_until;
 use crate::terminal::at_a_terminal;
@@ -51,11 +52,7 @@ impl Driven {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let asks = || {
-            let shown = home.divisi(&["show", "last"]).output().unwrap();
-            String::from_utf8_lossy(&shown.stdout).contains("1 waiting for an answer")
-        };
-        wait_until(asks);
+        wait_for_question(home);
         child
     }
 
@@ -99,11 +96,11 @@ fn in_a_pipe_and_in_ci_a_default_holds_at_once() {
     let home = Home::with("gate.js", &flow("default: false, timeout: '1h'"));
     let said = home.ends(0, &RUN);
     assert_eq!(said.stdout, "left");
-    let told = "deploy · nobody can be asked here; its default holds: no";
+    let told = "deploy · no person can be asked here; its default holds: no";
     assert!(said.stderr.contains(told), "{}", said.stderr);
     let said = home.ends(1, &["answer", "last", "deploy", "yes"]).stderr;
     assert!(said.contains("has taken its default already"), "{said}");
-    // A CI system may have a terminal at which nobody sits.
+    // A CI system may have a terminal that no person looks at.
     let mut command = home.divisi(&RUN);
     command.env("CI", "true");
     let (code, shown) = at_a_terminal(command, "yes");
@@ -282,7 +279,7 @@ fn the_end_of_its_time_is_kept_over_a_resume() {
         resumed.status.code() == Some(1)
     });
     assert!(
-        said.contains("nobody answered within 3s, and it has no default"),
+        said.contains("there was no answer within 3s, and it has no default"),
         "{said}"
     );
     let said = home.ends(1, &["answer", "last", "deploy", "yes"]).stderr;
@@ -297,7 +294,7 @@ fn on_a_terminal_it_waits_no_longer_than_its_time() {
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("then the answer is no"), "{shown}");
     assert!(
-        shown.contains("deploy · nobody answered in time; its default holds: no"),
+        shown.contains("deploy · no answer came in time; its default holds: no"),
         "{shown}"
     );
 }

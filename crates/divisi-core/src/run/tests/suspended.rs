@@ -226,7 +226,7 @@ fn a_question_without_a_default_fails_at_the_end_of_its_time_and_is_not_asked_ag
     assert_eq!(failure.class, FailureClass::Timeout);
     assert_eq!(
         failure.message,
-        "nobody answered within 1s, and it has no default"
+        "there was no answer within 1s, and it has no default"
     );
 }
 

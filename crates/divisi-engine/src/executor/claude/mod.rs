@@ -9,10 +9,10 @@
 
 mod stream;
 
-use super::agent_program::{ARGUMENT_BYTES_MAX, AgentProgram, Version, may_start};
-use super::command::run_in;
-use super::lines::Lines;
-use super::{Context, Cost, Ending, Executor, ExecutorSpec, ModelUse, Progress};
+use super::agent_program::{
+    ARGUMENT_BYTES_MAX, AgentProgram, Printed, Version, carry_out, log_plan,
+};
+use super::{Context, Ending, Executor, ExecutorSpec, Progress};
 use crate::answer::Checked;
 use crate::clock::wall_clock;
 use crate::process::{Exit, Program};
@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use divisi_core::price::Billing;
 use divisi_core::{Failure, FailureClass, Millis, PicoUsd, Task, Tier, Usage};
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use stream::{End, Note, Stream};
 
 /// Its own retries of a refused request. The default of ten takes minutes, in which divisi could
@@ -157,6 +157,7 @@ impl ClaudeExecutor {
             return context.used_in_all(stream.seen);
         }
         let (now, prices) = (wall_clock(), context.prices());
+        let is_in_plan = self.is_in_plan(stream);
         let mut at_list_price = PicoUsd::ZERO;
         for (model, spent) in stream.spent() {
             let by_table = || {
@@ -164,22 +165,16 @@ impl ClaudeExecutor {
                 Some(price.billed(&spent.usage, Billing::default()))
             };
             let Some(cost) = spent.cost.or_else(by_table) else {
-                context.log(format!("warning: nobody knows what `{model}` costs"));
+                context.log(format!("warning: `{model}` has no price here"));
                 context.used_in_all(stream.seen);
                 continue;
             };
             at_list_price += cost;
-            let billed = match self.program.cost.is_none() || self.is_in_plan(stream) {
-                true => PicoUsd::ZERO,
-                false => cost,
-            };
+            let billed = self.program.billed(cost, is_in_plan);
             context.spent_on(model, spent.usage, billed);
         }
-        if self.is_in_plan(stream) {
-            let title = context.task().title();
-            context.log(format!(
-                "{title}: in your plan; at list price it would have cost {at_list_price}"
-            ));
+        if is_in_plan {
+            log_plan(context, at_list_price);
         }
     }
 }
@@ -187,13 +182,7 @@ impl ClaudeExecutor {
 #[async_trait]
 impl Executor for ClaudeExecutor {
     fn spec(&self) -> ExecutorSpec {
-        let spec = ExecutorSpec::new(self.program.identity())
-            .models(ModelUse::Tiers)
-            .writes_nothing();
-        spec.cost(match self.program.cost {
-            Some(most) => Cost::Limited(most),
-            None => Cost::Free,
-        })
+        self.program.spec()
     }
 
     fn accepts(&self, task: &Task, _: &Permissions) -> Result<(), Failure> {
@@ -211,50 +200,21 @@ impl Executor for ClaudeExecutor {
     }
 
     async fn run(&self, context: &Context) -> Ending {
-        let program = match self.command(context) {
-            Ok(program) => program,
-            Err(failure) => {
-                context.spent(Usage::default(), PicoUsd::ZERO);
-                return failure.into();
-            }
-        };
-        context.waits(may_start()).await;
-        let reader = Arc::new(Mutex::new((Lines::default(), Stream::default())));
-        let (listening, shown) = (reader.clone(), context.clone());
-        let program = program.on_stdout(move |chunk| {
-            let mut reader = listening.lock().unwrap_or_else(PoisonError::into_inner);
-            let (lines, stream) = &mut *reader;
-            for line in lines.take(chunk) {
-                stream
-                    .line(&line)
-                    .into_iter()
-                    .for_each(|note| show(note, &shown));
-            }
-        });
-        let ran = run_in(program, context).await;
-        let stream = {
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let (lines, stream) = &mut *reader;
-            if let Some(line) = lines.rest() {
-                stream
-                    .line(&line)
-                    .into_iter()
-                    .for_each(|note| show(note, context));
-            }
-            std::mem::take(stream)
-        };
-        match ran {
-            Ok(exit) => {
-                self.book(&stream, context);
-                ending(&stream, &exit, context)
-            }
-            Err(failure) if failure.class == FailureClass::Unavailable => {
-                failure.hint(INSTALL).into()
-            }
-            Err(failure) => {
-                self.book(&stream, context);
-                failure.into()
-            }
+        carry_out(
+            self.command(context),
+            INSTALL,
+            context,
+            |stream| self.book(stream, context),
+            |stream, exit| ending(stream, exit, context),
+        )
+        .await
+    }
+}
+
+impl Printed for Stream {
+    fn line(&mut self, line: &[u8], context: &Context) {
+        for note in self.read(line) {
+            show(note, context);
         }
     }
 }

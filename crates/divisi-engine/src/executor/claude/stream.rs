@@ -76,7 +76,7 @@ pub(super) enum Note {
 
 impl Stream {
     /// Reads one line.
-    pub(super) fn line(&mut self, line: &[u8]) -> Vec<Note> {
+    pub(super) fn read(&mut self, line: &[u8]) -> Vec<Note> {
         let Ok(event @ Value::Object(_)) = serde_json::from_slice::<Value>(line) else {
             return vec![];
         };
@@ -306,7 +306,7 @@ mod tests {
         let mut stream = Stream::default();
         let notes = events
             .iter()
-            .flat_map(|event| stream.line(event.to_string().as_bytes()))
+            .flat_map(|event| stream.read(event.to_string().as_bytes()))
             .collect();
         (stream, notes)
     }
@@ -452,7 +452,7 @@ mod tests {
             let mut stream = Stream::default();
             let mut sum = PicoUsd::ZERO;
             for line in lines {
-                stream.line(&line);
+                stream.read(&line);
                 if stream.has_since && stream.since.values().all(|spent| spent.cost.is_some()) {
                     let costs = stream.since.values().filter_map(|spent| spent.cost);
                     let now = costs.fold(PicoUsd::ZERO, |sum, cost| sum + cost);

@@ -13,7 +13,7 @@ use divisi_app::launch::Launch;
 use divisi_app::{FlowInput, Problem, RunRequest};
 use divisi_engine::{Engine, Flow};
 
-/// Runs the flow; where nobody is asked, it shows the plan with its price.
+/// Runs the flow; in an unattended run it shows the plan with its price.
 pub(super) async fn run(
     flow: Flow,
     flags: PatternFlags,

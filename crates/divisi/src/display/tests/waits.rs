@@ -10,13 +10,19 @@ use divisi_core::{AttemptId, FailureClass, Millis, RunView, TaskId};
 use divisi_engine::{Signal, WaitsFor};
 use insta::assert_snapshot;
 
-/// So many tasks under way, three of which are at work; the others wait for a rate limit.
-fn limited(tasks: u32) -> (Story, Progress) {
+/// So many tasks under way for twelve seconds.
+fn under_way(tasks: u32) -> Story {
     let mut story = Story::begin(tasks);
     for i in 0..tasks {
         story.task(&format!("audit module {i}"), "audit", "claude-haiku-4-5");
     }
     story.at(12_000);
+    story
+}
+
+/// So many tasks under way, three of which are at work; the others wait for a rate limit.
+fn limited(tasks: u32) -> (Story, Progress) {
+    let story = under_way(tasks);
     let mut progress = progress(&story);
     let attempt = |task| AttemptId {
         task: TaskId(task),
@@ -105,11 +111,7 @@ fn tasks_that_wait_for_a_limit_are_one_line_at_every_width() {
 
 #[test]
 fn many_tasks_at_work_are_cut_to_the_rows() {
-    let mut story = Story::begin(300);
-    for i in 0..300 {
-        story.task(&format!("audit module {i}"), "audit", "claude-haiku-4-5");
-    }
-    story.at(12_000);
+    let story = under_way(300);
     let shown = [60, 100, 200]
         .map(|width| frame(&progress(&story), &look(width), 12, story.now()).join("\n"));
     assert_snapshot!(shown.join("\n\n"), @r"

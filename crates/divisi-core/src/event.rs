@@ -245,12 +245,12 @@ pub enum Event {
     },
     /// The user has set another cap while the run was under way.
     CapChanged {
-        /// The cap of the run from now on.
+        /// The cap of this execution from now on; a resume states its own.
         cap: PicoUsd,
     },
     /// The user has set another number of attempts at a time while the run was under way.
     WidthChanged {
-        /// Most attempts in flight from now on.
+        /// Most attempts in flight from now on; a resume states its own.
         in_flight_max: u32,
     },
     /// Most of the budget is spent; recorded at most once per execution.

@@ -15,7 +15,7 @@ use divisi_core::{
     Outcome, PicoUsd, Position, Run, RunView, TaskId, Timestamp, Usage,
 };
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Something that happens. Numbers name attempts and tasks modulo how many there are.
@@ -60,6 +60,10 @@ enum Step {
         attempt: usize,
         default: bool,
         timeout: Option<u64>,
+        /// What it keeps of its reservation.
+        reserved: u64,
+        /// Whether the answer leads to another attempt.
+        goes_on: bool,
     },
     Answer(usize),
     TakeDefault(usize),
@@ -115,8 +119,8 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         6 => attempt.clone().prop_map(Step::Hedge),
         2 => (attempt.clone(), 0..60u64).prop_map(|(attempt, most)| Step::HedgeEnded(attempt, most)),
-        4 => (attempt.clone(), any::<bool>(), prop::option::of(0..3_000u64))
-            .prop_map(|(attempt, default, timeout)| Step::Suspend { attempt, default, timeout }),
+        4 => (attempt.clone(), any::<bool>(), prop::option::of(0..3_000u64), 0..60u64, any::<bool>())
+            .prop_map(|(attempt, default, timeout, reserved, goes_on)| Step::Suspend { attempt, default, timeout, reserved, goes_on }),
         2 => (0..20usize).prop_map(Step::Answer),
         2 => (0..20usize).prop_map(Step::TakeDefault),
         2 => Just(Step::FlowWaits),
@@ -208,8 +212,8 @@ fn agree(view: &RunView, run: &Run) -> Result<(), TestCaseError> {
             )
         );
         prop_assert_eq!(
-            (task.started_at, task.ended_at),
-            (state.started_at(), state.ended_at())
+            (task.started_at, task.ended_at, task.answered_by()),
+            (state.started_at(), state.ended_at(), state.answered_by())
         );
         prop_assert_eq!(
             view.failure_of(task).map(|f| &f.message),
@@ -345,7 +349,7 @@ struct Live {
     /// Attempts in flight and their reservations, computed from events.
     under_way: BTreeMap<AttemptId, PicoUsd>,
     /// Attempts that wait for an answer.
-    suspended: BTreeSet<AttemptId>,
+    suspended: BTreeMap<AttemptId, PicoUsd>,
     /// The same for requests that were sent a second time.
     hedges: BTreeMap<AttemptId, PicoUsd>,
     spent: Spent,
@@ -446,7 +450,10 @@ impl Live {
                 let unanswered = unanswered.map(|(known, more)| Unanswered {
                     known: PicoUsd(known),
                     most: PicoUsd(known + more),
-                    ..Unanswered::UNKNOWN
+                    usage: Usage {
+                        input: known,
+                        ..Usage::default()
+                    },
                 });
                 let reserved = self.under_way.get(&attempt).copied();
                 let end = AttemptEnd {
@@ -508,11 +515,15 @@ impl Live {
                 attempt,
                 default,
                 timeout,
+                reserved,
+                goes_on,
             } => {
                 let attempt = self.attempt(attempt);
                 let suspension = Box::new(Suspension {
                     default: default.then(|| text("false")),
                     timeout: timeout.map(Millis),
+                    reserved: PicoUsd(reserved),
+                    goes_on,
                     ..Suspension::of("person")
                 });
                 self.take(Input::AttemptSuspended {
@@ -800,20 +811,30 @@ impl Live {
             }
             Event::AttemptEnded {
                 attempt,
+                failure,
                 cost,
                 unconfirmed,
                 estimated,
+                answered_by,
                 ..
             } => {
                 assert!(
                     !self.hedges.contains_key(attempt),
                     "a second request is left"
                 );
-                // A suspended one has reserved nothing.
-                let reserved = match self.suspended.remove(attempt) {
-                    true => PicoUsd::ZERO,
-                    false => self.under_way.remove(attempt).expect("in flight"),
+                let kept = self.suspended.remove(attempt);
+                let reserved = kept
+                    .or_else(|| self.under_way.remove(attempt))
+                    .expect("in flight or suspended");
+                let is_abandoned = match answered_by {
+                    Some(by) => *by != AnsweredBy::Person,
+                    None => failure
+                        .as_ref()
+                        .is_some_and(|failure| failure.message.contains("its outcome is known")),
                 };
+                if kept.is_some() && is_abandoned {
+                    assert_eq!(*unconfirmed, reserved, "abandoned work may still be billed");
+                }
                 assert!(*unconfirmed <= reserved, "no more than was set aside");
                 let (left, billed) = (
                     reserved.saturating_sub(*unconfirmed),
@@ -833,10 +854,15 @@ impl Live {
                     },
                 );
             }
-            Event::AttemptSuspended { attempt, .. } => {
-                self.under_way.remove(attempt).expect("in flight");
-                assert!(
-                    self.suspended.insert(*attempt),
+            Event::AttemptSuspended {
+                attempt,
+                suspension,
+            } => {
+                let reserved = self.under_way.remove(attempt).expect("in flight");
+                assert!(suspension.reserved <= reserved, "no more than it had");
+                assert_eq!(
+                    self.suspended.insert(*attempt, suspension.reserved),
+                    None,
                     "{attempt} is suspended twice"
                 );
             }
@@ -984,6 +1010,7 @@ impl Live {
             .under_way
             .iter()
             .chain(&self.hedges)
+            .chain(&self.suspended)
             .filter(|(attempt, _)| attempt.task == id);
         let reserved = attempts.map(|(_, reserved)| *reserved).sum();
         let spent = self
@@ -1020,7 +1047,11 @@ impl Live {
         }
         let budget = self.run.budget();
         assert_eq!(budget.spent(), self.spent);
-        let reserved = self.under_way.values().chain(self.hedges.values());
+        let reserved = self
+            .under_way
+            .values()
+            .chain(self.hedges.values())
+            .chain(self.suspended.values());
         assert_eq!(budget.reserved, reserved.copied().sum());
         let most = budget.cap.unwrap_or(PicoUsd::MAX).max(self.in_hand);
         assert!(held(budget) <= most, "{budget:?} of {most}");

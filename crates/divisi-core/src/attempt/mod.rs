@@ -37,13 +37,12 @@ use conversation::{Conversation, Follow};
 use exchange::{Exchange, First, Second};
 use std::collections::VecDeque;
 
-/// Longest time a request waits for a request under way that writes the same prefix to the cache,
-/// for a short prompt: its reply begins within a second or two, so a leader that says nothing for
-/// longer is stuck, or races against something else.
+/// Longest time that a request with a short prompt waits for a request under way that writes the
+/// same prefix to the cache. Replies to short prompts begin within two seconds, so after this time
+/// a reply is unlikely to begin soon.
 const HOLD_MIN: Millis = Millis::from_secs(5);
 
-/// The same for the longest prompt. The reply to a prompt of a million tokens begins within half of
-/// it.
+/// The same for a prompt of [`PROMPT_TOKENS_MAX`] tokens, whose reply begins within half of it.
 const HOLD_MAX: Millis = Millis::from_secs(20);
 
 /// The length of the longest prompt, in tokens.

@@ -120,6 +120,13 @@ fn ends(end: End, unrecorded: bool, unanswered: bool) -> Vec<Output> {
 }
 
 #[test]
+fn the_wait_for_a_prefix_grows_with_the_prompt() {
+    assert_eq!(hold_max(0), Millis::from_secs(5));
+    assert_eq!(hold_max(500_000), Millis(12_500));
+    assert_eq!(hold_max(u64::MAX), Millis::from_secs(20));
+}
+
+#[test]
 fn an_answer_ends_with_its_reply() {
     let mut rig = Rig::new(spec());
     rig.sends();

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The money of a run or of a part of it: `settled + reserved ≤ cap`, at every event.
+/// The money of a run or of a part of it: `settled + reserved ≤ cap`, after every event that
+/// reserves. A cap that is lowered takes nothing back, and does not hold an attempt without a bound
+/// that had started before.
 ///
 /// Before a request leaves, the most it can cost is reserved; when its reply
 /// has arrived, that is replaced by what it did cost. A request that was sent
@@ -166,8 +168,9 @@ impl Budget {
 
 /// What a request without a reply may be billed, as far as that is known.
 ///
-/// A vendor bills what it has read and written before a connection broke, and sends no bill. So what
-/// it counted and sent by then is spent, and the rest up to `most` is unconfirmed.
+/// A vendor bills what it has read and written before a connection broke, but the count at the end
+/// of the reply is lost. So what it counted and sent by then is spent, and the rest up to `most` is
+/// unconfirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unanswered {
     /// Tokens that the vendor had counted or sent.
@@ -192,6 +195,15 @@ impl Unanswered {
         known: PicoUsd::ZERO,
         most: PicoUsd::MAX,
     };
+
+    /// A reply of which tokens and cost are estimates.
+    pub fn exactly(known: PicoUsd, usage: Usage) -> Self {
+        Self {
+            usage,
+            known,
+            most: known,
+        }
+    }
 
     /// The part of `reserved` that no bill confirms, besides what is known.
     pub fn unconfirmed(&self, reserved: PicoUsd) -> PicoUsd {

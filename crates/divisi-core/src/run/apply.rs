@@ -288,6 +288,7 @@ impl Run {
             if let Some(task) = task.filter(|task| matches!(task.stage, TaskStage::Ended { .. })) {
                 // Its kept replies would lead to the same result.
                 task.turns = vec![];
+                task.next_turn = None;
                 task.reopen();
             }
         }

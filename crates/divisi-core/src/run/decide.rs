@@ -91,14 +91,7 @@ impl Run {
             // A suspended one, whose result was asked for. An answer may have ended it before.
             Input::AttemptEnded { attempt, end } => match self.task(attempt.task) {
                 Some(task) if task.stage == TaskStage::Suspended(attempt) => {
-                    let mut end = *end;
-                    // Nothing is in flight that a reply could belong to, so it is booked with the
-                    // end.
-                    if let Some(turn) = end.last_turn.take() {
-                        end.cost += turn.cost;
-                        end.usage += turn.usage;
-                    }
-                    self.resolve(attempt.task, end, now)
+                    self.resolve(attempt.task, *end, now)
                 }
                 _ => vec![],
             },
@@ -473,7 +466,7 @@ impl Run {
         )
     }
 
-    fn answer(&self, task: TaskId, answer: Content, now: Timestamp) -> Vec<Event> {
+    pub(super) fn answer(&self, task: TaskId, answer: Content, now: Timestamp) -> Vec<Event> {
         let Some(state) = self
             .task(task)
             .filter(|_| self.is_alive() && self.is_open(task))
@@ -498,9 +491,19 @@ impl Run {
         }
     }
 
-    fn resolve(&self, task: TaskId, end: AttemptEnd, now: Timestamp) -> Vec<Event> {
+    fn resolve(&self, task: TaskId, mut end: AttemptEnd, now: Timestamp) -> Vec<Event> {
         match self.task(task).map(|task| &task.stage) {
             Some(TaskStage::Suspended(attempt)) if self.is_alive() && self.is_open(task) => {
+                // Nothing is in flight that a reply could belong to, so it is booked with the end.
+                if let Some(turn) = end.last_turn.take() {
+                    match turn.estimated {
+                        true => end.unanswered = Some(Unanswered::exactly(turn.cost, turn.usage)),
+                        false => {
+                            end.cost += turn.cost;
+                            end.usage += turn.usage;
+                        }
+                    }
+                }
                 self.attempt_ended(*attempt, end, now)
             }
             _ => vec![],

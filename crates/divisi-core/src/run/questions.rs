@@ -1,9 +1,10 @@
 //! Questions that wait for an answer: their default, and the end of their time.
 //!
 //! The time of a question counts from the event that recorded it, also over resumes. It does not
-//! end while the run replays or is parked, because the flow could not be told.
+//! end while the run replays or is parked, because a flow gets no new outcomes then.
 
 use super::{AttemptEnd, Run, Stage, TaskStage};
+use crate::budget::Unanswered;
 use crate::event::{AnsweredBy, Suspension};
 use crate::{AttemptId, Event, Failure, FailureClass, Outcome, TaskId, Timestamp};
 
@@ -71,7 +72,8 @@ impl Run {
         }
     }
 
-    /// Ends a question with its default; nothing, if it has none.
+    /// Ends a question with its default, or answers that of an agent, which goes on; nothing, if it
+    /// has none.
     fn default_of(
         &self,
         attempt: AttemptId,
@@ -82,8 +84,13 @@ impl Run {
         let Some(default) = &suspension.default else {
             return vec![];
         };
+        if suspension.goes_on {
+            return self.answer(attempt.task, default.clone(), now);
+        }
         let end = AttemptEnd {
             answered_by: Some(by),
+            // The suspended work is abandoned, so it counts as its remaining reservation.
+            unanswered: Some(Unanswered::UNKNOWN),
             ..AttemptEnd::of(Ok(default.clone()))
         };
         self.attempt_ended(attempt, end, now)

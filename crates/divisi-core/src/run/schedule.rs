@@ -166,7 +166,8 @@ impl Run {
         let rests =
             |id: TaskId| matches!(self.tasks[id].stage, TaskStage::Resting(due) if due > now);
         let mut waiting = self.waiting.all().filter(|id| !rests(*id));
-        // A cap that was lowered below what is spent lets nothing be looked at before this.
+        // Under a cap below what is spent, `schedule` examines no task, so tasks that can never start
+        // are ended here.
         let event = waiting.find_map(|id| match self.can_start(id) {
             true => {
                 let grant = self.squeezed(id)?;
@@ -200,9 +201,6 @@ impl Run {
 
     /// A start with as much room for the reply as the budgets allow.
     fn squeezed(&self, id: TaskId) -> Option<Grant> {
-        if !self.can_start(id) {
-            return None;
-        }
         let task = &self.tasks[id];
         let left = self.budgets.left(task.facts.phase.as_ref());
         let usual = self.grant(id, left);

@@ -205,7 +205,7 @@ impl TaskState {
         self.suspension.as_ref()
     }
 
-    /// What answered its latest question; `None` if it had none, or waits.
+    /// What answered the question of its last ended attempt; `None` if that had none.
     pub fn answered_by(&self) -> Option<AnsweredBy> {
         self.answered_by
     }

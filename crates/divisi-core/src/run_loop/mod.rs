@@ -20,7 +20,7 @@ use crate::attempt::Owed;
 use crate::budget::Unanswered;
 use crate::event::{Awaited, GroupBegan, Recorded, Refusal, Wait};
 use crate::retry::QuotaWait;
-use crate::run::{AttemptEnd, Stage, Submission};
+use crate::run::{AttemptEnd, Stage, Submission, TaskStage, TaskState};
 use crate::{
     AttemptId, Content, Event, Failure, FailureClass, IllegalEvent, Input, Millis, PicoUsd,
     Position, Run, TaskId, Timestamp,
@@ -61,8 +61,8 @@ pub enum Attendance {
     /// A question with a default takes it at once, and for others the run parks.
     #[default]
     Unattended,
-    /// The run parks only for these tasks, whose questions were put off.
-    Attended(BTreeSet<TaskId>),
+    /// The run parks only for these attempts, whose questions were put off.
+    Attended(BTreeSet<AttemptId>),
 }
 
 impl Attendance {
@@ -176,8 +176,9 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
 
     /// Puts a question off: the run may park for it. Changes nothing in an unattended run.
     pub fn put_off(&mut self, task: TaskId) {
+        let attempt = self.attempt_of(task);
         if let Attendance::Attended(put_off) = &mut self.attendance {
-            put_off.insert(task);
+            put_off.extend(attempt);
         }
     }
 
@@ -378,14 +379,37 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
 
     /// Gives questions their default in an unattended run.
     fn take_defaults(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
-        if self.attendance == Attendance::Unattended && *self.run.stage() == Stage::Running {
-            for task in self.run.suspended().collect::<Vec<_>>() {
-                self.decide(now, Input::TakeDefault { task })?;
-            }
-            // An outcome may have ended the run.
-            while self.decide(now, Input::Tick)? < self.batch.len() {}
+        if self.attendance != Attendance::Unattended || *self.run.stage() != Stage::Running {
+            return Ok(());
         }
+        let has_default = |task: &TaskId| {
+            let state = self.run.task(*task);
+            let suspension = state.and_then(TaskState::suspension);
+            suspension.is_some_and(|suspension| suspension.default.is_some())
+        };
+        let is_polled = |task: &TaskId| {
+            self.attempt_of(*task)
+                .is_some_and(|it| self.polled.contains(&it))
+        };
+        let defaults: Vec<TaskId> = self
+            .run
+            .suspended()
+            .filter(|task| has_default(task) && !is_polled(task))
+            .collect();
+        for &task in &defaults {
+            self.decide(now, Input::TakeDefault { task })?;
+        }
+        // An outcome may have ended the run.
+        while !defaults.is_empty() && self.decide(now, Input::Tick)? < self.batch.len() {}
         Ok(())
+    }
+
+    /// The suspended attempt of a task.
+    fn attempt_of(&self, task: TaskId) -> Option<AttemptId> {
+        match self.run.task(task)?.stage() {
+            TaskStage::Suspended(attempt) => Some(*attempt),
+            _ => None,
+        }
     }
 
     /// Whether a question may still be answered now.
@@ -393,7 +417,11 @@ impl<W, A, O: Observer> RunLoop<W, A, O> {
         match &self.attendance {
             Attendance::Unattended => false,
             Attendance::Attended(put_off) => {
-                self.run.suspended().any(|task| !put_off.contains(&task))
+                let mut attempts = self
+                    .run
+                    .suspended()
+                    .filter_map(|task| self.attempt_of(task));
+                attempts.any(|attempt| !put_off.contains(&attempt))
             }
         }
     }

@@ -459,7 +459,7 @@ fn a_run_does_not_park_for_what_its_process_asks_for() {
             assert_eq!(
                 *runs.run().stage(),
                 Stage::Running,
-                "the flow is told first"
+                "the flow gets the outcome first"
             );
             let answered = runs.answers().len() as u64;
             runs.flow_waits(NOW, answered).unwrap();

@@ -17,6 +17,7 @@ use crate::{
     AttemptId, Event, Failure, FailureClass, Limits, Outcome, PicoUsd, Recorded, TaskId, Timestamp,
     Usage,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl RunView {
@@ -194,8 +195,8 @@ impl RunView {
             }
             Event::CapChanged { cap } => self.money.cap = Some(*cap),
             Event::WidthChanged { in_flight_max } => {
-                self.note_slots(at);
                 self.in_flight_max = *in_flight_max;
+                self.note_slots(at);
             }
             Event::Logged { .. } | Event::SoftLimitReached { .. } => {}
         }
@@ -230,6 +231,7 @@ impl RunView {
 
     /// Tasks without finished work are requested again.
     fn reopen(&mut self, reopen_failed: bool, reopen: &[TaskId]) {
+        let reopen: BTreeSet<&TaskId> = reopen.iter().collect();
         for (index, task) in self.tasks.iter_mut().enumerate() {
             let is_named = reopen.contains(&TaskId(index as u32));
             let is_kept = match task.status {
@@ -610,7 +612,7 @@ impl RunView {
         if let Some(task) = self.tasks.get_mut(attempt.task.index()) {
             task.status = Status::Between;
             if let Some(rare) = &mut task.rare {
-                rare.suspension = None;
+                (rare.suspension, rare.answered_by) = (None, None);
             }
         }
         if let Some(failure) = failure {

@@ -106,7 +106,7 @@ impl TaskView {
         self.rare.as_ref().map_or(&[], |rare| &rare.refused_tools)
     }
 
-    /// What answered its latest question.
+    /// What answered the question of its last ended attempt; `None` if that had none.
     pub fn answered_by(&self) -> Option<AnsweredBy> {
         self.rare.as_ref()?.answered_by
     }

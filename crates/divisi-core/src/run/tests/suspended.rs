@@ -243,6 +243,94 @@ fn an_answer_in_time_stays_and_a_default_is_only_taken_by_a_question_that_has_on
     assert_eq!(by(&run).0, Some(AnsweredBy::Default));
 }
 
+/// A question of abandoned work: what may still be billed counts as unconfirmed.
+#[test]
+fn a_default_books_what_the_suspended_work_has_kept() {
+    for ends in [Input::Tick, Input::TakeDefault { task: TASK }] {
+        let mut run = waiting(0);
+        let suspension = Suspension {
+            reserved: PicoUsd(30),
+            default: Some(text("false")),
+            timeout: Some(Millis(1)),
+            ..Suspension::of("remote")
+        };
+        step(
+            &mut run,
+            answered(Err(Failure::new(FailureClass::Server, "once more"))),
+        );
+        at(&mut run, 60_000, Input::Tick);
+        at(
+            &mut run,
+            60_000,
+            Input::AttemptSuspended {
+                attempt: AttemptId {
+                    number: 2,
+                    ..ATTEMPT
+                },
+                suspension: Box::new(suspension),
+            },
+        );
+        at(&mut run, 60_001, ends);
+        assert_eq!(run.budget().unconfirmed, PicoUsd(30));
+        assert_eq!(run.budget().reserved, PicoUsd::ZERO);
+        assert!(by(&run).0.is_some());
+    }
+}
+
+/// The default of a question of an agent is the answer with which it goes on, not its result.
+#[test]
+fn a_default_of_an_agent_that_goes_on_starts_its_next_attempt() {
+    let mut run = waiting(0);
+    step(
+        &mut run,
+        answered(Err(Failure::new(FailureClass::Server, "once more"))),
+    );
+    at(&mut run, 60_000, Input::Tick);
+    let suspension = Suspension {
+        goes_on: true,
+        default: Some(text("no")),
+        ..Suspension::of("agent")
+    };
+    let attempt = AttemptId {
+        number: 2,
+        ..ATTEMPT
+    };
+    let suspension = Box::new(suspension);
+    at(
+        &mut run,
+        60_000,
+        Input::AttemptSuspended {
+            attempt,
+            suspension,
+        },
+    );
+    at(&mut run, 60_000, Input::TakeDefault { task: TASK });
+    assert_eq!(by(&run).1, None);
+    at(&mut run, 60_000, Input::Tick);
+    assert_eq!(run.in_flight(), 1);
+}
+
+/// A task whose outcome is known when it is asked for again needs no answer.
+#[test]
+fn an_outcome_that_is_known_ends_the_wait_and_books_what_it_kept() {
+    let mut run = waiting(30);
+    step(&mut run, Input::FlowWaits);
+    let mut run = resumed(run);
+    let Input::Submit(submission) = submission("ask") else {
+        unreachable!()
+    };
+    let reason = "it is of no use".into();
+    step(
+        &mut run,
+        Input::Submit(Box::new(Submission {
+            outcome: Some(Outcome::Skipped { reason }),
+            ..*submission
+        })),
+    );
+    assert_eq!(run.budget().unconfirmed, PicoUsd(30));
+    assert_eq!(run.suspended().count(), 0);
+}
+
 #[test]
 fn a_cap_set_on_the_way_holds_for_what_waits() {
     let mut run = started(Limits {

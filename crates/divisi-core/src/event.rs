@@ -245,7 +245,7 @@ pub enum Event {
     },
     /// The user has set another cap while the run was under way.
     CapChanged {
-        /// The cap of this execution from now on; a resume states its own.
+        /// The cap from now on, until a resume states another.
         cap: PicoUsd,
     },
     /// The user has set another number of attempts at a time while the run was under way.

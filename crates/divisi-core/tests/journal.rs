@@ -418,13 +418,19 @@ fn every_event() -> Vec<Recorded> {
 
 /// What came later and has a default: an older divisi reads past it.
 #[test]
-fn edges_and_times_survive_being_written() {
+fn what_came_later_survives_being_written() {
     let written = [
         r#"{"position":0,"at":0,"event":"task_submitted","task":3,"key":"K","occurrence":0,"facts":{"label":"","executor":"","chosen":"search: it is asked to \"find\""},"spec":{"inline":"{}"},"edges":{"given":3,"waits":{"task":2},"reads":[0,2],"group":1,"site":{"line":7,"column":20},"groups":[{"group":1,"kind":"parallel","parent":0,"width":4,"site":{"script":"lib.js","line":6}}]}}"#,
         r#"{"position":1,"at":0,"event":"turn_scheduled","attempt":{"task":3,"number":1},"tools":[{"name":"run_command","from":120,"took":45,"bytes":13,"failed":true,"exit":2}],"reserved":0}"#,
         r#"{"position":2,"at":0,"event":"turn_ended","attempt":{"task":3,"number":1},"turn":{"request":"K","reply":{"inline":"{}"},"model":"m","usage":{"input":1,"output":1},"cost":0,"took":900,"times":{"sent":130,"began":400,"waits":[{"for":"prefix","from":20,"took":100},{"for":"overload","from":120,"took":10}]}}}"#,
         r#"{"position":3,"at":0,"event":"attempt_ended","attempt":{"task":3,"number":1},"waited":115,"waits":[{"for":"limit","from":1200,"took":5}]}"#,
         r#"{"position":4,"at":0,"event":"estimated","estimate":{"cost":{"p10":1,"p50":2,"p90":3},"took":{"p10":1,"p50":2,"p90":3},"tasks":1,"guessed":0,"plan":"K"}}"#,
+        r#"{"position":5,"at":0,"event":"task_submitted","task":4,"key":"K","occurrence":0,"facts":{"label":"","executor":"claude","program":true,"depth":2},"spec":{"inline":"{}"}}"#,
+        r#"{"position":6,"at":0,"event":"attempt_reported","attempt":{"task":4,"number":1},"model":"claude-haiku-4-5","usage":{"input":1,"output":1},"cost":7,"unconfirmed":2,"handle":{"inline":"{}"}}"#,
+        r#"{"position":7,"at":0,"event":"attempt_suspended","attempt":{"task":4,"number":1},"suspension":{"kind":"person","question":"Deploy?","goes_on":true,"choices":["yes","no"]}}"#,
+        r#"{"position":8,"at":0,"event":"suspension_answered","attempt":{"task":4,"number":1},"answer":{"inline":"\"yes\""}}"#,
+        r#"{"position":9,"at":0,"event":"attempt_ended","attempt":{"task":4,"number":1},"cost":3,"estimated":true}"#,
+        r#"{"position":10,"at":0,"event":"refused","refusal":{"what":"unapproved","approval":"deploy"},"count":2}"#,
     ]
     .map(|line| line.replace("\"K\"", &serde_json::to_string(&Digest::of(b"K")).expect("JSON")));
     for line in written {

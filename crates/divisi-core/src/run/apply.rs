@@ -150,7 +150,10 @@ impl Run {
                 self.waiting.insert(&task.stage, task.place(id));
             }
             Event::TaskEnded { task, outcome } => self.apply_ended(at, *task, outcome)?,
-            Event::CapChanged { cap } => self.apply_cap(*cap),
+            Event::CapChanged { cap } => {
+                self.apply_cap(*cap);
+                self.changed_cap = Some(*cap);
+            }
             Event::WidthChanged { in_flight_max } => self.limits.in_flight_max = *in_flight_max,
             Event::SoftLimitReached { .. } => self.warned = true,
             Event::ParkingStarted { reason } => self.stage = Stage::Parking(reason.clone()),
@@ -323,6 +326,7 @@ impl Run {
     /// Sets the caps of an execution, at whose beginning no task waits.
     fn apply_caps(&mut self, caps: &Caps) {
         self.caps = caps.clone();
+        self.changed_cap = None;
         self.warned = false;
         self.waiting = Waiting::empty(caps.run.is_some());
         self.budgets.run.cap = caps.run;

@@ -51,6 +51,8 @@ pub struct Run {
     stage: Stage,
     limits: Limits,
     caps: Caps,
+    /// The cap that was set while the current execution was under way.
+    changed_cap: Option<PicoUsd>,
     budgets: Budgets,
     /// Whether `SoftLimitReached` was recorded in this execution.
     warned: bool,
@@ -209,6 +211,12 @@ impl Run {
     /// The money of phases that have a cap or have spent something.
     pub fn phase_budgets(&self) -> impl Iterator<Item = (&Arc<str>, &Budget)> {
         self.budgets.phases.iter()
+    }
+
+    /// The cap that was set while the current execution was under way. A resume that states no
+    /// other keeps it.
+    pub fn changed_cap(&self) -> Option<PicoUsd> {
+        self.changed_cap
     }
 
     /// Tokens of all its tasks, those of earlier executions included.

@@ -160,12 +160,13 @@ impl RunView {
             }
             Event::AttemptReported {
                 attempt,
+                model,
                 usage,
                 cost,
                 unconfirmed,
                 ..
             } => {
-                self.reported(*attempt, *usage, *cost, *unconfirmed);
+                self.reported(*attempt, model.as_ref(), *usage, (*cost, *unconfirmed));
             }
             Event::SuspensionAnswered { .. } => {}
             Event::AttemptSuspended {
@@ -513,12 +514,8 @@ impl RunView {
             return;
         };
         let (place, reserved) = (under_way.attempt, std::mem::take(&mut under_way.hedged));
-        self.spend(
-            attempt.task,
-            place,
-            reserved,
-            Spent::of(reserved, cost, cost),
-        );
+        let spent = Spent::of(reserved, cost, cost);
+        self.spend(attempt.task, place, self.model_asked(place), (reserved, spent));
     }
 
     fn turn_ended(&mut self, at: Timestamp, attempt: AttemptId, turn: &Turn) {
@@ -599,11 +596,8 @@ impl RunView {
             return;
         };
         let spent = self.spends(attempt.task, reserved, cost, unconfirmed.min(reserved));
-        self.spend(attempt.task, place, reserved, spent.if_estimated(estimated));
-        let model = self
-            .attempts
-            .get(place.index())
-            .and_then(|attempt| attempt.model);
+        let (model, spent) = (self.model_asked(place), spent.if_estimated(estimated));
+        self.spend(attempt.task, place, model, (reserved, spent));
         self.use_tokens(attempt.task, model, usage);
         let failure = failure.map(|failure| self.failure(failure));
         if let Some(attempt) = self.attempts.get_mut(place.index()) {
@@ -620,7 +614,13 @@ impl RunView {
         }
     }
 
-    fn reported(&mut self, attempt: AttemptId, usage: Usage, cost: PicoUsd, unconfirmed: PicoUsd) {
+    fn reported(
+        &mut self,
+        attempt: AttemptId,
+        model: Option<&Arc<str>>,
+        usage: Usage,
+        (cost, unconfirmed): (PicoUsd, PicoUsd),
+    ) {
         let Some(under_way) = self.under_way.get_mut(&attempt.task) else {
             return;
         };
@@ -628,12 +628,17 @@ impl RunView {
         under_way.reserved = under_way.reserved.saturating_sub(released);
         let place = under_way.attempt;
         let spent = self.spends(attempt.task, released, cost, unconfirmed.min(released));
-        self.spend(attempt.task, place, released, spent);
-        let model = self
-            .attempts
-            .get(place.index())
-            .and_then(|attempt| attempt.model);
+        // An agent program may ask other models than the one it was started with.
+        let model = match model {
+            Some(model) => Some(self.models.of(model)),
+            None => self.model_asked(place),
+        };
+        self.spend(attempt.task, place, model, (released, spent));
         self.use_tokens(attempt.task, model, usage);
+    }
+
+    fn model_asked(&self, attempt: Ref) -> Option<Ref> {
+        self.attempts.get(attempt.index())?.model
     }
 
     /// Splits a cost at its reservation, as the run does.
@@ -795,13 +800,18 @@ impl RunView {
     }
 
     /// Books the cost of an attempt besides its replies.
-    fn spend(&mut self, id: TaskId, attempt: Ref, released: PicoUsd, spent: Spent) {
+    fn spend(
+        &mut self,
+        id: TaskId,
+        attempt: Ref,
+        model: Option<Ref>,
+        (released, spent): (PicoUsd, Spent),
+    ) {
         self.settle(id, released, spent);
-        let Some(attempt) = self.attempts.get_mut(attempt.index()) else {
-            return;
-        };
-        attempt.cost += spent.total();
-        if let Some(model) = attempt.model.and_then(|model| self.models.get_mut(model)) {
+        if let Some(attempt) = self.attempts.get_mut(attempt.index()) {
+            attempt.cost += spent.total();
+        }
+        if let Some(model) = model.and_then(|model| self.models.get_mut(model)) {
             model.spent += spent;
         }
     }

@@ -144,6 +144,37 @@ fn names_are_kept_once_for_ten_thousand_tasks() {
 }
 
 #[test]
+fn what_an_agent_program_reports_belongs_to_the_model_that_it_names() {
+    let mut journal = journal(1);
+    let attempt = AttemptId {
+        task: TaskId(0),
+        number: 1,
+    };
+    let replied = journal
+        .iter_mut()
+        .find(|recorded| matches!(recorded.event, Event::TurnEnded { .. }))
+        .expect("a reply");
+    replied.event = Event::AttemptReported {
+        attempt,
+        model: Some("opus".into()),
+        usage: Usage {
+            input: 7,
+            ..Usage::default()
+        },
+        cost: PicoUsd(5),
+        unconfirmed: PicoUsd(0),
+        handle: None,
+    };
+    let view = RunView::of(&journal);
+    let of = |id: &str| {
+        let model = view.models.iter().find(|model| &*model.id == id).unwrap();
+        (model.usage.input, model.spent.billed)
+    };
+    assert_eq!(of("opus"), (7, PicoUsd(5)));
+    assert_eq!(of("haiku"), (0, PicoUsd(0)), "it was asked for, not used");
+}
+
+#[test]
 fn a_view_that_was_read_goes_on_where_it_was() {
     let journal = journal(3);
     for cut in 0..journal.len() {

@@ -12,6 +12,7 @@ use crate::launch::launch;
 use anyhow::Context as _;
 use divisi_app::launch::{Earlier, Kept, Launch};
 use divisi_app::providers::Vendors;
+use divisi_app::settings::Dollars;
 use divisi_app::{App, FlowInput, Intent, Problem, RunRequest};
 use divisi_core::event::{Awaited, RunLabel, RunStatus};
 use divisi_core::run::Stage;
@@ -162,7 +163,7 @@ pub(super) async fn go_on(
         replaced,
         vendors,
     };
-    let request = request.or(kept.request);
+    let request = with_changed_cap(request, &run).or(kept.request);
     let launched = Launch {
         input: FlowInput::Script(flow),
         request,
@@ -250,6 +251,14 @@ impl Again {
             followers,
             replaced,
         })
+    }
+}
+
+/// Keeps the cap that was set while the run was under way, unless this resume states another.
+fn with_changed_cap(request: RunRequest, run: &Run) -> RunRequest {
+    RunRequest {
+        max_cost: request.max_cost.or(run.changed_cap().map(Dollars)),
+        ..request
     }
 }
 

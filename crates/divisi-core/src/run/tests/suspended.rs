@@ -353,4 +353,6 @@ fn a_cap_set_on_the_way_holds_for_what_waits() {
     assert_eq!(run.in_flight(), 3);
     step(&mut run, Input::Width(1));
     assert_eq!(run.in_flight(), 3, "what is under way goes on");
+    assert_eq!(run.changed_cap(), Some(PicoUsd(300)));
+    assert_eq!(resumed(run).changed_cap(), None, "a resume states its own");
 }

@@ -1,6 +1,6 @@
 //! Applies recorded events to a run: the only way its state changes.
 
-use super::{InFlight, KeptTurn, Run, Session, Stage, TaskStage, TaskState, Waiting};
+use super::{InFlight, KeptTurn, Run, Session, Stage, Suspended, TaskStage, TaskState, Waiting};
 use crate::budget::Spent;
 use crate::event::Suspension;
 use crate::event::{
@@ -626,8 +626,10 @@ impl Run {
         (cost, unconfirmed, estimated): (PicoUsd, PicoUsd, bool),
     ) -> Result<(), IllegalEvent> {
         let reserved = match self.suspended.remove(&attempt) {
-            Some(reserved) => {
-                self.expiries.retain(|(_, known)| *known != attempt);
+            Some(Suspended { reserved, until }) => {
+                if let Some(until) = until {
+                    self.expiries.remove(&(until, attempt));
+                }
                 reserved
             }
             None => {
@@ -688,8 +690,8 @@ impl Run {
         suspension: &Suspension,
     ) -> Result<(), IllegalEvent> {
         let before = self.under_way(attempt)?.reserved;
-        let kept = suspension.reserved;
-        if kept > before {
+        let reserved = suspension.reserved;
+        if reserved > before {
             return Err(IllegalEvent(format!(
                 "{attempt} keeps more than it has reserved"
             )));
@@ -698,16 +700,17 @@ impl Run {
         let task = &mut self.tasks[attempt.task];
         self.budgets.settle(
             task.facts.phase.as_ref(),
-            PicoUsd(before.0 - kept.0),
+            PicoUsd(before.0 - reserved.0),
             Spent::default(),
         );
         task.stage = TaskStage::Suspended(attempt);
         task.session.answer = None;
         task.session.handle = suspension.handle.clone().or(task.session.handle.take());
         task.suspension = Some(suspension.clone());
-        self.suspended.insert(attempt, kept);
-        self.expiries
-            .extend(suspension.timeout.map(|timeout| (at + timeout, attempt)));
+        let until = suspension.timeout.map(|timeout| at + timeout);
+        self.expiries.extend(until.map(|until| (until, attempt)));
+        self.suspended
+            .insert(attempt, Suspended { reserved, until });
         Ok(())
     }
 

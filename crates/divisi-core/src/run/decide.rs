@@ -517,7 +517,7 @@ impl Run {
         now: Timestamp,
     ) -> Vec<Event> {
         let suspended = || {
-            let reserved = *self.suspended.get(&attempt)?;
+            let reserved = self.suspended.get(&attempt)?.reserved;
             Some(InFlight {
                 reserved,
                 ..InFlight::default()
@@ -673,9 +673,9 @@ impl Run {
             .suspended
             .iter()
             .filter(|(attempt, _)| self.is_claimed(attempt.task));
-        events.extend(outside.map(|(attempt, reserved)| {
+        events.extend(outside.map(|(attempt, suspended)| {
             let failure = Failure::new(FailureClass::Interrupted, "the run was cancelled");
-            ended_at_reservation(*attempt, *reserved, failure)
+            ended_at_reservation(*attempt, suspended.reserved, failure)
         }));
         let open = self.tasks().filter(|(_, task)| task.outcome().is_none());
         events.extend(open.map(|(task, _)| Event::TaskEnded {
@@ -690,7 +690,8 @@ impl Run {
 
     /// The end of a suspended attempt without an answer: what it may still cost is booked.
     pub(super) fn ended_unanswered(&self, attempt: AttemptId, failure: Failure) -> Event {
-        let reserved = self.suspended.get(&attempt).copied().unwrap_or_default();
+        let suspended = self.suspended.get(&attempt);
+        let reserved = suspended.map(|it| it.reserved).unwrap_or_default();
         ended_at_reservation(attempt, reserved, failure)
     }
 

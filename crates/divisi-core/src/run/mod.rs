@@ -71,8 +71,7 @@ pub struct Run {
     in_flight: BTreeMap<AttemptId, InFlight>,
     /// Number of programs among the attempts in flight.
     programs: usize,
-    /// Suspended attempts, with the reservation kept for each.
-    suspended: BTreeMap<AttemptId, PicoUsd>,
+    suspended: BTreeMap<AttemptId, Suspended>,
     /// When suspended attempts stop waiting for their answer.
     expiries: BTreeSet<(Timestamp, AttemptId)>,
     outcomes: u32,
@@ -111,6 +110,15 @@ struct InFlight {
     reported: PicoUsd,
     /// Reservation of the hedge, until one of the two copies has ended.
     hedged: Option<PicoUsd>,
+}
+
+/// A suspended attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Suspended {
+    /// Reservation kept for its further cost.
+    reserved: PicoUsd,
+    /// When it stops waiting for its answer.
+    until: Option<Timestamp>,
 }
 
 /// The stage of a run.

@@ -515,7 +515,12 @@ impl RunView {
         };
         let (place, reserved) = (under_way.attempt, std::mem::take(&mut under_way.hedged));
         let spent = Spent::of(reserved, cost, cost);
-        self.spend(attempt.task, place, self.model_asked(place), (reserved, spent));
+        self.spend(
+            attempt.task,
+            place,
+            self.model_asked(place),
+            (reserved, spent),
+        );
     }
 
     fn turn_ended(&mut self, at: Timestamp, attempt: AttemptId, turn: &Turn) {

@@ -237,6 +237,55 @@ fn a_flow_that_waited_before_the_last_attempt_was_suspended_lets_the_run_rest() 
     assert!(runs.is_over());
 }
 
+/// A run of one question, which is recorded.
+fn asks(attendance: Attendance, default: Option<Content>) -> (Loop, AttemptId) {
+    let mut runs = begun(Run::new(), Position(0), Limits::default()).attended(attendance);
+    runs.submit(NOW, submission("a"), 0).unwrap();
+    runs.flow_waits(NOW, 0).unwrap();
+    let attempt = starts(&commits(&mut runs))[0];
+    runs.flow_waits(NOW, 0).unwrap();
+    let suspension = Box::new(Suspension {
+        default,
+        ..Suspension::of("person")
+    });
+    let asked = Input::AttemptSuspended {
+        attempt,
+        suspension,
+    };
+    runs.input(NOW, asked).unwrap();
+    (runs, attempt)
+}
+
+#[test]
+fn an_attended_run_parks_once_its_questions_are_put_off() {
+    let (mut runs, attempt) = asks(Attendance::of(true), Some(text("1")));
+    commits(&mut runs);
+    assert!(!runs.is_over(), "the question can be answered");
+    runs.put_off(attempt.task);
+    commits(&mut runs);
+    assert!(runs.is_over());
+    assert!(matches!(runs.run().stage(), Stage::Parked(_)));
+    assert_eq!(
+        runs.run().suspended().count(),
+        1,
+        "its default is not taken"
+    );
+}
+
+#[test]
+fn an_unattended_run_takes_defaults_but_not_those_of_polled_attempts() {
+    let (mut runs, attempt) = asks(Attendance::of(false), Some(text("1")));
+    runs.polls(attempt);
+    commits(&mut runs);
+    assert_eq!(runs.run().suspended().count(), 1);
+    assert!(!runs.is_over(), "its result is asked for");
+
+    let (mut runs, _) = asks(Attendance::of(false), Some(text("1")));
+    commits(&mut runs);
+    assert_eq!(runs.run().suspended().count(), 0);
+    assert_eq!(runs.run().counts().ok, 1);
+}
+
 #[test]
 fn what_an_attempt_asks_is_granted_once_it_is_durable_or_given_back() {
     let mut runs = begun(Run::new(), Position(0), Limits::default());

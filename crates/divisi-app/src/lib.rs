@@ -22,6 +22,7 @@ mod protect;
 pub mod plan_file;
 pub mod prices;
 pub mod providers;
+pub mod sessions;
 pub mod settings;
 
 mod place;

@@ -76,5 +76,6 @@ pub use request::{
 };
 pub use scripted::Scripted;
 pub use secret::Secret;
+pub use usage::usage_of_anthropic;
 pub use vendors::{Vendor, vendors};
 pub use wire_format::WireFormat;

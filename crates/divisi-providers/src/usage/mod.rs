@@ -19,6 +19,16 @@ use serde::de::{
 };
 use std::fmt;
 
+/// Tokens and billing of a reply by Anthropic, from its `usage` object as programs record it.
+///
+/// Fields that are missing count nothing.
+pub fn usage_of_anthropic(usage: &serde_json::Value) -> (Usage, Billing) {
+    // Reading is lenient: what is no count is passed over.
+    let counted = Counted::deserialize(usage).unwrap_or_default();
+    let habits = Habits::default();
+    (counted.usage(true, habits), counted.billing(habits))
+}
+
 /// Counts as sent by a vendor.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {

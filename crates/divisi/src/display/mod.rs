@@ -17,6 +17,7 @@ mod plain;
 pub(crate) mod screen;
 
 mod failures;
+pub(crate) mod imported;
 mod instead;
 mod refused;
 mod summary;

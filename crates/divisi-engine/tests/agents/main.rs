@@ -447,6 +447,16 @@ async fn a_file_that_cannot_be_kept_from_it_is_a_reason_not_to_start() {
     assert!(failure.message.starts_with(&named), "{}", failure.message);
     assert_eq!(spent(&ended), (PicoUsd::ZERO, PicoUsd::ZERO, PicoUsd::ZERO));
     assert!(!scene.folder.path().join("seen.json").exists());
+    let task = Task {
+        disallowed_tools: vec!["Bash(echo $(date))".into()],
+        ..haiku("success")
+    };
+    let mut scene = Scene::new();
+    scene.setup.permissions.run = true;
+    let Some(Outcome::Failed(failure)) = scene.run(task).await.outcome else {
+        panic!("it started")
+    };
+    insta::assert_snapshot!(failure.message, @"`claude` has no rule for the commands `echo $(date)`");
 }
 
 #[tokio::test]

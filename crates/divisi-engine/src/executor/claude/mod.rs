@@ -300,8 +300,8 @@ impl Arguments {
     }
 
     /// Only permitted tools exist. Files can be changed in the working folder alone: a rule that
-    /// allows a tool by its name would allow it everywhere. Fails if a protected file in that folder
-    /// cannot be kept from it.
+    /// allows a tool by its name would allow it everywhere. Fails if no rule can name a protected
+    /// file in that folder, or a forbidden command.
     fn permissions(&mut self, context: &Context) -> Result<(), Failure> {
         let rights = context.rights();
         let tools: Vec<&str> = rights
@@ -323,6 +323,12 @@ impl Arguments {
             };
             self.0.push("--allowedTools".to_owned());
             self.0.extend(rules);
+        }
+        let mut forbidden = rights.forbidden.iter();
+        if let Some(pattern) = forbidden.find(|p| has("Bash") && p.contains(['(', ')'])) {
+            let message = format!("`claude` has no rule for the commands `{pattern}`");
+            return Err(Failure::new(FailureClass::BadRequest, message)
+                .hint("forbid them by a pattern without brackets, or forbid all (`Bash`)"));
         }
         let mut forbidden: Vec<String> = rights
             .forbidden

@@ -29,10 +29,18 @@ pub enum Login {
 /// The agent programs that divisi knows. Runs each to get its version, so `settings` must be
 /// trusted.
 pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<AgentProgramFound> {
-    let has = |names: &[&str]| names.iter().any(|name| environment.get(name).is_some());
+    // Variables of the settings replace all others, as when it carries out a task.
+    let variable = |program: &str, name: &str| {
+        let own = settings.executors.get(program);
+        let own = own.and_then(|executor| executor.env.get(name).cloned());
+        own.or_else(|| environment.get(name).map(str::to_owned))
+            .filter(|value| !value.is_empty())
+    };
+    let has =
+        |program: &str, names: &[&str]| names.iter().any(|name| variable(program, name).is_some());
     let home = etcetera::home_dir().ok();
-    let folder = |variable: &str, usual: &str| {
-        let own = environment.get(variable).map(PathBuf::from);
+    let folder = |program: &str, name: &str, usual: &str| {
+        let own = variable(program, name).map(PathBuf::from);
         own.or_else(|| Some(home.as_ref()?.join(usual)))
     };
     let is_there = |folder: Option<PathBuf>, file: &str| {
@@ -49,11 +57,17 @@ pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<Age
     let claude = AgentProgramFound {
         name: ClaudeExecutor::NAME,
         version: version(ClaudeExecutor::NAME),
-        login: match has(&["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"]) {
+        login: match has(
+            ClaudeExecutor::NAME,
+            &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
+        ) {
             true => Login::Key,
             false
-                if has(&["CLAUDE_CODE_OAUTH_TOKEN"])
-                    || is_there(folder("CLAUDE_CONFIG_DIR", ".claude"), ".credentials.json")
+                if has(ClaudeExecutor::NAME, &["CLAUDE_CODE_OAUTH_TOKEN"])
+                    || is_there(
+                        folder(ClaudeExecutor::NAME, "CLAUDE_CONFIG_DIR", ".claude"),
+                        ".credentials.json",
+                    )
                     || has_account(home.as_deref()) =>
             {
                 Login::Own
@@ -64,9 +78,16 @@ pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<Age
     let codex = AgentProgramFound {
         name: CodexExecutor::NAME,
         version: version(CodexExecutor::NAME),
-        login: match has(&["CODEX_API_KEY"]) {
+        login: match has(CodexExecutor::NAME, &["CODEX_API_KEY"]) {
             true => Login::Key,
-            false if is_there(folder("CODEX_HOME", ".codex"), "auth.json") => Login::Own,
+            false
+                if is_there(
+                    folder(CodexExecutor::NAME, "CODEX_HOME", ".codex"),
+                    "auth.json",
+                ) =>
+            {
+                Login::Own
+            }
             false => Login::None,
         },
     };
@@ -85,4 +106,27 @@ fn has_account(home: Option<&Path>) -> bool {
             .iter()
             .any(|name| json.get(name).is_some_and(|value| !value.is_null()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn variables_of_the_settings_decide_about_the_login() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("auth.json"), "{}").unwrap();
+        let path = home.path().display().to_string();
+        let codex = ExecutorSettings {
+            command: vec!["true".into()],
+            env: BTreeMap::from([("CODEX_HOME".into(), path)]),
+            ..ExecutorSettings::default()
+        };
+        let mut settings = Settings::default();
+        settings.executors.insert(CodexExecutor::NAME.into(), codex);
+        let found = agent_programs(&settings, &Environment::default());
+        let codex = found.iter().find(|known| known.name == CodexExecutor::NAME);
+        assert_eq!(codex.unwrap().login, Login::Own);
+    }
 }

@@ -1,9 +1,10 @@
 //! A run as one file: its journal and its long texts, as lines of JSON.
 //!
-//! `docs/export.md` describes the format. A file may come from anyone, so nothing of it is believed:
-//! sizes are limited, every text must have its digest, the events must be ones that can follow each
-//! other, and the last line has the digest of all others. What decides over this machine is not
-//! taken over: folders, the file of the flow, permissions, recordings.
+//! `docs/export.md` describes the format. A file may come from anyone, so it is checked: sizes and
+//! numbers are limited, every text must have its digest, the events must be ones that can follow
+//! each other, and the last line has the digest of all others. What decides over this machine and
+//! its user's money is not taken over: folders, the file of the flow, permissions, recordings, and
+//! the options of its command line.
 
 use crate::launch::Kept;
 use crate::place::Place;
@@ -27,11 +28,32 @@ const BYTES_MAX: u64 = 4 << 30;
 /// Longest line, with one text or event: a prompt may hold files of 16 MiB, and JSON escapes.
 const LINE_BYTES_MAX: u64 = 128 << 20;
 
+/// Most events: a run of the greatest number of tasks has about five for each.
+const EVENTS_MAX: u64 = 10_000_000;
+
 /// Longest name of a flow or a run, and longest tag: lists show them.
 const NAME_BYTES_MAX: usize = 1_000;
 
 /// Most tags of a run.
 const TAGS_MAX: usize = 100;
+
+/// The limits of a file that is read.
+#[derive(Clone, Copy)]
+struct Limits {
+    bytes_max: u64,
+    line_bytes_max: u64,
+    events_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bytes_max: BYTES_MAX,
+            line_bytes_max: LINE_BYTES_MAX,
+            events_max: EVENTS_MAX,
+        }
+    }
+}
 
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -180,7 +202,11 @@ fn collect(value: &serde_json::Value, found: &mut BTreeSet<Digest>) {
 
 /// Reads and checks the lines of a run.
 pub fn read(lines: &mut dyn BufRead) -> Result<Bundle, BadBundle> {
-    let mut reader = Reader::new(lines);
+    read_within(Limits::default(), lines)
+}
+
+fn read_within(limits: Limits, lines: &mut dyn BufRead) -> Result<Bundle, BadBundle> {
+    let mut reader = Reader::new(lines, limits);
     let bad = |line: u64, why: &str| BadBundle::Line {
         line,
         why: why.to_owned(),
@@ -218,6 +244,9 @@ pub fn read(lines: &mut dyn BufRead) -> Result<Bundle, BadBundle> {
                 bundle.texts.insert(digest, text);
             }
             Line::Event { at, event } => {
+                if bundle.events.len() as u64 >= limits.events_max {
+                    return Err(bad(line, "it has too many events"));
+                }
                 run.apply(at, &event)
                     .map_err(|error| bad(line, &error.to_string()))?;
                 let named = digests(&event).map_err(|error| bad(line, &error.to_string()))?;
@@ -228,9 +257,14 @@ pub fn read(lines: &mut dyn BufRead) -> Result<Bundle, BadBundle> {
                     let why = format!("its text {} is missing", missing.short());
                     return Err(bad(line, &why));
                 }
-                if let Event::RunStarted(started) = &*event
-                    && !is_short(&started.name, &started.flow.label)
-                {
+                let is_short = match &*event {
+                    Event::RunStarted(started) => {
+                        has_short_names(&started.name, &started.flow.label)
+                    }
+                    Event::RunResumed(resumed) => has_short_names("", &resumed.flow.label),
+                    _ => true,
+                };
+                if !is_short {
                     return Err(bad(line, "a name in it is too long"));
                 }
                 bundle.events.push(Recorded {
@@ -259,7 +293,7 @@ pub fn read(lines: &mut dyn BufRead) -> Result<Bundle, BadBundle> {
 }
 
 /// Whether lists can show a run of this flow and label.
-fn is_short(flow: &str, RunLabel { name, tags, about }: &RunLabel) -> bool {
+fn has_short_names(flow: &str, RunLabel { name, tags, about }: &RunLabel) -> bool {
     let mut names = tags.iter().chain(name).chain(about).map(|name| name.len());
     names.all(|bytes| bytes <= NAME_BYTES_MAX)
         && flow.len() <= NAME_BYTES_MAX
@@ -269,30 +303,33 @@ fn is_short(flow: &str, RunLabel { name, tags, about }: &RunLabel) -> bool {
 /// Reads lines within the limits, and keeps the digest of their bytes.
 struct Reader<'a> {
     lines: &'a mut dyn BufRead,
-    hash: Digester,
+    limits: Limits,
+    hash: blake3::Hasher,
     /// Lines read.
     count: u64,
     bytes: u64,
 }
 
 impl<'a> Reader<'a> {
-    fn new(lines: &'a mut dyn BufRead) -> Self {
+    fn new(lines: &'a mut dyn BufRead, limits: Limits) -> Self {
         Self {
             lines,
-            hash: Digester::default(),
+            limits,
+            hash: blake3::Hasher::new(),
             count: 0,
             bytes: 0,
         }
     }
 
     fn digest(&self) -> Digest {
-        self.hash.digest()
+        self.hash.finalize().into()
     }
 
     fn next(&mut self) -> Result<Option<Line>, BadBundle> {
         let line = self.count + 1;
         let mut text = vec![];
-        let most = LINE_BYTES_MAX.min(BYTES_MAX.saturating_sub(self.bytes));
+        let rest = self.limits.bytes_max.saturating_sub(self.bytes);
+        let most = self.limits.line_bytes_max.min(rest);
         let read = (&mut self.lines)
             .take(most + 1)
             .read_until(b'\n', &mut text)?;
@@ -316,20 +353,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The digest of bytes that come in parts.
-#[derive(Default)]
-struct Digester(blake3::Hasher);
-
-impl Digester {
-    fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn digest(&self) -> Digest {
-        self.0.finalize().into()
-    }
-}
-
 impl Bundle {
     /// Adds the run to `store`, as one of this place. Fails if it has a run of this id.
     pub async fn import(mut self, store: &dyn Store, place: &Place) -> Result<RunId, Problem> {
@@ -350,10 +373,14 @@ impl Bundle {
             }
         }
         let mut run = Run::new();
+        let mut named = BTreeSet::new();
         for recorded in &self.events {
             run.apply(recorded.at, &recorded.event)
                 .map_err(Problem::failed)?;
+            named.extend(digests(&recorded.event)?);
         }
+        // A text goes with the last run that names it, so others would stay for ever.
+        self.texts.retain(|digest, _| named.contains(digest));
         let blobs = self.texts.into_iter();
         let batch = Batch {
             run: id.clone(),
@@ -368,7 +395,7 @@ impl Bundle {
     }
 }
 
-/// Replaces what decides over this machine by what holds here.
+/// Replaces what decides over this machine and its user's money by what holds here.
 fn settle(
     flow: &mut FlowSource,
     texts: &mut BTreeMap<Digest, Arc<str>>,
@@ -381,12 +408,13 @@ fn settle(
     };
     let kept = options.and_then(|text| serde_json::from_str::<Kept>(&text).ok());
     let mut kept = kept.unwrap_or_default();
+    // All others come from the settings of this user, or are given with the resume.
     kept.request = RunRequest {
         workspace: Some(PathBuf::from(place.name())),
         allow: Some(vec![]),
-        untrusted: None,
-        replay: None,
-        ..kept.request
+        // Otherwise a demo would go on as a run that costs money.
+        demo: kept.request.demo,
+        ..RunRequest::default()
     };
     let text = serde_json::to_string(&kept).map_err(Problem::failed)?;
     let (content, blob) = Content::of(text.into());
@@ -396,4 +424,230 @@ fn settle(
     // Its path is one of another machine, where another file may be here.
     flow.path = None;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Dollars, Grant};
+    use divisi_core::event::{Caps, RunResumed, RunStarted};
+    use divisi_engine::store::MemoryStore;
+
+    const FOLDER: &str = "/somewhere/else";
+
+    fn flow(request: &RunRequest, label: RunLabel) -> FlowSource {
+        let kept = Kept {
+            request: request.clone(),
+            ..Kept::default()
+        };
+        FlowSource {
+            path: Some("/somewhere/else/flow.js".into()),
+            source: Content::Inline("return 1".into()),
+            args: None,
+            folder: Some(FOLDER.into()),
+            label,
+            options: Some(Content::Inline(
+                serde_json::to_string(&kept).unwrap().into(),
+            )),
+        }
+    }
+
+    fn started(flow: FlowSource) -> Event {
+        Event::RunStarted(Box::new(RunStarted {
+            format: EVENTS_FORMAT,
+            name: "flow".into(),
+            flow,
+            limits: divisi_core::Limits::default(),
+            caps: Caps::default(),
+        }))
+    }
+
+    fn resumed(flow: FlowSource) -> Event {
+        Event::RunResumed(Box::new(RunResumed {
+            flow,
+            limits: divisi_core::Limits::default(),
+            caps: Caps::default(),
+            reopen_failed: false,
+            reopen: vec![],
+        }))
+    }
+
+    /// A file with these texts and events.
+    fn file(texts: &[&str], events: &[Event]) -> String {
+        let mut lines = Lines::default();
+        lines
+            .push(&Line::Run {
+                format: FORMAT,
+                events_format: EVENTS_FORMAT,
+                run: RunId::new("k3f9").unwrap(),
+                updated_at: Timestamp(5),
+            })
+            .unwrap();
+        for text in texts {
+            lines
+                .push(&Line::Text {
+                    digest: Digest::of(text.as_bytes()),
+                    text: (*text).into(),
+                })
+                .unwrap();
+        }
+        for event in events {
+            lines
+                .push(&Line::Event {
+                    at: Timestamp(5),
+                    event: Box::new(event.clone()),
+                })
+                .unwrap();
+        }
+        let end = Line::End {
+            lines: lines.count,
+            digest: Digest::of(lines.text.as_bytes()),
+        };
+        lines.push(&end).unwrap();
+        lines.text
+    }
+
+    fn refusal(limits: Limits, file: &str) -> String {
+        match read_within(limits, &mut file.as_bytes()) {
+            Ok(bundle) => format!("accepted with {} events", bundle.events.len()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[tokio::test]
+    async fn of_the_options_in_a_file_only_that_it_is_a_demo_is_taken_over() {
+        let request = RunRequest {
+            model: Some("opus".into()),
+            provider: Some("theirs".into()),
+            executor: Some("claude".into()),
+            demo: true,
+            max_cost: Some(Dollars(divisi_core::PicoUsd(u64::MAX))),
+            token_budget: Some(u64::MAX),
+            jobs: Some(1_000),
+            retries: Some(1_000),
+            keep_going: Some(true),
+            hedge: Some(true),
+            allow: Some(vec![Grant::Write]),
+            workspace: Some(FOLDER.into()),
+            replay: Some("/somewhere/else/replies".into()),
+            ..RunRequest::default()
+        };
+        let events = [
+            started(flow(&request, RunLabel::default())),
+            resumed(flow(&request, RunLabel::default())),
+        ];
+        let bundle = read(&mut file(&[], &events).as_bytes()).unwrap();
+        let store = MemoryStore::new();
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::of(folder.path());
+        let id = bundle.import(&store, &place).await.unwrap();
+        let recorded = store.events(&id, Position::default()).await.unwrap();
+        let expected = RunRequest {
+            demo: true,
+            allow: Some(vec![]),
+            workspace: Some(place.name().into()),
+            ..RunRequest::default()
+        };
+        for recorded in &recorded {
+            let flow = match &recorded.event {
+                Event::RunStarted(started) => &started.flow,
+                Event::RunResumed(resumed) => &resumed.flow,
+                other => panic!("{other:?}"),
+            };
+            let Some(Content::Inline(options)) = &flow.options else {
+                panic!("{flow:?}")
+            };
+            let kept: Kept = serde_json::from_str(options).unwrap();
+            assert_eq!(kept.request, expected);
+            assert_eq!(flow.path, None);
+        }
+        assert_eq!(recorded.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn only_texts_that_an_event_names_are_stored() {
+        let [named, other] = ["n", "o"].map(|text| text.repeat(1_000));
+        let mut source = flow(&RunRequest::default(), RunLabel::default());
+        source.source = Content::of(named.as_str().into()).0;
+        let file = file(&[&named, &other], &[started(source)]);
+        let bundle = read(&mut file.as_bytes()).unwrap();
+        let store = MemoryStore::new();
+        let place = Place::of(&std::env::temp_dir());
+        bundle.import(&store, &place).await.unwrap();
+        let has = async |text: &str| {
+            let blob = store.blob(Digest::of(text.as_bytes())).await;
+            blob.unwrap().is_some()
+        };
+        assert!(has(&named).await);
+        assert!(!has(&other).await);
+    }
+
+    #[test]
+    fn sizes_and_numbers_have_limits() {
+        let event = started(flow(&RunRequest::default(), RunLabel::default()));
+        let file = file(&["text"], &[event]);
+        let (all, longest) = (file.len() as u64, file.lines().map(str::len).max().unwrap());
+        let fits = Limits {
+            bytes_max: all,
+            line_bytes_max: longest as u64 + 1,
+            events_max: 1,
+        };
+        assert_eq!(refusal(fits, &file), "accepted with 1 events");
+        for (limits, expected) in [
+            (
+                Limits {
+                    bytes_max: all - 1,
+                    ..fits
+                },
+                "line 4 is longer",
+            ),
+            (
+                Limits {
+                    line_bytes_max: longest as u64,
+                    ..fits
+                },
+                "line 3 is longer",
+            ),
+            (
+                Limits {
+                    events_max: 0,
+                    ..fits
+                },
+                "line 3: it has too many events",
+            ),
+        ] {
+            let said = refusal(limits, &file);
+            assert!(said.starts_with(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn names_that_lists_show_have_limits() {
+        let name = |bytes: usize| Some("x".repeat(bytes).into());
+        let label = |name| RunLabel {
+            name,
+            ..RunLabel::default()
+        };
+        let of = |label: RunLabel| flow(&RunRequest::default(), label);
+        let said = |first: RunLabel, second: RunLabel| {
+            let events = [started(of(first)), resumed(of(second))];
+            refusal(Limits::default(), &file(&[], &events))
+        };
+        let (short, long) = (label(name(NAME_BYTES_MAX)), label(name(NAME_BYTES_MAX + 1)));
+        let many = RunLabel {
+            tags: vec!["x".into(); TAGS_MAX + 1],
+            ..RunLabel::default()
+        };
+        assert_eq!(said(short.clone(), short.clone()), "accepted with 2 events");
+        for label in [long, many] {
+            assert_eq!(
+                said(label.clone(), short.clone()),
+                "line 2: a name in it is too long"
+            );
+            assert_eq!(
+                said(short.clone(), label),
+                "line 3: a name in it is too long"
+            );
+        }
+    }
 }

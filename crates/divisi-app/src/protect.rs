@@ -35,20 +35,73 @@ pub(crate) fn what_decides(
     paths.extend(limits_folder());
     paths.extend(settings.framing.clone());
     paths.extend(request.replay.iter().chain(&request.record).cloned());
-    for executor in settings.executors.values() {
-        paths.extend(
-            executor
-                .command
-                .iter()
-                .filter_map(|word| program_file(&setup.workspace, word)),
-        );
-    }
+    // Executors run in the workspace, notices in the command's folder.
+    paths.extend(programs(settings, &[&setup.workspace, app.folder()]));
     paths.iter().for_each(|path| protected.add(path));
     Ok(())
 }
 
-/// The file named by a word of a command line: the program, or a script that it runs.
-fn program_file(workspace: &Path, word: &str) -> Option<PathBuf> {
-    let path = workspace.join(word);
-    path.is_file().then_some(path)
+/// The files of the programs that the settings name, as they are found from these folders.
+fn programs(settings: &Settings, folders: &[&Path]) -> Vec<PathBuf> {
+    let executors = settings.executors.values().map(|known| &known.command);
+    let commands = executors.chain([&settings.notify.command]);
+    commands
+        .flatten()
+        .flat_map(|word| {
+            folders
+                .iter()
+                .filter_map(move |folder| program_file(folder, word))
+        })
+        .collect()
+}
+
+/// The file that a word of a command line may name: the program, or a script that it runs. What
+/// looks like a file need not exist, because the next call would run what an agent creates there.
+fn program_file(folder: &Path, word: &str) -> Option<PathBuf> {
+    let path = folder.join(word);
+    let looks_like_one = word.contains(['/', '.']) && !word.starts_with('-');
+    (looks_like_one || path.is_file()).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_of_executors_and_notices_are_protected_from_each_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (workspace, here) = (folder.path().join("workspace"), folder.path().join("here"));
+        for folder in [&workspace, &here] {
+            std::fs::create_dir(folder).unwrap();
+            std::fs::write(folder.join("agent"), "").unwrap();
+        }
+        let mut settings = Settings::default();
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        settings.notify.command = words(&["sh", "tell.sh", "--from=a/b", "{text}"]);
+        let executor = crate::settings::ExecutorSettings {
+            command: words(&["python3", "agent", "tools/not-yet", "/opt/agent"]),
+            ..Default::default()
+        };
+        settings.executors.insert("mine".into(), executor);
+        let found = programs(&settings, &[&workspace, &here]);
+        let named = |path: &PathBuf| {
+            let path = path.strip_prefix(folder.path()).unwrap_or(path);
+            path.display().to_string()
+        };
+        let mut found: Vec<_> = found.iter().map(named).collect();
+        found.sort();
+        found.dedup();
+        assert_eq!(
+            found,
+            [
+                "/opt/agent",
+                "here/agent",
+                "here/tell.sh",
+                "here/tools/not-yet",
+                "workspace/agent",
+                "workspace/tell.sh",
+                "workspace/tools/not-yet",
+            ]
+        );
+    }
 }

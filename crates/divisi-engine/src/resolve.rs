@@ -30,7 +30,7 @@ use divisi_core::{
 };
 use divisi_files::Refusal;
 use redacted::redacted;
-use remembered::{Known, Remembered, ToolWords};
+use remembered::{Known, Remembered, ToolWords, Version};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -53,6 +53,8 @@ pub struct Resolver {
     known: Remembered<Known>,
     /// Toolsets resolved so far.
     toolsets: Remembered<(ToolWords, Arc<Toolset>)>,
+    /// Versions of programs asked for so far.
+    versions: Remembered<Version>,
     durations: Arc<SharedDurations>,
     /// Model words of tasks that another model carries out than their flow says.
     replaced: BTreeMap<Key, Arc<str>>,
@@ -84,6 +86,7 @@ impl Resolver {
             tools: Toolset::all(&setup).map(Arc::new),
             known: Remembered::default(),
             toolsets: Remembered::default(),
+            versions: Remembered::default(),
             durations: Arc::default(),
             replaced: BTreeMap::new(),
             setup,
@@ -100,7 +103,23 @@ impl Resolver {
         &self.setup
     }
 
-    /// Resolves `task`. Reads its input files.
+    /// Whether [`Resolver::resolve`] blocks for this task: it reads files, or asks a program for its
+    /// version.
+    pub fn blocks(&self, task: &Task) -> bool {
+        let agent = task
+            .agent_type
+            .as_deref()
+            .and_then(|name| self.agents.get(name).ok());
+        let name = self.executor_of(task, agent.map(|agent| &**agent));
+        let executor = self.setup.executors.get(name);
+        let asks = executor.is_some_and(|(name, executor)| {
+            executor.program.is_some() && self.version_of(name).is_none()
+        });
+        asks || !task.inputs.is_empty()
+    }
+
+    /// Resolves `task`. Reads its input files, and asks the program of its executor for its version
+    /// if that is not known yet.
     ///
     /// A task that asks for something that does not exist resolves to a failure, so that it has an
     /// outcome in the journal, too. `priority` is the length of the longest chain of tasks known to
@@ -120,14 +139,32 @@ impl Resolver {
 
     fn resolve_as_written(&self, task: Task, priority: u32) -> Resolved {
         let resolved = self.assign(&task).and_then(|parts| {
-            let program = parts.executor.program.as_ref();
-            let version = program.map_or(Ok("".into()), |program| program.version())?;
+            let version = self.version(&parts)?;
             Ok((parts, version))
         });
         match resolved {
             Ok((parts, version)) => self.accepted(task, parts, &version, priority),
             Err(failure) => self.settled(task, Outcome::Failed(failure)),
         }
+    }
+
+    /// The version of what carries out a task; empty for built-in agents.
+    fn version(&self, parts: &Parts) -> Result<Arc<str>, Failure> {
+        let Some(program) = &parts.executor.program else {
+            return Ok("".into());
+        };
+        let executor = parts.executor_name.clone();
+        self.version_of(&executor).unwrap_or_else(|| {
+            let said = program.version();
+            let known = said.clone();
+            self.versions.add(Version { executor, said });
+            known
+        })
+    }
+
+    fn version_of(&self, executor: &str) -> Option<Result<Arc<str>, Failure>> {
+        self.versions
+            .find(|known| (&*known.executor == executor).then(|| known.said.clone()))
     }
 
     /// A task whose outcome is known before it starts.
@@ -212,10 +249,10 @@ impl Resolver {
             ModelUse::Asks => self.ladder(task, agent.as_deref(), tier)?,
             ModelUse::Names | ModelUse::Tiers | ModelUse::None => Models::default(),
         };
-        let words = match registered.spec.models {
-            ModelUse::Names => named_rungs(task),
-            ModelUse::Tiers => self.tier_rungs(task, agent.as_deref(), tier),
-            ModelUse::Asks | ModelUse::None => vec![],
+        let (words, other_words) = match registered.spec.models {
+            ModelUse::Names => (named_rungs(task), task.fallback.clone()),
+            ModelUse::Tiers => self.tiers(task, agent.as_deref(), tier),
+            ModelUse::Asks | ModelUse::None => (vec![], vec![]),
         };
         let tools = self.tools_of(task, agent.as_deref())?;
         let judges = task
@@ -228,6 +265,7 @@ impl Resolver {
             executor: registered.clone(),
             models,
             words,
+            other_words,
             judges,
             choice,
             agent,
@@ -254,22 +292,23 @@ impl Resolver {
         Ok(Models { rungs, fallbacks })
     }
 
-    /// The ladder of a task whose executor knows tiers and ids of its vendor.
-    fn tier_rungs(
+    /// The ladder and the fallbacks of a task whose executor knows tiers and ids of its vendor.
+    fn tiers(
         &self,
         task: &Task,
         agent: Option<&AgentDefinition>,
         tier: Tier,
-    ) -> Vec<Arc<str>> {
+    ) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
         let word = |word: &Option<&str>| match self.setup.models.wanted(*word).1 {
             AUTO => tier.as_str().into(),
             other => Arc::<str>::from(other),
         };
-        let mut rungs: Vec<_> = Words::of(task, agent).rungs.iter().map(word).collect();
+        let Words { rungs, fallbacks } = Words::of(task, agent);
+        let mut rungs: Vec<_> = rungs.iter().map(word).collect();
         if let ([only], false) = (rungs.as_slice(), task.check.is_empty()) {
             rungs.push(only.clone());
         }
-        rungs
+        (rungs, fallbacks.iter().map(word).collect())
     }
 
     fn judge(&self, check: &Check) -> Result<Option<Model>, Failure> {
@@ -471,6 +510,7 @@ impl Resolver {
             executor,
             models: Models { rungs, fallbacks },
             words,
+            other_words,
             judges,
             choice,
             agent,
@@ -495,7 +535,7 @@ impl Resolver {
         };
         let stand_ins = match declared.models {
             ModelUse::Asks => ids(&fallbacks),
-            ModelUse::Names | ModelUse::Tiers => task.fallback.clone(),
+            ModelUse::Names | ModelUse::Tiers => other_words,
             ModelUse::None => vec![],
         };
         // Another version with the same name counts as another executor.
@@ -680,6 +720,8 @@ struct Parts {
     models: Models,
     /// The ladder of an executor that models words are passed on to.
     words: Vec<Arc<str>>,
+    /// Its fallbacks, in the same words.
+    other_words: Vec<Arc<str>>,
     judges: Vec<Option<Model>>,
     /// The kind of work, if the flow declares it or the model depends on it.
     choice: Option<Choice>,
@@ -718,7 +760,7 @@ impl<'a> Words<'a> {
         };
         Self {
             rungs,
-            fallbacks: task.fallback.iter().map(|word| Some(&**word)).collect(),
+            fallbacks: task.fallback.iter().map(own).collect(),
         }
     }
 }

@@ -254,6 +254,57 @@ async fn another_word_stands_in_where_the_first_is_out_of_order() {
 }
 
 #[tokio::test]
+async fn the_fallbacks_of_one_that_knows_tiers_are_read_like_its_model() {
+    let fake = Fake::new(free().models(ModelUse::Tiers), Does::Echoes);
+    for (fallback, expected) in [("scripted:haiku", "haiku"), ("inherit", "sonnet")] {
+        let task = Task {
+            fallback: vec![fallback.into()],
+            ..task().model("opus")
+        };
+        let (_, ended) = run(setup(fake.clone()), task, None).await;
+        let fallbacks = ended.run.task(TaskId(0)).unwrap().facts().fallbacks.clone();
+        assert_eq!(fallbacks, [expected.into()], "{fallback}");
+    }
+}
+
+/// Runs a program to find out its version.
+#[derive(Clone, Default)]
+struct Versioned(Arc<Mutex<Vec<std::thread::ThreadId>>>);
+
+#[async_trait]
+impl Executor for Versioned {
+    fn spec(&self) -> ExecutorSpec {
+        free()
+    }
+
+    fn version(&self) -> Result<Arc<str>, Failure> {
+        self.0.lock().unwrap().push(std::thread::current().id());
+        Ok("1".into())
+    }
+
+    async fn run(&self, _: &Context) -> Ending {
+        Ending::ok("done")
+    }
+}
+
+#[tokio::test]
+async fn a_version_is_asked_for_once_a_run_and_not_on_a_thread_of_the_runtime() {
+    let versioned = Versioned::default();
+    let job = engine()
+        .open("test", setup(versioned.clone()), RunOptions::default())
+        .await
+        .unwrap();
+    for prompt in ["one", "two"] {
+        let task = Task::new(prompt).executor("fake");
+        assert!(job.run(task).await.text().is_ok());
+    }
+    job.finish(Value::Null).await.unwrap();
+    let asked = versioned.0.lock().unwrap().clone();
+    assert_eq!(asked.len(), 1);
+    assert_ne!(asked[0], std::thread::current().id());
+}
+
+#[tokio::test]
 async fn a_bound_is_set_aside_and_what_is_not_said_may_have_been_spent() {
     let bounded = |does| Fake::new(free().cost(Cost::UpTo(cents(50))), does);
     let (report, ended) = run(setup(bounded(Does::Echoes)), task(), Some(100)).await;

@@ -1,15 +1,18 @@
 //! Messages to a run from an engine that does not drive it, as from another process.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use async_trait::async_trait;
 use divisi_engine::core::event::{AnsweredBy, Event};
 use divisi_engine::core::run::Stage;
-use divisi_engine::core::{PicoUsd, Position, RunId, TaskId};
-use divisi_engine::store::{ControlMessage, MemoryStore, Receipt, Store};
+use divisi_engine::core::{Digest, PicoUsd, Position, Recorded, RunId, TaskId};
+use divisi_engine::store::{
+    Batch, ControlMessage, Leases, MemoryStore, Receipt, Room, RunSummary, Sent, Store, StoreError,
+};
 use divisi_engine::{
     AnswerError, Engine, Finished, Flow, Heard, Models, RunHandle, RunOptions, Setup,
 };
 use divisi_providers::Scripted;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 const TASK: TaskId = TaskId(0);
 
@@ -104,8 +107,8 @@ async fn the_driver_of_a_run_does_what_another_process_sends() {
         ),
         "{late}"
     );
-    let nobody = two.other.send(&id, ControlMessage::Park).await.unwrap();
-    assert_eq!(nobody, None, "nobody drives it any more");
+    let undriven = two.other.send(&id, ControlMessage::Park).await.unwrap();
+    assert_eq!(undriven, None, "no process drives it any more");
 }
 
 #[tokio::test]
@@ -130,7 +133,7 @@ async fn of_two_answers_at_once_the_first_one_recorded_counts() {
 }
 
 #[tokio::test]
-async fn a_message_that_nobody_took_is_taken_once_by_a_resume() {
+async fn a_message_that_no_driver_took_is_taken_once_by_a_resume() {
     let two = Two::new();
     let handle = two.start().await;
     let id = handle.id().clone();
@@ -173,4 +176,86 @@ async fn what_is_put_off_lets_the_run_park() {
     handle.control().put_off(TASK);
     let finished = handle.finished().await.unwrap();
     assert!(matches!(finished.run.stage(), Stage::Parked(_)));
+}
+
+/// A store in which the driver of a run dies just when a message is sent to it, and that notes
+/// whether another driver could begin when the message is withdrawn.
+struct Deserted {
+    store: Arc<dyn Store>,
+    driver: Mutex<Option<RunHandle>>,
+    run: RunId,
+    could_begin: Mutex<Vec<bool>>,
+}
+
+#[async_trait]
+impl Store for Deserted {
+    async fn send(&self, run: &RunId, message: ControlMessage) -> Result<u64, StoreError> {
+        let driver = self.driver.lock().unwrap().take();
+        driver.unwrap().kill();
+        self.store.send(run, message).await
+    }
+
+    async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        let could_begin = self.store.leases().take(&self.run).await.is_ok();
+        self.could_begin.lock().unwrap().push(could_begin);
+        self.store.withdraw(number).await
+    }
+
+    async fn append(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
+        self.store.append(batch).await
+    }
+
+    async fn events(&self, run: &RunId, from: Position) -> Result<Vec<Recorded>, StoreError> {
+        self.store.events(run, from).await
+    }
+
+    async fn blob(&self, digest: Digest) -> Result<Option<Arc<str>>, StoreError> {
+        self.store.blob(digest).await
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<RunSummary>, StoreError> {
+        self.store.run(run).await
+    }
+
+    async fn runs(&self, most: usize) -> Result<Vec<RunSummary>, StoreError> {
+        self.store.runs(most).await
+    }
+
+    async fn inbox(&self, run: &RunId) -> Result<Vec<Sent>, StoreError> {
+        self.store.inbox(run).await
+    }
+
+    async fn receipt(&self, number: u64) -> Result<Option<Receipt>, StoreError> {
+        self.store.receipt(number).await
+    }
+
+    async fn room(&self) -> Result<Room, StoreError> {
+        self.store.room().await
+    }
+
+    async fn remove(&self, runs: &[RunId]) -> Result<(), StoreError> {
+        self.store.remove(runs).await
+    }
+
+    fn leases(&self) -> &dyn Leases {
+        self.store.leases()
+    }
+}
+
+#[tokio::test]
+async fn no_driver_begins_while_a_message_is_withdrawn_from_it() {
+    let two = Two::new();
+    let handle = two.start().await;
+    let id = handle.id().clone();
+    let deserted = Arc::new(Deserted {
+        store: two.other.store().clone(),
+        driver: Mutex::new(Some(handle)),
+        run: id.clone(),
+        could_begin: Mutex::default(),
+    });
+    let sender = Engine::new(deserted.clone());
+    let receipt = sender.send(&id, ControlMessage::Park).await.unwrap();
+    assert_eq!(receipt, None);
+    assert_eq!(*deserted.could_begin.lock().unwrap(), [false]);
+    assert!(!two.other.is_driven(&id).await.unwrap());
 }

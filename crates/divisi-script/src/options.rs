@@ -47,6 +47,11 @@ const OPTIONS: [&str; 25] = [
     "expect",
 ];
 
+/// The options of `approve()`.
+const QUESTION_OPTIONS: [&str; 8] = [
+    "choices", "default", "timeout", "show", "label", "phase", "required", "priority",
+];
+
 const NO_CLAMP: &str = "the option `bashCommandClamp` is not supported, so the agent does not \
     start: write `tools: ['Read', 'Bash(npm test)']` to allow only some commands";
 
@@ -170,7 +175,7 @@ pub(crate) fn read_question<'js>(
             "required" => task.required = given.switch()?,
             "priority" => wanted.priority = given.count(0)?,
             _ => {
-                let message = format!("`{name}` is no option of approve() and does nothing");
+                let message = unknown(&name, "approve()", &QUESTION_OPTIONS);
                 warn(shared, site, &format!("approve {name}"), message);
             }
         }
@@ -241,4 +246,29 @@ fn warn(shared: &Shared, site: &Option<Site>, name: &str, message: String) {
     shared
         .borrow_mut()
         .warn_once(format!("option {name} {script}"), message, site.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names that the arms of a function of this file read.
+    fn arms(function: &str) -> Vec<&'static str> {
+        let text = include_str!("options.rs");
+        let (_, after) = text
+            .split_once(&format!("pub(crate) fn {function}<"))
+            .unwrap();
+        let (body, _) = after.split_once("\n}\n").unwrap();
+        let names = body.lines().filter_map(|line| {
+            let (name, arm) = line.trim().strip_prefix('"')?.split_once('"')?;
+            arm.starts_with(" =>").then_some(name)
+        });
+        names.filter(|name| *name != "bashCommandClamp").collect()
+    }
+
+    #[test]
+    fn what_is_read_is_what_is_proposed() {
+        assert_eq!(arms("read"), OPTIONS);
+        assert_eq!(arms("read_question"), QUESTION_OPTIONS);
+    }
 }

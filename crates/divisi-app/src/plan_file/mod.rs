@@ -43,9 +43,16 @@ pub fn is_plan(path: &str) -> bool {
         .is_some_and(|ending| ENDINGS.iter().any(|plan| ending.eq_ignore_ascii_case(plan)))
 }
 
-/// Whether a text without a file name is a plan: an object of JSON, or YAML with the key `tasks`.
+/// Whether a text without a file name is a plan: an object of JSON, or YAML with the key `tasks`. A
+/// script may begin with a block, and hold such a line in a text; but of the two only a script
+/// exports.
 pub fn looks_like_plan(text: &str) -> bool {
-    text.trim_start().starts_with('{') || text.lines().any(|line| line.trim_end() == "tasks:")
+    let is_object = || {
+        let inside = text.trim_start().strip_prefix('{');
+        inside.is_some_and(|inside| inside.trim_start().starts_with(['"', '}']))
+    };
+    let is_script = text.lines().any(|line| line.starts_with("export "));
+    !is_script && (is_object() || text.lines().any(|line| line.trim_end() == "tasks:"))
 }
 
 /// The text of a plan for a file of this name.

@@ -56,6 +56,15 @@ tasks:
     assert!(!looks_like_plan(
         "const tasks = [];\nreturn { tasks: tasks }"
     ));
+    for script in [
+        "export const meta = { name: 'x' };\nreturn await agent(`Plan:\ntasks:\n - one`)",
+        "{\n  log('begins');\n}\nreturn 1",
+    ] {
+        assert!(!looks_like_plan(script), "{script}");
+    }
+    assert!(looks_like_plan(
+        "tasks:\n  - id: a\n    prompt: |\n      export const x = 1\n"
+    ));
 }
 
 #[test]

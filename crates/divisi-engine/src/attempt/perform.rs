@@ -698,7 +698,7 @@ impl Performer {
             last_turn,
             unanswered: result
                 .unanswered
-                .or(unanswered.then(|| self.attempt.line.received(Slot::First))),
+                .or_else(|| self.attempt.line.billable(unanswered)),
             ..result
         }
     }

@@ -8,7 +8,7 @@ use divisi_core::budget::TurnBound;
 use divisi_core::governor::Estimate;
 use divisi_core::tokens::BYTES_OF_DENSE;
 use divisi_core::{Millis, ModelPrice, Timestamp};
-use divisi_providers::redact;
+use divisi_providers::redact::{self, Cut};
 use divisi_providers::{Progress, ProviderError, Reply, Request};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
@@ -144,7 +144,8 @@ impl Sending {
             }
             Progress::Begins(words) => line.show(|attempt| Signal::Begins {
                 attempt,
-                words: redact(&words).into(),
+                // They end where the reply or the limit has cut them.
+                words: redact::known().part(&words, Cut::End).into(),
             }),
         };
         // The digest is that of the request before redaction, so that it does not depend on the

@@ -17,12 +17,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// What became of the message of a caller in this process.
-type Told = (oneshot::Sender<Receipt>, Receipt);
+/// The receipt of a message from this process, and where it goes.
+type CallerReceipt = (oneshot::Sender<Receipt>, Receipt);
 
-/// Tells callers what became of their messages. One that no longer waits has dropped its receiver.
-fn tell(callers: Vec<Told>) {
-    for (caller, receipt) in callers {
+/// Sends the receipts of messages from this process.
+fn send_receipts(receipts: Vec<CallerReceipt>) {
+    for (caller, receipt) in receipts {
+        // Fails if the caller no longer waits.
         let _ = caller.send(receipt);
     }
 }
@@ -35,7 +36,7 @@ impl Driver {
         let blobs = std::mem::take(&mut self.blobs);
         let (receipts, callers) = self.receipts();
         if self.runs.batch().is_empty() && receipts.is_empty() {
-            tell(callers);
+            send_receipts(callers);
             let answers = self.runs.answers();
             return self.give(answers, &blobs).await.map(drop);
         }
@@ -52,7 +53,7 @@ impl Driver {
         // Effects come only after this line: after a failed append no attempt has started, and no
         // request was sent.
         self.store.append(batch.clone()).await?;
-        tell(callers);
+        send_receipts(callers);
         for effect in self.runs.committed(&batch.events) {
             self.perform(effect);
         }
@@ -66,7 +67,7 @@ impl Driver {
     }
 
     /// What became of messages: for the store, and for callers in this process.
-    fn receipts(&mut self) -> (Vec<(u64, Receipt)>, Vec<Told>) {
+    fn receipts(&mut self) -> (Vec<(u64, Receipt)>, Vec<CallerReceipt>) {
         let (mut stored, mut callers) = (vec![], vec![]);
         for (from, receipt) in self.receipts.drain(..) {
             match from {

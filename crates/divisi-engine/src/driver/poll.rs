@@ -13,7 +13,7 @@ use crate::executor::{Cost, Ticket};
 use crate::store::Store;
 use divisi_core::budget::Unanswered;
 use divisi_core::content::Content;
-use divisi_core::run::TaskStage;
+use divisi_core::run::{Stage, TaskStage};
 use divisi_core::{AttemptId, Failure, FailureClass, Millis, PicoUsd, TaskId, Usage};
 use futures::FutureExt;
 use rustc_hash::FxHashMap;
@@ -72,6 +72,11 @@ impl Driver {
 
     /// Starts the polls of suspensions that are durable now.
     pub(super) fn start_polls(&mut self) {
+        // Until the flow has been repeated, its tasks may yet be left out; and a rehearsal ends
+        // then, without a poll.
+        if *self.runs.run().stage() == Stage::Replaying {
+            return;
+        }
         for (attempt, first) in std::mem::take(&mut self.polls.due) {
             let Some((assignment, every)) = self.pollable(attempt.task) else {
                 continue;
@@ -131,14 +136,17 @@ struct Poll {
 
 impl Poll {
     async fn until_ended(self, store: &dyn Store) -> AttemptResult {
-        match AssertUnwindSafe(self.asked(store)).catch_unwind().await {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(error)) => Failure::new(FailureClass::Unavailable, error.to_string()).into(),
+        let cost = self.assignment.cost;
+        let failure = match AssertUnwindSafe(self.asked(store)).catch_unwind().await {
+            Ok(Ok(ended)) => return ended,
+            Ok(Err(error)) => Failure::new(FailureClass::Unavailable, error.to_string()),
             Err(_) => {
                 let message = "the executor panicked when it was polled; its message is on stderr";
-                Failure::new(FailureClass::Program, message).into()
+                Failure::new(FailureClass::Program, message)
             }
-        }
+        };
+        // The work may go on elsewhere.
+        end(Err(failure), None, cost)
     }
 
     async fn asked(self, store: &dyn Store) -> Result<AttemptResult, DriveError> {
@@ -152,7 +160,8 @@ impl Poll {
         } = self;
         let Some(executor) = assignment.executor.clone() else {
             let message = "the executor of a suspended attempt is gone";
-            return Ok(Failure::new(FailureClass::Unavailable, message).into());
+            let failure = Failure::new(FailureClass::Unavailable, message);
+            return Ok(end(Err(failure), None, assignment.cost));
         };
         let ticket = Ticket {
             id,

@@ -100,7 +100,10 @@ impl Engine {
             tries += 1;
             match self.reopen(id).await {
                 Ok(opened) => {
-                    let receipt = self.record_answer(opened, task, answer).await?.0;
+                    let (receipt, input) = self.look_at(&opened, task, answer).await?;
+                    if input.is_some() {
+                        self.append(opened, input, vec![]).await?;
+                    }
                     return of(receipt, task).map(|()| Heard::ByJournal);
                 }
                 Err(StartError::Lease(LeaseError::Held { .. })) if tries < TRIES_MAX => {
@@ -141,11 +144,18 @@ impl Engine {
         let number = self.store.send(id, message).await?;
         let up_to = tokio::time::Instant::now() + HEARD_WITHIN;
         loop {
-            // Before the receipt: a driver found here may have taken the message since.
-            let holder = self.store.leases().holder(id).await?;
-            if self.store.receipt(number).await?.is_some() || holder.is_none() {
-                // No driver takes it any more, so this is what became of it.
+            if self.store.receipt(number).await?.is_some() {
                 return Ok(self.store.withdraw(number).await?);
+            }
+            let mut holder = self.store.leases().holder(id).await?;
+            if holder.is_none() {
+                // Another driver may begin at any time, and take the message just when it is
+                // withdrawn. None does while the lease is held here.
+                match self.store.leases().take(id).await {
+                    Ok(_lease) => return Ok(self.store.withdraw(number).await?),
+                    Err(LeaseError::Held { holder: other, .. }) => holder = Some(other),
+                    Err(error) => return Err(error.into()),
+                }
             }
             if let Some(holder) = holder.filter(|_| tokio::time::Instant::now() >= up_to) {
                 let run = id.clone();
@@ -179,20 +189,6 @@ impl Engine {
             };
         }
         Ok(opened)
-    }
-
-    async fn record_answer(
-        &self,
-        opened: Opened,
-        task: TaskId,
-        answer: &str,
-    ) -> Result<(Receipt, Opened), DriveError> {
-        let (receipt, input) = self.look_at(&opened, task, answer).await?;
-        let opened = match input {
-            None => opened,
-            input => self.append(opened, input, vec![]).await?,
-        };
-        Ok((receipt, opened))
     }
 
     async fn look_at(

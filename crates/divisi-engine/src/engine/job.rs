@@ -70,11 +70,10 @@ impl Job {
             resolved.submission.edges.reads = reads;
             self.send(resolved)
         };
-        if task.inputs.is_empty() {
+        if !self.resolver.blocks(&task) {
             return Some(send(self.resolver.resolve(task, waiting)));
         }
         let resolver = self.resolver.clone();
-        // Blocking, because it reads whole files.
         match spawn_blocking(move || resolver.resolve(task, waiting)).await {
             Ok(resolved) => Some(send(resolved)),
             Err(error) => match error.try_into_panic() {

@@ -4,23 +4,33 @@
 use super::command::run_in;
 use super::lines::Lines;
 use super::{Context, Cost, Ending, ExecutorSpec, ModelUse};
-use crate::process::{Exit, Program};
+use crate::answer::Checked;
+use crate::process::{Exit, Limits, ProcessError, Program};
 use divisi_core::{Failure, FailureClass, PicoUsd, Usage};
+use divisi_providers::redact;
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
-use std::io::Read as _;
-use std::process::{Command, Stdio};
+use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 /// Longest wait for a program to print its version. It takes a few hundredths of a second, or
 /// seconds on a machine that reads the program from its disk for the first time.
 const VERSION_MAX: Duration = Duration::from_secs(60);
 
-/// Longest version in bytes that is read.
-const VERSION_BYTES_MAX: u64 = 4096;
+/// Bytes kept of what it prints with its version, which is the first line.
+const VERSION_BYTES_MAX: usize = 8192;
+
+/// Variables without which a program may not be found or may not start.
+const VERSION_VARIABLES: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"];
+
+/// Longest text shown as progress, in characters.
+const SHOWN_CHARS_MAX: usize = 80;
 
 /// Time between two starts. Two processors start about three of the largest of these programs in a
 /// second; more at once only delay each other, and their first output with them.
@@ -90,21 +100,21 @@ impl AgentProgram {
         }
     }
 
-    /// Whether it has a variable of this name, by the settings or from divisi's environment.
+    /// Its variable of this name, by the settings or from divisi's environment.
+    pub(super) fn variable(&self, name: &str) -> Option<OsString> {
+        let own = self.env.get(name).map(OsString::from);
+        own.or_else(|| std::env::var_os(name))
+    }
+
+    /// Whether it has a variable of this name.
     pub(super) fn has_variable(&self, name: &str) -> bool {
-        self.env.contains_key(name) || std::env::var_os(name).is_some_and(|value| !value.is_empty())
+        self.variable(name).is_some_and(|value| !value.is_empty())
     }
 
     /// The program to run, with divisi's environment, but of all secrets only those of `own`
     /// variables.
     pub(super) fn program(&self, own: &[&str]) -> Result<Program, Failure> {
-        let Some((program, first)) = self.command.split_first() else {
-            return Err(Failure::new(
-                FailureClass::Unavailable,
-                "the executor's `command` is empty",
-            ));
-        };
-        let mut program = Program::new(program).args(first).without_secrets();
+        let mut program = self.start()?.1.without_secrets();
         for name in own {
             if let Some(value) = std::env::var_os(name) {
                 program = program.env(name, value);
@@ -120,63 +130,62 @@ impl AgentProgram {
             .fold(program, |program, (name, value)| program.env(name, value))
     }
 
-    /// What it prints for `--version`, without keys in its environment.
+    /// What it prints for `--version`, without keys in its environment. Blocks until it has ended.
     pub fn version(&self) -> Result<Arc<str>, Failure> {
-        let Some((program, first)) = self.command.split_first() else {
-            return Err(Failure::new(
-                FailureClass::Unavailable,
-                "the executor's `command` is empty",
-            ));
-        };
-        let unavailable = |why: String| Failure::new(FailureClass::Unavailable, why);
-        let mut command = Command::new(program);
-        command
-            .args(first)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .env_clear();
-        for name in ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
+        // On a thread of its own, because the caller may be a thread of a runtime.
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(|error| unavailable(error.to_string()))?;
+                runtime.block_on(self.asked_version())
+            });
+            asked.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    async fn asked_version(&self) -> Result<Arc<str>, Failure> {
+        let (name, mut program) = self.start()?;
+        program = program.arg("--version").with_empty_env().limits(Limits {
+            timeout: Some(VERSION_MAX),
+            output_bytes_max: VERSION_BYTES_MAX,
+            ..Limits::default()
+        });
+        for name in VERSION_VARIABLES {
+            if let Some(value) = self.variable(name) {
+                program = program.env(name, value);
             }
         }
-        let mut child = command.spawn().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                unavailable(format!("program `{program}` was not found"))
-            }
-            _ => unavailable(format!("program `{program}` could not be started: {error}")),
+        let exit = program.run(&CancellationToken::new()).await;
+        let exit = exit.map_err(|error| match error {
+            ProcessError::NotStarted { program, source } => unavailable(format!(
+                "program `{program}` could not be started: {source}"
+            )),
+            ProcessError::Stopped { .. } => unavailable(format!("`{name} --version` did not end")),
+            other => unavailable(other.to_string()),
         })?;
-        let until = std::time::Instant::now() + VERSION_MAX;
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break Some(status),
-                Ok(None) if std::time::Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                Ok(None) | Err(_) => break None,
-            }
-        };
-        let Some(status) = status else {
-            // It may have ended in the meantime.
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(unavailable(format!("`{program} --version` did not end")));
-        };
-        let mut said = vec![];
-        if let Some(stdout) = child.stdout.take() {
-            // What cannot be read is no version.
-            let _ = stdout.take(VERSION_BYTES_MAX).read_to_end(&mut said);
-        }
-        let said = String::from_utf8_lossy(&said);
-        match (status.success(), said.lines().next().map(str::trim)) {
+        let said = exit.stdout.text();
+        match (exit.status.is_ok(), said.lines().next().map(str::trim)) {
             (true, Some(line)) if !line.is_empty() => Ok(line.into()),
             _ => Err(unavailable(format!(
-                "`{program} --version` printed no version, and ended with {status}"
+                "`{name} --version` printed no version, and ended with {}",
+                exit.status
             ))),
         }
     }
+
+    /// Its name, and the program with its first arguments.
+    fn start(&self) -> Result<(&str, Program), Failure> {
+        let Some((program, first)) = self.command.split_first() else {
+            return Err(unavailable("the executor's `command` is empty".into()));
+        };
+        Ok((program, Program::new(program).args(first)))
+    }
+}
+
+fn unavailable(why: String) -> Failure {
+    Failure::new(FailureClass::Unavailable, why)
 }
 
 impl fmt::Debug for AgentProgram {
@@ -209,10 +218,11 @@ pub(super) trait Printed: Default + Send + 'static {
     fn line(&mut self, line: &[u8], context: &Context);
 }
 
-/// Carries out an attempt with the program of `command`. `book` books what it has used, and
-/// `ending` gives the end of the attempt if the program has ended.
+/// Carries out an attempt with the program of `command`, which reads into `printed`. `book` books
+/// what it has used, and `ending` gives the end of the attempt if the program has ended.
 pub(super) async fn carry_out<P: Printed>(
     command: Result<Program, Failure>,
+    printed: P,
     install: &str,
     context: &Context,
     book: impl Fn(&P) + Send + Sync,
@@ -226,7 +236,7 @@ pub(super) async fn carry_out<P: Printed>(
         }
     };
     context.waits(may_start()).await;
-    let reader = Arc::new(std::sync::Mutex::new((Lines::default(), P::default())));
+    let reader = Arc::new(std::sync::Mutex::new((Lines::default(), printed)));
     let (listening, shown) = (reader.clone(), context.clone());
     let program = program.on_stdout(move |chunk| {
         let mut reader = listening.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,6 +267,30 @@ pub(super) async fn carry_out<P: Printed>(
     }
 }
 
+/// The first line of a text that has words, without secrets and short enough for a display.
+pub(super) fn shown(text: &str) -> String {
+    // Before it is cut, because half a key is not recognised.
+    let text = redact(text);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let line = line.unwrap_or_default();
+    line.chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+/// The value in what a program, called `name`, said at its end. Fails if it does not fit the schema.
+pub(super) fn value_of(name: &str, schema: &Value, said: &str) -> Result<Value, Failure> {
+    Checked::new(schema)?.check(said).map_err(|violations| {
+        let message = format!("`{name}` ended without a value of the schema: {violations}");
+        Failure::new(FailureClass::Schema, message)
+    })
+}
+
+/// The failure of a program, called `name`, that ended without a result.
+pub(super) fn no_result(name: &str, exit: &Exit) -> Failure {
+    let (status, complaint) = (exit.status, exit.complaint());
+    let message = format!("`{name}` ended without a result, with {status}: {complaint}");
+    Failure::new(FailureClass::Program, message)
+}
+
 /// Logs that a subscription has paid for an attempt.
 pub(super) fn log_plan(context: &Context, at_list_price: PicoUsd) {
     let title = context.task().title();
@@ -278,20 +312,61 @@ async fn may_start() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use divisi_providers::redact::add_secret;
+
+    fn said(script: &str) -> Result<Arc<str>, String> {
+        AgentProgram::new(["sh", "-c", script])
+            .version()
+            .map_err(|failure| failure.message)
+    }
 
     #[test]
     fn a_version_is_the_first_line_and_what_is_missing_is_named() {
-        let said = |script: &str| {
-            AgentProgram::new(["sh", "-c", script])
-                .version()
-                .map_err(|failure| failure.message)
-        };
         assert_eq!(
             said("echo '  2.1.330 (Agent)'; echo more"),
             Ok("2.1.330 (Agent)".into())
         );
-        insta::assert_snapshot!(said("exit 3").unwrap_err(), @"`sh --version` printed no version, and ended with exit status: 3");
+        insta::assert_snapshot!(said("exit 3").unwrap_err(), @"`sh --version` printed no version, and ended with exit code 3");
         let none = AgentProgram::new(["no-such-agent"]).version().unwrap_err();
         insta::assert_snapshot!(none.message, @"program `no-such-agent` was not found");
+    }
+
+    #[test]
+    fn a_version_needs_no_reader_of_the_rest_and_no_end_of_what_it_started() {
+        // More than a pipe holds, and a process that keeps the pipe open.
+        assert_eq!(
+            said("echo 1.0; head -c 200000 /dev/zero; sleep 300 & exit 0"),
+            Ok("1.0".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_version_can_be_asked_for_on_a_thread_of_a_runtime() {
+        assert_eq!(said("echo 1.0"), Ok("1.0".into()));
+    }
+
+    #[test]
+    fn its_own_path_counts_for_its_version_too() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent-of-this-test");
+        std::fs::write(&file, "#!/bin/sh\necho 3.0\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let path = folder.path().display().to_string();
+        let program =
+            AgentProgram::new(["agent-of-this-test"]).env(BTreeMap::from([("PATH".into(), path)]));
+        assert_eq!(program.version().unwrap(), "3.0".into());
+    }
+
+    #[test]
+    fn a_secret_across_the_cut_is_not_shown() {
+        const KEY: &str = "shown-key-0123456789abcdef";
+        add_secret(KEY);
+        for at in SHOWN_CHARS_MAX - KEY.len()..=SHOWN_CHARS_MAX {
+            let text = format!("\n  {}{KEY} and more\nsecond", "x".repeat(at));
+            let shown = shown(&text);
+            assert!(!shown.contains(&KEY[..4]), "{shown}");
+            assert!(shown.chars().count() <= SHOWN_CHARS_MAX, "{shown}");
+        }
     }
 }

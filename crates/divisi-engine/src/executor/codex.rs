@@ -1,20 +1,23 @@
 //! Tasks carried out by Codex, without a terminal: `codex exec --json`.
 //!
-//! The user's login is used, but not the user's configuration, and no session is kept. Commands run
-//! in its own sandbox, without network: they can change files of the working folder if the run
-//! permits that, and nothing otherwise.
+//! The user's login is used, but not the user's configuration, and no session is kept. It always
+//! has its shell, whose commands run in its own sandbox, without network: they can change files of
+//! the working folder if the task has a tool for that and the run permits it, and nothing otherwise.
+//! It has no rules for single files or commands. So tasks that restrict commands are refused, and of
+//! the files that are protected from other agents only those outside of the folder are from it.
 //!
 //! It has no limit of its own for turns or money, reports no cost and no model, and does not check
 //! what fits a schema: its tokens are priced by divisi's table for the model it was asked for, and
 //! results are checked here.
 
-use super::agent_program::{AgentProgram, Printed, Version, carry_out, log_plan};
+use super::agent_program::{
+    AgentProgram, Printed, Version, carry_out, log_plan, no_result, shown, value_of,
+};
 use super::claude::class;
 use super::{Context, Ending, Executor, ExecutorSpec, Progress};
-use crate::answer::Checked;
 use crate::clock::wall_clock;
 use crate::process::{Exit, Program};
-use crate::tools::Permissions;
+use crate::tools::{Permissions, Selection};
 use async_trait::async_trait;
 use divisi_core::price::Billing;
 use divisi_core::{Effort, Failure, FailureClass, PicoUsd, Task, Tier, Usage};
@@ -29,6 +32,9 @@ const VENDOR: &str = "openai";
 /// Variables with credentials that it needs, of those that are withheld from other programs.
 const OWN_VARIABLES: [&str; 3] = ["CODEX_API_KEY", "HTTPS_PROXY", "https_proxy"];
 
+/// Largest file of a login.
+const LOGIN_BYTES_MAX: u64 = 1 << 20;
+
 const INSTALL: &str = "install it (`npm install -g @openai/codex`), or name it in `command` of its executor, in divisi.toml";
 
 /// Carries out attempts with Codex.
@@ -42,6 +48,8 @@ pub struct CodexExecutor {
 #[derive(Debug, Default)]
 struct Stream {
     has_begun: bool,
+    /// Whether a reply has come, of which an item is a part.
+    has_replied: bool,
     /// The last message of the agent.
     said: Option<String>,
     /// Tokens, as counted at the end of the last turn: those of the whole session.
@@ -64,7 +72,10 @@ impl CodexExecutor {
 
     fn command(&self, context: &Context) -> Result<Program, Failure> {
         let model = model_id(context.model().unwrap_or_default())?;
-        let sandbox = match context.rights().permissions.write {
+        let rights = context.rights();
+        can_enforce(rights.commands.as_deref(), &rights.forbidden)?;
+        let writes = ["write_file", "edit_file"];
+        let sandbox = match rights.tools.iter().any(|tool| writes.contains(&&**tool)) {
             true => "workspace-write",
             false => "read-only",
         };
@@ -107,32 +118,39 @@ impl CodexExecutor {
         if self.program.has_variable("CODEX_API_KEY") {
             return false;
         }
-        let home = std::env::var_os("CODEX_HOME").map(PathBuf::from);
+        let home = self.program.variable("CODEX_HOME").map(PathBuf::from);
         let home = home.or_else(|| Some(etcetera::home_dir().ok()?.join(".codex")));
-        let login = home.and_then(|home| std::fs::read(home.join("auth.json")).ok());
+        let file = home.map(|home| home.join("auth.json"));
+        let login = file.and_then(|file| divisi_files::read(&file, LOGIN_BYTES_MAX).ok());
         login
             .and_then(|text| serde_json::from_slice::<Value>(&text).ok())
             .is_some_and(|login| !login["OPENAI_API_KEY"].is_string())
     }
 
     /// Books what it has used.
-    fn book(&self, stream: &Stream, context: &Context) {
+    fn book(&self, stream: &Stream, context: &Context, is_in_plan: bool) {
+        let is_free = is_in_plan || self.program.cost.is_none();
         let Some(usage) = stream.usage else {
             // A turn that failed before its first reply has cost nothing; what it has used if it
             // failed later is not reported.
-            if !stream.has_begun || (stream.error.is_some() && stream.said.is_none()) {
+            let is_refused = stream.error.is_some() && !stream.has_replied;
+            if !stream.has_begun || is_refused {
                 context.spent(Usage::default(), PicoUsd::ZERO);
             }
             return;
         };
         let prices = context.prices();
         let model = model_id(context.model().unwrap_or_default()).unwrap_or_default();
-        let Some(price) = prices.price(VENDOR, &model, wall_clock()) else {
+        let price = prices.price(VENDOR, &model, wall_clock());
+        if price.is_none() {
             context.log(format!("warning: `{model}` has no price here"));
-            return context.used_in_all(usage);
-        };
-        let cost = price.billed(&usage, Billing::default());
-        let is_in_plan = self.is_in_plan();
+            if !is_free {
+                return context.used_on(&model, usage);
+            }
+        }
+        let cost = price.map_or(PicoUsd::ZERO, |price| {
+            price.billed(&usage, Billing::default())
+        });
         context.spent_on(&model, usage, self.program.billed(cost, is_in_plan));
         if is_in_plan {
             log_plan(context, cost);
@@ -147,6 +165,10 @@ impl Executor for CodexExecutor {
     }
 
     fn accepts(&self, task: &Task, _: &Permissions) -> Result<(), Failure> {
+        // What an agent definition restricts is known to the attempt.
+        let selection = Selection::of(task.tools.as_deref(), &task.disallowed_tools);
+        let (commands, forbidden) = selection.command_patterns();
+        can_enforce(commands, forbidden)?;
         let words = task.model.0.iter().chain(&task.fallback);
         words
             .filter(|word| !["auto", "inherit"].contains(&&***word))
@@ -158,11 +180,16 @@ impl Executor for CodexExecutor {
     }
 
     async fn run(&self, context: &Context) -> Ending {
+        let is_in_plan = self.is_in_plan();
+        if is_in_plan {
+            context.costs_nothing();
+        }
         carry_out(
             self.command(context),
+            Stream::default(),
             INSTALL,
             context,
-            |stream| self.book(stream, context),
+            |stream| self.book(stream, context, is_in_plan),
             |stream: &Stream, exit| result(stream, exit, context.task().schema.as_deref()).into(),
         )
         .await
@@ -181,8 +208,13 @@ impl Stream {
     /// Reads one line. Unknown events, fields and lines are passed over.
     fn read(&mut self, line: &[u8]) -> Option<Progress> {
         let event: Value = serde_json::from_slice(line).ok()?;
-        let item = &event["item"];
-        match (event["type"].as_str()?, item["type"].as_str()) {
+        let (kind, item) = (event["type"].as_str()?, &event["item"]);
+        // Warnings are items, too, and may come before any request.
+        if kind.starts_with("item.") && item["type"] != "error" {
+            self.has_replied = true;
+            self.error = None;
+        }
+        match (kind, item["type"].as_str()) {
             ("thread.started", _) => {
                 self.has_begun = true;
                 None
@@ -190,13 +222,13 @@ impl Stream {
             ("item.completed", Some("agent_message")) => {
                 let said = item["text"].as_str()?;
                 self.said = Some(said.to_owned());
-                said.lines()
-                    .find(|line| !line.trim().is_empty())
-                    .map(|line| Progress::Says(line.chars().take(80).collect()))
+                Some(shown(said))
+                    .filter(|said| !said.is_empty())
+                    .map(Progress::Says)
             }
             ("item.started", Some("command_execution")) => {
                 let command = item["command"].as_str()?;
-                Some(Progress::Tool(command.chars().take(80).collect()))
+                Some(Progress::Tool(shown(command)))
             }
             ("turn.completed", _) => {
                 self.usage = Some(usage(&event["usage"]));
@@ -204,14 +236,24 @@ impl Stream {
                 None
             }
             ("turn.failed", _) => {
-                self.error = event["error"]["message"].as_str().map(str::to_owned);
+                self.fails(&event["error"]["message"], "the turn failed");
                 None
             }
             ("error", _) => {
-                self.error = event["message"].as_str().map(str::to_owned);
+                self.fails(&event["message"], "it did not say why");
                 None
             }
             _ => None,
+        }
+    }
+}
+
+impl Stream {
+    /// Notes an error. One without a text does not replace one that has a text.
+    fn fails(&mut self, message: &Value, otherwise: &str) {
+        match message.as_str() {
+            Some(message) => self.error = Some(message.to_owned()),
+            None => _ = self.error.get_or_insert_with(|| otherwise.to_owned()),
         }
     }
 }
@@ -243,22 +285,12 @@ fn result(stream: &Stream, exit: &Exit, schema: Option<&Value>) -> Result<Value,
         });
     }
     if !exit.status.is_ok() || stream.usage.is_none() {
-        let complaint = exit.stderr.text();
-        let last = complaint.trim().lines().last();
-        let last = last.unwrap_or("it said nothing on stderr");
-        let message = format!(
-            "`codex` ended without a result, with {}: {last}",
-            exit.status
-        );
-        return Err(Failure::new(FailureClass::Program, message));
+        return Err(no_result("codex", exit));
     }
     match (schema, stream.said.as_deref().map(str::trim)) {
         (_, None | Some("")) => Err(Failure::new(FailureClass::Empty, "the answer was empty")),
         (None, Some(said)) => Ok(said.into()),
-        (Some(schema), Some(said)) => Checked::new(schema)?.check(said).map_err(|violations| {
-            let message = format!("`codex` ended without a value of the schema: {violations}");
-            Failure::new(FailureClass::Schema, message)
-        }),
+        (Some(schema), Some(said)) => value_of("codex", schema, said),
     }
 }
 
@@ -269,6 +301,16 @@ fn status(said: &str) -> Option<u64> {
     let digits = after.trim_start_matches([':', ' ']);
     let end = digits.find(|c: char| !c.is_ascii_digit());
     digits[..end.unwrap_or(digits.len())].parse().ok()
+}
+
+/// Fails where commands are restricted: it runs any command in its sandbox.
+fn can_enforce(commands: Option<&[String]>, forbidden: &[String]) -> Result<(), Failure> {
+    let Some(pattern) = commands.unwrap_or_default().iter().chain(forbidden).next() else {
+        return Ok(());
+    };
+    let message = format!("`codex` cannot restrict commands, such as by `Bash({pattern})`");
+    Err(Failure::new(FailureClass::BadRequest, message)
+        .hint("leave the pattern out, or use another executor"))
 }
 
 /// The vendor's id of a tier; other words are passed on if they look like its ids.

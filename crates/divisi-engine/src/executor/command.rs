@@ -158,14 +158,10 @@ impl Executor for CommandExecutor {
 
 impl CommandExecutor {
     fn result(&self, program: &str, context: &Context, exit: &Exit, reader: &Reader) -> Ending {
-        let (printed, complaint) = (reader.result(), exit.stderr.text());
+        let printed = reader.result();
         if !exit.status.is_ok() {
-            let last = complaint
-                .trim()
-                .lines()
-                .last()
-                .unwrap_or("it said nothing on stderr");
-            let message = format!("`{program}` ended with {}: {last}", exit.status);
+            let complaint = exit.complaint();
+            let message = format!("`{program}` ended with {}: {complaint}", exit.status);
             return Failure::new(FailureClass::Program, message).into();
         }
         let value = match (&self.line.reports.result, printed) {

@@ -287,6 +287,20 @@ impl Context {
         self.spent(usage.since(said.usage), cost.saturating_sub(said.cost));
     }
 
+    /// Reports usage of a model whose cost is not known. Without another report of a cost, the whole
+    /// reservation counts as spent.
+    pub(super) fn used_on(&self, model: &str, usage: Usage) {
+        self.said().usage += usage;
+        let (model, bill) = (Some(model.into()), Bill::Of(PicoUsd::ZERO));
+        self.0.given.line.reports(model, usage, bill, None);
+    }
+
+    /// Nothing of the attempt is billed, however it ends: a subscription pays for it.
+    pub(super) fn costs_nothing(&self) {
+        self.said().of_cost = true;
+        self.0.given.line.costs_nothing();
+    }
+
     /// Reports total tokens, where their cost is reported separately or not at all.
     pub(super) fn used_in_all(&self, usage: Usage) {
         let mut said = self.said();

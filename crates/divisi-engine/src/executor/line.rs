@@ -42,6 +42,8 @@ struct Ends {
     arriving: [Mutex<Arriving>; 2],
     /// Whether displays show it as waiting.
     is_shown_waiting: AtomicBool,
+    /// Whether its program is known to cost nothing, however it ends.
+    is_paid: AtomicBool,
     /// Notified when the state machine got an input from a helper.
     changed: Notify,
 }
@@ -181,6 +183,7 @@ impl Line {
             grew_at: AtomicU64::new(0),
             arriving: Default::default(),
             is_shown_waiting: AtomicBool::new(false),
+            is_paid: AtomicBool::new(false),
             changed: Notify::new(),
         }))
     }
@@ -399,7 +402,8 @@ impl Line {
     /// Prevents any further request. Returns the requests that have been sent and may be billed; an
     /// attempt without any ends.
     pub(crate) fn withdraw(&self) -> Owed {
-        let owed = self.state().withdraw();
+        let mut owed = self.state().withdraw();
+        owed.first &= !self.0.is_paid.load(Ordering::Relaxed);
         if !owed.first {
             self.0.stop.cancel();
         }
@@ -410,7 +414,18 @@ impl Line {
     /// is one.
     pub(crate) fn unanswered(&self) -> Option<Unanswered> {
         let is_owed = self.state().owed().first;
-        is_owed.then(|| self.received(Slot::First))
+        self.billable(is_owed)
+    }
+
+    /// What is known of the first copy of a request, if it `is_owed` and can cost something.
+    pub(crate) fn billable(&self, is_owed: bool) -> Option<Unanswered> {
+        let is_paid = self.0.is_paid.load(Ordering::Relaxed);
+        (is_owed && !is_paid).then(|| self.received(Slot::First))
+    }
+
+    /// The program of the attempt costs nothing, however it ends.
+    pub(crate) fn costs_nothing(&self) {
+        self.0.is_paid.store(true, Ordering::Relaxed);
     }
 
     /// A copy of a request is sent: nothing of its reply has arrived.

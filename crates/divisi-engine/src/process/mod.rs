@@ -428,6 +428,15 @@ pub struct Exit {
     pub stderr: Output,
 }
 
+impl Exit {
+    /// The last line of its standard error, in which programs say why they have failed.
+    pub fn complaint(&self) -> String {
+        let said = self.stderr.text();
+        let last = said.trim().lines().last();
+        last.unwrap_or("it said nothing on stderr").to_owned()
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

@@ -72,7 +72,12 @@ impl Resolver {
     /// The vendor's token count of the first request of `task`; `None` if the vendor does not
     /// count, or there is no model. Free, but sends the prompt to the vendor.
     pub async fn counted(&self, task: &Task) -> Result<Option<u64>, Failure> {
-        let Some(assignment) = self.resolve(task.clone(), 0).assignment else {
+        let Ok(parts) = self.assign(task) else {
+            return Ok(None);
+        };
+        // Without the version of a program, which nothing here depends on.
+        let resolved = self.accepted(task.clone(), parts, "", 0);
+        let Some(assignment) = resolved.assignment else {
             return Ok(None);
         };
         let Some(model) = assignment.models.first() else {

@@ -1,7 +1,7 @@
 //! Caches of resolved words. Flows use a handful of them.
 
 use crate::models::Model;
-use divisi_core::Tier;
+use divisi_core::{Failure, Tier};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Most entries of a cache.
@@ -13,6 +13,12 @@ pub(super) struct Known {
     pub(super) tier: Tier,
     pub(super) day: u64,
     pub(super) model: Model,
+}
+
+/// The version of an executor's program, or why it has none.
+pub(super) struct Version {
+    pub(super) executor: Arc<str>,
+    pub(super) said: Result<Arc<str>, Failure>,
 }
 
 /// The allowed and the disallowed tools of a task, as written.

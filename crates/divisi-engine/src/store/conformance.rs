@@ -122,11 +122,11 @@ async fn what_is_appended_is_read_back(store: &dyn Store) {
         );
     }
     assert_eq!(
-        events(store, "nobody", 0).await,
+        events(store, "unknown", 0).await,
         [],
         "a run that is not there has no events"
     );
-    let unknown = store.run(&id("nobody")).await;
+    let unknown = store.run(&id("unknown")).await;
     assert!(
         matches!(unknown, Ok(None)),
         "a run that is not there has no summary: {unknown:?}"
@@ -375,7 +375,7 @@ async fn what_is_removed_leaves_what_others_have(store: &dyn Store) {
         room.runs.get(&id("a")).is_some_and(|bytes| *bytes >= 4_800) && room.shared >= 2_400,
         "a run takes the room of its own texts, and shared ones are told apart: {room:?}"
     );
-    if let Err(error) = store.remove(&[id("a"), id("nobody")]).await {
+    if let Err(error) = store.remove(&[id("a"), id("unknown")]).await {
         panic!("a run cannot be removed: {error}");
     }
     assert_eq!(

@@ -74,6 +74,7 @@ pub trait Store: Send + Sync {
 
     /// Removes a message, and returns its receipt; `None` if it had not been taken.
     async fn withdraw(&self, number: u64) -> Result<Option<Receipt>, StoreError>;
+
     /// How much room the store and its runs take.
     async fn room(&self) -> Result<Room, StoreError>;
 

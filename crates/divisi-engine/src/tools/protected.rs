@@ -50,10 +50,13 @@ impl Protected {
             .insert(path);
     }
 
-    /// The protected files and folders, absolute.
-    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+    /// The protected files and folders, absolute: as they were named, and without links.
+    pub(crate) fn paths(&self) -> BTreeSet<PathBuf> {
         let paths = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        paths.iter().cloned().collect()
+        paths
+            .iter()
+            .flat_map(|path| [path.clone(), real(path)])
+            .collect()
     }
 
     /// Protects the files by which git runs programs, if `workspace` is in a repository.

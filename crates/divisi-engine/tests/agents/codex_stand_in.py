@@ -2,6 +2,8 @@
 """Stands in for Codex: prints the events that the real program prints, as the prompt says."""
 
 import json
+import os
+import signal
 import sys
 
 if "--version" in sys.argv:
@@ -38,6 +40,15 @@ if word == "529":
     fails("exceeded retry limit, last status: 529")
 if word == "wall":
     fails("You've hit your usage limit, last status: 429 Too Many Requests")
+if word == "works-and-fails":
+    say({"type": "item.completed", "item": {"type": "command_execution", "command": "ls"}})
+    fails("stream disconnected")
+if word == "warns-and-fails":
+    say({"type": "item.completed", "item": {"type": "error", "message": "an old setting"}})
+    fails("unexpected status 401 Unauthorized: invalid key")
+if word == "killed":
+    message("Looking.")
+    os.kill(os.getpid(), signal.SIGKILL)
 message("Looking.")
 say({"type": "item.started", "item": {"type": "command_execution", "command": "ls"}})
 message({"schema": '{"n": 7}', "misfit": "seven"}.get(word, "the answer"))

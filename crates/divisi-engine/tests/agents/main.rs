@@ -6,7 +6,7 @@ use divisi_engine::core::run::Stage;
 use divisi_engine::core::{
     Content, Failure, FailureClass, Ledger, Outcome, PicoUsd, Position, Run, Task, TaskId,
 };
-use divisi_engine::executor::{AgentProgram, ClaudeExecutor, CodexExecutor};
+use divisi_engine::executor::{AgentProgram, ClaudeExecutor, CodexExecutor, Signal};
 use divisi_engine::store::{MemoryStore, Store};
 use divisi_engine::{Engine, Models, Permissions, RunOptions, Setup};
 use divisi_providers::Scripted;
@@ -23,6 +23,8 @@ struct Scene {
     folder: TempDir,
     setup: Setup,
     cap: Option<PicoUsd>,
+    /// Whether the run is cancelled when its agent hangs.
+    cancels: bool,
 }
 
 /// How a run of one task ended.
@@ -40,6 +42,11 @@ impl Scene {
 
     /// The same with Codex in place of Claude Code.
     fn codex() -> Self {
+        // As with a key: of what a login pays for, only the list price is known.
+        Self::codex_with([("CODEX_API_KEY", "none")])
+    }
+
+    fn codex_with<const N: usize>(env: [(&str, &str); N]) -> Self {
         let mut scene = Self::new();
         let program = AgentProgram::new([
             "python3",
@@ -48,8 +55,8 @@ impl Scene {
                 "/tests/agents/codex_stand_in.py"
             ),
         ]);
-        // As with a key: of what a login pays for, only the list price is known.
-        let program = program.env(BTreeMap::from([("CODEX_API_KEY".into(), "none".into())]));
+        let own = |text: &str| text.to_owned();
+        let program = program.env(env.map(|(name, value)| (own(name), own(value))).into());
         let executor = CodexExecutor::new(program);
         scene.setup.executors.add("codex", executor).unwrap();
         scene
@@ -74,6 +81,7 @@ impl Scene {
             folder,
             setup,
             cap: None,
+            cancels: false,
         }
     }
 
@@ -90,7 +98,19 @@ impl Scene {
             .await
             .unwrap();
         let id = job.handle().id().clone();
-        job.run(task.executor(executor)).await;
+        let control = job.handle().control();
+        let mut signals = job.handle().signals();
+        let until_it_hangs = async {
+            while let Ok(signal) = signals.recv().await {
+                if matches!(&signal, Signal::Tool { what, .. } if &**what == "I hang.") {
+                    control.cancel();
+                }
+            }
+        };
+        tokio::select! {
+            _ = job.run(task.executor(executor)) => {}
+            () = until_it_hangs, if self.cancels => {}
+        }
         let finished = job.finish(Value::Null).await.unwrap();
         let recorded = store.events(&id, Position::default()).await.unwrap();
         let ledger = Ledger::of(&recorded);
@@ -372,6 +392,74 @@ async fn what_a_plan_pays_for_costs_nothing_and_is_told_at_list_price() {
 }
 
 #[tokio::test]
+async fn a_cost_that_is_not_known_beside_a_known_one_leaves_the_whole_reservation() {
+    let scene = || Scene::with(|program| program.cost(Some(cents(40))));
+    for prompt in ["half-priced", "no-usage"] {
+        let ended = scene().run(haiku(prompt)).await;
+        assert_eq!(value(&ended), "the answer");
+        assert_eq!(
+            spent(&ended),
+            (PicoUsd::ZERO, cents(40), PicoUsd::ZERO),
+            "{prompt}"
+        );
+        let tokens = if prompt == "half-priced" { 2000 } else { 1000 };
+        assert_eq!(ended.run.usage().input, tokens, "{prompt}: counted once");
+    }
+    let ended = scene().run(haiku("total-alone")).await;
+    assert_eq!(spent(&ended), (cents(2), PicoUsd::ZERO, PicoUsd::ZERO));
+}
+
+#[tokio::test]
+async fn what_costs_nothing_books_no_reservation_however_it_ends() {
+    for prompt in ["plan-half-priced", "plan-interrupted", "plan-hangs"] {
+        let mut scene = Scene::new();
+        scene.cancels = true;
+        let ended = scene.run(haiku(prompt)).await;
+        assert!(ended.run.usage().input > 0 || prompt == "plan-hangs");
+        assert_eq!(
+            spent(&ended),
+            (PicoUsd::ZERO, PicoUsd::ZERO, PicoUsd::ZERO),
+            "{prompt}"
+        );
+    }
+    let free = Scene::with(|program| program.cost(None));
+    let ended = free.run(haiku("half-priced")).await;
+    assert_eq!(spent(&ended), (PicoUsd::ZERO, PicoUsd::ZERO, PicoUsd::ZERO));
+    assert_eq!(ended.run.usage().input, 2000);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_kept_from_it_is_a_reason_not_to_start() {
+    let mut scene = Scene::new();
+    let odd = scene.folder.path().join("flow (1).js");
+    scene.setup.protected.add(&odd);
+    scene
+        .setup
+        .protected
+        .add("/elsewhere/and, where it cannot write.js");
+    // Without the permission nothing has to be kept from it.
+    assert_eq!(value(&scene.run(haiku("success")).await), "the answer");
+    std::fs::remove_file(scene.folder.path().join("seen.json")).unwrap();
+    scene.setup.permissions.write = true;
+    let (failure, ended) = scene.fails("success").await;
+    assert_eq!(failure.class, FailureClass::BadRequest);
+    let named = format!("`claude` could change {}", odd.display());
+    assert!(failure.message.starts_with(&named), "{}", failure.message);
+    assert_eq!(spent(&ended), (PicoUsd::ZERO, PicoUsd::ZERO, PicoUsd::ZERO));
+    assert!(!scene.folder.path().join("seen.json").exists());
+    let task = Task {
+        disallowed_tools: vec!["Bash(echo $(date))".into()],
+        ..haiku("success")
+    };
+    let mut scene = Scene::new();
+    scene.setup.permissions.run = true;
+    let Some(Outcome::Failed(failure)) = scene.run(task).await.outcome else {
+        panic!("it started")
+    };
+    insta::assert_snapshot!(failure.message, @"`claude` has no rule for the commands `echo $(date)`");
+}
+
+#[tokio::test]
 async fn without_a_result_the_whole_reservation_may_have_been_spent() {
     for prompt in ["interrupted", "torn", "killed"] {
         let scene = Scene::with(|program| program.cost(Some(cents(40))));
@@ -457,6 +545,77 @@ async fn codex_carries_out_a_task_and_its_tokens_are_priced() {
     let args = scene.args();
     assert_eq!(after(&args, "-s"), Some("workspace-write"));
     assert_eq!(after(&args, "-c"), Some("model_reasoning_effort=xhigh"));
+
+    let reader = Task {
+        tools: Some(vec!["Read".into()]),
+        ..haiku("success")
+    };
+    scene.run_by("codex", reader).await;
+    assert_eq!(after(&scene.args(), "-s"), Some("read-only"));
+}
+
+#[tokio::test]
+async fn codex_takes_no_task_whose_commands_it_would_have_to_restrict() {
+    let mut scene = Scene::codex();
+    scene.setup.permissions.run = true;
+    let agents = scene.folder.path().join(".claude/agents");
+    std::fs::create_dir_all(&agents).unwrap();
+    let agent = "---\nname: narrow\ndescription: d\ntools: Bash(git log *)\n---\nLook.\n";
+    std::fs::write(agents.join("narrow.md"), agent).unwrap();
+    for task in [
+        Task {
+            tools: Some(vec!["Bash(git log *)".into()]),
+            ..haiku("success")
+        },
+        Task {
+            disallowed_tools: vec!["Bash(git log *)".into()],
+            ..haiku("success")
+        },
+        Task {
+            agent_type: Some("narrow".into()),
+            ..haiku("success")
+        },
+    ] {
+        let ended = scene.run_by("codex", task).await;
+        let Some(Outcome::Failed(failure)) = &ended.outcome else {
+            panic!("{:?}", ended.outcome)
+        };
+        assert_eq!(
+            failure.message,
+            "`codex` cannot restrict commands, such as by `Bash(git log *)`"
+        );
+        assert_eq!(spent(&ended), (PicoUsd::ZERO, PicoUsd::ZERO, PicoUsd::ZERO));
+    }
+    assert!(!scene.folder.path().join("seen.json").exists());
+}
+
+#[tokio::test]
+async fn what_codex_may_have_spent_before_it_failed_is_booked() {
+    for (prompt, unconfirmed) in [
+        ("works-and-fails", AgentProgram::COST),
+        ("killed", AgentProgram::COST),
+        ("warns-and-fails", PicoUsd::ZERO),
+        ("401", PicoUsd::ZERO),
+    ] {
+        let ended = Scene::codex().run_by("codex", haiku(prompt)).await;
+        assert_eq!(
+            spent(&ended),
+            (PicoUsd::ZERO, unconfirmed, PicoUsd::ZERO),
+            "{prompt}"
+        );
+    }
+    // A login without a key is that of a plan.
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("auth.json"), "{\"tokens\": {}}").unwrap();
+    let own = [("CODEX_HOME", home.path().to_str().unwrap())];
+    for prompt in ["works-and-fails", "killed", "success"] {
+        let ended = Scene::codex_with(own).run_by("codex", haiku(prompt)).await;
+        assert_eq!(
+            spent(&ended),
+            (PicoUsd::ZERO, PicoUsd::ZERO, PicoUsd::ZERO),
+            "{prompt}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ word = prompt.split()[0]
 if word == "nothing":
     print("error: unknown option", file=sys.stderr)
     sys.exit(1)
-begin("none" if word == "plan" else "ANTHROPIC_API_KEY")
+begin("none" if word.startswith("plan") else "ANTHROPIC_API_KEY")
 if word in ("success", "plan"):
     reply({"type": "text", "text": "Let me look."})
     reply({"type": "tool_use", "name": "Bash", "input": {"command": "ls"}})
@@ -115,6 +115,18 @@ elif word == "two":
 elif word == "guessed":
     guess = {MODEL: used(9.0)[MODEL] | {"costBasis": "unknown"}}
     result(total=9.0, since=guess)
+elif word in ("half-priced", "plan-half-priced"):
+    both = used(0.01) | {"claude-of-tomorrow": used(9.0)[MODEL] | {"costBasis": "unknown"}}
+    result(since=both)
+elif word == "no-usage":
+    reply({"type": "text", "text": "I was"})
+    result(total=0)
+elif word == "total-alone":
+    reply({"type": "text", "text": "I was"})
+    result(total=0, total_cost_usd=0.02)
+elif word == "plan-interrupted":
+    reply({"type": "text", "text": "I was"})
+    sys.exit(0)
 elif word == "interrupted":
     reply({"type": "text", "text": "I was"})
     sys.exit(0)
@@ -123,7 +135,7 @@ elif word == "torn":
     sys.exit(0)
 elif word == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
-elif word == "hangs":
+elif word in ("hangs", "plan-hangs"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen(["sleep", "300"], start_new_session=True)
     with open("child", "w") as file:

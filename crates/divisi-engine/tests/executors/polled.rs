@@ -132,8 +132,56 @@ async fn a_result_that_does_not_fit_fails_and_so_does_a_poll_that_panics() {
         retries: Some(0),
         ..task()
     };
-    let (report, _) = run(setup(Remote::new(panics)), once, None).await;
+    let costly = Remote {
+        cost: Cost::UpTo(cents(50)),
+        ..Remote::new(panics)
+    };
+    let (report, ended) = run(setup(costly), once, Some(100)).await;
     assert_eq!(report.value().unwrap_err().class, FailureClass::Program);
+    assert_eq!(
+        money(&ended.run),
+        (cents(0), cents(40), cents(0)),
+        "the work may go on elsewhere"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_polls_nothing() {
+    let (engine, remote) = (engine(), Remote::new(|_| Polled::waits()));
+    let with_steps = || {
+        let mut setup = setup(remote.clone());
+        let steps = Fake::new(free(), Does::Echoes);
+        setup.executors.add("other", steps).unwrap();
+        setup
+    };
+    let flow = || {
+        let text = "const work = agent('work', { executor: 'fake' });
+            for (let i = 0; i < 20; i++) await agent(`step ${i}`, { executor: 'other' });
+            return await work";
+        Flow::script("test", text)
+    };
+    let start = engine.start(flow(), with_steps(), RunOptions::default());
+    let run = start.await.unwrap();
+    let id = run.id().clone();
+    let last_step = TaskId(20);
+    let is_over = async || {
+        let run = engine.load(&id).await;
+        let last = run.as_ref().ok().and_then(|run| run.task(last_step));
+        last.is_some_and(|task| task.outcome().is_some())
+    };
+    while !is_over().await {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    run.kill();
+    while engine.is_driven(&id).await.unwrap() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let before = remote.polls();
+    let rehearsed = engine.rehearse(&id, flow(), with_steps(), RunOptions::default());
+    let rehearsed = rehearsed.await.unwrap();
+    assert_eq!(rehearsed.to_run().count(), 0);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(remote.polls(), before);
 }
 
 #[tokio::test(start_paused = true)]

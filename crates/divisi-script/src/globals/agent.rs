@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::state::{Asked, Form, Next, Shared};
 use crate::{Expect, Site, convert};
 use divisi_core::{PicoUsd, Task};
-use rquickjs::{Ctx, Function, Promise, Result, Value, function::Opt};
+use rquickjs::{Ctx, Function, Object, Promise, Result, Value, function::Opt};
 use std::rc::Rc;
 
 pub(super) fn agent<'js>(
@@ -164,25 +164,10 @@ impl<'js> Maker<'_, 'js> {
         site: &Option<Site>,
     ) -> std::result::Result<Wanted<'js>, Refusal> {
         let mut wanted = Wanted::new(Task::new(self.text(prompt, "the prompt")?));
-        match options {
-            None => {}
-            Some(none) if none.is_undefined() || none.is_null() => {}
-            Some(value) => match value.as_object() {
-                Some(object) => options::read(self.ctx, self.shared, site, object, &mut wanted)?,
-                None => {
-                    return Err(Refusal::Type(format!(
-                        "the second argument has to be an object of options, not {}",
-                        value.type_name()
-                    )));
-                }
-            },
+        if let Some(options) = object(&options)? {
+            options::read(self.ctx, self.shared, site, options, &mut wanted)?;
         }
-        wanted.task.phase = self.scope.phases.of(wanted.task.phase.take());
-        let context = wanted.task.context.as_deref().unwrap_or_default();
-        match self.shared.borrow().spoils("the option `context`", context) {
-            Some(message) => Err(Refusal::Type(message)),
-            None => Ok(wanted),
-        }
+        self.placed(wanted, "the option `context`")
     }
 
     fn question(
@@ -192,20 +177,20 @@ impl<'js> Maker<'_, 'js> {
         site: &Option<Site>,
     ) -> std::result::Result<Wanted<'js>, Refusal> {
         let question = self.text(question, "the question")?;
-        let options = match &options {
-            None => None,
-            Some(none) if none.is_undefined() || none.is_null() => None,
-            Some(value) => Some(value.as_object().ok_or_else(|| {
-                Refusal::Type(format!(
-                    "the second argument has to be an object of options, not {}",
-                    value.type_name()
-                ))
-            })?),
-        };
-        let mut wanted = options::read_question(self.ctx, self.shared, site, question, options)?;
+        let options = object(&options)?;
+        let wanted = options::read_question(self.ctx, self.shared, site, question, options)?;
+        self.placed(wanted, "the option `show`")
+    }
+
+    /// The request in its phase. Its context comes from the option that is `named`.
+    fn placed(
+        &self,
+        mut wanted: Wanted<'js>,
+        named: &str,
+    ) -> std::result::Result<Wanted<'js>, Refusal> {
         wanted.task.phase = self.scope.phases.of(wanted.task.phase.take());
-        let shown = wanted.task.context.as_deref().unwrap_or_default();
-        match self.shared.borrow().spoils("the option `show`", shown) {
+        let context = wanted.task.context.as_deref().unwrap_or_default();
+        match self.shared.borrow().spoils(named, context) {
             Some(message) => Err(Refusal::Type(message)),
             None => Ok(wanted),
         }
@@ -228,6 +213,22 @@ impl<'js> Maker<'_, 'js> {
             None => Ok(prompt),
         }
     }
+}
+
+/// The second argument: an object of options, or nothing.
+fn object<'a, 'js>(
+    options: &'a Option<Value<'js>>,
+) -> std::result::Result<Option<&'a Object<'js>>, Refusal> {
+    let given = options
+        .as_ref()
+        .filter(|value| !value.is_undefined() && !value.is_null());
+    let Some(value) = given else { return Ok(None) };
+    value.as_object().map(Some).ok_or_else(|| {
+        Refusal::Type(format!(
+            "the second argument has to be an object of options, not {}",
+            value.type_name()
+        ))
+    })
 }
 
 /// A function cannot check a command: no model reads its findings to mend the result.

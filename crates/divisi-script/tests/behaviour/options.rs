@@ -239,6 +239,9 @@ fn a_question_is_a_task_for_a_person() {
         let said = refused(options);
         assert!(said.contains(told), "{options}: {said}");
     }
-    let warned = play("await approve('x', { model: 'opus' })").run();
-    insta::assert_snapshot!(warned.warnings().join("\n"), @"warning flow.js:1 `model` is no option of approve() and does nothing");
+    let warned = play("await approve('x', { model: 'opus', choises: ['a'] })").run();
+    insta::assert_snapshot!(warned.warnings().join("\n"), @r"
+    warning flow.js:1 `model` is no option of approve() and does nothing
+    warning flow.js:1 `choises` is no option of approve() and does nothing; did you mean `choices`?
+    ");
 }

@@ -79,14 +79,28 @@ fn the_settings_choose_it_for_all_tasks_or_by_tier() {
 }
 
 #[test]
-fn keys_of_other_vendors_are_not_passed_on() {
-    let home = home().variable("OPENAI_API_KEY", "sk-0123456789abcdef0123");
-    assert_eq!(
-        run(&home, 0, &["--executor", "claude"]).stdout,
-        "the answer"
-    );
-    let seen = home.read("seen.json");
-    assert!(!seen.contains("OPENAI_API_KEY"), "{seen}");
+fn keys_of_others_are_not_passed_on_unless_it_asks_its_models_there() {
+    let keys = [
+        ("OPENAI_API_KEY", "sk-0123456789abcdef0123"),
+        ("AWS_SECRET_ACCESS_KEY", "aws-0123456789abcdef0123"),
+        ("ANTHROPIC_FOUNDRY_API_KEY", "azure-0123456789abcdef01"),
+    ];
+    let with_keys = || {
+        keys.iter()
+            .fold(home(), |home, (name, value)| home.variable(name, *value))
+    };
+    let passed = |home: Home| {
+        let said = run(&home, 0, &["--executor", "claude"]);
+        assert_eq!(said.stdout, "the answer");
+        let seen = home.read("seen.json");
+        let names = keys.iter().map(|(name, _)| *name);
+        names.filter(|name| seen.contains(name)).collect::<Vec<_>>()
+    };
+    assert_eq!(passed(with_keys()), Vec::<&str>::new());
+    let off = with_keys().variable("CLAUDE_CODE_USE_BEDROCK", "0");
+    assert_eq!(passed(off), Vec::<&str>::new());
+    let on = with_keys().variable("CLAUDE_CODE_USE_BEDROCK", "1");
+    assert_eq!(passed(on), ["AWS_SECRET_ACCESS_KEY"]);
 }
 
 #[test]

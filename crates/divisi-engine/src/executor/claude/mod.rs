@@ -10,10 +10,9 @@
 mod stream;
 
 use super::agent_program::{
-    ARGUMENT_BYTES_MAX, AgentProgram, Printed, Version, carry_out, log_plan,
+    ARGUMENT_BYTES_MAX, AgentProgram, Printed, Version, carry_out, log_plan, no_result, value_of,
 };
 use super::{Context, Ending, Executor, ExecutorSpec, Progress};
-use crate::answer::Checked;
 use crate::clock::wall_clock;
 use crate::process::{Exit, Program};
 use crate::tools::{PROTECTED_NAMES, Permissions};
@@ -21,6 +20,7 @@ use async_trait::async_trait;
 use divisi_core::price::Billing;
 use divisi_core::{Failure, FailureClass, Millis, PicoUsd, Task, Tier, Usage};
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 use stream::{End, Note, Stream};
 
@@ -29,23 +29,35 @@ use stream::{End, Note, Stream};
 const RETRIES_MAX: &str = "2";
 
 /// Variables with credentials that it needs, of those that are withheld from other programs.
-const OWN_VARIABLES: [&str; 16] = [
+const OWN_VARIABLES: [&str; 9] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
     "ANTHROPIC_CUSTOM_HEADERS",
-    "ANTHROPIC_FOUNDRY_API_KEY",
     "CLAUDE_CODE_OAUTH_TOKEN",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_BEARER_TOKEN_BEDROCK",
-    "AWS_PROFILE",
-    "GOOGLE_APPLICATION_CREDENTIALS",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "http_proxy",
     "https_proxy",
+];
+
+/// Switches by which it asks its models of another cloud, and the credentials that it needs then.
+const CLOUDS: [(&str, &[&str]); 3] = [
+    (
+        "CLAUDE_CODE_USE_BEDROCK",
+        &[
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "AWS_PROFILE",
+        ],
+    ),
+    (
+        "CLAUDE_CODE_USE_VERTEX",
+        &["GOOGLE_APPLICATION_CREDENTIALS"],
+    ),
+    ("CLAUDE_CODE_USE_FOUNDRY", &["ANTHROPIC_FOUNDRY_API_KEY"]),
 ];
 
 /// Variables by which it knows that it was started by another one, whose session it would join.
@@ -58,13 +70,8 @@ const OF_A_PARENT: [&str; 6] = [
     "CLAUDE_CODE_EXECPATH",
 ];
 
-/// Variables of accounts that are billed, although it says that it has no key.
-const BILLED: [&str; 4] = [
-    "ANTHROPIC_AUTH_TOKEN",
-    "CLAUDE_CODE_USE_BEDROCK",
-    "CLAUDE_CODE_USE_VERTEX",
-    "CLAUDE_CODE_USE_FOUNDRY",
-];
+/// Characters that have a meaning in its rules for paths, and cannot be written in them otherwise.
+const OF_RULES: &str = "(),*?[{\\";
 
 const INSTALL: &str = "install it (`npm install -g @anthropic-ai/claude-code`), or name it in `command` of its executor, in \
      divisi.toml";
@@ -100,11 +107,12 @@ impl ClaudeExecutor {
 
     fn command(&self, context: &Context) -> Result<Program, Failure> {
         let model = context.model().unwrap_or_default();
+        let model = model.strip_prefix("anthropic:").unwrap_or(model);
         if !self.knows(model) {
             return Err(unknown_model(model));
         }
         let mut prompt = context.prompt();
-        let mut args = Arguments::new(context);
+        let mut args = Arguments::new(context)?;
         args.pair("--model", model);
         if let Some(effort) = context.effort() {
             args.pair("--effort", effort.as_str());
@@ -129,7 +137,7 @@ impl ClaudeExecutor {
                 false => prompt = format!("{text}\n\n{prompt}"),
             }
         }
-        let mut program = self.program.program(&OWN_VARIABLES)?;
+        let mut program = self.program.program(&self.own_variables())?;
         for name in OF_A_PARENT {
             program = program.without_env(name);
         }
@@ -141,40 +149,79 @@ impl ClaudeExecutor {
         Ok(self.program.with_env(program))
     }
 
-    /// Whether a subscription pays for it.
-    fn is_in_plan(&self, stream: &Stream) -> bool {
-        stream.key_source.as_deref() == Some("none")
-            && !BILLED.iter().any(|name| self.program.has_variable(name))
+    /// Variables with credentials that it needs.
+    fn own_variables(&self) -> Vec<&'static str> {
+        let is_on = |switch: &str| {
+            let value = self.program.variable(switch);
+            value.is_some_and(|value| !["", "0", "false"].iter().any(|off| value == *off))
+        };
+        let clouds = CLOUDS.iter().filter(|(switch, _)| is_on(switch));
+        let theirs = clouds.flat_map(|(_, names)| names.iter().copied());
+        OWN_VARIABLES.into_iter().chain(theirs).collect()
+    }
+
+    /// What it has printed before its first line.
+    fn stream(&self) -> Stream {
+        let switches = CLOUDS.iter().map(|(switch, _)| *switch);
+        let mut accounts = switches.chain(["ANTHROPIC_AUTH_TOKEN"]);
+        Stream::new(accounts.any(|name| self.program.has_variable(name)))
     }
 
     /// Books what it has used.
     fn book(&self, stream: &Stream, context: &Context) {
-        if !stream.has_begun || (stream.end.is_some() && stream.spent().is_empty()) {
+        if !stream.has_begun {
             return context.spent(Usage::default(), PicoUsd::ZERO);
         }
-        if stream.end.is_none() {
-            // Tokens alone: the last replies are missing in them, so the reservation counts.
-            return context.used_in_all(stream.seen);
+        if stream.end.is_none() || stream.spent().is_empty() {
+            return self.book_in_all(stream, context);
         }
         let (now, prices) = (wall_clock(), context.prices());
-        let is_in_plan = self.is_in_plan(stream);
-        let mut at_list_price = PicoUsd::ZERO;
+        let is_in_plan = stream.is_in_plan();
+        // All costs before the first is reported: one that is not known leaves the whole
+        // reservation.
+        let (mut at_list_price, mut is_known) = (PicoUsd::ZERO, true);
+        let mut bills = vec![];
         for (model, spent) in stream.spent() {
             let by_table = || {
                 let price = prices.price("anthropic", model, now)?;
                 Some(price.billed(&spent.usage, Billing::default()))
             };
-            let Some(cost) = spent.cost.or_else(by_table) else {
+            let cost = spent.cost.or_else(by_table);
+            if cost.is_none() {
                 context.log(format!("warning: `{model}` has no price here"));
-                context.used_in_all(stream.seen);
-                continue;
-            };
+                is_known = false;
+            }
+            let cost = cost.unwrap_or_default();
             at_list_price += cost;
-            let billed = self.program.billed(cost, is_in_plan);
-            context.spent_on(model, spent.usage, billed);
+            bills.push((model, spent.usage, self.program.billed(cost, is_in_plan)));
+        }
+        let is_free = is_in_plan || self.program.cost.is_none();
+        for (model, usage, cost) in bills {
+            // The known part may exceed the reservation by itself.
+            match is_known || is_free || at_list_price >= context.reserved() {
+                true => context.spent_on(model, usage, cost),
+                false => context.used_on(model, usage),
+            }
         }
         if is_in_plan {
             log_plan(context, at_list_price);
+        }
+    }
+
+    /// Books what it has used where it does not say by which model.
+    fn book_in_all(&self, stream: &Stream, context: &Context) {
+        let is_in_plan = stream.is_in_plan();
+        // Of a result that names no model.
+        let cost = match stream.cost_in_all {
+            _ if is_in_plan || self.program.cost.is_none() => Some(PicoUsd::ZERO),
+            Some(cost) if cost > PicoUsd::ZERO => Some(cost),
+            _ if stream.end.is_some() && stream.seen == Usage::default() => Some(PicoUsd::ZERO),
+            _ => None,
+        };
+        match cost {
+            Some(cost) => context.spent(stream.seen, cost),
+            // Tokens alone: the last replies are missing in them, so the reservation counts.
+            None => context.used_in_all(stream.seen),
         }
     }
 }
@@ -202,6 +249,7 @@ impl Executor for ClaudeExecutor {
     async fn run(&self, context: &Context) -> Ending {
         carry_out(
             self.command(context),
+            self.stream(),
             INSTALL,
             context,
             |stream| self.book(stream, context),
@@ -216,6 +264,9 @@ impl Printed for Stream {
         for note in self.read(line) {
             show(note, context);
         }
+        if self.is_in_plan() {
+            context.costs_nothing();
+        }
     }
 }
 
@@ -224,7 +275,7 @@ struct Arguments(Vec<String>);
 
 impl Arguments {
     /// What each call has, and the permissions of the attempt.
-    fn new(context: &Context) -> Self {
+    fn new(context: &Context) -> Result<Self, Failure> {
         let mut args = Self(
             [
                 "-p",
@@ -240,8 +291,8 @@ impl Arguments {
             .map(str::to_owned)
             .into(),
         );
-        args.permissions(context);
-        args
+        args.permissions(context)?;
+        Ok(args)
     }
 
     fn pair(&mut self, flag: &str, value: &str) {
@@ -249,8 +300,9 @@ impl Arguments {
     }
 
     /// Only permitted tools exist. Files can be changed in the working folder alone: a rule that
-    /// allows a tool by its name would allow it everywhere.
-    fn permissions(&mut self, context: &Context) {
+    /// allows a tool by its name would allow it everywhere. Fails if no rule can name a protected
+    /// file in that folder, or a forbidden command.
+    fn permissions(&mut self, context: &Context) -> Result<(), Failure> {
         let rights = context.rights();
         let tools: Vec<&str> = rights
             .tools
@@ -272,6 +324,12 @@ impl Arguments {
             self.0.push("--allowedTools".to_owned());
             self.0.extend(rules);
         }
+        let mut forbidden = rights.forbidden.iter();
+        if let Some(pattern) = forbidden.find(|p| has("Bash") && p.contains(['(', ')'])) {
+            let message = format!("`claude` has no rule for the commands `{pattern}`");
+            return Err(Failure::new(FailureClass::BadRequest, message)
+                .hint("forbid them by a pattern without brackets, or forbid all (`Bash`)"));
+        }
         let mut forbidden: Vec<String> = rights
             .forbidden
             .iter()
@@ -283,18 +341,40 @@ impl Arguments {
                     .iter()
                     .flat_map(|name| [format!("Edit(**/{name})"), format!("Edit(**/{name}/**)")]),
             );
-            let paths = rights.protected.paths();
-            let plain = paths
-                .iter()
-                .filter_map(|path| path.to_str())
-                .filter(|path| !path.contains(['(', ')', ',', '*', '?', '[', '{']));
-            forbidden.extend(plain.map(|path| format!("Edit(/{path})")));
+            let root = context.root();
+            let real_root = root.canonicalize();
+            let roots = [root, real_root.as_deref().unwrap_or(root)];
+            for path in rights.protected.paths() {
+                match path.to_str().filter(|path| has_rule(path)) {
+                    Some(path) => forbidden.push(format!("Edit(/{path})")),
+                    None if roots.iter().any(|root| path.starts_with(root)) => {
+                        return Err(unprotected(&path));
+                    }
+                    // It changes nothing outside of its folder.
+                    None => {}
+                }
+            }
         }
         if !forbidden.is_empty() {
             self.0.push("--disallowedTools".to_owned());
             self.0.extend(forbidden);
         }
+        Ok(())
     }
+}
+
+/// Whether a rule of it can name this path and no other.
+fn has_rule(path: &str) -> bool {
+    !path.contains(|c: char| OF_RULES.contains(c) || c.is_control()) && !path.ends_with(' ')
+}
+
+fn unprotected(path: &Path) -> Failure {
+    let message = format!(
+        "`claude` could change {}, which decides over runs: its rules cannot name a path with any of {OF_RULES}",
+        path.display()
+    );
+    Failure::new(FailureClass::BadRequest, message)
+        .hint("rename it or its folder, or run without `--allow write`")
 }
 
 /// Its name of a tool of divisi.
@@ -336,14 +416,7 @@ fn show(note: Note, context: &Context) {
 /// The end of the attempt, by the last result and the exit code.
 fn ending(stream: &Stream, exit: &Exit, context: &Context) -> Ending {
     let Some(end) = &stream.end else {
-        let complaint = exit.stderr.text();
-        let last = complaint.trim().lines().last();
-        let last = last.unwrap_or("it said nothing on stderr");
-        let message = format!(
-            "`claude` ended without a result, with {}: {last}",
-            exit.status
-        );
-        return Failure::new(FailureClass::Program, message).into();
+        return no_result("claude", exit).into();
     };
     let is_complete = end
         .terminal_reason
@@ -382,12 +455,7 @@ fn ending(stream: &Stream, exit: &Exit, context: &Context) -> Ending {
 fn result(end: &End, schema: Option<&Value>) -> Result<Value, Failure> {
     match (schema, &end.structured) {
         (Some(_), Some(value)) => Ok(value.clone()),
-        (Some(schema), None) => Checked::new(schema)?
-            .check(&end.text)
-            .map_err(|violations| {
-                let message = format!("`claude` ended without a value of the schema: {violations}");
-                Failure::new(FailureClass::Schema, message)
-            }),
+        (Some(schema), None) => value_of("claude", schema, &end.text),
         (None, _) if end.text.trim().is_empty() => {
             Err(Failure::new(FailureClass::Empty, "the answer was empty"))
         }

@@ -4,6 +4,7 @@
 //! call can print several results; the last one is final. `subtype` does not tell success: an API
 //! error is a `success` with `is_error`.
 
+use crate::executor::agent_program::shown;
 use crate::executor::reports::dollars;
 use divisi_core::{PicoUsd, Usage};
 use serde_json::Value;
@@ -12,16 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most ids of messages remembered to count each of them once.
 const IDS_MAX: usize = 100_000;
 
-/// Longest text shown as progress, in characters.
-const SHOWN_CHARS_MAX: usize = 80;
-
 /// What has been read so far.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     /// Whether it has begun to work: before that, nothing was sent.
     pub(super) has_begun: bool,
+    /// Whether a variable names an account that is billed, although the program says that it has no
+    /// key.
+    has_billed_account: bool,
     /// Where its key comes from, as it says: `none` for a subscription.
-    pub(super) key_source: Option<String>,
+    key_source: Option<String>,
     /// The final result, if there was any.
     pub(super) end: Option<End>,
     /// The vendor's word for the last API error.
@@ -32,6 +33,8 @@ pub(super) struct Stream {
     pub(super) resets_at: Option<u64>,
     /// Tokens of the replies so far, each reply counted once. Less than what is billed.
     pub(super) seen: Usage,
+    /// What all has cost, as the last result says.
+    pub(super) cost_in_all: Option<PicoUsd>,
     ids: BTreeSet<String>,
     /// Usage by model, summed over the results.
     since: BTreeMap<String, Spent>,
@@ -75,6 +78,14 @@ pub(super) enum Note {
 }
 
 impl Stream {
+    /// Nothing is read yet. `has_billed_account` as below.
+    pub(super) fn new(has_billed_account: bool) -> Self {
+        Self {
+            has_billed_account,
+            ..Self::default()
+        }
+    }
+
     /// Reads one line.
     pub(super) fn read(&mut self, line: &[u8]) -> Vec<Note> {
         let Ok(event @ Value::Object(_)) = serde_json::from_slice::<Value>(line) else {
@@ -123,6 +134,11 @@ impl Stream {
             }
             _ => vec![],
         }
+    }
+
+    /// Whether a subscription pays for it.
+    pub(super) fn is_in_plan(&self) -> bool {
+        self.key_source.as_deref() == Some("none") && !self.has_billed_account
     }
 
     /// Usage by model: what the results say since the one before, or else the last totals.
@@ -196,6 +212,7 @@ impl Stream {
             .collect::<Vec<_>>()
             .join("; ");
         let said = text(event, "result").map_or(errors, str::to_owned);
+        self.cost_in_all = event.get("total_cost_usd").and_then(dollars);
         self.end = Some(End {
             is_error: event.get("is_error").and_then(Value::as_bool) == Some(true),
             terminal_reason: text(event, "terminal_reason").map(str::to_owned),
@@ -285,15 +302,6 @@ fn subject(input: &Value) -> Option<&str> {
     ]
     .into_iter()
     .find_map(|name| text(input, name))
-}
-
-/// The first line that has words, short enough for a display.
-fn shown(text: &str) -> String {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
-    line.unwrap_or_default()
-        .chars()
-        .take(SHOWN_CHARS_MAX)
-        .collect()
 }
 
 #[cfg(test)]

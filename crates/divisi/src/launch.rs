@@ -5,7 +5,7 @@ use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::flags::OutFlags;
-use crate::follow::{self, Telling};
+use crate::follow::{self, Followed, Telling};
 use crate::notices::Notices;
 use crate::questions::Questions;
 use crate::results::save_results;
@@ -66,7 +66,7 @@ pub(crate) async fn drive(
         stream,
     };
     let questions = is_attended.then(|| Questions::new(&handle, context));
-    let finished = follow::follow(handle, telling, questions, notices).await?;
+    let Followed { finished, told } = follow::follow(handle, telling, questions, notices).await?;
     if is_resumed && !context.global.quiet {
         say_if_nothing_was_to_run(&finished);
     }
@@ -78,6 +78,8 @@ pub(crate) async fn drive(
             .and_then(|result| result.as_ref().ok());
         save_results(&engine, (&finished.id, returned.map(|text| &**text)), path).await?;
     }
+    // After all that was paid for is in its file.
+    told?;
     if context.global.json {
         result::print_last_line(&engine, &finished.id, &finished.run, None).await?;
     }

@@ -69,8 +69,8 @@ impl Control {
         received.await.ok()
     }
 
-    /// Whoever answers the questions of an attended run puts this one off: if nothing else is left
-    /// to do or to ask, the run parks.
+    /// Puts off a question of an attended run: if nothing else is left to do or to ask, the run
+    /// parks.
     pub fn put_off(&self, task: TaskId) {
         // Fails if the run has ended, which asks nothing.
         let _ = self.inbox.send(Message::PutOff(task));

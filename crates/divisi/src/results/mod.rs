@@ -3,6 +3,9 @@
 pub(crate) mod folder;
 pub(crate) mod form;
 
+pub(crate) use form::Row;
+
+use crate::flags::StreamForm;
 use crate::journal::each_event;
 use crate::{output, result, save, text};
 use anyhow::Context as _;
@@ -11,7 +14,6 @@ use divisi_app::Problem;
 use divisi_core::view::TaskView;
 use divisi_core::{Event, Outcome, RunId, RunView, TaskId};
 use divisi_engine::Engine;
-use form::Row;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -75,6 +77,22 @@ pub(crate) fn print(rows: &[Row], format: Format) -> Result<(), Problem> {
         false => output::print_as_it_is(text),
     };
     Ok(printed.context("cannot write to stdout")?)
+}
+
+/// Prints rows on stdout that come one after the other.
+pub(crate) fn print_stream(rows: &[Row], form: StreamForm) -> Result<(), Problem> {
+    for row in rows {
+        let row = std::slice::from_ref(row);
+        match form {
+            StreamForm::Ndjson => print(row, Format::Ndjson)?,
+            StreamForm::Text => {
+                print(row, Format::Text)?;
+                // Between two results.
+                output::print_as_it_is("").context("cannot write to stdout")?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The tasks with their latest results.

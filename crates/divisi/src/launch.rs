@@ -34,11 +34,12 @@ pub(crate) async fn launch(
 pub(crate) async fn drive(
     launch: Launch,
     confirmed: bool,
-    OutFlags { out, stream }: OutFlags,
+    out: OutFlags,
     context: &Context,
 ) -> Result<Option<Finished>, Problem> {
-    let out = out.filter(|path| path.as_os_str() != "-");
-    if let Some(path) = &out {
+    out.check(&context.global)?;
+    let (path, stream) = (out.path(), out.stream);
+    if let Some(path) = path {
         save::check(path)?;
     }
     let is_new = launch.earlier.is_none();
@@ -62,7 +63,7 @@ pub(crate) async fn drive(
         global: &context.global,
         demo,
         script_is_ours,
-        prints_result: out.is_none() && stream.is_none() && !context.global.json,
+        prints_result: path.is_none() && stream.is_none() && !context.global.json,
         stream,
     };
     let questions = is_attended.then(|| Questions::new(&handle, context));
@@ -71,7 +72,7 @@ pub(crate) async fn drive(
         say_if_nothing_was_to_run(&finished);
     }
     let engine = Engine::new(context.app.store()?);
-    if let Some(path) = &out {
+    if let Some(path) = path {
         let returned = finished
             .result
             .as_ref()

@@ -115,7 +115,7 @@ fn an_empty_prompt_on_the_command_line() {
 }
 
 #[test]
-fn a_model_that_nobody_knows() {
+fn an_unknown_model() {
     let machine = machine();
     flow(&machine, "ok", "return await agent('hello')");
     assert_snapshot!(told(&machine, &["run", "ok.js", "--model", "gpt-0"]), @"

@@ -11,7 +11,7 @@ use crate::output;
 use crate::problem;
 use crate::questions::{self, Questions};
 use crate::result;
-use crate::results::{self, Row};
+use crate::results;
 use crate::stop::{self, Requests, StopRequests, SuspendRequests, suspend};
 use crate::text;
 use anyhow::Context as _;
@@ -19,7 +19,7 @@ use divisi_app::settings::Dollars;
 use divisi_app::{Problem, RunRequest, clock};
 use divisi_core::governor::IN_FLIGHT_MAX;
 use divisi_core::run::Stage;
-use divisi_core::{Content, Event, Recorded, RunId, RunView, Task, TaskId};
+use divisi_core::{Content, Event, Outcome, Recorded, RunId, RunView, Task, TaskId};
 use divisi_engine::store::{ControlMessage, Receipt};
 use divisi_engine::{Control, Engine, Finished, RunHandle, Signal, Subscription};
 use futures::StreamExt;
@@ -107,7 +107,7 @@ pub(crate) async fn follow(
     if let Some(questions) = follower.questions.take() {
         questions.close(&mut follower.reporter).await;
     }
-    let heard = heard.and(follower.print_streamed());
+    let heard = heard.and(follower.print_streamed().await);
     if let Some(failure) = follower.notices.finish().await {
         follower.reporter.say(no_notice(&failure));
     }
@@ -334,8 +334,9 @@ struct Follower<'a> {
     questions: Option<Questions<'a>>,
     notices: Notices,
     stream: Option<StreamForm>,
-    /// Results that are printed after the question that has the terminal.
-    streamed: Vec<Row>,
+    /// Tasks whose results are printed after the question that has the terminal; bounded by the
+    /// number of tasks.
+    streamed: Vec<(TaskId, Outcome)>,
     /// Whether a key has parked the run: the next request to stop is then the second.
     is_parked_by_key: bool,
 }
@@ -394,7 +395,7 @@ impl Follower<'_> {
                     if let Some(questions) = &mut self.questions {
                         questions.take(said, &mut self.reporter).await;
                     }
-                    self.print_streamed()
+                    self.print_streamed().await
                 }
                 () = suspend_requests.next() => {
                     self.reporter.suspended(suspend);
@@ -420,35 +421,39 @@ impl Follower<'_> {
 
     /// Prints what tasks have answered, above the frame, if that is wanted.
     async fn stream(&mut self, events: &[Recorded]) -> io::Result<()> {
-        if self.stream.is_none() {
-            return Ok(());
+        if self.stream.is_some() {
+            let ends = events.iter().filter_map(|recorded| match &recorded.event {
+                Event::TaskEnded { task, outcome } => Some((*task, outcome.clone())),
+                _ => None,
+            });
+            self.streamed.extend(ends);
         }
-        let view = self.reporter.run();
-        for recorded in events {
-            let Event::TaskEnded { task: id, outcome } = &recorded.event else {
-                continue;
-            };
-            if let Some(task) = view.task(*id).filter(|task| !task.is_timer) {
-                let row = results::row(&self.engine, view, (*id, task), Some(outcome)).await;
-                self.streamed.push(row.map_err(io::Error::other)?);
-            }
-        }
-        self.print_streamed()
+        self.print_streamed().await
     }
 
     /// Prints the results that have come, unless a question has the terminal.
-    fn print_streamed(&mut self) -> io::Result<()> {
+    async fn print_streamed(&mut self) -> io::Result<()> {
         let Some(form) = self.stream else {
             return Ok(());
         };
-        if self.streamed.is_empty() || (self.reporter.is_held() && io::stdout().is_terminal()) {
+        if self.reporter.is_held() && io::stdout().is_terminal() {
             return Ok(());
         }
-        let rows = std::mem::take(&mut self.streamed);
-        let mut printed = Ok(());
-        self.reporter
-            .suspended(|| printed = results::print_stream(&rows, form));
-        printed.map_err(io::Error::other)
+        let mut told = Ok(());
+        for (id, outcome) in std::mem::take(&mut self.streamed) {
+            let view = self.reporter.run();
+            let Some(task) = view.task(id).filter(|task| !task.is_timer) else {
+                continue;
+            };
+            let row = results::row(&self.engine, view, (id, task), Some(&outcome)).await;
+            let row = row.map_err(io::Error::other)?;
+            self.reporter.suspended(|| {
+                if told.is_ok() {
+                    told = results::print_stream(&[row], form);
+                }
+            });
+        }
+        told.map_err(io::Error::other)
     }
 
     fn signal(&mut self, signal: Result<Signal, RecvError>) {

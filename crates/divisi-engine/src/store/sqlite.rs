@@ -121,6 +121,8 @@ impl SqliteStore {
         most: usize,
     ) -> Result<Option<Vec<RunSummary>>, StoreError> {
         let path = path.as_ref();
+        // Before SQLite is asked, whose reason for a failure is looked for by making the file.
+        std::fs::metadata(path).map_err(|source| cannot_open(path, source))?;
         let journals = Journals::open(path, GLANCE_TIMEOUT)?;
         match journals.format()? {
             FORMAT => journals.runs(most).map(Some),

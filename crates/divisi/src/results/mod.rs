@@ -3,8 +3,6 @@
 pub(crate) mod folder;
 pub(crate) mod form;
 
-pub(crate) use form::Row;
-
 use crate::flags::StreamForm;
 use crate::journal::each_event;
 use crate::{output, result, save, text};
@@ -14,6 +12,7 @@ use divisi_app::Problem;
 use divisi_core::view::TaskView;
 use divisi_core::{Event, Outcome, RunId, RunView, TaskId};
 use divisi_engine::Engine;
+use form::Row;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;

@@ -242,12 +242,12 @@ fn a_store_of_a_later_version() {
     let (there, before) = (files(&machine), std::fs::read(machine.store()).unwrap());
     assert_snapshot!(told(&machine, &["map", "look at {}", "b"]), @"
     exit 1
-    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 6
+    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 7
       hint: update divisi, or name another store with `--store`
     ");
     assert_snapshot!(told(&machine, &["runs"]), @"
     exit 1
-    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 6
+    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 7
       hint: update divisi, or name another store with `--store`
     ");
     assert_eq!(files(&machine), there);

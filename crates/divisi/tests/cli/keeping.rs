@@ -1,6 +1,7 @@
 //! Runs removed, exported and imported.
 
 use crate::home::{FLOW, Home};
+use crate::stopping::wait_until;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -112,7 +113,7 @@ fn old_runs_are_shown_before_they_are_removed_and_what_can_go_on_stays() {
 #[test]
 fn what_was_cancelled_can_go_on_and_stays() {
     let held = "export const meta = { name: 'held', description: 'd' };\n\
-                await shell('until [ -e go ]; do sleep 0.05; done');\nreturn 1;\n";
+                await shell('touch begun; until [ -e go ]; do sleep 0.05; done');\nreturn 1;\n";
     let home = Home::with("held.js", held);
     let mut run = home
         .divisi(&["run", "held.js", "--demo", "--allow", "run"])
@@ -121,7 +122,7 @@ fn what_was_cancelled_can_go_on_and_stays() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("started")));
+    wait_until(|| home.folder().join("begun").exists());
     let pid = rustix::process::Pid::from_child(&run);
     let interrupt = || rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     interrupt();

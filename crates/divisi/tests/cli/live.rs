@@ -29,27 +29,28 @@ fn the_result_comes_before_the_last_lines() {
     assert!(!shown.contains("to go"), "a frame stays:\n{shown}");
 }
 
-/// Two agents whose replies take longer than a test looks at them.
+/// Two agents whose replies take longer than a test looks at them. Of two models, so that neither waits
+/// for the prefix that the other one writes to the cache.
 fn slow() -> (MockThread, Home) {
     let vendor = MockThread::start(Config {
         latency: Latency {
-            first_byte_ms: 60_000,
+            first_byte_ms: 600_000,
             ..Latency::default()
         },
         ..Config::default()
     });
     let home = home(&vendor);
+    home.write(
+        "slow.js",
+        "export const meta = { name: 'slow', description: 'd' };\n\
+         const review = (label, model) =>\n  \
+           agent(`Review ${label} for holes`, { label, model, phase: 'Map', tools: [] });\n\
+         await Promise.all([review('auth', 'haiku'), review('user', 'sonnet')]);\n",
+    );
     (vendor, home)
 }
 
-const SLOW: [&str; 6] = [
-    "map",
-    "Review {} for holes",
-    "auth",
-    "user",
-    "--model",
-    "haiku",
-];
+const SLOW: [&str; 2] = ["run", "slow.js"];
 
 #[test]
 fn keys_look_into_a_task_and_park_the_run() {

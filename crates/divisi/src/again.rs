@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::flags::OutFlags;
 use crate::output;
 use crate::result;
-use crate::results::save_results;
+use crate::results::{all, print_stream, rows, save_results};
 use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::launch::{Kept, Ready};
@@ -21,14 +21,15 @@ pub(crate) async fn give_result(
     engine: &Engine,
     (id, run): (&RunId, &Run),
     is_demo: bool,
-    OutFlags { out, .. }: OutFlags,
+    out: &OutFlags,
     context: &Context,
 ) -> Result<Exit, Problem> {
+    out.check(&context.global)?;
     let exit = match run.stage() {
         Stage::Ended(status) => Exit::of(Some(*status)),
         _ => Exit::Ok,
     };
-    if let Some(path) = out.as_deref().filter(|path| path.as_os_str() != "-") {
+    if let Some(path) = out.path() {
         let mut returned = None;
         if let Some(Ok(result)) = run.result() {
             returned = Some(engine.read(result).await?);
@@ -59,7 +60,10 @@ pub(crate) async fn give_result(
         };
         output::say(&(look::page(&demo, &look) + &note));
     }
-    if let (None, Some(Ok(result))) = (&out, run.result()) {
+    if let Some(form) = out.stream {
+        let (view, _) = engine.view(id).await?;
+        print_stream(&rows(engine, id, &view, all(&view)).await?, form)?;
+    } else if let (None, Some(Ok(result))) = (out.path(), run.result()) {
         result::print(&engine.read(result).await?).context("cannot write the result to stdout")?;
     }
     Ok(exit)

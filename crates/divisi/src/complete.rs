@@ -16,6 +16,7 @@ use divisi_app::providers::candidates_with_tiers;
 use divisi_app::settings::Untrusted;
 use divisi_engine::flow::Library;
 use divisi_engine::setup::TIERS;
+use divisi_engine::store::SqliteStore;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
@@ -36,8 +37,8 @@ fn command() -> Command {
 
 fn completed(arg: Arg) -> Arg {
     match arg.get_id().as_str() {
-        "run" | "runs" => arg.add(ArgValueCompleter::new(runs)),
-        "model" | "models" | "gather_model" | "planner_model" => {
+        "run" | "runs" | "before" | "after" => arg.add(ArgValueCompleter::new(runs)),
+        "model" | "models" | "gather_model" | "planner" | "worker" => {
             arg.add(ArgValueCompleter::new(models))
         }
         "flow" => arg.add(ArgValueCompleter::new(flows)),
@@ -53,25 +54,34 @@ fn context() -> Option<Context> {
     Context::new(global).ok()
 }
 
-/// The last runs, those of this folder first.
+/// The last runs with their names, those of this folder first. The store is only read: it is neither
+/// created nor migrated, and not waited for.
 fn runs(typed: &OsStr) -> Vec<CompletionCandidate> {
     let found = || {
         let context = context()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
         let settings = context.app.settings(Untrusted::LeftOut).ok()?.settings;
-        // Opening a store creates it.
-        let store = settings.store.exists().then(|| context.app.store())?.ok()?;
-        let found = runtime.block_on(store.runs(RUNS_MAX)).ok()?;
+        let found = SqliteStore::glance(&settings.store, RUNS_MAX).ok()??;
         let place = context.app.place();
         let (mut found, others): (Vec<_>, Vec<_>) = found
             .into_iter()
             .partition(|run| place.has(run.folder.as_deref()));
         found.extend(others);
-        let candidates = found.into_iter().map(|run| {
+        let candidate = |word: String, about: String| {
+            CompletionCandidate::new(word).help(Some(text::line(&about).into()))
+        };
+        let ids = found.iter().map(|run| {
             let about = format!("{} {}", run.name.as_ref().unwrap_or(&run.flow), run.status);
-            CompletionCandidate::new(run.id.to_string()).help(Some(text::line(&about).into()))
+            candidate(run.id.to_string(), about)
         });
-        Some(candidates.collect())
+        // A name means the latest of its runs.
+        let mut known = BTreeSet::new();
+        let named = found
+            .iter()
+            .filter_map(|run| Some((run.name.clone()?, run)));
+        let named = named.filter(|(name, _)| known.insert(name.clone()));
+        let names =
+            named.map(|(name, run)| candidate(name, format!("{} {}", run.flow, run.status)));
+        Some(ids.chain(names).collect::<Vec<_>>())
     };
     let last = CompletionCandidate::new("last").help(Some("the last run of this folder".into()));
     beginning(

@@ -1,8 +1,10 @@
 //! The user's editor.
 
+use crate::output::KEYBOARD;
 use anyhow::{Context as _, bail};
-use std::io::Write;
-use std::process::Command;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::process::{Command, Stdio};
 
 /// What opens a text: the line of a shell that gets the path of a file.
 const VARIABLES: [&str; 2] = ["VISUAL", "EDITOR"];
@@ -31,6 +33,8 @@ pub(crate) fn edit(text: &str, ending: &str) -> anyhow::Result<String> {
         .arg(line)
         .arg("divisi")
         .arg(file.path())
+        .stdin(terminal(&io::stdin()))
+        .stdout(terminal(&io::stdout()))
         .status()
         .context("cannot start a shell for the editor")?;
     if !status.success() {
@@ -38,4 +42,14 @@ pub(crate) fn edit(text: &str, ending: &str) -> anyhow::Result<String> {
     }
     // Read by its path: some editors write a new file.
     std::fs::read_to_string(file.path()).context("cannot read what was edited")
+}
+
+/// The terminal, where this process reads a list or writes its results elsewhere.
+fn terminal(stream: &impl IsTerminal) -> Stdio {
+    let open = || File::options().read(true).write(true).open(KEYBOARD);
+    match stream.is_terminal() {
+        true => Stdio::inherit(),
+        // Not every editor needs one.
+        false => open().map_or_else(|_| Stdio::inherit(), Stdio::from),
+    }
 }

@@ -1,7 +1,8 @@
 //! Follows a run to its end: reports it, and lets the user stop it.
 
+use crate::cap;
 use crate::display::show::INTERRUPTED;
-use crate::display::{Line, Look, Mode, Reporter, Tone, number};
+use crate::display::{KeysOf, Line, Look, Mode, Reporter, Tone};
 use crate::exit::Exit;
 use crate::flags::{GlobalFlags, StreamForm};
 use crate::keys::{Key, Keys};
@@ -14,6 +15,7 @@ use crate::results;
 use crate::stop::{self, Requests, StopRequests, SuspendRequests, suspend};
 use crate::text;
 use anyhow::Context as _;
+use divisi_app::settings::Dollars;
 use divisi_app::{Problem, RunRequest, clock};
 use divisi_core::governor::IN_FLIGHT_MAX;
 use divisi_core::run::Stage;
@@ -61,13 +63,20 @@ impl Telling<'_> {
     }
 }
 
+/// A run as it was left.
+pub(crate) struct Followed {
+    pub(crate) finished: Finished,
+    /// Fails if not all of it could be reported.
+    pub(crate) told: Result<(), Problem>,
+}
+
 /// Follows a run to its end, or until it parks.
 pub(crate) async fn follow(
     handle: RunHandle,
     telling: Telling<'_>,
     questions: Option<Questions<'_>>,
     notices: Notices,
-) -> Result<Finished, Problem> {
+) -> Result<Followed, Problem> {
     let mode = telling.mode();
     let look = Look::of_stderr(telling.demo);
     let before = handle.before().clone();
@@ -83,6 +92,8 @@ pub(crate) async fn follow(
         questions,
         notices,
         stream: telling.stream,
+        streamed: vec![],
+        is_parked_by_key: false,
     };
     let mut stops = (
         StopRequests::of_run(),
@@ -90,9 +101,13 @@ pub(crate) async fn follow(
     );
     let mut keys = Keys::of_display(mode == Mode::Live);
     if keys.are_heard() {
-        follower.reporter.hears_keys();
+        follower.reporter.hears_keys(KeysOf::Driver);
     }
     let heard = follower.hear(events, &handle, &mut stops, &mut keys).await;
+    if let Some(questions) = follower.questions.take() {
+        questions.close(&mut follower.reporter).await;
+    }
+    let heard = heard.and(follower.print_streamed().await);
     if let Some(failure) = follower.notices.finish().await {
         follower.reporter.say(no_notice(&failure));
     }
@@ -118,10 +133,11 @@ pub(crate) async fn follow(
             .reporter
             .finish(clock::now(), script_error.as_deref(), cap_least)
     });
-    let finished = finished?;
-    told.or_else(reader_gone)?;
-    written.context("cannot write the result to stdout")?;
-    Ok(finished)
+    let written = written.context("cannot write the result to stdout");
+    Ok(Followed {
+        finished: finished?,
+        told: told.or_else(reader_gone).and(written.map_err(Into::into)),
+    })
 }
 
 /// Writes what the flow has returned to stdout. On a terminal, where both outputs share the screen,
@@ -161,7 +177,7 @@ pub(crate) async fn watch(
     reporter.say(so_far);
     let mut keys = Keys::of_display(mode == Mode::Live);
     if keys.are_heard() {
-        reporter.hears_keys();
+        reporter.hears_keys(KeysOf::Watcher);
     }
     let mut ticks = interval(TICK);
     // After a pause, such as Ctrl-Z, one frame is enough.
@@ -170,16 +186,25 @@ pub(crate) async fn watch(
         let step = tokio::select! {
             events = events.next() => match events {
                 None => break Ok(()),
-                Some(events) => tell(&mut reporter, engine, telling.stream, &events?).await,
+                Some(events) => tell(&mut reporter, engine, &events?).await,
             },
             _ = ticks.tick() => reporter.tick(clock::now()),
             key = keys.next() => {
                 match key {
+                    _ if reporter.is_typing() => typed(&mut reporter, engine, id, key).await,
                     Key::Stop => stop::request(),
+                    Key::Park => park(&mut reporter, engine, id).await,
                     Key::More | Key::Fewer => {
                         change_width(&mut reporter, engine, id, key == Key::More).await;
                     }
-                    key => show(&mut reporter, engine, id, key).await,
+                    Key::Up
+                    | Key::Down
+                    | Key::Open
+                    | Key::Back
+                    | Key::Cap
+                    | Key::Digit(_)
+                    | Key::Erase
+                    | Key::Help => show(&mut reporter, engine, id, key).await,
                 }
                 Ok(())
             }
@@ -221,6 +246,21 @@ async fn show(reporter: &mut Reporter, engine: &Engine, run: &RunId, key: Key) {
     reporter.look_into(task, prompt);
 }
 
+/// Applies a key to a cap that is being typed, and sets it once it is complete.
+async fn typed(reporter: &mut Reporter, engine: &Engine, run: &RunId, key: Key) {
+    let Some(typed) = reporter.typed(key).filter(|typed| !typed.is_empty()) else {
+        return;
+    };
+    let set = async {
+        let Dollars(cap) = typed.parse().map_err(|why: String| Problem::usage(why))?;
+        cap::set(engine, run, reporter.run(), cap).await
+    };
+    // If it is set, the news of the run say so.
+    if let Err(problem) = set.await {
+        warn(reporter, &problem.to_string());
+    }
+}
+
 /// Doubles how many tasks run at a time, or halves what is under way, in whichever process drives
 /// the run.
 async fn change_width(reporter: &mut Reporter, engine: &Engine, run: &RunId, more: bool) {
@@ -233,17 +273,27 @@ async fn change_width(reporter: &mut Reporter, engine: &Engine, run: &RunId, mor
     };
     let message = ControlMessage::Width { in_flight_max };
     match engine.send(run, message).await {
-        Ok(Some(Receipt::Done)) => {
-            let tasks = number::counted(in_flight_max.into(), "task", "tasks");
-            reporter.say(Line::new().plain(format!("up to {tasks} at a time from now on")));
-        }
-        // It is over, or does so already.
+        // The news of the run say so; or it is over, or does so already.
         Ok(_) => {}
-        Err(error) => {
-            let why = text::line(&error.to_string());
-            reporter.say(Line::of(Tone::Warn, "warning: ").plain(why));
-        }
+        Err(error) => warn(reporter, &error.to_string()),
     }
+}
+
+/// Parks the run in the process that drives it.
+async fn park(reporter: &mut Reporter, engine: &Engine, run: &RunId) {
+    match engine.send(run, ControlMessage::Park).await {
+        Ok(Some(Receipt::Done)) => {
+            let told = format!("run {run} parks: what is under way is finished first");
+            reporter.say(Line::new().plain(told));
+        }
+        // It is over, or parks already.
+        Ok(_) => {}
+        Err(error) => warn(reporter, &error.to_string()),
+    }
+}
+
+fn warn(reporter: &mut Reporter, why: &str) {
+    reporter.say(Line::of(Tone::Warn, "warning: ").plain(text::line(why)));
 }
 
 async fn prompt_of(engine: &Engine, run: &RunId, task: TaskId) -> anyhow::Result<Arc<str>> {
@@ -256,48 +306,14 @@ async fn prompt_of(engine: &Engine, run: &RunId, task: TaskId) -> anyhow::Result
     Ok(task.prompt)
 }
 
-async fn tell(
-    reporter: &mut Reporter,
-    engine: &Engine,
-    stream: Option<StreamForm>,
-    events: &[Recorded],
-) -> io::Result<()> {
+/// Reports events; all of them, even if one could not be.
+async fn tell(reporter: &mut Reporter, engine: &Engine, events: &[Recorded]) -> io::Result<()> {
+    let mut told = Ok(());
     for recorded in events {
         let recorded = with_result(engine, recorded).await;
-        reporter.event(&recorded)?;
-        if let (Some(form), Event::TaskEnded { task, outcome }) = (stream, &recorded.event) {
-            print_outcome(reporter, engine, form, (*task, outcome)).await?;
-        }
+        told = told.and(reporter.event(&recorded));
     }
-    Ok(())
-}
-
-/// Prints what a task has answered, above the frame.
-async fn print_outcome(
-    reporter: &mut Reporter,
-    engine: &Engine,
-    form: StreamForm,
-    (id, outcome): (TaskId, &Outcome),
-) -> io::Result<()> {
-    let view = reporter.view();
-    let Some(task) = view.task(id).filter(|task| !task.is_timer) else {
-        return Ok(());
-    };
-    let row = results::row(engine, view, (id, task), Some(outcome)).await;
-    let row = row.map_err(io::Error::other)?;
-    let format = match form {
-        StreamForm::Text => results::Format::Text,
-        StreamForm::Ndjson => results::Format::Ndjson,
-    };
-    let mut printed = Ok(());
-    reporter.suspended(|| {
-        printed = results::print(&[row], format);
-        // Between two results.
-        if printed.is_ok() && form == StreamForm::Text {
-            printed = output::print_as_it_is("").map_err(Problem::failed);
-        }
-    });
-    printed.map_err(io::Error::other)
+    told
 }
 
 /// Whether the answers of a run are scripted; assumed not to be if its options were not kept.
@@ -318,13 +334,18 @@ struct Follower<'a> {
     questions: Option<Questions<'a>>,
     notices: Notices,
     stream: Option<StreamForm>,
+    /// Tasks whose results are printed after the question that has the terminal; bounded by the
+    /// number of tasks.
+    streamed: Vec<(TaskId, Outcome)>,
+    /// Whether a key has parked the run: the next request to stop is then the second.
+    is_parked_by_key: bool,
 }
 
 impl Follower<'_> {
     /// Reports everything until the events end.
     ///
-    /// Fails when stdout cannot be written to or the journal cannot be read. The run then goes on
-    /// without reports; this still waits for it, and handles requests to stop.
+    /// Fails when stdout cannot be written to or the journal cannot be read. The run then goes on;
+    /// this still waits for it, asks its questions, and handles requests to stop.
     async fn hear(
         &mut self,
         events: Subscription,
@@ -342,8 +363,7 @@ impl Follower<'_> {
         loop {
             let step = tokio::select! {
                 events = events.next(), if !is_lost => match events {
-                    Some(Ok(events)) if told.is_ok() => self.tell(&events).await,
-                    Some(Ok(_)) => Ok(()),
+                    Some(Ok(events)) => self.tell(&events).await,
                     Some(Err(error)) => {
                         is_lost = true;
                         Err(io::Error::other(error))
@@ -354,11 +374,10 @@ impl Follower<'_> {
                     self.signal(signal);
                     Ok(())
                 }
-                _ = ticks.tick() => match told.is_ok() {
-                    true => self.reporter.tick(clock::now()),
-                    // The end of the run would have come as an event.
-                    false if is_lost && handle.is_finished() => return told,
-                    false => Ok(()),
+                // Its end would have come as an event.
+                _ = ticks.tick() => match is_lost && handle.is_finished() {
+                    true => return told,
+                    false => self.reporter.tick(clock::now()),
                 },
                 requests = stop_requests.next() => {
                     self.stop(requests);
@@ -376,7 +395,7 @@ impl Follower<'_> {
                     if let Some(questions) = &mut self.questions {
                         questions.take(said, &mut self.reporter).await;
                     }
-                    Ok(())
+                    self.print_streamed().await
                 }
                 () = suspend_requests.next() => {
                     self.reporter.suspended(suspend);
@@ -389,14 +408,52 @@ impl Follower<'_> {
 
     /// Reports events, and asks the questions among them.
     async fn tell(&mut self, events: &[Recorded]) -> io::Result<()> {
-        let told = tell(&mut self.reporter, &self.engine, self.stream, events).await;
+        let told = tell(&mut self.reporter, &self.engine, events).await;
+        let streamed = self.stream(events).await;
         self.notices
             .heed(self.reporter.id(), self.reporter.run(), events);
         if let Some(questions) = &mut self.questions {
             questions.heed(events);
             questions.go_on(&mut self.reporter).await;
         }
-        told
+        told.and(streamed)
+    }
+
+    /// Prints what tasks have answered, above the frame, if that is wanted.
+    async fn stream(&mut self, events: &[Recorded]) -> io::Result<()> {
+        if self.stream.is_some() {
+            let ends = events.iter().filter_map(|recorded| match &recorded.event {
+                Event::TaskEnded { task, outcome } => Some((*task, outcome.clone())),
+                _ => None,
+            });
+            self.streamed.extend(ends);
+        }
+        self.print_streamed().await
+    }
+
+    /// Prints the results that have come, unless a question has the terminal.
+    async fn print_streamed(&mut self) -> io::Result<()> {
+        let Some(form) = self.stream else {
+            return Ok(());
+        };
+        if self.reporter.is_held() && io::stdout().is_terminal() {
+            return Ok(());
+        }
+        let mut told = Ok(());
+        for (id, outcome) in std::mem::take(&mut self.streamed) {
+            let view = self.reporter.run();
+            let Some(task) = view.task(id).filter(|task| !task.is_timer) else {
+                continue;
+            };
+            let row = results::row(&self.engine, view, (id, task), Some(&outcome)).await;
+            let row = row.map_err(io::Error::other)?;
+            self.reporter.suspended(|| {
+                if told.is_ok() {
+                    told = results::print_stream(&[row], form);
+                }
+            });
+        }
+        told.map_err(io::Error::other)
     }
 
     fn signal(&mut self, signal: Result<Signal, RecvError>) {
@@ -408,34 +465,49 @@ impl Follower<'_> {
     }
 
     async fn key(&mut self, key: Key, run: &RunId) {
+        let (reporter, engine) = (&mut self.reporter, &self.engine);
         match key {
+            _ if reporter.is_typing() => typed(reporter, engine, run, key).await,
             Key::Stop => stop::request(),
             // Never the second request, which would cancel the run.
-            Key::Park => match self.reporter.stage() {
-                Stage::Running | Stage::Replaying => stop::request(),
+            Key::Park => match reporter.stage() {
+                Stage::Running | Stage::Replaying if !self.is_parked_by_key => {
+                    self.is_parked_by_key = true;
+                    self.park(None);
+                }
                 _ => {}
             },
             Key::More | Key::Fewer => {
-                change_width(&mut self.reporter, &self.engine, run, key == Key::More).await;
+                change_width(reporter, engine, run, key == Key::More).await;
             }
-            Key::Up | Key::Down | Key::Open | Key::Back | Key::Help => {
-                show(&mut self.reporter, &self.engine, run, key).await;
-            }
+            Key::Up
+            | Key::Down
+            | Key::Open
+            | Key::Back
+            | Key::Cap
+            | Key::Digit(_)
+            | Key::Erase
+            | Key::Help => show(reporter, engine, run, key).await,
         }
     }
 
     /// The first request parks the run, the second cancels it.
     fn stop(&mut self, requests: Requests) {
-        let (asking, working) = self.reporter.at_work();
-        if requests.count > 1 {
-            self.control.cancel();
-            return self
-                .reporter
-                .say(Line::of(Tone::Warn, "stopping: ").plain(lost(asking)));
+        if requests.count == 1 && !self.is_parked_by_key {
+            return self.park(requests.patience);
         }
+        self.control.cancel();
+        let (asking, _) = self.reporter.at_work();
+        self.reporter
+            .say(Line::of(Tone::Warn, "stopping: ").plain(lost(asking)));
+    }
+
+    /// `patience` is how long attempts under way may take, if that does not end by a request.
+    fn park(&mut self, patience: Option<Duration>) {
+        let (asking, working) = self.reporter.at_work();
         self.control.park();
         self.reporter
-            .say(Line::of(Tone::Warn, "parking: ").plain(awaited(asking, working, requests)));
+            .say(Line::of(Tone::Warn, "parking: ").plain(awaited(asking, working, patience)));
     }
 }
 
@@ -448,7 +520,7 @@ fn no_notice(failure: &str) -> Line {
 }
 
 /// What a parking run waits for.
-fn awaited(asking: usize, working: usize, requests: Requests) -> String {
+fn awaited(asking: usize, working: usize, patience: Option<Duration>) -> String {
     let counted = [
         counted(asking, "request", "requests"),
         counted(working, "tool or program", "tools or programs"),
@@ -461,9 +533,7 @@ fn awaited(asking: usize, working: usize, requests: Requests) -> String {
     {
         none if none.is_empty() => "nothing is under way".to_owned(),
         all => {
-            let most = requests
-                .patience
-                .map(|most| format!(" at most {} s", most.as_secs()));
+            let most = patience.map(|most| format!(" at most {} s", most.as_secs()));
             format!(
                 "waiting{} for {all} to finish; Ctrl-C again to stop now",
                 most.unwrap_or_default()

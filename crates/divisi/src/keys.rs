@@ -6,7 +6,7 @@
 //! terminal, nor while the process is in the background.
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::read;
+use rustix::io::{Errno, read};
 use rustix::process::getpgrp;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
@@ -27,6 +27,12 @@ pub(crate) enum Key {
     Open,
     /// Back to the list.
     Back,
+    /// Set another cap.
+    Cap,
+    /// Of an amount.
+    Digit(char),
+    /// Take back the last digit; without one, back to the list.
+    Erase,
     /// More tasks at a time.
     More,
     /// Fewer tasks at a time.
@@ -154,7 +160,7 @@ fn listen(sends: &mpsc::Sender<Key>, is_over: &AtomicBool) {
         }
         let stdin = io::stdin();
         match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&POLL_MAX)) {
-            Ok(0) => continue,
+            Ok(0) | Err(Errno::INTR) => continue,
             Ok(_) => {}
             Err(_) => return,
         }
@@ -165,6 +171,7 @@ fn listen(sends: &mpsc::Sender<Key>, is_over: &AtomicBool) {
         }
         let mut piece = [0; 64];
         match read(&stdin, &mut piece) {
+            Err(Errno::INTR | Errno::AGAIN) => {}
             // The terminal is gone.
             Ok(0) | Err(_) => return,
             // Of keys that are typed faster than they are taken, the later ones are dropped.
@@ -207,10 +214,12 @@ fn keys(mut typed: &[u8]) -> impl Iterator<Item = Key> {
                 b'j' => Some(Key::Down),
                 b'+' | b'=' => Some(Key::More),
                 b'-' => Some(Key::Fewer),
+                b'c' => Some(Key::Cap),
+                b'0'..=b'9' | b'.' => Some(Key::Digit(first.into())),
                 b'p' => Some(Key::Park),
                 b'q' => Some(Key::Stop),
                 b'?' | b'h' => Some(Key::Help),
-                0x7f | 0x08 => Some(Key::Back),
+                0x7f | 0x08 => Some(Key::Erase),
                 0x1b => match typed.split_first() {
                     Some((b'[' | b'O', rest)) => {
                         let end = rest.iter().position(|byte| (0x40..=0x7e).contains(byte));
@@ -248,7 +257,8 @@ mod tests {
         assert_eq!(found(b"\x1b[200"), []);
         assert_eq!(
             found(b"jk?p\x7f"),
-            [Key::Down, Key::Up, Key::Help, Key::Park, Key::Back]
+            [Key::Down, Key::Up, Key::Help, Key::Park, Key::Erase]
         );
+        assert_eq!(found(b"c2."), [Key::Cap, Key::Digit('2'), Key::Digit('.')]);
     }
 }

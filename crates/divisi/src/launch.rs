@@ -5,7 +5,7 @@ use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::flags::OutFlags;
-use crate::follow::{self, Telling};
+use crate::follow::{self, Followed, Telling};
 use crate::notices::Notices;
 use crate::questions::Questions;
 use crate::results::save_results;
@@ -34,11 +34,12 @@ pub(crate) async fn launch(
 pub(crate) async fn drive(
     launch: Launch,
     confirmed: bool,
-    OutFlags { out, stream }: OutFlags,
+    out: OutFlags,
     context: &Context,
 ) -> Result<Option<Finished>, Problem> {
-    let out = out.filter(|path| path.as_os_str() != "-");
-    if let Some(path) = &out {
+    out.check(&context.global)?;
+    let (path, stream) = (out.path(), out.stream);
+    if let Some(path) = path {
         save::check(path)?;
     }
     let is_new = launch.earlier.is_none();
@@ -62,22 +63,24 @@ pub(crate) async fn drive(
         global: &context.global,
         demo,
         script_is_ours,
-        prints_result: out.is_none() && stream.is_none() && !context.global.json,
+        prints_result: path.is_none() && stream.is_none() && !context.global.json,
         stream,
     };
     let questions = is_attended.then(|| Questions::new(&handle, context));
-    let finished = follow::follow(handle, telling, questions, notices).await?;
+    let Followed { finished, told } = follow::follow(handle, telling, questions, notices).await?;
     if is_resumed && !context.global.quiet {
         say_if_nothing_was_to_run(&finished);
     }
     let engine = Engine::new(context.app.store()?);
-    if let Some(path) = &out {
+    if let Some(path) = path {
         let returned = finished
             .result
             .as_ref()
             .and_then(|result| result.as_ref().ok());
         save_results(&engine, (&finished.id, returned.map(|text| &**text)), path).await?;
     }
+    // After all that was paid for is in its file.
+    told?;
     if context.global.json {
         result::print_last_line(&engine, &finished.id, &finished.run, None).await?;
     }

@@ -16,6 +16,7 @@ mod save;
 mod stop;
 
 mod again;
+mod cap;
 mod complete;
 
 mod editor;

@@ -125,7 +125,7 @@ impl Waiting {
 
 /// Lets the user edit `plan` until it is one; `None` if it was emptied or left as it was. Blocks.
 ///
-/// `again` is told what is wrong, and says whether to go on.
+/// `again` gets what is wrong, and returns whether to go on.
 pub(crate) fn edit(
     plan: &Value,
     mut again: impl FnMut(Problem) -> bool,

@@ -2,7 +2,8 @@
 //!
 //! One question is asked at a time; the display leaves the terminal to it and shows afterwards what
 //! happened meanwhile. The answer is read on a thread of its own. A question that gets its answer
-//! from elsewhere, or whose run parks, is withdrawn.
+//! from elsewhere, or whose run parks, is withdrawn. Its thread may have an editor open then, so the
+//! terminal is used for something else only when the thread has ended.
 
 use crate::context::Context;
 use crate::display::{Line, Look, Reporter, Tone, look, number};
@@ -45,9 +46,20 @@ pub(crate) struct Questions<'a> {
 /// The question that is being asked.
 struct Open {
     task: TaskId,
+    /// Sent to, or closed, when the thread uses the terminal no more.
     said: oneshot::Receiver<Said>,
     /// Set when it is withdrawn.
     stop: Arc<AtomicBool>,
+}
+
+impl Open {
+    fn withdraw(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
 }
 
 /// What the user has said.
@@ -114,32 +126,25 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// Withdraws a question that is no longer open, and asks the next one.
+    /// Withdraws a question that is no longer open; asks the next one if none is asked.
     pub(crate) async fn go_on(&mut self, reporter: &mut Reporter) {
-        let run = reporter.run();
-        let is_running = run.stage == Stage::Running;
-        let waiting: Vec<TaskId> = run.questions().filter(|_| is_running).collect();
-        if let Some(open) = &self.open {
-            if waiting.contains(&open.task) {
-                return;
-            }
-            open.stop.store(true, Ordering::Relaxed);
-            self.open = None;
-            output::say("");
-            reporter.release();
-        }
-        let next = waiting.iter().find(|task| !self.put_off.contains(task));
-        if let Some(task) = next {
-            self.ask(*task, None, reporter).await;
+        match &self.open {
+            Some(open) if waiting(reporter).contains(&open.task) => {}
+            // The next one follows when its thread has ended.
+            Some(open) => open.withdraw(),
+            None => self.ask_next(None, reporter).await,
         }
     }
 
-    /// Takes the reply to the open question; `None` if its thread has died.
+    /// Takes the reply to the open question; `None` if its thread has ended without one.
     pub(crate) async fn take(&mut self, said: Option<Said>, reporter: &mut Reporter) {
-        let Some(Open { task, .. }) = self.open.take() else {
+        let Some(open) = self.open.take() else {
             return;
         };
+        let task = open.task;
         match said {
+            // The cursor is still behind the prompt.
+            _ if open.is_withdrawn() => output::say(""),
             Some(Said::Answer(answer)) => {
                 let answer = answer.into();
                 let message = ControlMessage::Answer { task, answer };
@@ -151,30 +156,54 @@ impl<'a> Questions<'a> {
                 self.edited.insert(task, plan);
                 return self.ask(task, None, reporter).await;
             }
-            Some(Said::Later) | None => {
-                self.put_off.insert(task);
-                self.control.put_off(task);
-            }
+            Some(Said::Later) | None => self.put_off(task),
         }
         reporter.release();
         // The next question comes with the events that follow, or is here already.
-        let waiting: Vec<TaskId> = reporter.run().questions().collect();
-        let next = waiting
-            .iter()
-            .find(|other| **other != task && !self.put_off.contains(other));
-        if let Some(next) = next {
-            self.ask(*next, None, reporter).await;
+        self.ask_next(Some(task), reporter).await;
+    }
+
+    /// Withdraws the open question, and waits until nothing of it uses the terminal.
+    pub(crate) async fn close(self, reporter: &mut Reporter) {
+        if let Some(open) = self.open {
+            open.withdraw();
+            // What is said now comes too late.
+            let _ = open.said.await;
+            output::say("");
+            reporter.release();
+        }
+    }
+
+    fn put_off(&mut self, task: TaskId) {
+        self.put_off.insert(task);
+        self.control.put_off(task);
+    }
+
+    /// Asks the first question that waits, besides that of `other`.
+    async fn ask_next(&mut self, other: Option<TaskId>, reporter: &mut Reporter) {
+        for task in waiting(reporter) {
+            if Some(task) == other || self.put_off.contains(&task) {
+                continue;
+            }
+            self.ask(task, None, reporter).await;
+            if self.open.is_some() {
+                return;
+            }
         }
     }
 
     async fn ask(&mut self, task: TaskId, misfit: Option<&str>, reporter: &mut Reporter) {
-        let asked = match self.asked(task, reporter).await {
-            Ok(asked) => asked,
-            Err(problem) => {
+        let asked = loop {
+            let problem = match self.asked(task, reporter).await {
+                Ok(asked) => break asked,
+                Err(problem) => problem,
+            };
+            reporter.suspended(|| problem::print(&problem));
+            // An edited plan may fail where the one before it did not.
+            if self.edited.remove(&task).is_none() {
                 // It can still be answered from elsewhere.
-                reporter.suspended(|| problem::print(&problem));
-                self.put_off.insert(task);
-                self.control.put_off(task);
+                self.put_off(task);
+                reporter.release();
                 return;
             }
         };
@@ -188,7 +217,7 @@ impl<'a> Questions<'a> {
         let stopped = stop.clone();
         let dialogue = move || {
             if let Ok(Some(said)) = reply(&asked, &stopped) {
-                // Fails if the question was withdrawn.
+                // Fails if the run is no longer followed.
                 let _ = sender.send(said);
             }
         };
@@ -269,12 +298,11 @@ impl<'a> Questions<'a> {
     }
 }
 
-impl Drop for Questions<'_> {
-    fn drop(&mut self) {
-        if let Some(open) = &self.open {
-            open.stop.store(true, Ordering::Relaxed);
-        }
-    }
+/// The questions of a running run that wait for an answer.
+fn waiting(reporter: &Reporter) -> Vec<TaskId> {
+    let run = reporter.run();
+    let is_running = run.stage == Stage::Running;
+    run.questions().filter(|_| is_running).collect()
 }
 
 /// The lines of a text below a question.
@@ -297,16 +325,25 @@ fn reply(asked: &Asked, stop: &AtomicBool) -> io::Result<Option<Said>> {
     let mut words = asked.words.clone();
     words.push(Approval::LATER.to_owned());
     let words = words.join("/");
-    let what = match &asked.how {
-        How::Plan { .. } => plan_approval::QUESTION,
-        How::Choice(_) | How::Text => "your answer",
+    let one_of = format!("please answer with one of [{words}] ");
+    let (prompt, again) = match &asked.how {
+        How::Plan { .. } => (format!("{} [{words}] ", plan_approval::QUESTION), one_of),
+        How::Choice(_) => (format!("your answer [{words}] "), one_of),
+        How::Text => (
+            format!("your answer (or `{words}`): "),
+            format!("please type an answer, or `{words}`: "),
+        ),
     };
-    output::put(&format!("{} [{words}] ", text::line(what)));
+    output::put(&prompt);
     for asked_times in 1..=ASKED_MAX {
         let said = match keyboard.line(stop)? {
             Typed::Line(said) => said,
+            Typed::TooLong if asked_times < ASKED_MAX => {
+                output::put(&format!("{}; {again}", output::TOO_LONG));
+                continue;
+            }
             Typed::Stopped => return Ok(None),
-            Typed::End => break,
+            Typed::TooLong | Typed::End => break,
         };
         let said = said.trim();
         if said.eq_ignore_ascii_case(Approval::LATER) {
@@ -319,6 +356,7 @@ fn reply(asked: &Asked, stop: &AtomicBool) -> io::Result<Option<Said>> {
                 match plan_approval::edit(plan, |problem| try_again(&problem, &mut keyboard, stop))
                 {
                     Ok(Some(edited)) => return Ok(Some(Said::Edited(edited))),
+                    _ if stop.load(Ordering::Relaxed) => return Ok(None),
                     Ok(None) => output::say("the plan stays as it is"),
                     Err(problem) => problem::print(&problem),
                 }
@@ -331,9 +369,7 @@ fn reply(asked: &Asked, stop: &AtomicBool) -> io::Result<Option<Said>> {
         };
         match answer {
             Some(answer) => return Ok(Some(Said::Answer(answer))),
-            None if asked_times < ASKED_MAX => {
-                output::put(&format!("please answer with one of [{words}] "));
-            }
+            None if asked_times < ASKED_MAX => output::put(&again),
             None => {}
         }
     }
@@ -346,6 +382,6 @@ fn try_again(problem: &Problem, keyboard: &mut Keyboard, stop: &AtomicBool) -> b
     output::put("edit it again? [yes/no] ");
     match keyboard.line(stop) {
         Ok(Typed::Line(said)) => !said.trim().to_lowercase().starts_with('n'),
-        Ok(Typed::Stopped | Typed::End) | Err(_) => false,
+        Ok(Typed::TooLong | Typed::Stopped | Typed::End) | Err(_) => false,
     }
 }

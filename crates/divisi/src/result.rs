@@ -92,6 +92,6 @@ pub(crate) async fn print_last_line(
         skipped: summary.skipped,
         open: summary.open,
     };
-    let line = json::line(&line).context("cannot write the result as JSON")?;
+    let line = json::event(&line).context("cannot write the result as JSON")?;
     Ok(output::print(&line).context("cannot write to stdout")?)
 }

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use divisi_app::Problem;
 use rustix::fs::Access;
+use rustix::io::Errno;
 use std::fs::{File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -19,33 +20,32 @@ pub(crate) fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
-/// Writes a file as a whole: a reader sees the old one or the new one. What is no file, such as a
-/// pipe or a device, is written to.
+/// Writes a file as a whole: a reader sees the old one or the new one, also after a power cut. A file
+/// that is replaced keeps its mode, without rights that `mode` withholds from others. What is no
+/// file, such as a pipe or a device, is written to.
 pub(crate) fn save(path: &Path, text: &str, mode: u32) -> Result<(), Problem> {
-    save_with(path, mode, |file| Ok(file.write_all(text.as_bytes())?))
-}
-
-/// The same for content that `write` produces.
-pub(crate) fn save_with(
-    path: &Path,
-    mode: u32,
-    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
-) -> Result<(), Problem> {
     let failed = || format!("cannot write {}", path.display());
     if is_device(path) {
         let mut device = File::options()
             .write(true)
             .open(path)
             .with_context(failed)?;
-        return Ok(write(&mut device).with_context(failed)?);
+        return Ok(device.write_all(text.as_bytes()).with_context(failed)?);
     }
-    // A link stays one, and its file is replaced.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let target = target_of(path);
+    let mode = std::fs::metadata(&target).map_or(mode, |replaced| {
+        let kept = replaced.permissions().mode() & 0o777;
+        match mode {
+            FOR_OWNER => kept & FOR_OWNER,
+            _ => kept,
+        }
+    });
     let mut file = tempfile::Builder::new()
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder_of(&target))
         .with_context(failed)?;
-    write(file.as_file_mut()).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.as_file().sync_all().with_context(failed)?;
     file.persist(&target).with_context(failed)?;
     Ok(())
 }
@@ -54,21 +54,21 @@ pub(crate) fn save_with(
 pub(crate) fn check(path: &Path) -> Result<(), Problem> {
     let wanted = match () {
         () if is_device(path) || path.is_dir() => path.to_owned(),
-        // The first folder above it that exists is the one to write in.
+        // The first thing above it that exists is what it is made in.
         () if is_folder(path) => {
-            let above = path.ancestors().skip(1).map(|folder| match folder {
+            let mut above = path.ancestors().skip(1).map(|folder| match folder {
                 nothing if nothing.as_os_str().is_empty() => Path::new("."),
                 folder => folder,
             });
-            above
-                .into_iter()
-                .find(|folder| folder.exists())
-                .unwrap_or(Path::new("."))
-                .to_owned()
+            let found = above.find(|folder| folder.exists());
+            found.unwrap_or(Path::new(".")).to_owned()
         }
-        () => folder_of(path),
+        () => folder_of(&target_of(path)),
     };
-    let writable = rustix::fs::access(&wanted, Access::WRITE_OK);
+    let writable = match is_device(&wanted) || wanted.is_dir() || !wanted.exists() {
+        true => rustix::fs::access(&wanted, Access::WRITE_OK),
+        false => Err(Errno::NOTDIR),
+    };
     let why = match writable {
         Ok(()) => return Ok(()),
         Err(error) => std::io::Error::from(error),
@@ -77,6 +77,11 @@ pub(crate) fn check(path: &Path) -> Result<(), Problem> {
         Problem::usage(format!("cannot write {}: {why}", path.display()))
             .hint("nothing was started; name a place that can be written"),
     )
+}
+
+/// The file that is written: a link stays one, and its file is replaced.
+fn target_of(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 fn is_device(path: &Path) -> bool {

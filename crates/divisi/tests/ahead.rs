@@ -39,7 +39,7 @@ fn middle(plan: &Value) -> f64 {
 }
 
 #[test]
-fn plan_asks_nobody_and_exact_only_for_counts() {
+fn plan_sends_nothing_and_exact_only_for_counts() {
     let machine = machine();
     let plan = json(&machine, &["plan", "audit.js", "--json"]);
     assert_eq!(machine.requests(), 0);

@@ -164,6 +164,9 @@ pub struct RunSummary {
     /// Cost of replies above their reservations.
     #[serde(default)]
     pub over: PicoUsd,
+    /// The part of all this that is the cost of replies without counts, estimated from their texts.
+    #[serde(default)]
+    pub estimated: PicoUsd,
     /// Refused calls of the flow in its latest execution.
     #[serde(default)]
     pub refused: u64,
@@ -180,14 +183,14 @@ impl RunSummary {
             cost,
             unconfirmed,
             over,
+            estimated,
             ..
         } = *self;
         Spent {
             billed: cost.saturating_sub(unconfirmed),
             unconfirmed,
             over,
-            // Not kept in the list of runs.
-            estimated: PicoUsd::ZERO,
+            estimated,
         }
     }
 
@@ -221,6 +224,7 @@ impl RunSummary {
             cost: run.budget().settled,
             unconfirmed: run.budget().unconfirmed,
             over: run.budget().over,
+            estimated: run.budget().estimated,
             refused: run
                 .refused()
                 .filter(|(refusal, _)| refusal.is_of_work())
@@ -249,6 +253,7 @@ impl RunSummary {
         self.cost = view.money.settled;
         self.unconfirmed = view.money.unconfirmed;
         self.over = view.money.over;
+        self.estimated = view.money.estimated;
     }
 }
 

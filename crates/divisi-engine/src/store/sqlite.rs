@@ -24,7 +24,7 @@ use divisi_providers::redact::{self, Known};
 use error::{cannot_open, failure, failure_from, is_busy};
 use format::prepare;
 use place::{Place, name_of};
-use reader::Reader;
+use reader::{Journals, Reader};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -43,6 +43,9 @@ const COMMIT_BATCHES_MAX: usize = 1_024;
 
 /// How long one try waits for another process that is writing.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The same for a look that a user waits for at a prompt.
+const GLANCE_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Tries of a commit while another process keeps the store locked: two minutes in all. The events
 /// have had no effect yet, and giving up would end their runs with paid replies unwritten.
@@ -105,6 +108,26 @@ impl SqliteStore {
             queue: Some(queue),
             writer: Some(writer),
         })
+    }
+
+    /// The latest `most` runs of the store at `path`, which is only read: it is neither created nor
+    /// migrated, and hardly waited for. So a program that the user does not expect to change
+    /// anything, such as a completion of the shell, can ask.
+    ///
+    /// `None` if the store has an older format. Fails if there is none, or one of a later format, or
+    /// if another process keeps it locked.
+    pub fn glance(
+        path: impl AsRef<Path>,
+        most: usize,
+    ) -> Result<Option<Vec<RunSummary>>, StoreError> {
+        let path = path.as_ref();
+        // Before SQLite is asked, whose reason for a failure is looked for by making the file.
+        std::fs::metadata(path).map_err(|source| cannot_open(path, source))?;
+        let journals = Journals::open(path, GLANCE_TIMEOUT)?;
+        match journals.format()? {
+            FORMAT => journals.runs(most).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Changes an inbox on the writer thread.
@@ -227,13 +250,13 @@ fn write(
         let mut summary = transaction.prepare_cached(
             "INSERT INTO runs (id, position, name, status, ok, failed, skipped, open, tokens,
              cost_pico_usd, started_at, updated_at, unconfirmed_pico_usd, over_pico_usd, refused, folder,
-             given_name, tags, about)
+             given_name, tags, about, estimated_pico_usd)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-             ?17, ?18, ?19)
+             ?17, ?18, ?19, ?20)
              ON CONFLICT (id) DO UPDATE SET position = ?2, name = ?3, status = ?4, ok = ?5, failed = ?6,
              skipped = ?7, open = ?8, tokens = ?9, cost_pico_usd = ?10, updated_at = ?12,
              unconfirmed_pico_usd = ?13, over_pico_usd = ?14, refused = ?15, folder = ?16,
-             given_name = ?17, tags = ?18, about = ?19",
+             given_name = ?17, tags = ?18, about = ?19, estimated_pico_usd = ?20",
         )?;
         let mut receipts =
             transaction.prepare_cached("UPDATE inbox SET receipt = ?2 WHERE number = ?1")?;
@@ -289,7 +312,8 @@ fn write(
                 s.folder,
                 s.name,
                 tags,
-                s.about
+                s.about,
+                most(s.estimated.0)
             ])?;
         }
     }
@@ -454,6 +478,23 @@ mod tests {
         drop(SqliteStore::open(&path).unwrap());
         assert_eq!(modes(&path), (0o700, vec![0o600; 3]));
         drop(store);
+    }
+
+    #[test]
+    fn a_glance_neither_makes_nor_migrates_nor_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        SqliteStore::glance(&path, 9).unwrap_err();
+        assert!(!path.exists());
+        drop(SqliteStore::open(&path).unwrap());
+        assert_eq!(SqliteStore::glance(&path, 9).unwrap(), Some(vec![]));
+        let other = Connection::open(&path).unwrap();
+        other
+            .pragma_update(None, "user_version", FORMAT - 1)
+            .unwrap();
+        assert_eq!(SqliteStore::glance(&path, 9).unwrap(), None);
+        let format = other.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+        assert_eq!(format.unwrap(), FORMAT - 1);
     }
 
     #[test]

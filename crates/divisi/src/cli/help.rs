@@ -10,7 +10,7 @@ use std::fmt::Write;
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run agents", &["run", "ask", "map", "pipe", "decompose"]),
     ("Look ahead", &["plan", "check", "pick"]),
-    ("Go on", &["resume", "rerun", "answer", "park"]),
+    ("Go on", &["resume", "rerun", "answer", "cap", "park"]),
     (
         "Look back",
         &["runs", "search", "results", "show", "diff", "watch", "cost"],

@@ -1,7 +1,7 @@
 //! `divisi diff`: two runs, task by task.
 
 use crate::context::Context;
-use crate::display::{Line, Look, Tone, json, look, number};
+use crate::display::{Line, Look, Tone, json, look, number, show};
 use crate::exit::Exit;
 use crate::output;
 use crate::results::{self, form::Row};
@@ -313,12 +313,11 @@ impl Pair {
         };
         let mut facts = vec![];
         let arrow = look.arrow();
-        let word = |status: Status| format!("{status:?}").to_lowercase();
         if before.status != after.status {
             facts.push(format!(
                 "{}{arrow}{}",
-                word(before.status),
-                word(after.status)
+                show::word(before.status),
+                show::word(after.status)
             ));
         }
         if before.model != after.model {

@@ -1,6 +1,6 @@
 //! `divisi gc`: removes old runs.
 
-use super::rm::{has_ended, remove};
+use super::rm::{has_ended, is_unchanged, remove};
 use super::runs::look_again;
 use crate::context::Context;
 use crate::display::{Line, Look, Tone, json, look, number};
@@ -9,7 +9,7 @@ use crate::flags::Age;
 use crate::output;
 use crate::text;
 use anyhow::Context as _;
-use divisi_app::{Problem, RUNS_SEARCHED_MAX, clock};
+use divisi_app::{Problem, clock};
 use divisi_core::RunId;
 use divisi_engine::Engine;
 use divisi_engine::store::{LeaseError, Room, RunSummary};
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Remove the oldest runs until the others take no more than this: 500MB, 2GB
     #[arg(long, value_name = "SIZE")]
     max_size: Option<Size>,
-    /// Remove also runs that are parked or were interrupted, and could be resumed
+    /// Remove also runs that are parked, cancelled or were interrupted, and could be resumed
     #[arg(long)]
     unfinished: bool,
     /// Remove without a question
@@ -86,7 +86,7 @@ struct Report {
     selected: Vec<Selected>,
     /// Bytes that they take.
     selected_bytes: u64,
-    /// Whether they were removed.
+    /// Whether any of them were removed.
     removed: bool,
     /// By how much the store is smaller on disk.
     freed_bytes: u64,
@@ -99,6 +99,8 @@ struct Selected {
     name: Option<String>,
     status: String,
     bytes: u64,
+    /// Whether it was removed; one that is at work again stays.
+    removed: bool,
     /// When it was last at work, in milliseconds since 1970.
     updated_at: u64,
 }
@@ -106,7 +108,8 @@ struct Selected {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let engine = Engine::new(context.app.store()?);
     let room = engine.store().room().await?;
-    let mut runs = engine.store().runs(RUNS_SEARCHED_MAX).await?;
+    // All: the oldest are those to remove.
+    let mut runs = engine.store().runs(usize::MAX).await?;
     for run in &mut runs {
         look_again(&engine, run).await?;
     }
@@ -125,6 +128,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
                 name: run.name.clone(),
                 status: run.status.clone(),
                 bytes: bytes(&room, run),
+                removed: false,
                 updated_at: run.updated_at.0,
             })
             .collect(),
@@ -137,12 +141,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         output::print(page.trim_end()).context("cannot write to stdout")?;
     }
     if !report.selected.is_empty() && is_agreed(&args, &report, context)? {
-        let ids: Vec<RunId> = chosen.iter().map(|run| run.id.clone()).collect();
-        report.freed_bytes = remove_undriven(&engine, ids, context).await?;
-        report.removed = true;
+        let removed;
+        (removed, report.freed_bytes) = remove_undriven(&engine, &chosen, context).await?;
+        report.removed = !removed.is_empty();
+        for it in &mut report.selected {
+            it.removed = removed.contains(&it.run);
+        }
         if !context.global.json {
+            let count = number::counted(removed.len() as u64, "run", "runs");
             let freed = number::bytes(report.freed_bytes);
-            output::say(&format!("removed; {freed} of disk are free again"));
+            output::say(&format!("removed {count}; {freed} of disk are free again"));
         }
     }
     if context.global.json {
@@ -172,31 +180,40 @@ fn is_agreed(args: &Args, report: &Report, context: &Context) -> Result<bool, Pr
     Ok(answer.unwrap_or(false))
 }
 
-/// Removes those that no process drives by now. Returns by how much the store is smaller.
+/// Removes those that no process has gone on with since they were chosen. Returns them, and by how
+/// much the store is smaller.
 async fn remove_undriven(
     engine: &Engine,
-    ids: Vec<RunId>,
+    chosen: &[&RunSummary],
     context: &Context,
-) -> Result<u64, Problem> {
+) -> Result<(Vec<RunId>, u64), Problem> {
     let (mut free, mut leases) = (vec![], vec![]);
-    for id in ids {
-        match engine.store().leases().take(&id).await {
-            Ok(lease) => {
+    for run in chosen {
+        match engine.store().leases().take(&run.id).await {
+            Ok(lease) if is_unchanged(engine, run).await? => {
                 leases.push(lease);
-                free.push(id);
+                free.push(run.id.clone());
             }
+            Ok(_) => context
+                .app
+                .note(&format!("run {} was at work just now; it stays", run.id)),
             Err(held @ LeaseError::Held { .. }) => context.app.note(&format!("{held}; it stays")),
             Err(error) => return Err(error.into()),
         }
     }
-    remove(engine, &free, leases).await
+    let freed = match free.is_empty() {
+        true => 0,
+        false => remove(engine, &free, leases).await?,
+    };
+    Ok((free, freed))
 }
 
 /// The runs that the limits select, oldest first.
 fn chosen<'a>(runs: &'a [RunSummary], room: &Room, args: &Args) -> Vec<&'a RunSummary> {
     let now = clock::now();
     let may_go = |run: &RunSummary| {
-        has_ended(run) || (args.unfinished && matches!(&*run.status, "parked" | "interrupted"))
+        has_ended(run)
+            || (args.unfinished && matches!(&*run.status, "parked" | "interrupted" | "cancelled"))
     };
     let mut by_age: Vec<&RunSummary> = runs.iter().collect();
     by_age.sort_by(|a, b| (b.updated_at, &b.id).cmp(&(a.updated_at, &a.id)));

@@ -15,6 +15,7 @@ mod schema;
 pub(crate) mod check;
 
 pub(crate) mod answer;
+pub(crate) mod cap;
 pub(crate) mod park;
 pub(crate) mod rerun;
 pub(crate) mod resume;
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Check(check::Args),
     Answer(answer::Args),
     Park(park::Args),
+    Cap(cap::Args),
     Resume(resume::Args),
     Rerun(rerun::Args),
     Plan(plan::Args),
@@ -100,6 +102,7 @@ pub(crate) async fn carry_out(
         Command::Check(args) => check::run(args, context).await,
         Command::Answer(args) => answer::run(args, context).await,
         Command::Park(args) => park::run(args, context).await,
+        Command::Cap(args) => cap::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Rerun(args) => rerun::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,

@@ -1,12 +1,13 @@
 //! `divisi park`: parks a run that another process drives.
 
+use crate::cap::unsent;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output;
 use divisi_app::{Intent, Problem};
 use divisi_core::run::Stage;
+use divisi_engine::Engine;
 use divisi_engine::store::{ControlMessage, Receipt};
-use divisi_engine::{Engine, SendError};
 
 /// Park a run that another process drives
 #[derive(Debug, clap::Args)]
@@ -18,7 +19,7 @@ Examples:
 Nothing new starts, and what is under way is finished, as after one Ctrl-C in that process. `divisi resume` \
 goes on.")]
 pub(crate) struct Args {
-    /// The run's id, its beginning, or `last`: the last one of this folder
+    /// The run: its id or the beginning of it, its name, its flow, or `last` of this folder
     #[arg(default_value = "last")]
     run: String,
 }
@@ -29,11 +30,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let receipt = engine
         .send(&id, ControlMessage::Park)
         .await
-        .map_err(|error| match error {
-            SendError::Store(error) => error.into(),
-            SendError::Lease(error) => error.into(),
-            error => Problem::failed(error),
-        })?;
+        .map_err(unsent)?;
     match receipt {
         Some(Receipt::Done) => {
             output::say(&format!(

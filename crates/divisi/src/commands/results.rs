@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Only these tasks, by their numbers or labels
     tasks: Vec<String>,
     /// The form of the output
-    #[arg(long, value_enum, conflicts_with = "json")]
+    #[arg(long, value_enum, conflicts_with_all = ["json", "jq"])]
     format: Option<Format>,
     /// Write into this file, or into this folder one file for each task; `-` is stdout
     #[arg(short, long, value_name = "FILE|DIR/")]
@@ -36,6 +36,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
+    // Those before the name of the command are not compared by clap with those after it.
+    if args.format.is_some() && context.global.json {
+        return Err(Problem::usage(
+            "--format cannot be used with --json or --jq",
+        ));
+    }
     let id = context.app.find_run(&args.run, Intent::Look).await?;
     let engine = Engine::new(context.app.store()?);
     let (view, _) = engine.view(&id).await?;

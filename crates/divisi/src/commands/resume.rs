@@ -6,6 +6,7 @@ mod explain;
 use super::show::find_task;
 use crate::again;
 use crate::context::Context;
+use crate::display::number;
 use crate::exit::Exit;
 use crate::flags::{OutFlags, RunFlags};
 use crate::launch::launch;
@@ -16,10 +17,10 @@ use divisi_app::settings::Dollars;
 use divisi_app::{App, FlowInput, Intent, Problem, RunRequest};
 use divisi_core::event::{Awaited, RunLabel, RunStatus};
 use divisi_core::run::Stage;
-use divisi_core::{Key, Run, RunId, Task, TaskId};
+use divisi_core::{FailureClass, Key, Outcome, Run, RunId, Task, TaskId};
 use divisi_engine::flow::Library;
 use divisi_engine::{Engine, Flow};
-use edited::Edited;
+use edited::{Edited, may_be_by_an_agent};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ Examples:
 What is finished is kept; only what is missing or was edited since runs. The flow's file is read again \
 if it is still there, and so are the settings; flags of the run hold unless others \
 are given; `--hedge=false` and `--keep-going=false` take back what it was started with.
+
+Tasks that failed because a key was refused are tried again; `divisi rerun --failed` tries all that failed.
 
 The run stays with the provider and the models that it began with; `--provider` takes another one, and \
 the models of today. A run that is finished and whose flow has not changed gives its result again; \
@@ -132,18 +135,29 @@ pub(super) async fn go_on(
         followers,
         replaced,
     } = Again::of(&engine, &id, &run, &how, &kept).await?;
+    let refused = refused_keys(&run);
     if how.explain {
         // A look needs no consent to an edited flow.
     } else if let Some(edited) = Edited::of(&kept_flow, &flow) {
         edited.settle(&id, &run, &kept.request, how.edited, context)?;
-    } else if named.is_empty() && is_done(&run, &request, how.reopen_failed) && !how.again {
+        if how.model.is_some() {
+            context.app.note(
+                "--model holds for a named task as the run knows it; one whose prompt or options were \
+                 edited is another task, and runs on the model that the flow gives it",
+            );
+        }
+    } else if named.is_empty()
+        && refused.is_empty()
+        && is_done(&run, &request, how.reopen_failed)
+        && !how.again
+    {
         match newer_input(&engine, &run, kept.request.workspace.as_deref()).await? {
             None => {
                 return again::give_result(
                     &engine,
                     (&id, &run),
                     kept.request.demo,
-                    how.out,
+                    &how.out,
                     context,
                 )
                 .await;
@@ -156,10 +170,22 @@ pub(super) async fn go_on(
     let vendors = kept
         .vendors
         .map(|vendors| still(vendors, &id, &request, &context.app));
+    if !refused.is_empty() && !how.reopen_failed {
+        context.app.note(&format!(
+            "{} failed because a key was refused; a resume tries that again",
+            number::counted(refused.len() as u64, "task", "tasks")
+        ));
+    }
+    // Failed tasks keep their replies; those that are opened by name do not.
+    let all_refused = !refused.is_empty() && refused.len() == run.counts().failed as usize;
+    let reopen = named.iter().chain(followers.keys());
     let earlier = Earlier {
         id: id.clone(),
-        reopen_failed: how.reopen_failed,
-        reopen: named.iter().chain(followers.keys()).copied().collect(),
+        reopen_failed: how.reopen_failed || all_refused,
+        reopen: match all_refused || how.reopen_failed {
+            true => reopen.copied().collect(),
+            false => reopen.chain(&refused).copied().collect(),
+        },
         replaced,
         vendors,
     };
@@ -221,19 +247,16 @@ impl Again {
                 ))
                 .hint(format!("`divisi show {id}` lists the tasks that it asks for now")));
             }
-            named.push(task);
+            if !named.contains(&task) {
+                named.push(task);
+            }
         }
         if let Some(model) = &how.model {
             for task in named.iter().filter_map(|task| run.task(*task)) {
                 replaced.insert(task.key(), model.as_str().into());
             }
         }
-        let writes = kept
-            .request
-            .allow
-            .as_ref()
-            .is_some_and(|allow| !allow.is_empty());
-        if writes {
+        if may_be_by_an_agent(run, &kept.request) {
             // Tasks are numbered in the order in which they were requested, so one pass finds all
             // that waited for a named one, directly or not.
             for (task, shown) in view.current() {
@@ -275,6 +298,13 @@ fn is_done(run: &Run, now: &RunRequest, reopen_failed: bool) -> bool {
         }
         _ => false,
     }
+}
+
+/// The tasks of the last execution that failed because a key was refused: they were not carried out.
+fn refused_keys(run: &Run) -> Vec<TaskId> {
+    let is_refused = |outcome: Option<&Outcome>| matches!(outcome, Some(Outcome::Failed(failure)) if failure.class == FailureClass::Auth);
+    let tasks = run.tasks().filter(|(_, task)| is_refused(task.outcome()));
+    tasks.map(|(id, _)| id).collect()
 }
 
 /// A file that a task of the finished run names as an input and that was written after its end, or

@@ -19,7 +19,8 @@ Examples:
   divisi rm nightly k3f9 8xw0
   divisi rm k3f9 --force             # although it could still be resumed
 
-What the removed runs have cost and taught is no longer known to estimates. Worktrees that they have \
+A run that is partial or failed has ended, although `divisi rerun` could try its tasks again; one that is \
+parked, interrupted or cancelled has not. What the removed runs have cost and taught is no longer known to estimates. Worktrees that they have \
 left stay. `divisi gc` removes old runs.")]
 pub(crate) struct Args {
     /// The runs: their ids or the beginnings of them, their names, their flows, or `last`
@@ -59,6 +60,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     for id in &ids {
         leases.push(engine.store().leases().take(id).await?);
     }
+    for run in &runs {
+        if !is_unchanged(&engine, run).await? {
+            return Err(Problem::usage(format!(
+                "run {} was at work just now, and nothing was removed",
+                run.id
+            ))
+            .hint("give the command again"));
+        }
+    }
     let freed = remove(&engine, &ids, leases).await?;
     let names: Vec<String> = runs
         .iter()
@@ -78,9 +88,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     Ok(Exit::Ok)
 }
 
-/// Whether it is over, so that a resume would only give its result.
+/// Whether it is over, so that a resume would only give its result. What was cancelled is carried out
+/// by a resume.
 pub(super) fn has_ended(run: &RunSummary) -> bool {
-    matches!(&*run.status, "ok" | "partial" | "failed" | "cancelled")
+    matches!(&*run.status, "ok" | "partial" | "failed")
+}
+
+/// Whether a run is as it was when it was looked at. To be asked once its lease is held: until then
+/// another process may have gone on with it.
+pub(super) async fn is_unchanged(engine: &Engine, run: &RunSummary) -> Result<bool, Problem> {
+    let now = engine.store().run(&run.id).await?;
+    Ok(now.is_some_and(|now| now.updated_at == run.updated_at))
 }
 
 /// Removes runs, whose leases are held until then. Returns by how much the store is smaller.

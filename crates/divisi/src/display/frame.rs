@@ -5,7 +5,8 @@
 
 use super::look::{Line, Look, Tone};
 use super::number;
-use super::progress::{Doing, Progress, ToGo, Why, Work};
+use super::progress::{Doing, KeysOf, Progress, ToGo, Why, Work};
+use super::show;
 use crate::text;
 use divisi_core::governor::{Amount, Rate};
 use divisi_core::run::Stage;
@@ -28,6 +29,7 @@ pub(crate) fn frame(progress: &Progress, look: &Look, rows: usize, now: Timestam
     let labelled = usize::from(demo.is_some());
     let mut foot: Vec<Line> = stage(progress, look, now).into_iter().collect();
     foot.extend(help(progress, look));
+    foot.extend(typed(progress));
     foot.push(bar(progress, look, width));
     foot.push(figures(progress, look, width, now));
     let mut rests: Vec<Line> = narrowed(progress, look).into_iter().collect();
@@ -189,8 +191,7 @@ fn looked_into(
     let attempt = (task.attempts > 1).then(|| format!("attempt {}", task.attempts));
     let since = task.started_at.filter(|_| task.status == Status::Running);
     let since = since.map(|since| number::clock(now.since(since)));
-    let state =
-        (task.status != Status::Running).then(|| format!("{:?}", task.status).to_lowercase());
+    let state = (task.status != Status::Running).then(|| show::word(task.status).to_owned());
     for part in [model, attempt, since, state].into_iter().flatten() {
         head = head.put(Tone::Dim, format!("{}{part}", look.dot()));
     }
@@ -243,13 +244,27 @@ fn help(progress: &Progress, look: &Look) -> Option<Line> {
         true => ("↑", "↓"),
         false => ("k", "j"),
     };
+    let quit = match progress.sight.keys {
+        Some(KeysOf::Watcher) => "leave",
+        Some(KeysOf::Driver) | None => "stop",
+    };
     let keys = format!(
-        "{up} {down} choose, enter look into, esc back, p park, q stop, + - tasks at a time, ? close"
+        "{up}{down} choose, enter open, esc back, p park, q {quit}, c cap, +- tasks at once"
     );
     progress
         .sight
         .has_help
         .then(|| Line::of(Tone::Strong, "keys: ").plain(keys))
+}
+
+/// The cap that is being typed.
+fn typed(progress: &Progress) -> Option<Line> {
+    let typed = progress.sight.typed.as_ref()?;
+    Some(
+        Line::of(Tone::Strong, "cap in dollars: ")
+            .plain(format!("{typed}_"))
+            .put(Tone::Dim, "  enter sets it, esc leaves it as it is"),
+    )
 }
 
 /// The names of attempts, each cut to `columns`: in the middle, because names that begin alike
@@ -609,7 +624,7 @@ fn figures(progress: &Progress, look: &Look, width: usize, now: Timestamp) -> Li
     if view.reused > 0 {
         parts.push(format!("{} reused", number::count(view.reused.into())));
     }
-    if progress.sight.has_keys && !progress.sight.has_help {
+    if progress.sight.keys.is_some() && !progress.sight.has_help {
         parts.push("? keys".to_owned());
     }
     let told = |parts: &[String]| Line::of(Tone::Dim, parts.join(look.dot()));

@@ -8,16 +8,22 @@ mod jq;
 pub(crate) use jq::BadFilter;
 
 use super::readable::Readable;
+use crate::output;
 use crate::text::is_harmless;
 use divisi_providers::redact::known;
 use jq::Filter;
 use serde::Serialize;
-use std::cell::OnceCell;
+use serde_json::Value;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 thread_local! {
     /// The filter of `--jq`, on the thread that writes output.
     static FILTER: OnceCell<Filter> = const { OnceCell::new() };
+
+    /// The kinds of events that it has failed on.
+    static WARNED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
 }
 
 /// Passes all further JSON output through a filter of jq. Fails if `code` is not one.
@@ -31,7 +37,27 @@ pub(crate) fn filter(code: &str) -> Result<(), BadFilter> {
 /// The value on one line, without secrets: what the filter makes of it, if there is one.
 pub(crate) fn line(value: &impl Serialize) -> anyhow::Result<String> {
     let json = serde_json::to_string(&Readable(value))?;
-    filtered(known().json(json.into()).to_string())
+    filtered(&known().json(json.into()))
+}
+
+/// An event of a run on one line. A filter that fails on it leaves nothing of it and is warned of,
+/// once for each kind of event: the run goes on, and is paid for.
+pub(crate) fn event(value: &impl Serialize) -> anyhow::Result<String> {
+    let json = serde_json::to_string(&Readable(value))?;
+    let json = known().json(json.into());
+    match filtered(&json) {
+        Ok(line) => Ok(line),
+        Err(error) => {
+            let event: Value = serde_json::from_str(&json)?;
+            let kind = event["event"].as_str().unwrap_or_default().to_owned();
+            if WARNED.with_borrow_mut(|warned| warned.insert(kind.clone())) {
+                output::say(&format!(
+                    "warning: {error:#}; events `{kind}` on which it fails are left out"
+                ));
+            }
+            Ok(String::new())
+        }
+    }
 }
 
 /// The value on one line, whatever filter there is.
@@ -42,13 +68,13 @@ pub(crate) fn unfiltered(value: &impl Serialize) -> anyhow::Result<String> {
 
 /// The value on several lines, for a person: what the filter makes of it, if there is one.
 pub(crate) fn pretty(value: &impl Serialize) -> anyhow::Result<String> {
-    filtered(serde_json::to_string_pretty(&Readable(value))?)
+    filtered(&serde_json::to_string_pretty(&Readable(value))?)
 }
 
-fn filtered(json: String) -> anyhow::Result<String> {
+fn filtered(json: &str) -> anyhow::Result<String> {
     FILTER.with(|cell| match cell.get() {
-        None => Ok(harmless(&json)),
-        Some(filter) => filter.apply(&json),
+        None => Ok(harmless(json)),
+        Some(filter) => filter.apply(json),
     })
 }
 

@@ -85,8 +85,8 @@ impl LiveView {
         }
         self.drawn_at = Some(now);
         let gained = since.map_or(Self::BYTES_PER_SECOND_MAX, |since| {
-            let seconds = since.0.min(1_000) as i64;
-            seconds * Self::BYTES_PER_SECOND_MAX / 1_000
+            let millis = since.0.min(1_000) as i64;
+            millis * Self::BYTES_PER_SECOND_MAX / 1_000
         });
         self.room = (self.room + gained).min(Self::BYTES_PER_SECOND_MAX);
         if self.room > 0 {
@@ -137,6 +137,10 @@ impl LiveView {
         self.is_held = true;
         keys::pause();
         output::finish_talk();
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held
     }
 
     /// Shows what was kept, and draws again.

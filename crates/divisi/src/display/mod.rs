@@ -40,4 +40,5 @@ mod story;
 mod tests;
 
 pub(crate) use look::{Line, Look, Tone};
+pub(crate) use progress::KeysOf;
 pub(crate) use reporter::{Mode, Reporter, told};

@@ -22,14 +22,25 @@ pub(crate) struct Progress {
 /// What the user looks at.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sight {
-    /// Whether keys are received.
-    pub(crate) has_keys: bool,
+    /// Whose keys are received, if any are.
+    pub(crate) keys: Option<KeysOf>,
     /// The chosen task.
     pub(crate) chosen: Option<TaskId>,
     /// The task that is looked into, with its prompt.
     pub(crate) open: Option<(TaskId, Arc<str>)>,
+    /// The cap that is being typed.
+    pub(crate) typed: Option<String>,
     /// Whether the keys are explained.
     pub(crate) has_help: bool,
+}
+
+/// Whose keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeysOf {
+    /// Of the process that drives the run.
+    Driver,
+    /// Of one that follows a run of another process.
+    Watcher,
 }
 
 /// How far the work of a run is.
@@ -80,6 +91,11 @@ pub(crate) enum Why {
     Limit(Option<Rate>),
     Room,
     Cache,
+}
+
+/// Whether an attempt waits until its request may be sent.
+fn waits(doing: Option<&Doing>) -> bool {
+    doing.is_some_and(|doing| doing.waits.is_some())
 }
 
 impl Progress {
@@ -170,7 +186,6 @@ impl Progress {
 
     /// Attempts under way that do not wait to ask.
     pub(crate) fn running(&self) -> Vec<(AttemptId, Timestamp, Option<&Doing>)> {
-        let waits = |doing: Option<&Doing>| doing.is_some_and(|doing| doing.waits.is_some());
         self.under_way()
             .filter(|(.., doing)| !waits(*doing))
             .collect()
@@ -192,7 +207,6 @@ impl Progress {
 
     /// Number of attempts that wait until their request may be sent.
     pub(crate) fn waiting(&self) -> usize {
-        let waits = |doing: Option<&Doing>| doing.is_some_and(|doing| doing.waits.is_some());
         self.under_way().filter(|(.., doing)| waits(*doing)).count()
     }
 
@@ -204,9 +218,7 @@ impl Progress {
                 .task(attempt.task)
                 .is_some_and(|task| task.model.is_some())
         };
-        let busy = self
-            .under_way()
-            .filter(|(.., doing)| doing.is_none_or(|doing| doing.waits.is_none()));
+        let busy = self.under_way().filter(|(.., doing)| !waits(*doing));
         let (asking, working): (Vec<_>, Vec<_>) = busy.partition(|(attempt, _, doing)| {
             doing.is_none_or(|doing| !doing.is_working) && asks(*attempt)
         });

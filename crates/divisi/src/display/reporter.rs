@@ -4,7 +4,7 @@ use super::json;
 use super::live::LiveView;
 use super::look::{Line, Look, page};
 use super::plain::PlainView;
-use super::progress::Progress;
+use super::progress::{KeysOf, Progress};
 use super::summary::{errors, summary};
 use crate::keys::Key;
 use crate::output;
@@ -13,6 +13,9 @@ use divisi_core::{PicoUsd, Recorded, RunId, RunView, TaskId, Timestamp};
 use divisi_engine::Signal;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+
+/// Digits of an amount that is typed: more than the largest one has.
+const TYPED_MAX: usize = 24;
 
 /// How a run is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +52,7 @@ struct Told<'a> {
 
 /// An event of a run as one line of JSON.
 pub(crate) fn told(run: &RunId, recorded: &Recorded) -> anyhow::Result<String> {
-    json::line(&Told { run, recorded })
+    json::event(&Told { run, recorded })
 }
 
 /// Reports what a run does.
@@ -118,8 +121,17 @@ impl Reporter {
     pub(crate) fn hold(&mut self) {
         match &mut self.view {
             View::Live(view) => view.hold(),
-            View::Plain(_) => self.held = Some(self.held.take().unwrap_or_default()),
+            View::Plain(_) => _ = self.held.get_or_insert_default(),
             View::Json | View::Quiet => {}
+        }
+    }
+
+    /// Whether the terminal is left to a question.
+    pub(crate) fn is_held(&self) -> bool {
+        match &self.view {
+            View::Live(view) => view.is_held(),
+            View::Plain(_) => self.held.is_some(),
+            View::Json | View::Quiet => false,
         }
     }
 
@@ -158,11 +170,6 @@ impl Reporter {
         Ok(())
     }
 
-    /// The run so far.
-    pub(crate) fn view(&self) -> &RunView {
-        &self.progress.view
-    }
-
     /// The stage of the run.
     pub(crate) fn stage(&self) -> &Stage {
         &self.progress.view.stage
@@ -176,9 +183,9 @@ impl Reporter {
         }
     }
 
-    /// Says that keys are received.
-    pub(crate) fn hears_keys(&mut self) {
-        self.progress.sight.has_keys = true;
+    /// Says that keys are received, and by whom.
+    pub(crate) fn hears_keys(&mut self, of: KeysOf) {
+        self.progress.sight.keys = Some(of);
     }
 
     /// Applies a key that changes only what is shown. Returns the task that is to be looked into.
@@ -186,7 +193,8 @@ impl Reporter {
         let sight = &mut self.progress.sight;
         match key {
             Key::Up | Key::Down if sight.open.is_none() => self.progress.choose(key == Key::Down),
-            Key::Back => (sight.open, sight.has_help) = (None, false),
+            Key::Back | Key::Erase => (sight.open, sight.has_help) = (None, false),
+            Key::Cap => sight.typed = Some(String::new()),
             Key::Help => sight.has_help = !sight.has_help,
             Key::Open if sight.open.is_some() => sight.open = None,
             Key::Open => {
@@ -195,7 +203,39 @@ impl Reporter {
                 }
                 return self.progress.sight.chosen;
             }
-            Key::Up | Key::Down | Key::More | Key::Fewer | Key::Park | Key::Stop => {}
+            Key::Up
+            | Key::Down
+            | Key::More
+            | Key::Fewer
+            | Key::Park
+            | Key::Stop
+            | Key::Digit(_) => {}
+        }
+        None
+    }
+
+    /// Whether another cap is being typed, so that keys belong to it.
+    pub(crate) fn is_typing(&self) -> bool {
+        self.progress.sight.typed.is_some()
+    }
+
+    /// Applies a key to the cap that is being typed. Returns it once it is complete.
+    pub(crate) fn typed(&mut self, key: Key) -> Option<String> {
+        let typed = self.progress.sight.typed.as_mut()?;
+        match key {
+            Key::Digit(digit) if typed.len() < TYPED_MAX => typed.push(digit),
+            Key::Erase => _ = typed.pop(),
+            Key::Open => return self.progress.sight.typed.take(),
+            Key::Back => self.progress.sight.typed = None,
+            Key::Up
+            | Key::Down
+            | Key::More
+            | Key::Fewer
+            | Key::Cap
+            | Key::Digit(_)
+            | Key::Park
+            | Key::Stop
+            | Key::Help => {}
         }
         None
     }

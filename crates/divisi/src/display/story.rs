@@ -191,7 +191,7 @@ impl Story {
         });
     }
 
-    fn attempt(&self, task: TaskId) -> AttemptId {
+    pub(super) fn attempt(&self, task: TaskId) -> AttemptId {
         AttemptId {
             task,
             number: self.run.task(task).expect("a task").attempts(),

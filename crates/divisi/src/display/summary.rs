@@ -9,7 +9,7 @@ use super::{instead, refused};
 use crate::text;
 use divisi_core::event::{ParkReason, RunStatus};
 use divisi_core::run::Stage;
-use divisi_core::{Failure, PicoUsd, RunView, TaskId, Timestamp};
+use divisi_core::{Failure, FailureClass, PicoUsd, RunView, TaskId, Timestamp};
 
 /// The lines for a run that is over or parked.
 ///
@@ -150,6 +150,13 @@ fn question(progress: &Progress) -> Option<Line> {
     Some(Line::of(Tone::Warn, "question: ").plain(asks))
 }
 
+/// The number of tasks that failed because a key was refused.
+fn refused_keys(view: &RunView) -> u32 {
+    let failures = view.current().filter_map(|(_, task)| view.failure_of(task));
+    let refused = failures.filter(|failure| failure.class == FailureClass::Auth);
+    refused.count() as u32
+}
+
 /// Whether the flow probably failed because it read arguments that it was not given. A resume
 /// cannot add any: they belong to the run.
 fn lacks_args(view: &RunView) -> bool {
@@ -252,10 +259,19 @@ fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp
         Stage::Ended(RunStatus::Ok) => {}
         // A resume alone keeps the failures, and a flow that needs those results would fail again.
         Stage::Ended(RunStatus::Partial | RunStatus::Failed) if view.counts.failed > 0 => {
-            may_type(
-                format!("divisi rerun {id} --failed"),
-                "try the failed tasks again, keep the others",
-            );
+            let of_keys = refused_keys(view);
+            if of_keys > 0 {
+                may_type(
+                    format!("divisi resume {id}"),
+                    "try again what a refused key prevented, once it is mended",
+                );
+            }
+            if of_keys < view.counts.failed {
+                may_type(
+                    format!("divisi rerun {id} --failed"),
+                    "try the failed tasks again, keep the others",
+                );
+            }
         }
         Stage::Ended(RunStatus::Failed) => {
             if lacks_args(view) {

@@ -1,7 +1,9 @@
 //! Flags for where the results of a run go.
 
+use super::GlobalFlags;
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use divisi_app::Problem;
+use std::path::{Path, PathBuf};
 
 /// Flags for where the results of a run go.
 #[derive(Clone, Debug, Default, Args)]
@@ -23,6 +25,24 @@ pub(crate) struct OutFlags {
         conflicts_with_all = ["json", "jq"]
     )]
     pub(crate) stream: Option<StreamForm>,
+}
+
+impl OutFlags {
+    /// The file or folder; `None` for stdout, also where it is named `-`.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.out.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+
+    /// Fails for flags that contradict each other. Those before the name of a command are not
+    /// compared by clap with those after it.
+    pub(crate) fn check(&self, global: &GlobalFlags) -> Result<(), Problem> {
+        match global.json && self.stream.is_some() {
+            true => Err(Problem::usage(
+                "--stream cannot be used with --json or --jq",
+            )),
+            false => Ok(()),
+        }
+    }
 }
 
 /// The form of results that are printed while they come.

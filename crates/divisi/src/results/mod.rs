@@ -3,6 +3,7 @@
 pub(crate) mod folder;
 pub(crate) mod form;
 
+use crate::flags::StreamForm;
 use crate::journal::each_event;
 use crate::{output, result, save, text};
 use anyhow::Context as _;
@@ -75,6 +76,22 @@ pub(crate) fn print(rows: &[Row], format: Format) -> Result<(), Problem> {
         false => output::print_as_it_is(text),
     };
     Ok(printed.context("cannot write to stdout")?)
+}
+
+/// Prints rows on stdout that come one after the other.
+pub(crate) fn print_stream(rows: &[Row], form: StreamForm) -> Result<(), Problem> {
+    for row in rows {
+        let row = std::slice::from_ref(row);
+        match form {
+            StreamForm::Ndjson => print(row, Format::Ndjson)?,
+            StreamForm::Text => {
+                print(row, Format::Text)?;
+                // Between two results.
+                output::print_as_it_is("").context("cannot write to stdout")?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The tasks with their latest results.

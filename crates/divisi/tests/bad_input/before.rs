@@ -115,7 +115,7 @@ fn an_empty_prompt_on_the_command_line() {
 }
 
 #[test]
-fn a_model_that_nobody_knows() {
+fn an_unknown_model() {
     let machine = machine();
     flow(&machine, "ok", "return await agent('hello')");
     assert_snapshot!(told(&machine, &["run", "ok.js", "--model", "gpt-0"]), @"
@@ -242,12 +242,12 @@ fn a_store_of_a_later_version() {
     let (there, before) = (files(&machine), std::fs::read(machine.store()).unwrap());
     assert_snapshot!(told(&machine, &["map", "look at {}", "b"]), @"
     exit 1
-    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 6
+    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 7
       hint: update divisi, or name another store with `--store`
     ");
     assert_snapshot!(told(&machine, &["runs"]), @"
     exit 1
-    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 6
+    error: the store [home]/divisi.db has format 99; this divisi reads formats up to 7
       hint: update divisi, or name another store with `--store`
     ");
     assert_eq!(files(&machine), there);

@@ -24,8 +24,8 @@ fn a_key_that_is_refused() {
 
     map [run-id] failed: no task succeeded
     0 ok · 2 failed · [time] · [tokens] · [cost]
-      divisi show [run-id]            what each task did
-      divisi rerun [run-id] --failed  try the failed tasks again, keep the others
+      divisi show [run-id]    what each task did
+      divisi resume [run-id]  try again what a refused key prevented, once it is mended
     stdout:
     ## a
 

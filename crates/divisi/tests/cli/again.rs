@@ -127,3 +127,45 @@ return 'done';
     let told = home.ends(0, &["rerun", "last", "build"]).stderr;
     assert!(told.contains("0 reused"), "{told}");
 }
+
+#[test]
+fn what_waited_for_a_program_that_runs_again_runs_again_too() {
+    let flow = "export const meta = { name: 'built', description: 'd' };\n\
+                const built = await shell('echo built', { label: 'build' });\n\
+                await agent('Look at it', { label: 'look', tools: [] });\n\
+                return built;\n";
+    let home = Home::with("flow.js", flow);
+    home.write("divisi.toml", "allow = ['run']\n");
+    home.ends(0, &["trust"]);
+    home.ends(0, &["run", "flow.js", "--demo", "-q"]);
+    // Named twice, it is one; and no flag of the run says that programs may write.
+    let said = json(&home, &["rerun", "last", "build", "t0", "--explain"]);
+    let whys: Vec<&str> = said["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["why"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        whys,
+        [
+            "you have named it",
+            "it waited for t0, and agents may change files"
+        ],
+        "{said}"
+    );
+}
+
+#[test]
+fn a_model_for_a_task_that_was_edited_is_said_to_be_lost() {
+    let home = Home::with("flow.js", FLOW);
+    home.ends(0, &["run", "flow.js", "--demo", "-q"]);
+    home.write("flow.js", &FLOW.replace("Audit ${m}", "Review ${m}"));
+    let said = home
+        .ends(0, &["rerun", "last", "payment", "--model", "opus"])
+        .stderr;
+    assert!(
+        said.contains("--model holds for a named task as the run knows it"),
+        "{said}"
+    );
+}

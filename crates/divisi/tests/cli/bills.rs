@@ -56,6 +56,8 @@ fn a_reply_without_counts_is_estimated_and_marked_wherever_its_cost_stands() {
         text.contains("is estimated") && text.contains("~$"),
         "{text}"
     );
+    let text = home.ends(0, &["runs"]).stdout;
+    assert!(text.contains(" ~$"), "{text}");
     let text = home.ends(0, &["show"]).stdout;
     assert!(
         text.contains("is estimated") && text.contains("~$"),

@@ -9,8 +9,8 @@ use std::process::Command;
 const STEPS: usize = 34;
 
 /// A home whose vendor is a mock.
-struct Place {
-    home: Home,
+pub(crate) struct Place {
+    pub(crate) home: Home,
     vendor: MockThread,
 }
 
@@ -27,7 +27,7 @@ impl Place {
         Self { home, vendor }
     }
 
-    fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.vendor.stats().requests.values().sum()
     }
 
@@ -152,7 +152,7 @@ fn a_pattern_is_planned_and_checked_without_a_request() {
 }
 
 /// A planner that plans two tasks, one of which needs the other.
-fn planner() -> Place {
+pub(crate) fn planner() -> Place {
     let task = |id: &str, prompt: &str, needs: &[&str]| {
         let (label, model) = (None::<&str>, (id == "design").then_some("opus"));
         serde_json::json!({"id": id, "prompt": prompt, "needs": needs, "label": label, "model": model})
@@ -165,7 +165,7 @@ fn planner() -> Place {
     Place::of(Config::default().rule(planned))
 }
 
-const APPROVE: [&str; 3] = ["decompose", "Port the parser", "--approve"];
+pub(crate) const APPROVE: [&str; 3] = ["decompose", "Port the parser", "--approve"];
 
 #[test]
 fn a_plan_is_carried_out_once_it_is_approved() {
@@ -211,7 +211,7 @@ fn a_plan_can_be_approved_later_and_from_elsewhere() {
 }
 
 /// An editor that does this to the file with the plan.
-fn editor(place: &Place, script: &str) -> String {
+pub(crate) fn editor(place: &Place, script: &str) -> String {
     place.home.write("edit.sh", script);
     format!("sh {}", place.home.folder().join("edit.sh").display())
 }

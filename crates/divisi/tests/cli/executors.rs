@@ -39,7 +39,7 @@ fn spent(home: &Home) -> String {
 }
 
 #[test]
-fn one_that_nobody_sends_a_bill_for_runs_under_any_cap() {
+fn one_without_a_bill_runs_under_any_cap() {
     for said in ["", "\ncost = 'free'"] {
         let home = with(&format!("{LEAVES_A_MARK}{said}"));
         assert_eq!(

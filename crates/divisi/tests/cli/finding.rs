@@ -164,11 +164,20 @@ fn two_runs_are_compared_task_by_task() {
         "-[scripted demo-sonnet] Audit auth\n+[scripted demo-sonnet] Audit auth well\n"
     );
     let text = home.ends(0, &["diff", "before", "after"]).stdout;
-    assert!(
-        text.contains("    + [scripted") || text.contains("    +[scripted"),
-        "{text}"
-    );
-    assert!(text.contains("the same result"), "{text}");
+    let ids = home.ends(0, &["runs", "--jq", ".[].id"]).stdout;
+    let ids: Vec<&str> = ids.lines().collect();
+    let text = text.replace(ids[1], "BEFORE").replace(ids[0], "AFTER");
+    insta::assert_snapshot!(text, @"
+    BEFORE ok · 4 tasks · $0.0000
+    AFTER ok · 4 tasks · $0.0000
+    ~ t0 auth
+        -[scripted demo-sonnet] Audit auth
+        +[scripted demo-sonnet] Audit auth well
+    ~ t2 order
+        -[scripted demo-sonnet] Audit user
+        +[scripted demo-sonnet] Audit order
+    2 tasks have the same result
+    ");
     let same = home.ends(0, &["diff", "before", "before"]).stdout;
     assert!(
         same.contains("4 tasks have the same result") && !same.contains('~'),

@@ -270,7 +270,7 @@ fn an_answer_whose_sender_and_driver_have_died_counts() {
 
 #[test]
 fn the_end_of_its_time_is_kept_over_a_resume() {
-    let home = parked("timeout: '3s'");
+    let home = parked("timeout: '6s'");
     // Until then the run parks again.
     let mut said = String::new();
     wait_until(|| {
@@ -279,7 +279,7 @@ fn the_end_of_its_time_is_kept_over_a_resume() {
         resumed.status.code() == Some(1)
     });
     assert!(
-        said.contains("there was no answer within 3s, and it has no default"),
+        said.contains("there was no answer within 6s, and it has no default"),
         "{said}"
     );
     let said = home.ends(1, &["answer", "last", "deploy", "yes"]).stderr;
@@ -288,7 +288,7 @@ fn the_end_of_its_time_is_kept_over_a_resume() {
 
 #[test]
 fn on_a_terminal_it_waits_no_longer_than_its_time() {
-    let home = Home::with("gate.js", &flow("timeout: '1s', default: false"));
+    let home = Home::with("gate.js", &flow("timeout: '4s', default: false"));
     // A line that is no answer: the question stays open until its time is over.
     let (code, shown) = at_a_terminal(home.divisi(&RUN), "hm");
     assert_eq!(code, Some(0), "{shown}");
@@ -513,7 +513,7 @@ fn a_terminal_rings_and_a_pipe_gets_no_escapes() {
 }
 
 #[test]
-fn a_project_tells_nobody_without_trust() {
+fn a_project_sends_no_notice_without_trust() {
     for setting in [
         "command = ['touch', '../told']",
         "webhook = 'http://127.0.0.1:9/'",
@@ -523,7 +523,7 @@ fn a_project_tells_nobody_without_trust() {
         home.write("divisi.toml", &format!("[notify]\n{setting}\n"));
         let said = home.ends(2, &["run", "gate.js"]).stderr;
         assert!(said.contains("need your trust"), "{setting}: {said}");
-        // Without models there is nothing to trust anybody with.
+        // A demo needs no trust.
         let said = home.ends(0, &RUN).stderr;
         assert!(
             said.contains("so this of it does not count: notify."),

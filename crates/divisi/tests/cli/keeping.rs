@@ -1,6 +1,7 @@
 //! Runs removed, exported and imported.
 
 use crate::home::{FLOW, Home};
+use crate::stopping::wait_until;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -105,6 +106,39 @@ fn old_runs_are_shown_before_they_are_removed_and_what_can_go_on_stays() {
     assert_eq!(count(&home), 1);
     home.ends(0, &["answer", "last", "t0", "yes"]);
     home.ends(0, &["resume", "last"]);
+    let report = json(&home, &["gc", "--keep", "0", "--yes"]);
+    assert_eq!(report["selected"][0]["removed"], true, "{report}");
+}
+
+#[test]
+fn what_was_cancelled_can_go_on_and_stays() {
+    let held = "export const meta = { name: 'held', description: 'd' };\n\
+                await shell('touch begun; until [ -e go ]; do sleep 0.05; done');\nreturn 1;\n";
+    let home = Home::with("held.js", held);
+    let mut run = home
+        .divisi(&["run", "held.js", "--demo", "--allow", "run"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
+    wait_until(|| home.folder().join("begun").exists());
+    let pid = rustix::process::Pid::from_child(&run);
+    let interrupt = || rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    interrupt();
+    assert!(lines.any(|line| line.unwrap().contains("parking: ")));
+    interrupt();
+    lines.for_each(drop);
+    run.wait().unwrap();
+    assert_eq!(json(&home, &["runs"])[0]["status"], "cancelled");
+    let refused = home.ends(2, &["rm", "last"]).stderr;
+    assert!(
+        refused.contains("is cancelled, and nothing was removed"),
+        "{refused}"
+    );
+    let gc = |more: &[&str]| json(&home, &[&["gc", "--keep", "0", "--yes"], more].concat());
+    assert_eq!(gc(&[])["removed"], false);
+    assert_eq!(gc(&["--unfinished"])["removed"], true);
 }
 
 #[test]

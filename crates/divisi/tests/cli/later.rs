@@ -1,6 +1,12 @@
 //! What can be done with a run later: go on with it, look at it, list it.
 
 use crate::home::{FLOW, HALF, Home};
+use divisi_mock::{Config, MockThread};
+use serde_json::Value;
+
+fn json(home: &Home, args: &[&str]) -> Value {
+    serde_json::from_str(&home.ends(0, &[args, &["--json"]].concat()).stdout).unwrap()
+}
 
 #[test]
 fn after_an_edit_only_what_it_touches_runs() {
@@ -112,4 +118,38 @@ fn a_run_and_its_tasks_can_be_looked_at() {
     error: the run has no task `t9`
       hint: `divisi show <run>` lists its tasks with their numbers
     "#);
+}
+
+#[test]
+fn what_a_refused_key_prevented_is_tried_again_by_a_resume() {
+    let vendor = MockThread::start(Config {
+        keys: vec!["right".to_owned()],
+        ..Config::default()
+    });
+    let flow = HALF.replace("Half of it", "All of it");
+    let home = Home::with("flow.js", &flow)
+        .variable("ANTHROPIC_BASE_URL", vendor.url())
+        .variable("ANTHROPIC_API_KEY", "wrong");
+    let said = home.ends(1, &["run", "flow.js"]).stderr;
+    assert!(
+        said.contains("try again what a refused key prevented"),
+        "{said}"
+    );
+    assert!(
+        said.contains("rerun"),
+        "the other failure is of another kind: {said}"
+    );
+    let why = &json(&home, &["resume", "last", "--explain"])["runs"][0]["why"];
+    assert!(why.as_str().unwrap().contains("not authorised"), "{why}");
+    // With the same key it is the same failure, and costs nothing.
+    home.ends(1, &["resume", "last"]);
+
+    let home = home.variable("ANTHROPIC_API_KEY", "right");
+    let said = home.ends(3, &["resume", "last"]).stderr;
+    let told = "1 task failed because a key was refused; a resume tries that again";
+    assert!(said.contains(told), "{said}");
+    assert!(said.contains("1 ok · 1 failed"), "{said}");
+    // What is left needs a word.
+    let said = home.ends(3, &["resume", "last"]).stderr;
+    assert!(said.contains("a resume keeps that"), "{said}");
 }

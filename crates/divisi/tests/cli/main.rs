@@ -30,6 +30,7 @@ mod input;
 mod patterns;
 mod pick;
 mod plans;
+mod questions;
 mod results;
 mod runs;
 

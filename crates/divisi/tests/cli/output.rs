@@ -211,3 +211,102 @@ fn the_filters_of_the_readme_work() {
     let ran = format!("{{\"status\":\"ok\",\"cost\":0,\"result\":\"{result}\"}}\n");
     assert_eq!(said, [String::new(), String::new(), shown, ran]);
 }
+
+#[test]
+fn a_filter_that_fails_on_events_costs_no_result() {
+    let home = Home::with("flow.js", FLOW);
+    let filter = "if .event == \"task_ended\" then error(\"no\") else .event end";
+    let said = home.ends(
+        0,
+        &[
+            "run",
+            "flow.js",
+            "--demo",
+            "--jq",
+            filter,
+            "--out",
+            "report.md",
+        ],
+    );
+    let warning = "the filter failed: \"no\"; events `task_ended` on which it fails are left out";
+    assert_eq!(said.stderr.matches(warning).count(), 1, "{}", said.stderr);
+    let printed: Vec<&str> = said.stdout.lines().collect();
+    assert!(
+        printed.ends_with(&["run_ended", "run_result"]),
+        "{printed:?}"
+    );
+    assert!(!printed.contains(&"task_ended"), "{printed:?}");
+    assert!(home.read("report.md").contains("Write a report"));
+}
+
+#[test]
+fn a_finished_run_gives_its_result_again_in_the_form_that_is_asked_for() {
+    let home = Home::with("flow.js", FLOW);
+    let first = home
+        .ends(0, &["run", "flow.js", "--demo", "-q", "--out", "-"])
+        .stdout;
+    let again = |more: &[&str]| {
+        let args = [&["resume", "last", "-q"], more].concat();
+        home.ends(0, &args).stdout
+    };
+    assert!(
+        first.starts_with("[scripted demo-sonnet] Write a report"),
+        "{first}"
+    );
+    assert_eq!(again(&["--out", "-"]), first);
+    let streamed = again(&["--stream"]);
+    assert!(streamed.starts_with("## auth\n\n[scripted"), "{streamed}");
+    assert!(streamed.contains("## user\n\n[scripted"), "{streamed}");
+    assert_eq!(again(&["--stream=ndjson"]).lines().count(), 4);
+}
+
+#[test]
+fn forms_of_output_that_contradict_each_other_are_refused_wherever_they_stand() {
+    let home = Home::with("flow.js", FLOW);
+    let run = ["--json", "run", "flow.js", "--demo", "--stream"];
+    let said = home.ends(2, &run).stderr;
+    assert!(said.contains("--stream"), "{said}");
+    home.ends(0, &["run", "flow.js", "--demo", "-q"]);
+    for args in [
+        &["--json", "resume", "last", "--stream"][..],
+        &["results", "last", "--format", "csv", "--jq", "."],
+        &["--jq", ".", "results", "last", "--format", "csv"],
+    ] {
+        let said = home.ends(2, args).stderr;
+        assert!(said.contains("cannot be used with"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_found_before_anything_is_paid() {
+    let home = Home::with("flow.js", FLOW);
+    home.write("file", "");
+    for out in ["file/result.md", "file/answers/", "nowhere/result.md"] {
+        let said = home
+            .ends(2, &["run", "flow.js", "--demo", "--out", out])
+            .stderr;
+        assert!(said.contains("nothing was started"), "{out}: {said}");
+    }
+    // A link is written where it leads to.
+    std::fs::create_dir(home.folder().join("there")).unwrap();
+    home.write("there/result.md", "");
+    std::os::unix::fs::symlink("there/result.md", home.folder().join("link.md")).unwrap();
+    home.ends(0, &["run", "flow.js", "--demo", "-q", "--out", "link.md"]);
+    assert!(home.read("there/result.md").contains("Write a report"));
+}
+
+#[test]
+fn a_file_that_is_replaced_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::with("flow.js", FLOW);
+    home.write("mine.md", "");
+    let path = home.folder().join("mine.md");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    home.ends(0, &["run", "flow.js", "--demo", "-q", "--out", "mine.md"]);
+    assert!(home.read("mine.md").contains("Write a report"));
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // What only its owner may read is not shown to others by an older file.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    home.ends(0, &["export", "last", "-o", "mine.md"]);
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}

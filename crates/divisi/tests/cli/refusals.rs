@@ -149,7 +149,7 @@ fn no_key_and_no_server() {
 }
 
 #[test]
-fn a_model_that_nobody_knows() {
+fn an_unknown_model() {
     let home = with_flow(FLOW).variable("ANTHROPIC_API_KEY", "sk-hush");
     insta::assert_snapshot!(refused(2, &home, &["run", "flow.js", "--model", "haiku-9"]), @r#"
     error: provider `anthropic` knows no model `haiku-9`
@@ -158,7 +158,7 @@ fn a_model_that_nobody_knows() {
 }
 
 #[test]
-fn a_model_that_nobody_knows_is_found_before_anything_is_sent() {
+fn an_unknown_model_is_found_before_anything_is_sent() {
     let source = "export const meta = { name: 'm', description: 'd' }\n\
         await agent('first')\n\
         return agent('x', { model: ['haiku', 'sonet'] })";

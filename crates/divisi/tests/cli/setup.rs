@@ -136,3 +136,46 @@ fn declarations_completions_and_pages_are_written() {
     home.ends(0, &["man", "-o", "man"]);
     assert!(home.read("man/divisi-run.1").contains("divisi"));
 }
+
+/// What a shell proposes for the last of these words.
+fn proposed(home: &Home, words: &[&str]) -> String {
+    let mut command = home.divisi(&["--", "divisi"]);
+    command.args(words).env("COMPLETE", "fish");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{words:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn runs_their_names_and_models_are_completed() {
+    let home = Home::with("flow.js", crate::home::FLOW);
+    assert!(proposed(&home, &["resume", ""]).starts_with("last\t"));
+    let store = home.folder().join("../.local/share/divisi/runs.db");
+    assert!(!store.exists(), "a completion makes no store");
+    home.ends(0, &["run", "flow.js", "--demo", "-q", "--name", "nightly"]);
+    let id = home.last();
+    for words in [
+        &["resume", ""][..],
+        &["diff", ""],
+        &["diff", "last", ""],
+        &["rm", ""],
+    ] {
+        let shown = proposed(&home, words);
+        assert!(
+            shown.contains(&format!("{id}\tnightly ok\n")),
+            "{words:?}\n{shown}"
+        );
+        assert!(shown.contains("nightly\taudit ok\n"), "{words:?}\n{shown}");
+    }
+    for flag in ["--planner", "--worker", "--gather-model"] {
+        let shown = proposed(&home, &["decompose", "goal", flag, "op"]);
+        assert!(shown.contains("opus"), "{flag}\n{shown}");
+    }
+}
+
+#[test]
+fn the_findings_of_the_doctor_go_through_a_filter() {
+    let home = Home::new().variable("ANTHROPIC_API_KEY", "k");
+    assert_eq!(home.ends(0, &["doctor", "--jq", ".can_run"]).stdout, "true");
+}

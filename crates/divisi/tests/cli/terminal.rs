@@ -1,8 +1,9 @@
 //! A terminal to answer on, or to look at.
 
+use crate::stopping::wait_until;
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// How long a test waits for something to be shown; it takes so long only if it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The two ends of a new terminal: of whoever looks at it and types, and of the command.
+/// The two ends of a new terminal: that of a user, and that of the command.
 fn ends() -> (File, File) {
     let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&controller).unwrap();
@@ -109,6 +110,19 @@ impl Screen {
         }
     }
 
+    /// Waits until the terminal passes on each key at once.
+    pub(crate) fn wait_for_keys(&mut self) {
+        self.wait_for("? keys");
+        wait_until(|| !self.is_usual());
+    }
+
+    /// Whether the terminal prints what is typed and passes it on line by line.
+    pub(crate) fn is_usual(&self) -> bool {
+        let usual = LocalModes::ICANON | LocalModes::ECHO;
+        let modes: Termios = tcgetattr(&self.terminal).unwrap();
+        modes.local_modes.contains(usual)
+    }
+
     /// Ends the command with this signal.
     pub(crate) fn signals(&self, signal: rustix::process::Signal) {
         let child = rustix::process::Pid::from_child(&self.child);
@@ -117,11 +131,6 @@ impl Screen {
 
     pub(crate) fn types(&mut self, keys: &str) {
         self.controller.write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// How the terminal treats what is typed.
-    pub(crate) fn modes(&self) -> Termios {
-        tcgetattr(&self.terminal).unwrap()
     }
 
     /// Waits for the end of the command; returns its exit code. The screen then shows all of it.

@@ -1,6 +1,7 @@
 //! Following a run that another process drives.
 
 use crate::home::Home;
+use crate::terminal::Screen;
 use divisi_core::event::RunStatus;
 use divisi_core::run::Stage;
 use divisi_core::{Position, RunId, RunView};
@@ -102,4 +103,40 @@ fn a_person_watches_a_run_of_another_process() {
         again.starts_with(r#"{"run":""#) && again.contains(r#""event":"run_ended","status":"ok""#),
         "{again}"
     );
+}
+
+#[test]
+fn a_key_parks_a_run_of_another_process() {
+    let (home, mut run) = begun();
+    let mut screen = Screen::of(home.divisi(&["watch"]));
+    screen.wait_for_keys();
+    screen.types("?");
+    screen.wait_for("p park, q leave");
+    screen.types("p");
+    screen.wait_for("parks: what is under way is finished first");
+    home.write("go", "");
+    assert_eq!(screen.ends(), Some(4), "{}", screen.contents());
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+}
+
+#[test]
+fn a_key_sets_the_cap_of_a_run_of_another_process_and_a_resume_keeps_it() {
+    let (home, mut run) = begun();
+    let mut screen = Screen::of(home.divisi(&["watch"]));
+    screen.wait_for_keys();
+    screen.types("c7\r");
+    screen.wait_for("cap from now on $7.00");
+    screen.types("p");
+    screen.wait_for("parks: what is under way is finished first");
+    home.write("go", "");
+    assert_eq!(screen.ends(), Some(4), "{}", screen.contents());
+    run.wait().unwrap();
+    let events = home
+        .ends(0, &["resume", "last", "--allow", "run", "--json"])
+        .events();
+    let resumed = events
+        .iter()
+        .find(|event| event["event"] == "run_resumed")
+        .unwrap();
+    assert_eq!(resumed["cap"], 7.0, "{resumed}");
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const APPLICATION_ID: i32 = 0x6476_7369;
 
 /// Version of the tables below and of their events.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 const _: () = assert!(FORMAT >= divisi_core::event::FORMAT);
 
 /// Pages of the log after which it is overwritten from its start. Syncing an overwrite takes two
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS runs (
     started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
     unconfirmed_pico_usd INTEGER NOT NULL DEFAULT 0, over_pico_usd INTEGER NOT NULL DEFAULT 0,
     refused INTEGER NOT NULL DEFAULT 0, folder TEXT,
-    given_name TEXT, tags TEXT, about TEXT
+    given_name TEXT, tags TEXT, about TEXT, estimated_pico_usd INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at);
 CREATE TABLE IF NOT EXISTS journal (
@@ -84,6 +84,11 @@ ALTER TABLE runs ADD COLUMN tags TEXT;
 ALTER TABLE runs ADD COLUMN about TEXT;
 ";
 
+/// Before format 7, runs did not say which part of their cost is estimated.
+const ADD_ESTIMATED: &str = "
+ALTER TABLE runs ADD COLUMN estimated_pico_usd INTEGER NOT NULL DEFAULT 0;
+";
+
 /// Checks the file and migrates it to the current format, unless `leases` show that a run of an
 /// older divisi is in progress.
 pub(super) fn prepare(
@@ -123,7 +128,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 
 /// The format of a store, 0 for an empty file. All values are read in one `transaction`, so that a
 /// process that is creating the store cannot change them in between.
-fn format_of(transaction: &Transaction<'_>, path: &Path) -> Result<u32, StoreError> {
+pub(super) fn format_of(transaction: &Transaction<'_>, path: &Path) -> Result<u32, StoreError> {
     let number = |pragma| {
         let number = transaction.query_row(pragma, [], |row| row.get::<_, i64>(0));
         number.map_err(|source| failure(path, source))
@@ -177,7 +182,11 @@ fn bring_up_to_date(
     } else {
         [""; 3]
     };
-    let add_labels = if is_older { ADD_LABELS } else { "" };
+    let add_labels = match found {
+        1..6 => ADD_LABELS,
+        _ => "",
+    };
+    let add_estimated = if is_older { ADD_ESTIMATED } else { "" };
     let marks =
         format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
     let steps = [
@@ -185,6 +194,7 @@ fn bring_up_to_date(
         tell_more,
         add_folder,
         add_labels,
+        add_estimated,
         SCHEMA,
         take_over,
         fill_folder,
@@ -238,6 +248,22 @@ mod tests {
             matches!(error, StoreError::TooNew { found: 99, .. }),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_store_of_format_6_gets_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("divisi.db");
+        drop(SqliteStore::open(&path).unwrap());
+        let older = "ALTER TABLE runs DROP COLUMN estimated_pico_usd; PRAGMA user_version = 6;";
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch(older)
+            .unwrap();
+        let store = SqliteStore::open(&path).unwrap();
+        let batch = crate::store::conformance::batch("a", 0, 1);
+        store.append(std::sync::Arc::new(batch)).await.unwrap();
+        assert_eq!(store.runs(9).await.unwrap().len(), 1);
     }
 
     #[test]

@@ -3,12 +3,16 @@
 
 use super::BUSY_TIMEOUT;
 use super::error::{cannot_open, failure};
+use super::format::format_of;
 use crate::store::{PAGE_EVENTS_MAX, Room, RunSummary, StoreError};
 use divisi_core::{Digest, Event, PicoUsd, Position, Recorded, RunId, Timestamp};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Reads on a thread of its own.
@@ -30,7 +34,7 @@ pub(super) struct Journals {
 impl Reader {
     /// A reader of the store at `path`, whose log exists.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let journals = Journals::open(path)?;
+        let journals = Journals::open(path, BUSY_TIMEOUT)?;
         let (queue, queries) = mpsc::channel::<Query>();
         let thread = std::thread::Builder::new()
             .name("divisi-store-reader".into())
@@ -73,11 +77,12 @@ impl Drop for Reader {
 }
 
 impl Journals {
-    fn open(path: &Path) -> Result<Self, StoreError> {
+    /// A connection that waits at most `patience` while another process locks the store.
+    pub(super) fn open(path: &Path, patience: Duration) -> Result<Self, StoreError> {
         let failed = |source| failure(path, source);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        connection.busy_timeout(patience).map_err(failed)?;
         // Reading creates the log of a store that has never been written.
         connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
@@ -86,6 +91,13 @@ impl Journals {
             path: path.to_owned(),
             connection,
         })
+    }
+
+    /// The format of the store.
+    pub(super) fn format(&self) -> Result<u32, StoreError> {
+        let reading = Transaction::new_unchecked(&self.connection, TransactionBehavior::Deferred);
+        let reading = reading.map_err(|source| failure(&self.path, source))?;
+        format_of(&reading, &self.path)
     }
 
     /// One page of the events of `run` from `from` on.
@@ -153,7 +165,7 @@ impl Journals {
         self.read(|connection| {
             let mut query = connection
                 .prepare_cached("SELECT * FROM runs ORDER BY started_at DESC, id DESC LIMIT ?1")?;
-            let rows = query.query_map([most as i64], summary)?;
+            let rows = query.query_map([i64::try_from(most).unwrap_or(i64::MAX)], summary)?;
             rows.collect()
         })
     }
@@ -226,6 +238,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
         cost: PicoUsd(number("cost_pico_usd")?),
         unconfirmed: PicoUsd(number("unconfirmed_pico_usd")?),
         over: PicoUsd(number("over_pico_usd")?),
+        estimated: PicoUsd(number("estimated_pico_usd")?),
         refused: number("refused")?,
         started_at: Timestamp(number("started_at")?),
         updated_at: Timestamp(number("updated_at")?),

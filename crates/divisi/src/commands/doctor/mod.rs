@@ -5,7 +5,7 @@ mod report;
 mod page;
 
 use crate::context::Context;
-use crate::display::Look;
+use crate::display::{Look, json};
 use crate::exit::Exit;
 use crate::output;
 use anyhow::Context as _;
@@ -31,7 +31,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let report = report::examine(context, args.tries).await?;
     let look = Look::of_stdout(false);
     let text = match (context.global.json, context.global.quiet) {
-        (true, _) => serde_json::to_string_pretty(&report).context("cannot write the report")?,
+        (true, _) => json::pretty(&report).context("cannot write the report")?,
         (false, true) => page::answer(&report, &look),
         (false, false) => page::page(&report, context.global.verbose > 0, &look),
     };

@@ -106,7 +106,7 @@ impl<'f> Edited<'f> {
 }
 
 /// Whether agents or programs of the run could write files.
-fn may_be_by_an_agent(run: &Run, kept: &RunRequest) -> bool {
+pub(super) fn may_be_by_an_agent(run: &Run, kept: &RunRequest) -> bool {
     let ours = Executors::default();
     let writes = |name: &str| ours.spec(name).is_none_or(|spec| spec.writes);
     let by_programs = run

@@ -12,6 +12,7 @@ mod form;
 pub(crate) use form::{RunForm, TaskPageForm};
 pub(crate) use history::Executions;
 pub(crate) use page::TaskPage;
+pub(crate) use status::word;
 pub(crate) use texts::Texts;
 pub(crate) use tree::tree;
 

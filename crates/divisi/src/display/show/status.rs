@@ -8,7 +8,7 @@ use divisi_core::view::Status;
 pub(super) const SUSPENDED: &str = "waiting for an answer";
 
 /// The word for a status.
-pub(super) fn word(status: Status) -> &'static str {
+pub(crate) fn word(status: Status) -> &'static str {
     match status {
         Status::Unclaimed => "unclaimed",
         Status::Waiting => "waiting",

@@ -5,6 +5,7 @@ mod live;
 mod many;
 mod plain;
 mod flicker;
+mod kinds;
 mod planned;
 mod waits;
 mod show;
@@ -24,13 +25,16 @@ struct Memory(Arc<Mutex<Written>>);
 
 struct Written {
     parser: vt100::Parser,
-    bytes: usize,
+    sent: String,
 }
 
 impl Memory {
     fn new(rows: u16, columns: u16) -> Self {
         let parser = vt100::Parser::new(rows, columns, 0);
-        Self(Arc::new(Mutex::new(Written { parser, bytes: 0 })))
+        Self(Arc::new(Mutex::new(Written {
+            parser,
+            sent: String::new(),
+        })))
     }
 
     /// What it shows.
@@ -41,9 +45,14 @@ impl Memory {
         rows.join("\n").trim_end().to_owned()
     }
 
+    /// All that was written to it.
+    fn sent(&self) -> String {
+        self.0.lock().expect("no test panics here").sent.clone()
+    }
+
     /// Bytes written to it.
     fn bytes(&self) -> usize {
-        self.0.lock().expect("no test panics here").bytes
+        self.0.lock().expect("no test panics here").sent.len()
     }
 }
 
@@ -59,7 +68,7 @@ impl Terminal for Memory {
 
     fn write(&mut self, text: &str) {
         let mut written = self.0.lock().expect("no test panics here");
-        written.bytes += text.len();
+        written.sent += text;
         written.parser.process(text.as_bytes());
     }
 }

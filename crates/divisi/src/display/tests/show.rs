@@ -452,6 +452,7 @@ fn summaries() -> Vec<RunSummary> {
         cost: PicoUsd(840_000_000_000),
         unconfirmed: PicoUsd::ZERO,
         over: PicoUsd::ZERO,
+        estimated: PicoUsd::ZERO,
         refused: 0,
         started_at: Timestamp(started),
         updated_at: Timestamp(started + 41_300),

@@ -221,6 +221,7 @@ fn failures_that_are_alike_are_told_once() {
     audit k3f97a2m partial: some tasks did not succeed
     4 ok · 8 failed · 0 ms · 10 k tokens · $0.0132
       divisi show k3f97a2m            what each task did
+      divisi resume k3f97a2m          try again what a refused key prevented, once it is mended
       divisi rerun k3f97a2m --failed  try the failed tasks again, keep the others
     ");
 }

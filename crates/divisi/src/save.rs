@@ -33,17 +33,20 @@ pub(crate) fn save(path: &Path, text: &str, mode: u32) -> Result<(), Problem> {
         return Ok(device.write_all(text.as_bytes()).with_context(failed)?);
     }
     let target = target_of(path);
-    let mode = std::fs::metadata(&target).map_or(mode, |replaced| {
-        let kept = replaced.permissions().mode() & 0o777;
-        match mode {
-            FOR_OWNER => kept & FOR_OWNER,
-            _ => kept,
-        }
-    });
+    let replaced = std::fs::metadata(&target).map(|file| file.permissions().mode() & 0o777);
     let mut file = tempfile::Builder::new()
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder_of(&target))
         .with_context(failed)?;
+    if let Ok(kept) = replaced {
+        let kept = match mode {
+            FOR_OWNER => kept & FOR_OWNER,
+            _ => kept,
+        };
+        // Not at its creation, where the process's mask takes rights away.
+        let kept = Permissions::from_mode(kept);
+        file.as_file().set_permissions(kept).with_context(failed)?;
+    }
     file.write_all(text.as_bytes()).with_context(failed)?;
     file.as_file().sync_all().with_context(failed)?;
     file.persist(&target).with_context(failed)?;

@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// Take in a run that `divisi export` has written, or what agent programs have already done
+/// Take in an exported run, or what agent programs have already done
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

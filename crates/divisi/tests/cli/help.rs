@@ -10,7 +10,8 @@ fn every_page_reads_well() {
         .lines()
         .take_while(|line| !line.starts_with("Options:"));
     let commands: Vec<&str> = listed
-        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter_map(|line| line.strip_prefix("  ")?.split_once("  "))
+        .map(|(name, _)| name)
         .collect();
     assert!(commands.len() > 30, "{commands:?}");
     for command in commands {

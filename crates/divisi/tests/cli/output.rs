@@ -305,6 +305,9 @@ fn a_file_that_is_replaced_keeps_its_mode() {
     home.ends(0, &["run", "flow.js", "--demo", "-q", "--out", "mine.md"]);
     assert!(home.read("mine.md").contains("Write a report"));
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    home.ends(0, &["results", "last", "-o", "mine.md"]);
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o666);
     // What only its owner may read is not shown to others by an older file.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     home.ends(0, &["export", "last", "-o", "mine.md"]);

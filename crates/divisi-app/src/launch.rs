@@ -2,6 +2,7 @@
 
 use crate::preflight::Expected;
 use crate::prepare::{Purpose, settle, setup};
+use crate::prices;
 use crate::providers::{self, Answering, Vendors};
 use crate::settings::Settings;
 use crate::{App, FlowInput, Problem, RunRequest, estimate, preflight, protect};
@@ -291,6 +292,7 @@ async fn surroundings(
             vendors.shown()
         ));
     }
-    let setup = setup(&settings, models, &workspace, request.is_scripted())?;
+    let setup = setup(&settings, models, &workspace, request.is_scripted())?
+        .prices(Arc::new(prices::of_runs(&settings)?));
     Ok((request, settings, setup, vendors))
 }

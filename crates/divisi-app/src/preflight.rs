@@ -327,10 +327,7 @@ fn questions(settings: &crate::settings::Settings, setup: &Setup) -> Settings {
 fn tiers(setup: &Setup) -> Tiers {
     let rung = |tier: Tier| {
         let model = setup.models.find(Some(tier.as_str())).ok()?;
-        let price = setup
-            .prices
-            .price_of(&model, clock::now())
-            .filter(|_| !model.free);
+        let price = setup.prices.charged(&model, clock::now());
         let provider = setup.models.provider.as_str().into();
         Some((
             tier,

@@ -1,8 +1,11 @@
 //! The price list, with the prices of the settings and a list that the user has loaded.
 
 use crate::Problem;
+use crate::providers;
 use crate::settings::{Settings, state_folder};
 use anyhow::Context;
+use divisi_core::price::Rates;
+use divisi_core::{ModelPrice, PicoUsd, Tier};
 use divisi_engine::prices::{About, Catalogue, LoadedList, OwnPrices};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,13 +13,51 @@ use std::path::{Path, PathBuf};
 /// Largest list. The largest public one has 4 MB.
 const BYTES_MAX: u64 = 64 << 20;
 
+/// Dollars for a million tokens of prompt and of reply on each tier of a demo. They are an example:
+/// about what vendors charge, so that a demo shows costs and caps at work. No one bills them, and
+/// estimates learn nothing from a demo.
+const OF_DEMO: [(Tier, u64, u64); 4] = [
+    (Tier::Haiku, 1, 5),
+    (Tier::Sonnet, 3, 15),
+    (Tier::Opus, 5, 25),
+    (Tier::Fable, 10, 50),
+];
+
 /// The price list, with the prices of the settings on top.
 pub fn of(settings: &Settings) -> Result<Catalogue, Problem> {
+    with(settings, [])
+}
+
+/// The same with the prices of a demo, for runs: what only looks ahead says that no one bills a demo.
+pub fn of_runs(settings: &Settings) -> Result<Catalogue, Problem> {
+    let demo = OF_DEMO.map(|(tier, input, output)| {
+        let per_token = |dollars| PicoUsd(dollars * PicoUsd::DOLLAR.0 / 1_000_000);
+        let base = Rates {
+            input: per_token(input),
+            cache_write_5m: per_token(input),
+            cache_write_1h: per_token(input),
+            cache_read: per_token(input),
+            output: per_token(output),
+        };
+        let price = ModelPrice {
+            base,
+            ..ModelPrice::default()
+        };
+        (providers::of_demo(tier.as_str()), price)
+    });
+    with(settings, demo)
+}
+
+fn with<const N: usize>(
+    settings: &Settings,
+    more: [(String, ModelPrice); N],
+) -> Result<Catalogue, Problem> {
     let own = settings
         .prices
         .iter()
         .map(|(pattern, price)| (pattern.clone(), (*price).into()));
-    let own = OwnPrices::new(own).map_err(|error| Problem::usage(error.to_string()))?;
+    let own = OwnPrices::new(more.into_iter().chain(own))
+        .map_err(|error| Problem::usage(error.to_string()))?;
     Ok(Catalogue::new(own).loaded(kept()))
 }
 

@@ -447,12 +447,7 @@ impl Resolver {
     fn find_model(&self, word: Option<&str>, tier: Tier, now: Timestamp) -> Result<Model, Failure> {
         let model = self.setup.models.find_for(word, tier)?;
         self.setup.prices.known(&model, now)?;
-        let price = self
-            .setup
-            .prices
-            .price_of(&model, now)
-            .filter(|_| !model.free)
-            .map(Arc::new);
+        let price = self.setup.prices.charged(&model, now).map(Arc::new);
         Ok(Model { price, ..model })
     }
 

@@ -261,9 +261,14 @@ async fn replayed(
     Ok((default, ready, candidates))
 }
 
+/// The name of the scripted model of a tier.
+pub(crate) fn of_demo(tier: &str) -> String {
+    format!("{DEMO}-{tier}")
+}
+
 /// Scripted answers under the names of all tiers.
 fn demo() -> ProviderModels {
-    let tiers = divisi_engine::setup::TIERS.map(|tier| (tier, format!("{DEMO}-{tier}")));
+    let tiers = divisi_engine::setup::TIERS.map(|tier| (tier, of_demo(tier)));
     let tiers: Vec<(&str, &str)> = tiers
         .iter()
         .map(|(tier, id)| (*tier, id.as_str()))

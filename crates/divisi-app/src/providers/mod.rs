@@ -11,6 +11,6 @@ mod ahead;
 pub use ahead::choose_ahead;
 pub use candidate::{Candidate, Found, candidates, local_candidates};
 pub use choose::{AnswerMode, choose};
-pub(crate) use choose::{Answering, choose_again, choose_first};
+pub(crate) use choose::{Answering, choose_again, choose_first, of_demo};
 pub use default::candidates_with_tiers;
 pub use kept::Vendors;

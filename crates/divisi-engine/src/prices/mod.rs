@@ -22,6 +22,7 @@ pub use loaded::{About, LoadedList, NoList};
 pub use own::{OwnPrices, PatternError};
 
 use crate::models::Model;
+use divisi_core::price::Rates;
 use divisi_core::{Failure, FailureClass, ModelPrice, PicoUsd, Timestamp};
 use divisi_providers::Reply;
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,6 +146,13 @@ impl Catalogue {
             ),
             false => self.price(model.provider.name(), &model.id, at),
         }
+    }
+
+    /// The price of a model whose tokens cost something; `None` for one that no vendor bills, unless
+    /// the user has given it a price.
+    pub fn charged(&self, model: &Model, at: Timestamp) -> Option<ModelPrice> {
+        let is_charged = |price: &ModelPrice| !model.free || price.base != Rates::default();
+        self.price_of(model, at).filter(is_charged)
     }
 
     /// The cost of a reply to a request for `model`: at the price of the model that answered, or if
@@ -363,6 +371,27 @@ mod tests {
         assert_eq!(cost("claude-fable-5-2", false), "$16.00");
         assert_eq!(cost("who-knows", false), "$8.00");
         assert_eq!(cost("claude-opus-5-5", true), "$0.0000");
+    }
+
+    #[test]
+    fn what_no_vendor_bills_is_charged_at_a_price_of_the_user() {
+        let base = Rates {
+            input: PicoUsd(1_000_000),
+            ..Rates::default()
+        };
+        let price = ModelPrice {
+            base,
+            ..ModelPrice::default()
+        };
+        let own = OwnPrices::new([("claude-opus-*".to_owned(), price)]).unwrap();
+        let (priced, unpriced) = (Catalogue::new(own), Catalogue::default());
+        let at = at("2026-11-22");
+        let charged = |catalogue: &Catalogue| catalogue.charged(&model(true), at);
+        assert_eq!(charged(&priced).map(|price| price.base), Some(base));
+        assert_eq!(charged(&unpriced), None);
+        let cost = priced.cost(&model(true), &reply("claude-opus-5-5"), at);
+        // The reply was served at twice the price.
+        assert_eq!(cost, Some(PicoUsd(2 * PicoUsd::DOLLAR.0)));
     }
 
     #[test]

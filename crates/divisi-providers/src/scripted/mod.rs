@@ -59,6 +59,8 @@ const ECHO_CHARS_MAX: usize = 80;
 #[derive(Debug, Default)]
 pub struct Scripted {
     rules: Vec<Used>,
+    /// Whether its counts of tokens are taken as a vendor's, and not as estimates.
+    counts: bool,
 }
 
 /// A rule, with the number of its answers.
@@ -92,7 +94,10 @@ impl Scripted {
     /// file of it; then it answers with what it found.
     pub fn demo() -> Self {
         // A test parses the same rules.
-        Self::from_rules(include_str!("demo.json")).unwrap_or_default()
+        Self {
+            counts: true,
+            ..Self::from_rules(include_str!("demo.json")).unwrap_or_default()
+        }
     }
 
     fn of(rules: Vec<Rule>) -> Self {
@@ -104,6 +109,7 @@ impl Scripted {
                     times: AtomicU32::new(0),
                 })
                 .collect(),
+            counts: false,
         }
     }
 
@@ -192,7 +198,7 @@ impl Provider for Scripted {
             }),
             usage,
             billing: Default::default(),
-            usage_estimated: rule.is_none_or(|rule| rule.usage.is_none()),
+            usage_estimated: !self.counts && rule.is_none_or(|rule| rule.usage.is_none()),
             request_id: None,
             rate: RateLimits::default(),
         })

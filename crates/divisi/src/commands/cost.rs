@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::display::cost::{Bill, cost};
 use crate::display::{Look, json, look};
 use crate::exit::Exit;
+use crate::follow;
 use crate::output;
 use anyhow::Context as _;
 use divisi_app::prices;
@@ -36,14 +37,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let settings = context.app.settings(Untrusted::LookedAt)?.settings;
     let id = context.app.find_run(&args.run, Intent::Look).await?;
     // Before the journal is read: a process that drives the run now may end it in between.
-    let is_driven = Engine::new(context.app.store()?).is_driven(&id).await?;
+    let engine = Engine::new(context.app.store()?);
+    let is_driven = engine.is_driven(&id).await?;
     let mut ledger = ledger(&*context.app.store()?, &id).await?;
     if !is_driven {
         ledger.end_in_flight();
     }
     let vendors = candidates_with_tiers(&settings, context.app.environment());
     let list = List {
-        catalogue: prices::of(&settings)?,
+        catalogue: prices::of_runs(&settings)?,
         vendors,
         strongest: Tier::Opus,
     }
@@ -62,8 +64,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     let text = if context.global.json {
         json::pretty(&bill).context("cannot write the bill")?
     } else {
-        let look = Look::of_stdout(false);
-        look::page(&cost(&bill, &look), &look)
+        let look = Look::of_stdout(follow::is_demo(&engine, &engine.view(&id).await?.0).await?);
+        let lines = look.demo_line().into_iter().chain(cost(&bill, &look));
+        look::page(&lines.collect::<Vec<_>>(), &look)
     };
     output::print(text.trim_end()).context("cannot write to stdout")?;
     Ok(Exit::Ok)

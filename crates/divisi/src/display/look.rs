@@ -39,7 +39,7 @@ pub(crate) enum Tone {
 
 impl Look {
     /// Shown on every screen of a demo.
-    pub(crate) const DEMO: &str = "answers are scripted, no model is asked";
+    pub(crate) const DEMO: &str = "answers are scripted, and dollars an example";
     /// Longest line of a page that is written to a file.
     const PAGE_COLUMNS_MAX: usize = 160;
     /// Lines written to a file are not cut at the width of some terminal.

@@ -394,7 +394,7 @@ mod tests {
         let (out, err) = told(Mode::Plain);
         assert_eq!(out, "");
         assert_snapshot!(err, @r"
-        [0:00] DEMO · answers are scripted, no model is asked
+        [0:00] DEMO · answers are scripted, and dollars an example
         [0:00] audit k3f97a2m started
         [0:01] ✗ auth · declined: the model declined to answer
         a note
@@ -403,7 +403,7 @@ mod tests {
         error: task `auth` failed
           caused by: declined: the model declined to answer
 
-        DEMO · answers are scripted, no model is asked
+        DEMO · answers are scripted, and dollars an example
         audit k3f97a2m failed: the flow did not come to its end
         0 ok · 1 failed · 1.5 s · 0 tokens · $0.0000
           divisi show k3f97a2m            what each task did

@@ -151,11 +151,11 @@ fn no_key() {
     assert_untouched(&machine, &["ok.js"]);
     assert_snapshot!(without_key(&["run", "ok.js", "--demo"]), @"
     exit 0
-    [m:ss] DEMO · answers are scripted, no model is asked
+    [m:ss] DEMO · answers are scripted, and dollars an example
     [m:ss] ok [run-id] started
     [m:ss] ✓ hello · demo-sonnet · [time] · [tokens] · [cost]
 
-    DEMO · answers are scripted, no model is asked
+    DEMO · answers are scripted, and dollars an example
     ok [run-id] ok
     1 ok · [time] · [tokens] · [cost]
       divisi show [run-id]  what each task did

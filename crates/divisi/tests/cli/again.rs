@@ -94,8 +94,12 @@ fn what_would_run_and_why_is_said_without_running_it() {
         .ends(0, &["resume", "last", "--explain"])
         .stdout
         .replace(&home.last(), "ID");
+    let (head, said) = said.split_once('\n').unwrap();
+    assert!(
+        head.starts_with("ID: 2 results are used again, which had cost $"),
+        "{head}"
+    );
     insta::assert_snapshot!(said, @"
-    ID: 2 results are used again
     would run: 1 task
       t4 user  in place of t2: its prompt has changed
     may run: 1 task

@@ -15,7 +15,7 @@ fn after_an_edit_only_what_it_touches_runs() {
     home.write("flow.js", &FLOW.replace("Write a report", "Write a poem"));
     let said = home.ends(0, &["resume", "last"]);
     assert!(
-        said.stderr.contains("3 reused, at least 1 to run"),
+        said.stderr.contains("3 reused ($") && said.stderr.contains("), at least 1 to run"),
         "{}",
         said.stderr
     );
@@ -46,7 +46,7 @@ fn failed_tasks_are_tried_again_when_asked() {
     let resumed = home.ends(3, &["resume", "last"]);
     let said = resumed.stderr.replace(&home.last(), "ID");
     insta::assert_snapshot!(said, @"
-    DEMO · answers are scripted, no model is asked
+    DEMO · answers are scripted, and dollars an example
     note: nothing to run: 1 task of ID failed before, and a resume keeps that; `divisi rerun ID --failed` tries again what failed
     ");
     assert!(

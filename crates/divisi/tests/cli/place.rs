@@ -131,7 +131,7 @@ fn a_finished_run_gives_its_result_again_and_is_not_executed() {
         assert_eq!(again.stdout, first.stdout);
         let said = again.stderr.replace(&home.last(), "ID");
         insta::allow_duplicates! { insta::assert_snapshot!(said, @r"
-        DEMO · answers are scripted, no model is asked
+        DEMO · answers are scripted, and dollars an example
         note: nothing to run: ID is finished, and its flow has not changed; this is its result
               `divisi resume ID --again` executes it again, after a change of what else it uses
         ") }
@@ -148,7 +148,7 @@ fn a_finished_run_gives_its_result_again_and_is_not_executed() {
     let again = home.ends(0, &["resume", "--again"]);
     assert_eq!(again.stdout, first.stdout);
     assert!(
-        again.stderr.contains("4 reused, 0 to run"),
+        again.stderr.contains("4 reused ($") && again.stderr.contains("), 0 to run"),
         "{}",
         again.stderr
     );

@@ -82,7 +82,7 @@ fn once_parks_the_run_and_it_can_be_resumed() {
         let said = home.ends(0, &["resume", "last"]);
         assert_eq!(said.stdout, "done");
         assert!(
-            said.stderr.contains("2 reused, at least 1 to run"),
+            said.stderr.contains("2 reused ($") && said.stderr.contains("), at least 1 to run"),
             "{}",
             said.stderr
         );

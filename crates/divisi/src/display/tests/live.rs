@@ -151,7 +151,7 @@ fn a_frame_on_60_columns_without_unicode_in_a_demo() {
         ..look(60)
     };
     assert_snapshot!(shown(&look, 24), @r"
-    DEMO | answers are scripted, no model is asked
+    DEMO | answers are scripted, and dollars an example
     audit k3f97a2m | find 3/3 | verify 0/4
     * payment finding 0: sum...   0:07  2.6 k  read_file src...
     * payment finding 2: sum...   0:07    310  The sums are ...
@@ -189,7 +189,7 @@ fn a_frame_on_few_rows() {
         ..look(70)
     };
     assert_snapshot!(frame(&progress(&story), &demo, 2, story.now()).join("\n"), @r"
-    DEMO · answers are scripted, no model is asked
+    DEMO · answers are scripted, and dollars an example
     ⠋ 0:03 · $0.0000 · 0 tokens
     ");
 }

@@ -83,7 +83,7 @@ fn a_demo_and_a_resume_say_so_first() {
         .skip_while(|line| !line.contains("resumed"))
         .collect();
     assert_snapshot!(told.lines().take(2).chain(resumed).collect::<Vec<_>>().join("\n"), @r"
-    [0:00] DEMO | answers are scripted, no model is asked
+    [0:00] DEMO | answers are scripted, and dollars an example
     [0:00] audit k3f97a2m started
     [0:00] audit k3f97a2m resumed
     [0:00] 1 reused ($0.0033), at least 1 to run

@@ -208,7 +208,7 @@ fn the_page_of_a_task_that_failed() {
         .hint("ask it otherwise");
     story.fail_with(task, failure, None);
     assert_snapshot!(page_of(&story, 0, &Look { demo: true, ..look(100) }), @r#"
-    DEMO · answers are scripted, no model is asked
+    DEMO · answers are scripted, and dollars an example
     ✗ t0 auth  failed after 2 attempts
       run      audit k3f97a2m
       phase    find

@@ -29,7 +29,7 @@ fn ok_in_a_demo() {
     story.at(400).ok(task, "fine");
     story.returns("\"done\"");
     assert_snapshot!(summed_up(&story, &Look { demo: true, ..look(80) }), @r"
-    DEMO · answers are scripted, no model is asked
+    DEMO · answers are scripted, and dollars an example
     audit k3f97a2m ok
     1 ok · 400 ms · 2.6 k tokens · $0.0033
       divisi show k3f97a2m  what each task did

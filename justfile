@@ -6,9 +6,11 @@ default:
 test:
     ./test
 
-# Writes the pages that are generated from the code: docs/settings.md and the schema of divisi.toml.
+# Writes the pages that are generated from the code: docs/settings.md, and the schemas of divisi.toml
+# and of JSON output.
 docs:
     DIVISI_WRITE_DOCS=1 cargo test -p divisi-app --lib the_files_of_the_repository
+    DIVISI_WRITE_DOCS=1 cargo test -p divisi --bin divisi the_published_schemas
 
 # Formats and lints.
 lint:

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 /// The answers to a question, and the one that holds without an answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Approval {
     /// What may be answered.
     #[serde(default, skip_serializing_if = "Choices::is_yes_or_no")]
@@ -17,6 +18,7 @@ pub struct Approval {
 
 /// What may be answered to a question.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Choices {
     /// Yes or no; the result is a boolean.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// One model is a ladder of one; an empty ladder means the run's default. In JSON, one rung is a
 /// string and several are a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "OneOrMany<Arc<str>>", into = "OneOrMany<Arc<str>>")]
 pub struct Ladder(pub Vec<Arc<str>>);
 
@@ -52,6 +53,7 @@ impl From<Ladder> for OneOrMany<Arc<str>> {
 
 /// What decides whether a result is good enough.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Check {
     /// The result must fit this JSON Schema, which may be narrower than the one given to the model.
@@ -84,6 +86,7 @@ impl Check {
 
 /// A model that reads a result and grades it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Judge {
     /// What a good result must satisfy.
@@ -124,6 +127,7 @@ pub fn refused(findings: &str) -> String {
 
 /// One value or a list of values, as written in settings and scripts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
     /// One.

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// The expected cost of a run at its start: a small value recorded in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// Dollars.
     pub cost: Spread<PicoUsd>,
@@ -26,6 +27,7 @@ pub struct Estimate {
 /// Three points of a distribution: of a hundred cases ten lie below `p10`,
 /// fifty below `p50`, ninety below `p90`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Spread<T> {
     /// The low end.
     pub p10: T,
@@ -48,6 +50,7 @@ impl<T: Copy> Spread<T> {
 
 /// The difference between a run and its estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EstimateError {
     /// Its cost.
     pub actual: PicoUsd,

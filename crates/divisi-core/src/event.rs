@@ -19,6 +19,7 @@ pub const FORMAT: u32 = 6;
 
 /// One event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Recorded {
     /// The number of events before it in the journal.
     pub position: Position,
@@ -31,6 +32,7 @@ pub struct Recorded {
 
 /// Something that happened in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The run exists. Always the first event.
@@ -293,6 +295,7 @@ pub enum Event {
 
 /// Content of the first event of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunStarted {
     /// Version of the events it is written in.
     pub format: u32,
@@ -309,6 +312,7 @@ pub struct RunStarted {
 
 /// Limits on cost, over all executions together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Caps {
     /// Cap of the run.
@@ -361,6 +365,7 @@ impl Caps {
 
 /// Content of the event that begins a later execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunResumed {
     /// The flow that is executed now; it may have been edited.
     pub flow: FlowSource,
@@ -379,6 +384,7 @@ pub struct RunResumed {
 
 /// How people find a run again: in lists and in a search. A resume does not change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct RunLabel {
     /// The name that it was given.
@@ -394,6 +400,7 @@ pub struct RunLabel {
 
 /// A flow as it was at the beginning of an execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlowSource {
     /// The file it was read from; `None` for a built-in flow or one fed by a program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -418,6 +425,7 @@ pub struct FlowSource {
 
 /// A task when the run first knew it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskSubmitted {
     /// Its number, one more than the last.
     pub task: TaskId,
@@ -436,6 +444,7 @@ pub struct TaskSubmitted {
 
 /// How a task relates to what its flow requested before. No decision depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Edges {
     /// Number of outcomes, in recorded order, that the flow had been given by then. It had been
@@ -463,6 +472,7 @@ pub struct Edges {
 
 /// Something that a flow waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Awaited {
     /// The outcome of this task.
@@ -473,6 +483,7 @@ pub enum Awaited {
 
 /// Tasks that a flow requests together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupBegan {
     /// Its number in its execution of the flow: the same in each execution, as long as the flow and
     /// its answers stay the same.
@@ -491,6 +502,7 @@ pub struct GroupBegan {
 
 /// A function that requests tasks together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum GroupKind {
     /// `parallel()`: all at once, and a wait for all.
@@ -514,6 +526,7 @@ impl GroupKind {
 
 /// A place in a flow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CallSite {
     /// The script, if it is not the flow's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -529,6 +542,7 @@ pub struct CallSite {
 ///
 /// None of them is part of the task's identity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TaskFacts {
     /// A short name.
@@ -617,6 +631,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<TurnBound>, D:
 
 /// What a suspended attempt waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Suspension {
     /// Its kind in a word: `person`.
     pub kind: Arc<str>,
@@ -663,6 +678,7 @@ impl Suspension {
 
 /// What answered a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AnsweredBy {
     /// A person.
@@ -675,6 +691,7 @@ pub enum AnsweredBy {
 
 /// A git worktree with changes, kept for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Worktree {
     /// Where it is.
     pub path: Arc<str>,
@@ -686,6 +703,7 @@ pub struct Worktree {
 
 /// One request and its reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Turn {
     /// Identity of the request. A later attempt that would send the same request uses this reply
     /// instead.
@@ -714,6 +732,7 @@ pub struct Turn {
 /// When a request was sent and when its reply began, and the attempt's waits since its previous
 /// request. Moments are counted from the attempt's beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Times {
     /// When it was sent.
@@ -729,6 +748,7 @@ pub struct Times {
 
 /// A wait of an attempt before its request could be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Wait {
     /// Its cause.
     #[serde(rename = "for")]
@@ -748,6 +768,7 @@ impl Wait {
 
 /// Why a request may not be sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WaitCause {
     /// A rate limit of the vendor or of the user.
@@ -762,6 +783,7 @@ pub enum WaitCause {
 
 /// A call of a tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolCall {
     /// Name of the tool, as the model gave it.
     pub name: Arc<str>,
@@ -781,6 +803,7 @@ pub struct ToolCall {
 
 /// Why a run is parked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum ParkReason {
     /// The user asked for it.
@@ -837,6 +860,7 @@ pub enum ParkReason {
 
 /// Something that was requested and not done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Refusal {
     /// A task, because the run has reached its number of tasks.
@@ -900,6 +924,7 @@ impl Refusal {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// The flow returned, all tasks succeeded, no request was refused, and no reply cost more than

@@ -7,6 +7,7 @@ use std::fmt;
 ///
 /// Lower-case letters and digits, short enough to type: `k3f97a2m` is valid, `k3f9-audit` is not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 
@@ -72,7 +73,7 @@ pub struct InvalidRunId(pub String);
 
 /// A task of one run, numbered from 0 in the order of submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskId(pub u32);
 
 impl TaskId {
@@ -90,6 +91,7 @@ impl fmt::Display for TaskId {
 
 /// One attempt at a task, numbered from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AttemptId {
     /// The task.
     pub task: TaskId,
@@ -107,6 +109,7 @@ impl fmt::Display for AttemptId {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Position(pub u64);
 

@@ -12,6 +12,7 @@ use std::fmt;
 /// Neither the order of tasks nor the clock is part of it, so concurrency cannot change keys, and
 /// editing one prompt changes one key. An occurrence number distinguishes tasks with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Key(pub Digest);
 

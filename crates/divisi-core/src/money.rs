@@ -13,6 +13,7 @@ use std::ops::{Add, AddAssign};
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PicoUsd(pub u64);
 
 impl PicoUsd {

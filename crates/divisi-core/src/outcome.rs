@@ -6,6 +6,7 @@ use std::fmt;
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Outcome {
     /// It has a result: JSON text, a string if the task has no schema.
@@ -43,6 +44,7 @@ impl Outcome {
 
 /// Why an attempt or a task failed, with advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// The class of the failure, which decides what follows.
     pub class: FailureClass,
@@ -84,6 +86,7 @@ impl std::error::Error for Failure {}
 
 /// The classes of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// Requests were sent faster than the vendor allows.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How often and how soon a task is tried again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {
     /// Retries after failures that count against the task.

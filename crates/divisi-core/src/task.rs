@@ -14,6 +14,7 @@ use std::sync::Arc;
 /// Everything but the prompt may be left to the run's defaults. Its options are not resolved yet:
 /// `model` may be a tier, `agent_type` a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct Task {
     /// The prompt: with `context`, all that the agent knows.
@@ -260,6 +261,7 @@ impl Task {
 
 /// The effort of a model, in the vendors' steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Effort {
     /// Least.
@@ -313,6 +315,7 @@ pub struct UnknownEffort(pub String);
 
 /// The place in which a task works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
     /// In the run's workspace, shared with other tasks.

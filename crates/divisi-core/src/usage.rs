@@ -9,6 +9,7 @@ use std::ops::{Add, AddAssign};
 /// Vendors disagree on whether "input" includes the cached part; readers of replies normalise to
 /// this form, in which it does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Usage {
     /// Prompt tokens that were neither read from nor written to a cache.

@@ -9,6 +9,7 @@ use divisi_core::{Failure, PicoUsd, Run, RunId};
 use divisi_engine::Engine;
 use divisi_engine::store::RunSummary;
 use divisi_providers::redact;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{self, IsTerminal};
@@ -40,12 +41,15 @@ pub(crate) fn text(result: &str) -> Result<Option<String>, Problem> {
     Ok(Some(text + "\n"))
 }
 
-/// The last line of the events of a run: how it ended or rests, in one place.
-#[derive(Serialize)]
-struct LastLine<'a> {
+/// The last line of a run: how it ended or rests, in one place.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct LastLine<'a> {
+    /// The run.
     run: &'a RunId,
     /// Always `run_result`.
+    #[schemars(extend("const" = "run_result"))]
     event: &'static str,
+    /// `ok`, `partial`, `failed`, `cancelled`, `parked`, or `interrupted` if its process died.
     status: &'a str,
     /// What the flow returned; `null` before its end, and if it failed.
     result: Option<Value>,
@@ -57,10 +61,15 @@ struct LastLine<'a> {
     unconfirmed: PicoUsd,
     /// Cost of replies above their reservations.
     over: PicoUsd,
+    /// Tokens, in and out.
     tokens: u64,
+    /// Tasks with a result.
     ok: u32,
+    /// Tasks that failed.
     failed: u32,
+    /// Tasks that were skipped or cancelled.
     skipped: u32,
+    /// Tasks without an outcome.
     open: u32,
 }
 

@@ -45,6 +45,7 @@ fn is_nothing(amount: &PicoUsd) -> bool {
 
 /// What was spent, by how sure it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Spent {
     /// What replies have cost, up to what was set aside for them.
@@ -317,6 +318,7 @@ impl Budgets {
 /// budget does not hold all of it, the reply is given less room rather than
 /// the request refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "Written", into = "Written")]
 pub struct TurnBound {
     /// What the prompt may cost, at the dearest class that may apply.
@@ -468,13 +470,20 @@ impl TurnBound {
 
 /// The form in a journal: a single number where the bound does not depend on the reply.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Written {
+    /// The most that it can cost.
     Fixed(PicoUsd),
+    /// The most, by the length of the reply.
     Bound {
+        /// What the prompt may cost.
         prompt: PicoUsd,
+        /// What one token of the reply may cost.
         reply_token: PicoUsd,
+        /// Longest reply in tokens.
         reply_tokens_max: u32,
+        /// Lower limit when the longest reply is reduced.
         reply_tokens_min: u32,
     },
 }

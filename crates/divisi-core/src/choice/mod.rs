@@ -69,6 +69,7 @@ pub struct Evidence<'a> {
 
 /// The sort of work a task is, and what follows from it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Choice {
     /// Name of the kind.
     pub kind: Arc<str>,
@@ -95,6 +96,7 @@ impl Choice {
 
 /// One piece of evidence for a kind or against it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reason {
     /// What it is.
     pub what: What,
@@ -106,6 +108,7 @@ pub struct Reason {
 
 /// Evidence for or against a kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
     /// The first instruction of the prompt.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 /// The record of one ladder for tasks of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LadderRecord {
     /// The kind of the tasks, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,6 +25,7 @@ pub struct LadderRecord {
 
 /// The record of one rung.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RungRecord {
     /// Its model.
     pub model: Arc<str>,
@@ -48,6 +50,7 @@ pub struct RungRecord {
 /// more tokens or fewer. Checks and refused results are the extra cost of the ladder; the last
 /// model alone is assumed to need no check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Instead {
     /// Number of decided tasks.
     pub tasks: u64,

@@ -71,6 +71,7 @@ pub enum Try {
 
 /// The sum of several entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Total {
     /// Replies received.
     pub replies: u64,
@@ -91,6 +92,7 @@ fn is_nothing(amount: &PicoUsd) -> bool {
 
 /// A reply by another model than the one asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Substitution {
     /// The model asked for.
     pub asked: Arc<str>,

@@ -33,6 +33,7 @@ pub struct Review {
 
 /// Tokens of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClassCost {
     /// How many.
     pub tokens: u64,

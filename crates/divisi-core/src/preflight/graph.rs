@@ -74,6 +74,7 @@ pub struct Node {
 
 /// Whether a result is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Use {
     /// By a later task, a log line, the flow's result, or a decision of the flow.
@@ -88,6 +89,7 @@ pub enum Use {
 
 /// What a task's options resolve to: executor, models and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Assigned {
     /// Name of the executor.
     pub executor: Arc<str>,
@@ -138,6 +140,7 @@ pub struct Assigned {
 
 /// Tools and rights that a task asks for and is not given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct Rights {
     /// Whether it may not change files, although it selects tools that do.
@@ -158,6 +161,7 @@ impl Rights {
 
 /// Cost of an attempt besides divisi's own requests to models.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptCost {
     /// Nothing.
@@ -177,6 +181,7 @@ impl AttemptCost {
 
 /// One model of a ladder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rung {
     /// Name of its provider: several may have a model with this id.
     #[serde(default)]
@@ -224,6 +229,7 @@ pub struct Guess {
 
 /// A remark about a line of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Remark {
     /// A lower-case phrase.
     pub what: String,
@@ -233,6 +239,7 @@ pub struct Remark {
 
 /// A phase that a flow names and in which no task is planned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Unreached {
     /// The phase.
@@ -247,6 +254,7 @@ pub struct Unreached {
 
 /// A prompt that a missing result would spoil.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NullRead {
     /// Label of the task.
     pub label: String,
@@ -260,6 +268,7 @@ pub struct NullRead {
 
 /// A line of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Site {
     /// The name of its script or file.
     pub script: Arc<str>,

@@ -56,6 +56,7 @@ impl Billing {
 
 /// Service levels at which vendors sell the same model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
     /// The default.
@@ -76,6 +77,7 @@ pub enum Service {
 /// Price factors in thousandths, by how a request was served. The defaults are what most vendors
 /// charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Factors {
     /// For a batch request.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// A class of tokens with its own price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TokenClass {
     /// Prompt tokens neither written to a cache nor read from one.
@@ -51,6 +52,7 @@ impl TokenClass {
 
 /// Price of one token of each class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rates {
     /// Prompt tokens neither written to a cache nor read from one.
     pub input: PicoUsd,
@@ -92,6 +94,7 @@ impl Rates {
 
 /// The rates of one service of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tariff {
     /// The rates of a request with a short prompt.
     pub base: Rates,
@@ -119,6 +122,7 @@ fn reached<'a>(base: &'a Rates, above: &'a [(u64, Rates)], prompt_tokens: u64) -
 
 /// The price of one model at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelPrice {
     /// The rates of a request with a short prompt.
     pub base: Rates,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 /// Index of an entry in its table, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "u32", into = "u32")]
 pub struct Ref(NonZeroU32);
 

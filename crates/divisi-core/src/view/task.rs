@@ -137,6 +137,7 @@ pub struct Rare {
 
 /// A tool that agents of a task called without permission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefusedTool {
     /// The tool.
     pub tool: Arc<str>,
@@ -148,6 +149,7 @@ pub struct RefusedTool {
 
 /// The state of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Known from an earlier execution, and not requested in the current one.
@@ -161,7 +163,9 @@ pub enum Status {
     Running,
     /// Its attempt is suspended.
     Suspended,
-    /// Its attempt has ended; what follows is not recorded yet.
+    /// Its attempt has ended; what follows is not recorded yet. Only a killed process leaves a task
+    /// in this state.
+    #[serde(rename = "interrupted", alias = "between")]
     Between,
     /// It has a result.
     Ok,
@@ -211,6 +215,7 @@ pub struct AttemptView {
 
 /// Why a task is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Again {
     /// The previous attempt failed.
@@ -255,6 +260,7 @@ pub struct TurnView {
 
 /// A wait of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WaitView {
     /// Which task.
     pub task: TaskId,
@@ -269,6 +275,7 @@ pub struct WaitView {
 
 /// The cause of a task's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A slot: too many attempts are in flight.

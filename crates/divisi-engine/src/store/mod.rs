@@ -128,6 +128,7 @@ pub struct Batch {
 
 /// One line of the list of runs.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunSummary {
     /// Its id.
     pub id: RunId,
@@ -144,7 +145,8 @@ pub struct RunSummary {
     pub about: Option<String>,
     /// The run's folder; `None` if the run has none.
     pub folder: Option<String>,
-    /// Its stage: `running`, `parked`, `ok`, `partial`, `failed`, `cancelled`, or `unstarted`.
+    /// Its stage: `running`, `parked`, `ok`, `partial`, `failed`, `cancelled`, or `unstarted`. In
+    /// output also `interrupted`, if its process died.
     pub status: String,
     /// Tasks with a result.
     pub ok: u32,

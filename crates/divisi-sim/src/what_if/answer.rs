@@ -5,8 +5,7 @@ use divisi_core::{Millis, PicoUsd};
 use serde::Serialize;
 
 /// The outcome of many runs of a graph.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// Number of runs drawn.
     pub repetitions: usize,
@@ -30,6 +29,7 @@ pub struct Answer {
 
 /// Runs without their cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Uncapped {
     /// Time until the last task ended.
     pub took: Percentiles<Millis>,
@@ -38,8 +38,7 @@ pub struct Uncapped {
 }
 
 /// What holds a run back most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "by", rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// The cap stops more than half of the runs, or permits so few requests at once that nothing
     /// else holds them back as much.
@@ -53,10 +52,9 @@ pub enum Holds {
 }
 
 /// The effect of doubling one limit: medians of all runs, without the cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gain {
     /// Which one.
-    #[serde(flatten)]
     pub limit: Limit,
     /// Time with the limit as it is.
     pub from: Millis,
@@ -66,6 +64,7 @@ pub struct Gain {
 
 /// Of a hundred runs ten are below `p10`, fifty below `p50`, ninety below `p90`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Percentiles<T> {
     /// The low end.
     pub p10: T,

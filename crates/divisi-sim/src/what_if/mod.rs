@@ -33,7 +33,6 @@ pub use work::{Leg, Works};
 
 use divisi_core::PicoUsd;
 use divisi_core::governor::RateSettings;
-use serde::Serialize;
 
 /// The limits of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,8 +51,7 @@ pub struct Limits {
 }
 
 /// One of the limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(tag = "limit", rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
     /// Requests per minute to a provider.
     RequestsPerMinute {

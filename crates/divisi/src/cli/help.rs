@@ -24,6 +24,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "trust",
             "models",
             "settings",
+            "schema",
             "types",
             "completions",
             "man",

@@ -2,14 +2,18 @@
 
 use super::show::find_task;
 use crate::context::Context;
+use crate::display::json;
 use crate::exit::Exit;
 use crate::output;
 use crate::plan_approval::{self, Waiting};
 use crate::problem;
+use anyhow::Context as _;
 use divisi_app::{Intent, Problem};
 use divisi_core::event::AnsweredBy;
 use divisi_core::{RunId, TaskId};
 use divisi_engine::{AnswerError, Engine, Heard, SendError};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// Answer a task that waits for a person
 #[derive(Debug, clap::Args)]
@@ -33,6 +37,17 @@ pub(crate) struct Args {
     value: String,
 }
 
+/// An answer that was given.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Answered<'a> {
+    /// The run.
+    run: &'a RunId,
+    /// The task.
+    task: TaskId,
+    /// Whether a process drives the run and goes on with the answer; otherwise `divisi resume` does.
+    driven: bool,
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let Args {
         run: word,
@@ -52,6 +67,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         .answer(&id, task, &value)
         .await
         .map_err(|error| refused(error, &id, task))?;
+    if context.global.json {
+        let answered = Answered {
+            run: &id,
+            task,
+            driven: matches!(heard, Heard::ByDriver),
+        };
+        let text = json::pretty(&answered).context("cannot write it as JSON")?;
+        output::print(&text).context("cannot write to stdout")?;
+    }
     output::say(&match heard {
         Heard::ByDriver => format!("{task} is answered; the run goes on with it"),
         Heard::ByJournal => format!("{task} is answered; `divisi resume {id}` goes on with it"),

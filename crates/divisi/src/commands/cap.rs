@@ -2,11 +2,16 @@
 
 use crate::cap;
 use crate::context::Context;
+use crate::display::json;
 use crate::exit::Exit;
 use crate::output;
+use anyhow::Context as _;
 use divisi_app::settings::Dollars;
 use divisi_app::{Intent, Problem};
+use divisi_core::{PicoUsd, RunId};
 use divisi_engine::Engine;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// Set the cap in dollars of a run that another process drives
 #[derive(Debug, clap::Args)]
@@ -25,12 +30,25 @@ pub(crate) struct Args {
     dollars: Dollars,
 }
 
+/// A run with another cap.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Capped<'a> {
+    /// Its id.
+    run: &'a RunId,
+    /// The cap from now on.
+    cap: PicoUsd,
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let engine = Engine::new(context.app.store()?);
     let id = context.app.find_run(&args.run, Intent::Act).await?;
     let (view, _) = engine.view(&id).await?;
     let Dollars(cap) = args.dollars;
     cap::set(&engine, &id, &view, cap).await?;
+    if context.global.json {
+        let text = json::pretty(&Capped { run: &id, cap }).context("cannot write it as JSON")?;
+        output::print(&text).context("cannot write to stdout")?;
+    }
     output::say(&format!("the cap of run {id} is {cap} from now on"));
     Ok(Exit::Ok)
 }

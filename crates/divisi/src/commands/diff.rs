@@ -12,6 +12,7 @@ use divisi_core::view::{Status, TaskView};
 use divisi_core::{PicoUsd, RunId, RunView, TaskId};
 use divisi_engine::Engine;
 use divisi_engine::store::status_word;
+use schemars::JsonSchema;
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -46,47 +47,68 @@ pub(crate) struct Args {
     all: bool,
 }
 
-/// Two runs.
-#[derive(Serialize)]
-struct Diff {
+/// Two runs, task by task.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Diff {
+    /// The first run.
     before: Side,
+    /// The second run.
     after: Side,
+    /// The tasks of both.
     tasks: Vec<Pair>,
 }
 
-#[derive(Serialize)]
+/// A run.
+#[derive(Serialize, JsonSchema)]
 struct Side {
+    /// The run.
     run: RunId,
+    /// Its stage in a word.
     status: &'static str,
+    /// What it cost, with what may be billed at most for requests without a reply.
     cost: PicoUsd,
+    /// The number of its tasks.
     tasks: usize,
 }
 
 /// A task of both runs, or of one of them.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Pair {
+    /// Its name.
     label: Arc<str>,
+    /// Its phase.
     phase: Option<Arc<str>>,
+    /// The task in the first run.
     before: Option<One>,
+    /// The task in the second run.
     after: Option<One>,
+    /// What has become of its result.
     result: Change,
     /// The difference of the results as a unified diff; only for changed ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<String>,
 }
 
-#[derive(PartialEq, Serialize)]
+/// A task in one of the runs.
+#[derive(PartialEq, Serialize, JsonSchema)]
 struct One {
+    /// Its number: `t7`.
     task: String,
+    /// Its state.
     status: Status,
+    /// The model that answered.
     model: Option<Arc<str>>,
+    /// What it cost.
     cost: PicoUsd,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What has become of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Change {
+    /// Both runs have the same.
     Same,
+    /// They differ.
     Changed,
     /// Only the second run has the task.
     Added,

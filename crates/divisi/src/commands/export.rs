@@ -1,13 +1,17 @@
 //! `divisi export`: a run as one file.
 
 use crate::context::Context;
+use crate::display::json;
 use crate::exit::Exit;
 use crate::output;
 use crate::save;
 use anyhow::Context as _;
 use divisi_app::{Intent, Problem, bundle};
+use divisi_core::RunId;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Write a run into one file, for another machine or for keeping
 #[derive(Debug, clap::Args)]
@@ -27,6 +31,15 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
+/// A run that was written into a file.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Exported<'a> {
+    /// Its id.
+    run: &'a RunId,
+    /// The file.
+    file: &'a Path,
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let id = context.app.find_run(&args.run, Intent::Look).await?;
     let store = context.app.store()?;
@@ -34,6 +47,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     match args.out.filter(|path| path.as_os_str() != "-") {
         Some(path) => {
             save::save(&path, &lines, save::FOR_OWNER)?;
+            if context.global.json {
+                let exported = Exported {
+                    run: &id,
+                    file: &path,
+                };
+                let text = json::pretty(&exported).context("cannot write it as JSON")?;
+                output::print(&text).context("cannot write to stdout")?;
+            }
             output::say(&format!("run {id} is in {}", path.display()));
         }
         None if std::io::stdout().is_terminal() => {

@@ -10,9 +10,10 @@ use crate::output;
 use crate::text;
 use anyhow::Context as _;
 use divisi_app::{Problem, clock};
-use divisi_core::RunId;
+use divisi_core::{RunId, Timestamp};
 use divisi_engine::Engine;
 use divisi_engine::store::{LeaseError, Room, RunSummary};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -75,12 +76,13 @@ impl FromStr for Size {
 }
 
 /// What the store takes, and what is removed from it.
-#[derive(Serialize)]
-struct Report {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Report {
     /// Bytes of the store on disk.
     total_bytes: u64,
     /// Texts that several runs have.
     shared_bytes: u64,
+    /// The number of runs.
     runs: usize,
     /// The runs that the limits select, oldest first.
     selected: Vec<Selected>,
@@ -92,17 +94,23 @@ struct Report {
     freed_bytes: u64,
 }
 
-#[derive(Serialize)]
+/// A run that is removed.
+#[derive(Serialize, JsonSchema)]
 struct Selected {
+    /// Its id.
     run: RunId,
+    /// The flow's name.
     flow: String,
+    /// The name that it was given.
     name: Option<String>,
+    /// Its stage in a word.
     status: String,
+    /// Bytes that only it has.
     bytes: u64,
     /// Whether it was removed; one that is at work again stays.
     removed: bool,
-    /// When it was last at work, in milliseconds since 1970.
-    updated_at: u64,
+    /// When it was last at work.
+    updated_at: Timestamp,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
@@ -129,7 +137,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
                 status: run.status.clone(),
                 bytes: bytes(&room, run),
                 removed: false,
-                updated_at: run.updated_at.0,
+                updated_at: run.updated_at,
             })
             .collect(),
         removed: false,
@@ -275,8 +283,7 @@ fn lines(report: &Report, runs: &[RunSummary], room: &Room, has_limit: bool) -> 
         lines.push(Line::new().plain(format!("{count} to remove: {bytes}")));
         for it in &report.selected {
             let name = it.name.as_ref().unwrap_or(&it.flow);
-            let at = divisi_core::Timestamp(it.updated_at);
-            lines.push(row(&it.run, name, &it.status, it.bytes, at));
+            lines.push(row(&it.run, name, &it.status, it.bytes, it.updated_at));
         }
         return lines;
     }

@@ -10,7 +10,9 @@ use anyhow::Context as _;
 use divisi_app::sessions::{self, Program};
 use divisi_app::settings::Untrusted;
 use divisi_app::{Problem, bundle, clock};
-use divisi_core::Timestamp;
+use divisi_core::{RunId, Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -38,6 +40,13 @@ pub(crate) struct Args {
     /// Only sessions that were at work since then: 2h, 3d, 1w
     #[arg(long, value_name = "AGE")]
     since: Option<Age>,
+}
+
+/// A run that was imported.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Imported<'a> {
+    /// Its id.
+    run: &'a RunId,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
@@ -69,6 +78,10 @@ async fn of_file(path: &Path, context: &Context) -> Result<Exit, Problem> {
     })?;
     let store = context.app.store()?;
     let id = bundle.import(&*store, &context.app.place()).await?;
+    if context.global.json {
+        let text = json::pretty(&Imported { run: &id }).context("cannot write it as JSON")?;
+        output::print(&text).context("cannot write to stdout")?;
+    }
     output::say(&format!(
         "run {id} is imported; `divisi show {id}` shows it"
     ));

@@ -1,11 +1,14 @@
 //! `divisi init`: a settings file and a flow to begin with.
 
 use crate::context::Context;
+use crate::display::json;
 use crate::exit::Exit;
 use crate::output;
 use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::settings::PROJECT_FILE;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
 use tempfile::NamedTempFile;
@@ -28,6 +31,13 @@ pub(crate) struct Args {
     /// Overwrite existing files
     #[arg(long)]
     force: bool,
+}
+
+/// The files that were written.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Written {
+    /// Their paths in this folder.
+    written: [&'static str; 2],
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
@@ -53,6 +63,13 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
         if !context.global.quiet {
             output::say(&format!("wrote {path}"));
         }
+    }
+    if context.global.json {
+        let written = Written {
+            written: FILES.map(|(path, _)| path),
+        };
+        let text = json::pretty(&written).context("cannot write it as JSON")?;
+        output::print(&text).context("cannot write to stdout")?;
     }
     if !context.global.quiet {
         output::say(NEXT.trim_end());

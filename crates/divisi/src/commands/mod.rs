@@ -41,7 +41,9 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod man;
+mod forms;
 pub(crate) mod models;
+pub(crate) mod schemas;
 pub(crate) mod settings;
 pub(crate) mod trust;
 pub(crate) mod types;
@@ -82,9 +84,24 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     Trust(trust::Args),
     Settings(settings::Args),
+    Schema(schemas::Args),
     Types(types::Args),
     Completions(completions::Args),
     Man(man::Args),
+}
+
+impl Command {
+    /// Whether what it writes is a text, which has no JSON form.
+    fn writes_text(&self) -> bool {
+        matches!(
+            self,
+            Self::Settings(_)
+                | Self::Schema(_)
+                | Self::Types(_)
+                | Self::Completions(_)
+                | Self::Man(_)
+        )
+    }
 }
 
 /// Carries out a command. `line` builds the whole command line, which `man` writes down.
@@ -93,6 +110,10 @@ pub(crate) async fn carry_out(
     context: &Context,
     line: fn() -> clap::Command,
 ) -> Result<Exit, Problem> {
+    if context.global.json && command.writes_text() {
+        return Err(Problem::usage("this command has no JSON output")
+            .hint("leave `--json` out; `divisi schema` lists what has one"));
+    }
     match command {
         Command::Run(args) => run::run(args, context).await,
         Command::Ask(args) => ask::run(args, context).await,
@@ -123,6 +144,7 @@ pub(crate) async fn carry_out(
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Trust(args) => trust::run(args, context),
         Command::Settings(args) => settings::run(&args),
+        Command::Schema(args) => schemas::run(&args),
         Command::Types(args) => types::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, line()),

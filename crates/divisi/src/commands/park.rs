@@ -2,12 +2,17 @@
 
 use crate::cap::unsent;
 use crate::context::Context;
+use crate::display::json;
 use crate::exit::Exit;
 use crate::output;
+use anyhow::Context as _;
 use divisi_app::{Intent, Problem};
+use divisi_core::RunId;
 use divisi_core::run::Stage;
 use divisi_engine::Engine;
 use divisi_engine::store::{ControlMessage, Receipt};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// Park a run that another process drives
 #[derive(Debug, clap::Args)]
@@ -24,6 +29,15 @@ pub(crate) struct Args {
     run: String,
 }
 
+/// A run that was asked to park.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Parked<'a> {
+    /// Its id.
+    run: &'a RunId,
+    /// Whether it parks because of this; otherwise it parks or is parked already, or is over.
+    parks: bool,
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let engine = Engine::new(context.app.store()?);
     let id = context.app.find_run(&args.run, Intent::Act).await?;
@@ -31,6 +45,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         .send(&id, ControlMessage::Park)
         .await
         .map_err(unsent)?;
+    let parks = receipt == Some(Receipt::Done);
     match receipt {
         Some(Receipt::Done) => {
             output::say(&format!(
@@ -46,6 +61,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
             }
             output::say(&format!("run {id} is parked already"));
         }
+    }
+    if context.global.json {
+        let asked = Parked { run: &id, parks };
+        let text = json::pretty(&asked).context("cannot write it as JSON")?;
+        output::print(&text).context("cannot write to stdout")?;
     }
     Ok(Exit::Ok)
 }

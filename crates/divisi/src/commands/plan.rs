@@ -3,7 +3,9 @@
 mod frozen;
 
 use crate::context::Context;
-use crate::display::plan::{dot, json, money, simulated, svg, tree};
+use crate::display::plan::json::PlanForm;
+use crate::display::plan::simulated::SimulationForm;
+use crate::display::plan::{dot, money, simulated, svg, tree};
 use crate::display::{self, Look};
 use crate::exit::Exit;
 use crate::flags::{FlowArgs, RunFlags};
@@ -14,7 +16,6 @@ use divisi_app::{FlowInput, Problem, plan_file, what_if};
 use divisi_core::preflight::Graph;
 use divisi_engine::private;
 use divisi_providers::redact;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Show what a flow would run, without sending a request: its tasks, models and waits
@@ -92,8 +93,9 @@ pub(crate) async fn show(
     let simulation = (form.simulate && !graph.ends_early).then(|| what_if::simulate(&looked));
     let text = match (context.global.json, form.dot) {
         (true, _) => {
-            let mut plan = json::render(graph, Some(forecast).filter(|_| !graph.ends_early));
-            plan["simulation"] = simulation.as_ref().map_or(Value::Null, simulated::value);
+            let forecast = Some(forecast).filter(|_| !graph.ends_early);
+            let simulation = simulation.as_ref().map(SimulationForm::new);
+            let plan = PlanForm::new(graph, forecast, simulation);
             display::json::line(&plan).context("cannot write the plan as JSON")?
         }
         (false, true) => dot::render(graph),

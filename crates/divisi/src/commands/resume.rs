@@ -1,7 +1,7 @@
 //! `divisi resume`: goes on with a run.
 
 mod edited;
-mod explain;
+pub(super) mod explain;
 
 use super::show::find_task;
 use crate::again;

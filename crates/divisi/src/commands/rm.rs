@@ -2,14 +2,17 @@
 
 use super::runs::look_again;
 use crate::context::Context;
-use crate::display::number;
+use crate::display::{json, number};
 use crate::exit::Exit;
 use crate::output;
 use crate::text;
+use anyhow::Context as _;
 use divisi_app::{Intent, Problem};
 use divisi_core::RunId;
 use divisi_engine::Engine;
 use divisi_engine::store::{Lease, RunSummary};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// Remove runs for good, with all that they have asked and answered
 #[derive(Debug, clap::Args)]
@@ -70,6 +73,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         }
     }
     let freed = remove(&engine, &ids, leases).await?;
+    if context.global.json {
+        let removed = Removed {
+            removed: runs.iter().map(RemovedRun::new).collect(),
+            freed_bytes: freed,
+        };
+        let text = json::pretty(&removed).context("cannot write it as JSON")?;
+        output::print(&text).context("cannot write to stdout")?;
+    }
     let names: Vec<String> = runs
         .iter()
         .map(|run| {
@@ -86,6 +97,36 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         number::bytes(freed)
     ));
     Ok(Exit::Ok)
+}
+
+/// Runs that were removed.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Removed<'a> {
+    /// The runs.
+    removed: Vec<RemovedRun<'a>>,
+    /// By how much the store is smaller on disk.
+    freed_bytes: u64,
+}
+
+/// A run that was removed.
+#[derive(Serialize, JsonSchema)]
+struct RemovedRun<'a> {
+    /// Its id.
+    run: &'a RunId,
+    /// The flow's name.
+    flow: &'a str,
+    /// The name that it was given.
+    name: Option<&'a str>,
+}
+
+impl<'a> RemovedRun<'a> {
+    fn new(run: &'a RunSummary) -> Self {
+        Self {
+            run: &run.id,
+            flow: &run.flow,
+            name: run.name.as_deref(),
+        }
+    }
 }
 
 /// Whether it is over, so that a resume would only give its result. What was cancelled is carried out

@@ -14,6 +14,7 @@ use divisi_app::{Problem, clock};
 use divisi_core::{Content, Event, Outcome, RunId, Task, TaskId};
 use divisi_engine::Engine;
 use divisi_engine::store::RunSummary;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -45,15 +46,19 @@ pub(crate) struct Args {
 }
 
 /// A place where the text was found.
-#[derive(Debug, Serialize)]
-struct Hit {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Hit {
+    /// The run.
     run: RunId,
+    /// The flow's name.
     flow: String,
     /// The name that the run was given.
     name: Option<String>,
+    /// The run's folder.
     folder: Option<String>,
     /// The number of the task; `null` for the run as a whole.
     task: Option<String>,
+    /// The name of the task.
     label: Option<Arc<str>>,
     /// What the text is in: name, tag, flow, about, label, prompt, context, result or failure.
     part: &'static str,

@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use divisi_app::Problem;
 use divisi_app::settings::{Claim, PROJECT_FILE, Project, Standing, TrustedFile, TrustedFiles};
 use divisi_core::Digest;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Longest file that is compared with what was trusted.
@@ -67,7 +68,7 @@ fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
         }
     };
     if context.global.json {
-        print_json(&described(&project, true))?;
+        print_json(&Trusted::new(&project))?;
     } else if !context.global.quiet {
         let mut lines = vec![
             Line::of(Tone::Strong, project.path.display().to_string()).plain(format!(" {state}")),
@@ -85,7 +86,11 @@ fn revoke(folder: &Path, context: &Context) -> Result<Exit, Problem> {
     let path = project.map_or_else(|| folder.join(PROJECT_FILE), |project| project.path);
     let had = trusted_files()?.remove(&path)?;
     if context.global.json {
-        print_json(&json!({ "file": path, "trusted": false, "was_trusted": had }))?;
+        print_json(&Revoked {
+            file: &path,
+            trusted: false,
+            was_trusted: had,
+        })?;
     } else if !context.global.quiet {
         let state = if had {
             "is no longer trusted"
@@ -100,10 +105,11 @@ fn revoke(folder: &Path, context: &Context) -> Result<Exit, Problem> {
 fn list(context: &Context) -> Result<Exit, Problem> {
     let files = trusted_files()?.list();
     if context.global.json {
-        let rows = files
-            .iter()
-            .map(|kept| json!({ "file": kept.file, "state": state(kept) }));
-        print_json(&rows.collect())?;
+        let rows = files.iter().map(|kept| Listed {
+            file: &kept.file,
+            state: state(kept),
+        });
+        print_json(&rows.collect::<Vec<_>>())?;
         return Ok(Exit::Ok);
     }
     let look = Look::of_stdout(false);
@@ -136,20 +142,65 @@ fn state(kept: &TrustedFile) -> &'static str {
     }
 }
 
-fn described(project: &Project, trusted: bool) -> Value {
-    let claim = |claim: &Claim| json!({ "setting": claim.name(), "would": claim.would });
-    json!({
-        "file": project.path,
-        "trusted": trusted,
-        "claims": project.claims.iter().map(claim).collect::<Vec<_>>(),
-    })
+/// A project's file that is trusted now.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Trusted<'a> {
+    /// The file.
+    file: &'a Path,
+    /// Always true.
+    trusted: bool,
+    /// Its settings that need trust.
+    claims: Vec<ClaimForm<'a>>,
+}
+
+/// A setting that needs trust.
+#[derive(Serialize, JsonSchema)]
+struct ClaimForm<'a> {
+    /// Its name.
+    setting: String,
+    /// What it would do, as a phrase.
+    would: &'a str,
+}
+
+/// A project's file that is not trusted any more.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Revoked<'a> {
+    /// The file.
+    file: &'a Path,
+    /// Always false.
+    trusted: bool,
+    /// Whether it was trusted.
+    was_trusted: bool,
+}
+
+/// A file that was trusted at some time.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Listed<'a> {
+    /// The file.
+    file: &'a Path,
+    /// `trusted`, `changed` since then, or `gone`.
+    state: &'static str,
+}
+
+impl<'a> Trusted<'a> {
+    fn new(project: &'a Project) -> Self {
+        let claim = |claim: &'a Claim| ClaimForm {
+            setting: claim.name(),
+            would: &claim.would,
+        };
+        Self {
+            file: &project.path,
+            trusted: true,
+            claims: project.claims.iter().map(claim).collect(),
+        }
+    }
 }
 
 fn trusted_files() -> anyhow::Result<TrustedFiles> {
     TrustedFiles::of_user().context("there is no home folder in which trust is remembered")
 }
 
-fn print_json(value: &Value) -> Result<(), Problem> {
+fn print_json(value: &impl Serialize) -> Result<(), Problem> {
     let text = json::pretty(value).context("cannot write it as JSON")?;
     Ok(output::print(&text).context("cannot write to stdout")?)
 }

@@ -14,60 +14,75 @@ use divisi_core::price::TokenClass;
 use divisi_core::{PicoUsd, RunId, TaskId, Usage};
 use expected::Expected;
 use ladders::Ladder;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// A run's bill.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Bill {
+    /// The run.
     run: RunId,
+    /// The whole run.
     total: Total,
     /// The total by certainty.
     spent: Spent,
     /// Estimate and actual cost, if the run was estimated as it started.
     #[serde(skip_serializing_if = "Option::is_none")]
     plan_against_actual: Option<Expected>,
+    /// By phase, dearest first.
     phases: Vec<Part>,
     /// The dearest tasks.
     tasks: Vec<Part>,
     /// Further tasks with costs, beyond those.
     tasks_left_out: usize,
+    /// By model, dearest first.
     models: Vec<Part>,
+    /// By first and further tries, dearest first.
     attempts: Vec<Part>,
+    /// Ladders of models, rung by rung.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ladders: Vec<Ladder>,
     /// Replies by a model other than the requested one.
     substitutions: Vec<Substituted>,
+    /// By class of tokens, at list prices of today.
     classes: BTreeMap<TokenClass, ClassCost>,
+    /// Tokens of models without a price.
     unpriced: Usage,
+    /// Tokens of replies that cost nothing.
     free: Usage,
     /// Recorded cost of priced replies, less their list price.
     beside_the_list: Difference,
+    /// The savings.
     saved: Saved,
 }
 
 /// The sum of some entries.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Part {
+    /// The name of the phase, task or model.
     name: String,
     #[serde(flatten)]
     total: Total,
 }
 
-#[derive(Serialize)]
+/// Replies by a model other than the requested one.
+#[derive(Serialize, JsonSchema)]
 struct Substituted {
     #[serde(flatten)]
     models: Substitution,
+    /// Their number.
     replies: u64,
 }
 
 /// The savings.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Saved {
     /// By the cache: the lower price of cached reads, less the surcharge of writes.
     caching: Difference,
     /// By taking results from earlier executions.
     reuse: PicoUsd,
+    /// The number of those results.
     results_reused: u64,
     /// Compared with the same tokens on the strongest model.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,25 +92,32 @@ struct Saved {
     ladders: Option<Climbed>,
 }
 
-#[derive(Serialize)]
+/// The savings of ladders.
+#[derive(Serialize, JsonSchema)]
 struct Climbed {
     #[serde(flatten)]
     instead: Instead,
+    /// What the last model alone would have cost, less what the ladders cost.
     saved: Difference,
 }
 
-#[derive(Serialize)]
+/// The same tokens on the strongest model.
+#[derive(Serialize, JsonSchema)]
 struct Against {
+    /// That model.
     strongest: String,
     /// What those tokens would have cost there.
     cost: PicoUsd,
+    /// That, less what they cost at list prices.
     saved: Difference,
 }
 
-/// An amount that may be negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// An amount that may be negative: `more` less `less`, one of which is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 struct Difference {
+    /// The amount, if it is positive.
     more: PicoUsd,
+    /// The amount without its sign, if it is negative.
     less: PicoUsd,
 }
 

@@ -5,16 +5,19 @@ use super::number;
 use super::table::{Column, Table};
 use divisi_app::sessions::{Dearer, Imported, Program, Review};
 use divisi_core::{Millis, PicoUsd, RunId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The result of an import as JSON.
-#[derive(Serialize)]
+/// What an agent program has done, as runs.
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Report<'a> {
     /// The runs that are new, or new again because their session has gone on.
     runs: &'a [RunId],
     /// Number of sessions that were known already.
     known: usize,
+    /// Number of sessions that were read.
     sessions: usize,
+    /// Number of their agents.
     agents: usize,
     /// By divisi's price list.
     cost: PicoUsd,
@@ -22,18 +25,26 @@ pub(crate) struct Report<'a> {
     sufficient: PicoUsd,
     /// Milliseconds that agents waited for one whose result they did not need.
     waited: Millis,
+    /// Agents on a model that is dearer than the one that suffices.
     dearer: Vec<Difference<'a>>,
+    /// Models without a price.
     unpriced: Vec<&'a str>,
 }
 
 /// An agent on a model that is dearer than the one that suffices.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Difference<'a> {
+    /// Its name.
     label: &'a str,
+    /// The kind of its work.
     kind: &'a str,
+    /// Its model.
     model: &'a str,
+    /// The model that suffices.
     sufficient: &'a str,
+    /// What it cost.
     cost: PicoUsd,
+    /// What it would have cost on that model.
     instead: PicoUsd,
 }
 

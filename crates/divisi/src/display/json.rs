@@ -1,9 +1,12 @@
 //! JSON output. Amounts of money are in dollars, and texts of JSON are values ([`Readable`]).
 //!
+//! Each form of output is a type, from which [`schema`] makes its JSON schema.
+//!
 //! JSON escapes only some of the characters that act on a terminal. Here all are escaped, since the
 //! user may view the output on one.
 
 mod jq;
+pub(crate) mod schema;
 
 pub(crate) use jq::BadFilter;
 

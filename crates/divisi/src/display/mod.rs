@@ -41,4 +41,4 @@ mod tests;
 
 pub(crate) use look::{Line, Look, Tone};
 pub(crate) use progress::KeysOf;
-pub(crate) use reporter::{Mode, Reporter, told};
+pub(crate) use reporter::{Mode, Reporter, Told, told};

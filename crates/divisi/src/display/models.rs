@@ -6,19 +6,22 @@ use super::table::{Cell, Column, Table};
 use divisi_core::PicoUsd;
 use divisi_core::price::{Rates, TokenClass};
 use divisi_engine::prices::Quote;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
 
 /// Models with their prices. As JSON, rates are dollars per token.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Listing {
+    /// The models, by provider.
     #[serde(rename = "models")]
     pub(crate) rows: Vec<Row>,
 }
 
 /// One model, at one provider.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Row {
+    /// The name of its provider.
     pub(crate) provider: String,
     /// Whether its provider can be used; `None` if that is not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,22 +29,29 @@ pub(crate) struct Row {
     /// The name of the model in flows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tier: Option<String>,
+    /// Its id at that provider.
     pub(crate) model: String,
     /// Its price; `null` if unknown.
     #[serde(rename = "price", serialize_with = "price")]
+    #[schemars(with = "Option<Price<'static>>")]
     pub(crate) quote: Option<Quote>,
 }
 
+/// A price, with its source.
+#[derive(Serialize, JsonSchema)]
+struct Price<'a> {
+    #[serde(flatten)]
+    price: &'a divisi_core::ModelPrice,
+    /// Where the price is from.
+    source: &'a str,
+    /// The day on which it was last checked.
+    checked: Option<&'a str>,
+    /// The day since which it holds, if that is known.
+    since: Option<&'a str>,
+}
+
 fn price<S: Serializer>(quote: &Option<Quote>, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Form<'a> {
-        #[serde(flatten)]
-        price: &'a divisi_core::ModelPrice,
-        source: &'a str,
-        checked: Option<&'a str>,
-        since: Option<&'a str>,
-    }
-    let form = quote.as_ref().map(|quote| Form {
+    let form = quote.as_ref().map(|quote| Price {
         price: &quote.price,
         source: &quote.source,
         checked: quote.checked.as_deref(),

@@ -5,13 +5,14 @@ use super::number;
 use super::table::{Column, Table};
 use divisi_core::choice::{Choice, Reason, TokenPrior};
 use divisi_core::{PicoUsd, Tier};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The number of tasks for which prices are shown: one costs too little to compare.
 pub(crate) const TASKS: u64 = 1_000;
 
-/// What `divisi pick` shows.
-#[derive(Debug, Serialize)]
+/// The model that suffices for a task, and why.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Pick {
     #[serde(flatten)]
     pub(crate) choice: Choice,
@@ -25,13 +26,16 @@ pub(crate) struct Pick {
     pub(crate) ready: bool,
     /// Assumed tokens of one such task, until there is history.
     pub(crate) tokens: TokenPrior,
+    /// What such tasks cost on each tier.
     pub(crate) tiers: Vec<TierPrice>,
 }
 
 /// What such tasks cost on a tier.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TierPrice {
+    /// The tier.
     pub(crate) tier: Tier,
+    /// Its model at that provider.
     pub(crate) model: String,
     /// Price of a thousand of them; `None` for a model without a price.
     pub(crate) thousand: Option<PicoUsd>,

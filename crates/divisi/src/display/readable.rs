@@ -1,5 +1,6 @@
-//! Values in JSON output, as their readers expect them: amounts of money in US dollars, and texts
-//! of JSON as the values that they are.
+//! Values in JSON output, as their readers expect them: amounts of money in US dollars, tasks by the
+//! numbers that commands take, and texts of JSON as the values that they are. [`schema`] is what
+//! becomes of their schemas.
 //!
 //! In the program and in the journal an amount is an integer of picodollars ([`PicoUsd`]). Users
 //! of the output should not have to know that unit, so each amount becomes a number of dollars,
@@ -8,6 +9,7 @@
 
 use divisi_core::PicoUsd;
 use serde::{Serialize, Serializer, ser};
+use serde_json::{Map, Value, json};
 
 /// A value that is serialized for readers.
 pub(crate) struct Readable<'a, T: ?Sized>(pub(crate) &'a T);
@@ -35,6 +37,15 @@ fn dollars<T: Serialize + ?Sized, S: Serializer>(amount: &T, to: S) -> Result<S:
         0 => to.serialize_u64(pico / PicoUsd::DOLLAR.0),
         _ => to.serialize_f64(pico as f64 / PicoUsd::DOLLAR.0 as f64),
     }
+}
+
+/// The name under which serde announces the number of a task.
+const TASK: &str = "TaskId";
+
+/// A task as commands take it and other output shows it: `t7`.
+fn task<T: Serialize + ?Sized, S: Serializer>(id: &T, to: S) -> Result<S::Ok, S::Error> {
+    let number = serde_json::to_value(id).map_err(ser::Error::custom)?;
+    to.serialize_str(&format!("t{number}"))
 }
 
 /// The name of the type, and of its variant, in which serde announces a text of the journal.
@@ -89,6 +100,7 @@ impl<S: Serializer> Serializer for Converting<S> {
     ) -> Result<S::Ok, S::Error> {
         match name {
             AMOUNT => dollars(value, self.0),
+            TASK => task(value, self.0),
             _ => self.0.serialize_newtype_struct(name, &Readable(value)),
         }
     }
@@ -192,11 +204,31 @@ parts! {
     SerializeStructVariant: serialize_field(key: &'static str);
 }
 
+/// Changes definitions of types into those of what readers get.
+pub(super) fn schema(definitions: &mut Map<String, Value>) {
+    let mut replace = |name: &str, schema: Value| {
+        if let Some(kept) = definitions.get_mut(name) {
+            *kept = schema;
+        }
+    };
+    replace(
+        AMOUNT,
+        json!({ "description": "US dollars.", "type": "number", "minimum": 0 }),
+    );
+    replace(
+        TASK,
+        json!({ "description": "The number of a task: `t7`.", "type": "string", "pattern": "^t[0-9]+$" }),
+    );
+    let (content, _) = TEXT;
+    let about = "A value, or a text that is no JSON. Of a long one that is kept elsewhere, its digest and \
+                 length: `{\"stored\": {\"digest\", \"bytes\"}}`.";
+    replace(content, json!({ "description": about }));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use divisi_core::Content;
-    use serde_json::{Value, json};
+    use divisi_core::{AttemptId, Content, TaskId};
     use std::collections::BTreeMap;
 
     fn shown(value: &impl Serialize) -> Value {
@@ -235,6 +267,19 @@ mod tests {
             "phases": { "Fix": [1e-12, 3] },
         });
         assert_eq!(shown(&whole), expected);
+    }
+
+    #[test]
+    fn tasks_are_named_as_commands_take_them() {
+        let task = TaskId(7);
+        assert_eq!(
+            shown(&AttemptId { task, number: 1 }),
+            json!({ "task": "t7", "number": 1 })
+        );
+        assert_eq!(
+            shown(&BTreeMap::from([(task, [task])])),
+            json!({ "t7": ["t7"] })
+        );
     }
 
     #[test]

@@ -5,12 +5,15 @@ use super::live::LiveView;
 use super::look::{Line, Look, page};
 use super::plain::PlainView;
 use super::progress::{KeysOf, Progress};
+use super::readable::Readable;
 use super::summary::{errors, summary};
 use crate::keys::Key;
 use crate::output;
 use divisi_core::run::Stage;
-use divisi_core::{PicoUsd, Recorded, RunId, RunView, TaskId, Timestamp};
+use divisi_core::{Content, Event, PicoUsd, Recorded, RunId, RunView, Task, TaskId, Timestamp};
 use divisi_engine::Signal;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
@@ -42,9 +45,10 @@ impl Mode {
     }
 }
 
-/// One event in its machine-readable form.
-#[derive(serde::Serialize)]
-struct Told<'a> {
+/// An event of a run.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Told<'a> {
+    /// The run.
     run: &'a RunId,
     #[serde(flatten)]
     recorded: &'a Recorded,
@@ -52,7 +56,18 @@ struct Told<'a> {
 
 /// An event of a run as one line of JSON.
 pub(crate) fn told(run: &RunId, recorded: &Recorded) -> anyhow::Result<String> {
-    json::event(&Told { run, recorded })
+    let told = Told { run, recorded };
+    let Event::TaskSubmitted(submitted) = &recorded.event else {
+        return json::event(&told);
+    };
+    // A request is JSON text in the journal, with its amounts in picodollars.
+    let mut value = serde_json::to_value(Readable(&told))?;
+    if let Content::Inline(text) = &submitted.spec
+        && let Ok(task) = serde_json::from_str::<Task>(text)
+    {
+        value["spec"] = serde_json::to_value(Readable(&task))?;
+    }
+    json::event(&value)
 }
 
 /// Reports what a run does.

@@ -7,18 +7,22 @@ use divisi_app::Problem;
 use divisi_core::view::{Status, TaskView};
 use divisi_core::{PicoUsd, RunView, TaskId};
 use divisi_providers::redact;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write;
 use std::sync::Arc;
 
 /// A task with its result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Row {
     /// Its number: `t7`.
     pub(crate) task: String,
+    /// Its name.
     pub(crate) label: Arc<str>,
+    /// Its phase.
     pub(crate) phase: Option<Arc<str>>,
+    /// Its state.
     pub(crate) status: Status,
     /// The model that answered.
     pub(crate) model: Option<Arc<str>>,

@@ -36,6 +36,7 @@ mod runs;
 
 mod again;
 mod finding;
+mod json;
 mod keeping;
 mod output;
 mod week;

@@ -47,6 +47,7 @@ pub fn checklist(graph: &Graph, money: Option<&dyn Money>, settings: &Settings) 
 
 /// The six questions with their answers, in order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Checklist {
     /// One for each [`Question`].
     pub items: [Item; 6],
@@ -92,6 +93,7 @@ impl Checklist {
 
 /// One question with its answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Item {
     /// The question.
     pub question: Question,
@@ -131,6 +133,7 @@ impl Item {
 
 /// A question about a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Question {
     /// Which of the four patterns is it made of?
@@ -173,6 +176,7 @@ impl Question {
 
 /// How good an answer is, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Nothing needs to be changed.
@@ -187,6 +191,7 @@ pub enum Verdict {
 
 /// Something that should be changed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// How bad it is.
     pub verdict: Verdict,
@@ -248,6 +253,7 @@ pub trait Money {
 
 /// What a whole run is expected to cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Total {
     /// One run of ten costs less.
     pub p10: PicoUsd,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// Advice on one step of a ladder: from one model to the next, for one kind of task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LadderAdvice {
     /// The kind of task.
     pub kind: Arc<str>,

@@ -76,6 +76,7 @@ impl Default for Bounds {
 
 /// The source of a task's figures: the most specific group of past tasks that is large enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum Source {
     /// Tasks of this label in earlier runs of this flow, on the same model.
@@ -116,6 +117,7 @@ impl fmt::Display for Source {
 
 /// Expected cost and duration of a flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Forecast {
     /// Digest of the graph's shape.
     pub plan: Digest,
@@ -182,6 +184,7 @@ impl Forecast {
 
 /// Tokens by class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tokens {
     /// Prompt tokens neither written to a cache nor read from one.
     pub input: Spread<u64>,
@@ -195,6 +198,7 @@ pub struct Tokens {
 
 /// What one task of a flow is expected to cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskLine {
     /// Index in the graph.
     pub task: usize,
@@ -212,6 +216,7 @@ pub struct TaskLine {
 
 /// Expected cost of a part of a flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Total {
     /// Name of the phase, or the model; empty for tasks outside phases.
     pub name: Arc<str>,
@@ -225,6 +230,7 @@ pub struct Total {
 
 /// A flow with every model task on the strongest tier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Baseline {
     /// The tier.
     pub tier: Tier,

@@ -1,6 +1,6 @@
 //! `divisi doctor`: what was found, and what to do about what is missing.
 
-mod report;
+pub(super) mod report;
 
 mod page;
 

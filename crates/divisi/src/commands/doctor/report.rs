@@ -13,6 +13,7 @@ use divisi_engine::store::FORMAT;
 use divisi_engine::store::{SqliteStore, Store};
 use divisi_engine::{Models, setup::TIERS};
 use divisi_providers::discover;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,37 +29,53 @@ const RUNS_COUNTED_MAX: usize = 100_000;
 const FREE_BYTES_MIN: u64 = 200 * 1024 * 1024;
 
 /// What the doctor finds.
-#[derive(Serialize)]
-pub(super) struct Report {
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Report {
+    /// The version of divisi.
     pub(super) version: &'static str,
     /// Whether there is any way to run a flow besides `--demo`.
     pub(super) can_run: bool,
+    /// The variables that may hold keys.
     pub(super) keys: Vec<Key>,
+    /// The providers that could be used.
     pub(super) providers: Vec<ProviderFound>,
     /// Whether model servers on this machine were looked for.
     pub(super) local: bool,
+    /// What the tiers mean.
     pub(super) models: Vec<ModelFound>,
+    /// The settings in effect, without those that are defaults.
     pub(super) settings: Vec<SettingFound>,
     /// Whether the project's file is trusted, if it has settings that need trust.
     pub(super) trust: Option<TrustFound>,
+    /// The file in which runs are kept.
     pub(super) store: StoreFound,
+    /// The agent definitions.
     pub(super) agents: Vec<AgentFound>,
+    /// The agent programs that are installed or not.
     pub(super) agent_programs: Vec<ProgramFound>,
+    /// What should be mended.
     pub(super) findings: Vec<Finding>,
 }
 
 /// A variable that may hold a key; never what it holds.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Key {
+    /// Its name.
     pub(super) variable: String,
+    /// Whether it is set.
     pub(super) set: bool,
 }
 
-#[derive(Serialize)]
+/// A provider that could be used.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct ProviderFound {
+    /// Its name.
     pub(super) name: String,
+    /// Where it is from: `settings`, `known` by its name, or a `local` server.
     pub(super) found: &'static str,
+    /// Its address.
     pub(super) url: String,
+    /// Whether it can be used: it needs no key, or its key is set.
     pub(super) ready: bool,
     /// Whether it is the provider of models that name none.
     pub(super) default: bool,
@@ -67,6 +84,7 @@ pub(super) struct ProviderFound {
     /// Whether it listed its models, if it was asked to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) answers: Option<bool>,
+    /// The models that it is known to have.
     pub(super) models: Vec<String>,
     /// Settings that it does not support.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -74,48 +92,66 @@ pub(super) struct ProviderFound {
 }
 
 /// What a tier means.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct ModelFound {
+    /// The tier.
     pub(super) tier: &'static str,
+    /// Its provider and model: `anthropic:claude-haiku`.
     pub(super) model: String,
     /// Whether it is the model of tasks that name none.
     pub(super) default: bool,
 }
 
-#[derive(Serialize)]
+/// A setting in effect.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct SettingFound {
+    /// Its name.
     pub(super) name: String,
+    /// Its value, without secrets.
     pub(super) value: String,
+    /// Where it is from.
     pub(super) origin: String,
 }
 
-#[derive(Serialize)]
+/// A project's file that has settings that need trust.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct TrustFound {
+    /// The file.
     pub(super) file: String,
+    /// Whether it is trusted in its current state.
     pub(super) trusted: bool,
     /// The settings that need it.
     pub(super) needed_by: Vec<String>,
 }
 
-#[derive(Serialize)]
+/// The file in which runs are kept.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct StoreFound {
+    /// Its path.
     pub(super) path: String,
+    /// Whether it exists.
     pub(super) exists: bool,
+    /// The version of its content that this divisi reads and writes.
     pub(super) format: u32,
+    /// The number of its runs, 100,000 at most.
     pub(super) runs: usize,
+    /// Room on its disk.
     pub(super) free_bytes: Option<u64>,
 }
 
-#[derive(Serialize)]
+/// An agent definition.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct AgentFound {
+    /// Its name.
     pub(super) name: String,
     /// Its file; `None` for one that is built in.
     pub(super) file: Option<String>,
 }
 
 /// An agent program.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct ProgramFound {
+    /// Its name.
     pub(super) name: &'static str,
     /// `None` if it is not installed, or does not start.
     pub(super) version: Option<String>,
@@ -126,9 +162,11 @@ pub(super) struct ProgramFound {
 }
 
 /// Something to mend, and how.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub(super) struct Finding {
+    /// What is wrong, as a phrase.
     pub(super) what: String,
+    /// What to do about it.
     pub(super) hint: Option<String>,
 }
 

@@ -11,6 +11,7 @@ use divisi_app::launch::{Launch, prepare};
 use divisi_core::view::{Status, TaskView};
 use divisi_core::{Event, PicoUsd, Position, RunId, Task, TaskId};
 use divisi_engine::{Engine, Rehearsed};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,9 +27,10 @@ pub(super) struct Asked<'a> {
     pub(super) model: Option<&'a str>,
 }
 
-/// What would run.
-#[derive(Serialize)]
-struct Explained<'a> {
+/// What a resume would run.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct Explained<'a> {
+    /// The run.
     run: &'a RunId,
     /// Tasks whose results are used again.
     reused: u32,
@@ -41,10 +43,13 @@ struct Explained<'a> {
 }
 
 /// A task, and why it would run.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Row {
+    /// Its number: `t7`.
     task: String,
+    /// Its name.
     label: Arc<str>,
+    /// Why, as a phrase.
     why: String,
 }
 

@@ -5,11 +5,13 @@ use crate::display::number;
 use divisi_core::estimate::{Estimate, EstimateError, Spread};
 use divisi_core::ledger::Ledger;
 use divisi_core::{Millis, PicoUsd};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Estimate of a run against its actual cost.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Expected {
+    /// What was expected as the run started.
     estimate: Estimate,
     /// Confirmed cost.
     actual: PicoUsd,
@@ -17,6 +19,7 @@ pub(super) struct Expected {
     unconfirmed: PicoUsd,
     /// Time at work.
     took: Millis,
+    /// Time not at work since the start.
     rested: Millis,
     /// Whether more may be spent: the run is under way or parked.
     so_far: bool,

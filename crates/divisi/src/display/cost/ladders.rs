@@ -7,11 +7,12 @@ use crate::text;
 use divisi_core::PicoUsd;
 use divisi_core::ledger::{Instead, LadderRecord, RungRecord};
 use divisi_core::preflight::forecast::LadderAdvice;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
 
 /// A ladder with advice.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Ladder {
     #[serde(flatten)]
     record: LadderRecord,

@@ -3,11 +3,11 @@
 use super::money::named;
 use crate::display::look::{Line, Look, Tone};
 use crate::display::number::{self, count, counted};
-use crate::display::readable::Readable;
 use divisi_app::what_if::Simulation;
-use divisi_core::PicoUsd;
-use divisi_sim::what_if::{Gain, Holds, Limit, Percentiles};
-use serde_json::{Value, json};
+use divisi_core::{Millis, PicoUsd};
+use divisi_sim::what_if::{Gain, Holds, Limit, Percentiles, Uncapped};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// The outcome of many simulated runs, the limit that holds them back, and what raising it would
 /// bring.
@@ -47,41 +47,168 @@ pub(crate) fn lines(simulation: &Simulation, look: &Look) -> Vec<Line> {
     lines
 }
 
-/// The same as JSON. Limits name their provider.
-pub(crate) fn value(simulation: &Simulation) -> Value {
-    let Simulation {
-        answer,
-        limits,
-        providers,
-        ..
-    } = simulation;
-    let mut value = json!(Readable(answer));
-    let gains = value["gains"].as_array_mut().into_iter().flatten();
-    let names = |limit: &mut Value| {
-        if let Some(name) = limit["provider"]
-            .as_u64()
-            .and_then(|place| providers.get(place as usize))
-        {
-            limit["provider"] = json!(name);
+/// The outcome of many simulated runs. Limits name their provider.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SimulationForm<'a> {
+    /// Number of runs.
+    repetitions: usize,
+    /// Time until the last task ended, or the cap was exhausted.
+    took: Percentiles<Millis>,
+    /// What they cost.
+    cost: Percentiles<PicoUsd>,
+    /// Runs that the cap stopped.
+    parked: usize,
+    /// Number of tasks that those had done.
+    done: Option<Percentiles<u64>>,
+    /// The same runs without the cap, if there is one.
+    uncapped: Option<Uncapped>,
+    /// What mostly holds the run back.
+    holds: HoldsForm<'a>,
+    /// Median time without any limit except the dependencies.
+    unlimited: Millis,
+    /// The gain of each limit, largest first.
+    gains: Vec<GainForm<'a>>,
+    /// The limits of the simulated runs.
+    under: UnderForm<'a>,
+}
+
+/// What mostly holds a run back.
+#[derive(Serialize, JsonSchema)]
+struct HoldsForm<'a> {
+    /// The cap, one limit, several together, or the longest chain of tasks.
+    by: By,
+    #[serde(flatten)]
+    limit: Option<LimitForm<'a>>,
+}
+
+/// What mostly holds a run back, in a word.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum By {
+    /// The cap.
+    Cap,
+    /// One limit.
+    One,
+    /// Several limits: to raise one alone brings nothing.
+    Several,
+    /// The longest chain of dependent tasks.
+    CriticalPath,
+}
+
+/// A limit.
+#[derive(Serialize, JsonSchema)]
+struct LimitForm<'a> {
+    /// `requestsPerMinute`, `inputTokensPerMinute`, `outputTokensPerMinute`, `tasksAtOnce` or
+    /// `programsAtOnce`.
+    limit: &'static str,
+    /// The provider that it is a limit of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+}
+
+/// The effect of doubling one limit.
+#[derive(Serialize, JsonSchema)]
+struct GainForm<'a> {
+    #[serde(flatten)]
+    limit: LimitForm<'a>,
+    /// Time with the limit as it is.
+    from: Millis,
+    /// Time with twice the limit.
+    to: Millis,
+}
+
+/// The limits of simulated runs.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct UnderForm<'a> {
+    /// Tasks at once.
+    tasks_at_once: u32,
+    /// How many of these may be programs.
+    programs_at_once: u32,
+    /// The cap of the run.
+    cap: Option<PicoUsd>,
+    /// The rates of each provider.
+    rates: Vec<RateForm<'a>>,
+}
+
+/// The rates of a provider; `null` where none is set.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct RateForm<'a> {
+    /// Its name.
+    provider: &'a str,
+    /// Requests per minute.
+    requests_per_minute: Option<u64>,
+    /// Input tokens per minute.
+    input_tokens_per_minute: Option<u64>,
+    /// Output tokens per minute.
+    output_tokens_per_minute: Option<u64>,
+}
+
+impl<'a> SimulationForm<'a> {
+    /// The form of a simulation.
+    pub(crate) fn new(simulation: &'a Simulation) -> Self {
+        let Simulation {
+            answer,
+            limits,
+            providers,
+            ..
+        } = simulation;
+        let gain = |gain: &Gain| GainForm {
+            limit: LimitForm::new(gain.limit, providers),
+            from: gain.from,
+            to: gain.to,
+        };
+        let (by, limit) = match answer.holds {
+            Holds::Cap => (By::Cap, None),
+            Holds::One(limit) => (By::One, Some(LimitForm::new(limit, providers))),
+            Holds::Several => (By::Several, None),
+            Holds::CriticalPath => (By::CriticalPath, None),
+        };
+        let rates = providers.iter().zip(&limits.rates);
+        Self {
+            repetitions: answer.repetitions,
+            took: answer.took,
+            cost: answer.cost,
+            parked: answer.parked,
+            done: answer.done,
+            uncapped: answer.uncapped,
+            holds: HoldsForm { by, limit },
+            unlimited: answer.unlimited,
+            gains: answer.gains.iter().map(gain).collect(),
+            under: UnderForm {
+                tasks_at_once: limits.in_flight_max,
+                programs_at_once: limits.programs_max,
+                cap: limits.cap,
+                rates: rates
+                    .map(|(name, rate)| RateForm {
+                        provider: name,
+                        requests_per_minute: rate.requests_per_minute,
+                        input_tokens_per_minute: rate.input_tokens_per_minute,
+                        output_tokens_per_minute: rate.output_tokens_per_minute,
+                    })
+                    .collect(),
+            },
         }
-    };
-    gains.for_each(names);
-    names(&mut value["holds"]);
-    let rate = |(name, rate): (&String, &divisi_core::governor::RateSettings)| {
-        json!({
-            "provider": name,
-            "requestsPerMinute": rate.requests_per_minute,
-            "inputTokensPerMinute": rate.input_tokens_per_minute,
-            "outputTokensPerMinute": rate.output_tokens_per_minute,
-        })
-    };
-    value["under"] = json!({
-        "tasksAtOnce": limits.in_flight_max,
-        "programsAtOnce": limits.programs_max,
-        "cap": Readable(&limits.cap),
-        "rates": providers.iter().zip(&limits.rates).map(rate).collect::<Vec<_>>(),
-    });
-    value
+    }
+}
+
+impl<'a> LimitForm<'a> {
+    fn new(limit: Limit, providers: &'a [String]) -> Self {
+        let (limit, provider) = match limit {
+            Limit::RequestsPerMinute { provider } => ("requestsPerMinute", Some(provider)),
+            Limit::InputTokensPerMinute { provider } => ("inputTokensPerMinute", Some(provider)),
+            Limit::OutputTokensPerMinute { provider } => ("outputTokensPerMinute", Some(provider)),
+            Limit::TasksAtOnce => ("tasksAtOnce", None),
+            Limit::ProgramsAtOnce => ("programsAtOnce", None),
+        };
+        let provider = provider.and_then(|place| providers.get(place));
+        Self {
+            limit,
+            provider: provider.map(String::as_str),
+        }
+    }
 }
 
 /// The number of runs, and their limits.

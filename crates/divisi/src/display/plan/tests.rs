@@ -2,6 +2,7 @@
 
 use super::{dot, json, svg, tree};
 use crate::display::Look;
+use crate::display::readable::Readable;
 use divisi_core::preflight::Graph;
 use divisi_engine::preflight::{TraceLimits, trace};
 use divisi_engine::{Flow, Models, ProviderModels, Setup};
@@ -338,7 +339,8 @@ fn for_programs() {
         "const a = await agent('a', { label: 'first', phase: 'One', model: 'haiku', tools: [] })\nawait parallel([() => agent('b ' + a, { model: 'gpt' })])",
         serde_json::Value::Null,
     );
-    insta::assert_snapshot!(serde_json::to_string_pretty(&json::render(&graph, None)).unwrap(), @r#"
+    let plan = json::PlanForm::new(&graph, None, None);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&Readable(&plan)).unwrap(), @r#"
     {
       "version": 3,
       "name": "flow.js",
@@ -455,7 +457,8 @@ fn for_programs() {
       "phaseCaps": {},
       "warnings": [],
       "brokeOff": null,
-      "forecast": null
+      "forecast": null,
+      "simulation": null
     }
     "#);
 }

@@ -2,30 +2,46 @@
 
 use super::history::{Execution, attempts};
 use super::page::{TaskPage, reply, tools, value_of};
-use super::status;
 use super::texts::Texts;
 use divisi_core::event::GroupKind;
 use divisi_core::event::{Awaited, CallSite, ParkReason, Refusal, Times, ToolCall, Worktree};
 use divisi_core::run::{Counts, Stage};
-use divisi_core::view::{Again, GroupView, Ref, RefusedTool, TaskView, WaitView};
-use divisi_core::{Failure, Millis, Outcome, PicoUsd, RunId, RunView, TaskId, Timestamp, Usage};
+use divisi_core::view::{Again, GroupView, Ref, RefusedTool, Status, TaskView, WaitView};
+use divisi_core::{
+    Failure, Millis, Outcome, PicoUsd, RunId, RunView, Task, TaskId, Timestamp, Usage,
+};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 /// A run with all its tasks.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct RunForm<'a> {
+    /// Its id.
     id: &'a RunId,
-    name: &'a str,
+    /// The flow's name.
+    flow: &'a str,
+    /// The name that it was given.
+    name: Option<&'a str>,
+    /// `running`, `parked`, `ok`, `partial`, `failed`, `cancelled`, `unstarted`, or `interrupted`
+    /// if its process died.
     status: &'a str,
+    /// Why it is parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     parked: Option<&'a ParkReason>,
+    /// Tasks with a result.
     ok: u32,
+    /// Tasks that failed.
     failed: u32,
+    /// Tasks that were never started.
     skipped: u32,
+    /// Tasks that the user stopped.
     cancelled: u32,
+    /// Tasks without an outcome.
     open: u32,
+    /// Tasks whose results are those of an earlier execution.
     reused: u32,
+    /// Tokens.
     usage: Usage,
     /// The cost of each request, counted up to its reservation; the excess is in `over`.
     cost: PicoUsd,
@@ -36,9 +52,12 @@ pub(crate) struct RunForm<'a> {
     /// The part that is estimated from texts, because replies had no counts.
     #[serde(skip_serializing_if = "is_zero")]
     estimated: PicoUsd,
+    /// Its cap.
     #[serde(skip_serializing_if = "Option::is_none")]
     cap: Option<PicoUsd>,
+    /// When it started.
     started_at: Timestamp,
+    /// When it ended or parked.
     ended_at: Option<Timestamp>,
     /// Time at work, up to the latest event.
     took: Millis,
@@ -58,6 +77,7 @@ pub(crate) struct RunForm<'a> {
     /// Tasks that the flow requested together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<GroupForm<'a>>,
+    /// The tasks of the latest execution.
     tasks: Vec<TaskForm<'a>>,
     /// Tasks of earlier executions that the latest one has not requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,10 +88,13 @@ pub(crate) struct RunForm<'a> {
 }
 
 /// The result of an earlier execution of the flow.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct EarlierForm<'a> {
+    /// Its number, from 1.
     execution: u32,
+    /// How it ended.
     status: &'static str,
+    /// When.
     at: Timestamp,
     /// What the flow returned.
     result: Option<Value>,
@@ -115,7 +138,11 @@ impl<'a> RunForm<'a> {
         });
         Self {
             id,
-            name: &view.name,
+            flow: &view.name,
+            name: view
+                .flow
+                .as_ref()
+                .and_then(|flow| flow.label.name.as_deref()),
             status,
             parked,
             ok,
@@ -170,12 +197,16 @@ impl<'a> RunForm<'a> {
 }
 
 /// Tasks that the flow requested together.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct GroupForm<'a> {
+    /// The function that requests them.
     kind: GroupKind,
+    /// The group that contains this one: an index into those of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<Ref>,
+    /// Number of functions or items it was given.
     width: u32,
+    /// Its place in the flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     site: Option<&'a CallSite>,
 }
@@ -198,41 +229,56 @@ impl<'a> GroupForm<'a> {
 }
 
 /// A refusal and its count.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RefusedForm<'a> {
     #[serde(flatten)]
     refusal: &'a Refusal,
+    /// How often.
     count: u64,
 }
 
 /// One task without its texts.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct TaskForm<'a> {
+    /// Its number: `t7`.
     task: TaskId,
+    /// Its name.
     label: &'a str,
+    /// Its phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     phase: Option<&'a str>,
-    status: &'static str,
+    /// Its state.
+    status: Status,
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
+    /// Why it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<&'a str>,
+    /// The model that answered, or is asked.
     model: Option<&'a str>,
+    /// Attempts so far.
     attempts: u32,
+    /// Replies so far.
     turns: u32,
+    /// Tokens.
     usage: Usage,
+    /// Of all its attempts, with what may be billed at most for requests without a reply.
     cost: PicoUsd,
     /// The part reserved for requests whose reply never came.
     unconfirmed: PicoUsd,
     /// The part that is estimated from texts, because replies had no counts.
     #[serde(skip_serializing_if = "is_zero")]
     estimated: PicoUsd,
+    /// Tools that it called without permission.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     refused_tools: &'a [RefusedTool],
     /// Copies of the repository that were kept with the task's changes.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     worktrees: &'a [Worktree],
+    /// When its first attempt began.
     started_at: Option<Timestamp>,
+    /// When it had its outcome.
     ended_at: Option<Timestamp>,
     /// Number of the first outcome that the flow had not been given when it requested the task.
     #[serde(skip_serializing_if = "is_nothing")]
@@ -269,7 +315,7 @@ impl<'a> TaskForm<'a> {
             task: id,
             label: &task.label,
             phase: view.phase_of(task).map(|phase| &**phase),
-            status: status::word(task.status),
+            status: task.status,
             failure: view.failure_of(task),
             skipped: view.skipped_because(task).map(|reason| &**reason),
             model: view.model_of(task).map(|model| &**model),
@@ -293,17 +339,23 @@ impl<'a> TaskForm<'a> {
 }
 
 /// One task with its texts and its attempts.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct TaskPageForm<'a> {
+    /// The run.
     run: &'a RunId,
     #[serde(flatten)]
     task: TaskForm<'a>,
+    /// Its identity: a digest of its request and its model.
     key: String,
+    /// Its number among tasks with the same key, from 0.
     occurrence: u32,
+    /// Its executor.
     executor: &'a str,
+    /// Its models, in climbing order.
     models: Vec<&'a str>,
     /// The flow's request: prompt, schema, options.
-    spec: Option<Value>,
+    spec: Option<Task>,
+    /// Its attempts.
     history: Vec<AttemptForm<'a>>,
     /// The waits of the task.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -315,10 +367,14 @@ pub(crate) struct TaskPageForm<'a> {
     earlier_outcomes: Vec<OutcomeForm<'a>>,
 }
 
-#[derive(Serialize)]
+/// An outcome before a task was tried again.
+#[derive(Serialize, JsonSchema)]
 struct OutcomeForm<'a> {
+    /// When.
     at: Timestamp,
+    /// `ok`, `failed`, `skipped` or `cancelled`.
     status: &'static str,
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
     /// The result, if any.
@@ -326,38 +382,64 @@ struct OutcomeForm<'a> {
     result: Option<Value>,
 }
 
-#[derive(Serialize)]
+/// One attempt at a task.
+#[derive(Serialize, JsonSchema)]
 struct AttemptForm<'a> {
+    /// Its number, from 1.
     number: u32,
+    /// The model it was to ask.
     model: Option<&'a str>,
     /// Why there is a further attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     again: Option<Again>,
+    /// When it began.
     started_at: Timestamp,
+    /// When it ended.
     ended_at: Option<Timestamp>,
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
+    /// Tokens.
     usage: Usage,
+    /// What it cost.
     cost: PicoUsd,
+    /// Its requests and replies.
     turns: Vec<TurnForm<'a>>,
     /// Calls of tools.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<&'a ToolCall>,
 }
 
-#[derive(Serialize)]
+/// One request and its reply.
+#[derive(Serialize, JsonSchema)]
 struct TurnForm<'a> {
+    /// The model that the reply names.
     model: &'a str,
+    /// Tokens.
     usage: Usage,
+    /// What it cost.
     cost: PicoUsd,
     /// Whether tokens and cost are estimated.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     estimated: bool,
+    /// From sending to the last byte.
     took: Millis,
+    /// When it was sent and when its reply began, and the waits before it.
     #[serde(skip_serializing_if = "is_default")]
     times: &'a Times,
+    /// What the model said.
     text: Option<String>,
-    tools: Vec<Value>,
+    /// The tools that it called.
+    tools: Vec<CalledForm>,
+}
+
+/// A tool that a model called.
+#[derive(Serialize, JsonSchema)]
+struct CalledForm {
+    /// The tool.
+    name: String,
+    /// What the model gave it.
+    input: Value,
 }
 
 impl<'a> TaskPageForm<'a> {
@@ -420,7 +502,9 @@ impl<'a> TaskPageForm<'a> {
                 .into_iter()
                 .map(|model| &**model)
                 .collect(),
-            spec: json(&submitted.spec),
+            spec: texts
+                .get(&submitted.spec)
+                .and_then(|spec| serde_json::from_str(spec).ok()),
             history: history.collect(),
             waited: page.view.waits_of(page.task).collect(),
             result: page.outcome().and_then(value_of).and_then(json),
@@ -431,8 +515,10 @@ impl<'a> TaskPageForm<'a> {
 impl<'a> TurnForm<'a> {
     fn new(turn: &'a divisi_core::event::Turn, texts: &Texts) -> Self {
         let reply = reply(turn, texts);
-        let called =
-            |(name, input): (&str, &Value)| serde_json::json!({ "name": name, "input": input });
+        let called = |(name, input): (&str, &Value)| CalledForm {
+            name: name.to_owned(),
+            input: input.clone(),
+        };
         Self {
             model: &turn.model,
             usage: turn.usage,

@@ -278,7 +278,8 @@ fn forms_for_programs() {
     assert_json_snapshot!(form, @r#"
     {
       "id": "k3f97a2m",
-      "name": "audit",
+      "flow": "audit",
+      "name": null,
       "status": "partial",
       "ok": 5,
       "failed": 2,

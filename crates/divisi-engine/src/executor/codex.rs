@@ -2,7 +2,8 @@
 //!
 //! The user's login is used, but not the user's configuration, and no session is kept. It always
 //! has its shell, whose commands run in its own sandbox, without network: they can change files of
-//! the working folder if the task has a tool for that and the run permits it, and nothing otherwise.
+//! the working folder, and of a temporary folder of the attempt, if the task has a tool for that and
+//! the run permits it, and nothing otherwise.
 //! It has no rules for single files or commands. So tasks that restrict commands are refused, and of
 //! the files that are protected from other agents only those outside of the folder are from it.
 //!
@@ -23,7 +24,7 @@ use divisi_core::price::Billing;
 use divisi_core::{Effort, Failure, FailureClass, PicoUsd, Task, Tier, Usage};
 use divisi_providers::vendors;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Whose models it asks, and whose prices apply.
@@ -70,7 +71,8 @@ impl CodexExecutor {
         }
     }
 
-    fn command(&self, context: &Context) -> Result<Program, Failure> {
+    /// `temporary` is the attempt's own folder for temporary files.
+    fn command(&self, context: &Context, temporary: &Path) -> Result<Program, Failure> {
         let model = model_id(context.model().unwrap_or_default())?;
         let rights = context.rights();
         can_enforce(rights.commands.as_deref(), &rights.forbidden)?;
@@ -92,6 +94,11 @@ impl CodexExecutor {
         ]
         .map(str::to_owned)
         .into();
+        // Its sandbox would let commands write to all of `/tmp`.
+        args.extend([
+            "-c".to_owned(),
+            "sandbox_workspace_write.exclude_slash_tmp=true".to_owned(),
+        ]);
         if let Some(effort) = context.effort() {
             let word = match effort {
                 Effort::Max => Effort::Xhigh.as_str(),
@@ -110,7 +117,8 @@ impl CodexExecutor {
         ];
         let prompt = parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n");
         let program = self.program.program(&OWN_VARIABLES)?;
-        Ok(self.program.with_env(program.args(args).stdin(prompt)))
+        let program = self.program.with_env(program.args(args).stdin(prompt));
+        Ok(program.env("TMPDIR", temporary))
     }
 
     /// Whether a subscription pays for it: no key is set, and its login has none.
@@ -184,8 +192,15 @@ impl Executor for CodexExecutor {
         if is_in_plan {
             context.costs_nothing();
         }
+        let temporary = match tempfile::tempdir() {
+            Ok(temporary) => temporary,
+            Err(error) => {
+                let message = format!("cannot make a folder for temporary files: {error}");
+                return Err(Failure::new(FailureClass::Program, message)).into();
+            }
+        };
         carry_out(
-            self.command(context),
+            self.command(context, temporary.path()),
             Stream::default(),
             INSTALL,
             context,
@@ -277,7 +292,7 @@ fn usage(usage: &Value) -> Usage {
 
 fn result(stream: &Stream, exit: &Exit, schema: Option<&Value>) -> Result<Value, Failure> {
     if let Some(error) = &stream.error {
-        let class = class(None, status(error), error);
+        let class = class_of(error);
         let failure = Failure::new(class, error.as_str());
         return Err(match class {
             FailureClass::Auth => failure.hint("log in with `codex login`, or set CODEX_API_KEY"),
@@ -291,6 +306,26 @@ fn result(stream: &Stream, exit: &Exit, schema: Option<&Value>) -> Result<Value,
         (_, None | Some("")) => Err(Failure::new(FailureClass::Empty, "the answer was empty")),
         (None, Some(said)) => Ok(said.into()),
         (Some(schema), Some(said)) => value_of("codex", schema, said),
+    }
+}
+
+/// The class of an error: by its status, or by its words, which it has instead for what it knows.
+fn class_of(said: &str) -> FailureClass {
+    const WORDS: [(&str, FailureClass); 7] = [
+        ("usage limit", FailureClass::Quota),
+        ("quota exceeded", FailureClass::Quota),
+        ("at capacity", FailureClass::Overloaded),
+        ("high demand", FailureClass::Overloaded),
+        ("context window", FailureClass::TooLong),
+        ("stream disconnected", FailureClass::Network),
+        ("connection failed", FailureClass::Network),
+    ];
+    let status = status(said);
+    let lower = said.to_lowercase();
+    let by_words = WORDS.iter().find(|(words, _)| lower.contains(words));
+    match by_words.filter(|_| status.is_none()) {
+        Some((_, class)) => *class,
+        None => class(None, status, said),
     }
 }
 
@@ -350,6 +385,43 @@ mod tests {
             ("stream disconnected", None),
         ] {
             assert_eq!(status(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn an_error_has_its_class_by_status_or_words() {
+        for (said, class) in [
+            (
+                "unexpected status 401 Unauthorized: no key",
+                FailureClass::Auth,
+            ),
+            (
+                "exceeded retry limit, last status: 429 Too Many Requests",
+                FailureClass::RateLimited,
+            ),
+            (
+                "You've hit your usage limit. Try again at 5 PM.",
+                FailureClass::Quota,
+            ),
+            (
+                "Quota exceeded. Check your plan and billing details.",
+                FailureClass::Quota,
+            ),
+            (
+                "Selected model is at capacity. Please try a different model.",
+                FailureClass::Overloaded,
+            ),
+            (
+                "Codex ran out of room in the model's context window.",
+                FailureClass::TooLong,
+            ),
+            (
+                "stream disconnected before completion: closed",
+                FailureClass::Network,
+            ),
+            ("it broke", FailureClass::Program),
+        ] {
+            assert_eq!(class_of(said), class, "{said}");
         }
     }
 

@@ -544,7 +544,16 @@ async fn codex_carries_out_a_task_and_its_tokens_are_priced() {
     assert_eq!(value(&ended), json!({"n": 7}));
     let args = scene.args();
     assert_eq!(after(&args, "-s"), Some("workspace-write"));
-    assert_eq!(after(&args, "-c"), Some("model_reasoning_effort=xhigh"));
+    let settings = [
+        "model_reasoning_effort=xhigh",
+        "sandbox_workspace_write.exclude_slash_tmp=true",
+    ];
+    assert!(
+        settings
+            .iter()
+            .all(|setting| args.iter().any(|arg| arg == setting)),
+        "{args:?}"
+    );
 
     let reader = Task {
         tools: Some(vec!["Read".into()]),

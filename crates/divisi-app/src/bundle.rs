@@ -408,6 +408,7 @@ fn settle(
     };
     let kept = options.and_then(|text| serde_json::from_str::<Kept>(&text).ok());
     let mut kept = kept.unwrap_or_default();
+    kept.is_imported = true;
     // All others come from the settings of this user, or are given with the resume.
     kept.request = RunRequest {
         workspace: Some(PathBuf::from(place.name())),
@@ -559,6 +560,7 @@ mod tests {
             };
             let kept: Kept = serde_json::from_str(options).unwrap();
             assert_eq!(kept.request, expected);
+            assert!(kept.is_imported, "a cap in the journal is theirs, too");
             assert_eq!(flow.path, None);
         }
         assert_eq!(recorded.len(), 2);

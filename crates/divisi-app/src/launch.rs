@@ -58,6 +58,9 @@ pub struct Kept {
     /// Tasks, by their keys, that are carried out by another model than their flow says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub replaced: BTreeMap<Key, Arc<str>>,
+    /// Whether it came with an imported run, so that the caps in its journal are not this user's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_imported: bool,
 }
 
 impl Launch {
@@ -143,6 +146,7 @@ pub async fn prepare(launch: Launch, app: &App) -> Result<Ready, Problem> {
             .as_ref()
             .map(|earlier| earlier.replaced.clone())
             .unwrap_or_default(),
+        is_imported: false,
     };
     let options = RunOptions::default()
         .caps(settings.caps())

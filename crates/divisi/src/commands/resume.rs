@@ -189,7 +189,11 @@ pub(super) async fn go_on(
         replaced,
         vendors,
     };
-    let request = with_changed_cap(request, &run).or(kept.request);
+    let request = match kept.is_imported {
+        true => request,
+        false => with_changed_cap(request, &run),
+    };
+    let request = request.or(kept.request);
     let launched = Launch {
         input: FlowInput::Script(flow),
         request,

@@ -26,9 +26,59 @@ pub enum Login {
     None,
 }
 
+/// The setting for `api` if there is a model to ask, or else for an agent program that can work.
+pub const AUTO: &str = "auto";
+
+/// The agent program that carries out tasks instead, where the settings leave executor and provider
+/// open and there is no model to ask: the first one that is installed and has a login. Runs none of
+/// them.
+pub fn instead(settings: &Settings, environment: &Environment) -> Option<&'static str> {
+    if settings.executor != AUTO || settings.provider != AUTO {
+        return None;
+    }
+    let logins = logins(settings, environment).into_iter();
+    let mut ready =
+        logins.filter(|(name, login)| *login != Login::None && is_installed(name, settings));
+    ready.next().map(|(name, _)| name)
+}
+
+/// Whether its command is found in `PATH`, or as a file.
+fn is_installed(name: &str, settings: &Settings) -> bool {
+    let own = settings
+        .executors
+        .get(name)
+        .map(|executor| &executor.command);
+    let command = own
+        .and_then(|command| command.first())
+        .map_or(name, String::as_str);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Path::new(command).is_file()
+        || std::env::split_paths(&path).any(|folder| folder.join(command).is_file())
+}
+
 /// The agent programs that divisi knows. Runs each to get its version, so `settings` must be
 /// trusted.
 pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<AgentProgramFound> {
+    let version = |name: &str| {
+        let default = ExecutorSettings::default();
+        let executor = settings.executors.get(name).unwrap_or(&default);
+        let version = executor.agent_program(name).version();
+        version
+            .map(|version| version.to_string())
+            .map_err(|failure| failure.message)
+    };
+    let found = logins(settings, environment).into_iter();
+    found
+        .map(|(name, login)| AgentProgramFound {
+            name,
+            version: version(name),
+            login,
+        })
+        .collect()
+}
+
+/// How each of them is paid for.
+fn logins(settings: &Settings, environment: &Environment) -> [(&'static str, Login); 2] {
     // Variables of the settings replace all others, as when it carries out a task.
     let variable = |program: &str, name: &str| {
         let own = settings.executors.get(program);
@@ -46,52 +96,36 @@ pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<Age
     let is_there = |folder: Option<PathBuf>, file: &str| {
         folder.is_some_and(|folder| folder.join(file).is_file())
     };
-    let version = |name: &str| {
-        let default = ExecutorSettings::default();
-        let executor = settings.executors.get(name).unwrap_or(&default);
-        let version = executor.agent_program(name).version();
-        version
-            .map(|version| version.to_string())
-            .map_err(|failure| failure.message)
+    let claude = match has(
+        ClaudeExecutor::NAME,
+        &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
+    ) {
+        true => Login::Key,
+        false
+            if has(ClaudeExecutor::NAME, &["CLAUDE_CODE_OAUTH_TOKEN"])
+                || is_there(
+                    folder(ClaudeExecutor::NAME, "CLAUDE_CONFIG_DIR", ".claude"),
+                    ".credentials.json",
+                )
+                || has_account(home.as_deref()) =>
+        {
+            Login::Own
+        }
+        false => Login::None,
     };
-    let claude = AgentProgramFound {
-        name: ClaudeExecutor::NAME,
-        version: version(ClaudeExecutor::NAME),
-        login: match has(
-            ClaudeExecutor::NAME,
-            &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
-        ) {
-            true => Login::Key,
-            false
-                if has(ClaudeExecutor::NAME, &["CLAUDE_CODE_OAUTH_TOKEN"])
-                    || is_there(
-                        folder(ClaudeExecutor::NAME, "CLAUDE_CONFIG_DIR", ".claude"),
-                        ".credentials.json",
-                    )
-                    || has_account(home.as_deref()) =>
-            {
-                Login::Own
-            }
-            false => Login::None,
-        },
+    let codex = match has(CodexExecutor::NAME, &["CODEX_API_KEY"]) {
+        true => Login::Key,
+        false
+            if is_there(
+                folder(CodexExecutor::NAME, "CODEX_HOME", ".codex"),
+                "auth.json",
+            ) =>
+        {
+            Login::Own
+        }
+        false => Login::None,
     };
-    let codex = AgentProgramFound {
-        name: CodexExecutor::NAME,
-        version: version(CodexExecutor::NAME),
-        login: match has(CodexExecutor::NAME, &["CODEX_API_KEY"]) {
-            true => Login::Key,
-            false
-                if is_there(
-                    folder(CodexExecutor::NAME, "CODEX_HOME", ".codex"),
-                    "auth.json",
-                ) =>
-            {
-                Login::Own
-            }
-            false => Login::None,
-        },
-    };
-    vec![claude, codex]
+    [(ClaudeExecutor::NAME, claude), (CodexExecutor::NAME, codex)]
 }
 
 /// Whether Claude Code notes an account: on some systems its credentials are in no file.

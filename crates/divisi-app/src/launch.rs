@@ -5,7 +5,7 @@ use crate::prepare::{Purpose, settle, setup};
 use crate::prices;
 use crate::providers::{self, Answering, Vendors};
 use crate::settings::Settings;
-use crate::{App, FlowInput, Problem, RunRequest, estimate, preflight, protect};
+use crate::{App, FlowInput, Problem, RunRequest, agent_programs, estimate, preflight, protect};
 use divisi_core::estimate::Estimate;
 use divisi_core::event::RunLabel;
 use divisi_core::retry::QuotaWait;
@@ -278,17 +278,32 @@ async fn surroundings(
     earlier: Option<&Earlier>,
     app: &App,
 ) -> Result<(RunRequest, Settings, Setup, Vendors), Problem> {
-    let (request, settings, workspace) = settle(input, request, app, Purpose::Run)?;
-    let (environment, mode) = (app.environment(), request.answer_mode());
+    let (mut request, mut settings, workspace) = settle(input, request, app, Purpose::Run)?;
+    let environment = app.environment();
     let kept = earlier.and_then(|earlier| Some((&earlier.id, earlier.vendors.as_ref()?)));
+    let mode = request.answer_mode();
+    let answering = match kept {
+        Some(kept) => providers::choose_again(&settings, environment, mode, kept).await?,
+        None => match providers::choose_first(&settings, environment, mode).await {
+            Ok(answering) => answering,
+            Err(problem) => {
+                let program = agent_programs::instead(&settings, environment).ok_or(problem)?;
+                app.note(&format!(
+                    "there is no key and no local model, so {program} carries out the tasks"
+                ));
+                settings.executor = program.to_owned();
+                let answering = providers::choose_first(&settings, environment, mode).await?;
+                // A resume keeps it, whatever keys there are then.
+                request.executor = Some(program.to_owned());
+                answering
+            }
+        },
+    };
     let Answering {
         models,
         vendors,
         notes,
-    } = match kept {
-        Some(kept) => providers::choose_again(&settings, environment, mode, kept).await?,
-        None => providers::choose_first(&settings, environment, mode).await?,
-    };
+    } = answering;
     notes.iter().for_each(|note| app.note(note));
     if earlier.is_some() && kept.is_none() {
         app.note(&format!(

@@ -1,5 +1,6 @@
 //! The settings of a run, and the setup of the engine made from them.
 
+use crate::agent_programs::{self, AUTO};
 use crate::plan_file::PlanFile;
 use crate::settings::{
     self, Dollars, ExecutorKind, ExecutorSettings, Loaded, Settings, Untrusted, permissions,
@@ -30,9 +31,14 @@ pub(crate) async fn prepare_ahead(
     purpose: Purpose,
     app: &App,
 ) -> Result<(Prepared, Option<String>), Problem> {
-    let (request, settings, workspace) = settle(input, request, app, purpose)?;
+    let (request, mut settings, workspace) = settle(input, request, app, purpose)?;
     let (models, note) =
         providers::choose_ahead(&settings, app.environment(), request.answer_mode()).await?;
+    if note.is_some()
+        && let Some(program) = agent_programs::instead(&settings, app.environment())
+    {
+        settings.executor = program.to_owned();
+    }
     let setup = setup(&settings, models, &workspace, request.is_scripted())?;
     Ok((Prepared { settings, setup }, note))
 }
@@ -120,9 +126,13 @@ pub(crate) fn setup(
         .tier_executors
         .iter()
         .map(|(tier, name)| (*tier, name.as_str().into()));
+    let executor = match settings.executor.as_str() {
+        AUTO => Executors::USUAL,
+        named => named,
+    };
     Ok(Setup::new(models, workspace)
         .executors(executors(settings, is_scripted)?)
-        .executor(settings.executor.as_str(), by_tier.collect())
+        .executor(executor, by_tier.collect())
         .permissions(permissions(&settings.allow))
         .kinds(settings.kinds()?)
         .framing(framing.transpose()?.map(Arc::from))

@@ -3,8 +3,8 @@
 use super::candidate::{Candidate, LOCAL, candidates, local_candidates, local_name};
 use super::default::{AUTO, USUAL, default_of, tier_models};
 use super::kept::Vendors;
-use crate::Problem;
 use crate::settings::{self, Environment, Settings};
+use crate::{Problem, agent_programs};
 use divisi_core::{Digest, RunId};
 use divisi_engine::executor::Executors;
 use divisi_engine::{Models, ProviderModels, SharedLimits};
@@ -127,7 +127,9 @@ async fn chosen(
         ),
         AnswerMode { .. } => match connected(settings, environment).await {
             // An agent program has a login of its own.
-            Err(problem) if settings.executor != Executors::USUAL => {
+            Err(problem)
+                if ![Executors::USUAL, agent_programs::AUTO].contains(&&*settings.executor) =>
+            {
                 absent(settings, environment, &problem).ok_or(problem)?
             }
             other => other?,

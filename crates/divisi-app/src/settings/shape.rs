@@ -1,15 +1,14 @@
 //! All settings, with their defaults.
 
 use super::values::{AttemptPrice, Dollars, Grant, PerMillion, Span, check_pattern};
+use crate::agent_programs::AUTO;
 use crate::slip;
 use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
 use divisi_core::governor::RateSettings;
 use divisi_core::price::Rates;
 use divisi_core::{Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier};
-use divisi_engine::executor::{
-    AgentProgram, ClaudeExecutor, CodexExecutor, CommandLine, Executors, Reports,
-};
+use divisi_engine::executor::{AgentProgram, ClaudeExecutor, CodexExecutor, CommandLine, Reports};
 use divisi_engine::setup::{self, KindTable};
 use divisi_providers::{Dialect, WireFormat, vendors};
 use etcetera::BaseStrategy;
@@ -88,7 +87,8 @@ pub struct Settings {
     /// Notices when a run asks something, parks, or is over: about what, and by which ways.
     pub notify: Notify,
     /// The executor of tasks that name none: `api` asks models itself, `claude` is Claude Code,
-    /// `codex` is Codex, and others are below `[executors.NAME]`.
+    /// `codex` is Codex, and others are below `[executors.NAME]`. `auto` is `api` if there is a key or
+    /// a local model, or else `claude` or `codex`, whichever is installed and logged in.
     pub executor: String,
     /// The executor of tasks that name none, by the tier of their first model.
     pub tier_executors: BTreeMap<Tier, String>,
@@ -469,7 +469,7 @@ impl Default for Settings {
             prices: BTreeMap::new(),
             kinds: BTreeMap::new(),
             notify: Notify::default(),
-            executor: Executors::USUAL.into(),
+            executor: AUTO.into(),
             tier_executors: BTreeMap::new(),
             executors: BTreeMap::new(),
         }
@@ -591,6 +591,11 @@ fn executors<'de, D: Deserializer<'de>>(
         _ => None,
     };
     for (name, executor) in &executors {
+        if name == AUTO {
+            return Err(D::Error::custom(
+                "`auto` is the word for whichever executor can work: give this one another name",
+            ));
+        }
         let is_command = executor.kind(name) == ExecutorKind::Command;
         if is_command && executor.command.is_empty() {
             return Err(D::Error::custom(format_args!(

@@ -63,6 +63,32 @@ fn no_key_is_needed_and_the_hint_says_so() {
 }
 
 #[test]
+fn where_no_model_can_be_asked_one_that_is_logged_in_carries_out_the_tasks() {
+    let home = home().variable("CLAUDE_CODE_OAUTH_TOKEN", "oauth-0123456789abcdef");
+    let doctor = home.ends(0, &["doctor"]).stdout;
+    assert!(
+        doctor.contains("runs can start, carried out by claude"),
+        "{doctor}"
+    );
+    let said = run(&home, 0, &[]);
+    assert_eq!(said.stdout, "the answer");
+    assert!(
+        said.stderr
+            .contains("note: there is no key and no local model, so claude carries out the tasks"),
+        "{}",
+        said.stderr
+    );
+    // A key that is there later changes nothing about the run.
+    let home = home.variable("ANTHROPIC_API_KEY", "sk-ant-0123456789abcdef");
+    let again = home.ends(0, &["resume", "last", "--again"]);
+    assert!(again.stderr.contains("1 reused"), "{}", again.stderr);
+    // What is chosen is chosen.
+    let home = home.variable("ANTHROPIC_API_KEY", "");
+    let said = run(&home, 1, &["--executor", "api"]).stderr;
+    assert!(said.contains("there is no model to ask"), "{said}");
+}
+
+#[test]
 fn the_settings_choose_it_for_all_tasks_or_by_tier() {
     let home = home();
     home.write("divisi.toml", "executor = 'claude'\n");
@@ -138,7 +164,7 @@ fn the_doctor_lists_it_with_its_version_and_login() {
     insta::assert_snapshot!(line(&home, 1), @"claude  not logged in  9.9.9 (Stand-in)");
     std::fs::create_dir_all(home.folder().join("../.claude")).unwrap();
     std::fs::write(home.folder().join("../.claude/.credentials.json"), "{}").unwrap();
-    insta::assert_snapshot!(line(&home, 1), @"claude  logged in  9.9.9 (Stand-in)");
+    insta::assert_snapshot!(line(&home, 0), @"claude  logged in  9.9.9 (Stand-in)");
     let home = home.variable("ANTHROPIC_API_KEY", "sk-ant-0123456789abcdef");
     insta::assert_snapshot!(line(&home, 0), @"claude  a key is set  9.9.9 (Stand-in)");
 }

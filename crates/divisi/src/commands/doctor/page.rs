@@ -187,6 +187,9 @@ fn agents(report: &Report) -> Vec<Line> {
 fn verdict(report: &Report) -> Vec<Line> {
     let default = report.models.iter().find(|model| model.default);
     let mut lines = vec![match (report.can_run, default) {
+        (true, None) if let Some(program) = report.executor => {
+            Line::of(Tone::Good, "runs can start").plain(format!(", carried out by {program}"))
+        }
         (true, Some(model)) => Line::of(Tone::Good, "runs can start")
             .plain(format!(", by default on {} ({})", model.model, model.tier)),
         (true, None) => Line::of(Tone::Good, "runs can start"),

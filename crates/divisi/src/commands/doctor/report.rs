@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use divisi_app::Problem;
-use divisi_app::agent_programs::{AgentProgramFound, Login, agent_programs};
+use divisi_app::agent_programs::{self, AgentProgramFound, Login, agent_programs};
 use divisi_app::clock;
 use divisi_app::prices;
 use divisi_app::providers::{AnswerMode, Candidate, Found, candidates, choose, local_candidates};
@@ -35,6 +35,8 @@ pub(in crate::commands) struct Report {
     pub(super) version: &'static str,
     /// Whether there is any way to run a flow besides `--demo`.
     pub(super) can_run: bool,
+    /// The agent program that carries out tasks because there is no model to ask.
+    pub(super) executor: Option<&'static str>,
     /// The variables that may hold keys.
     pub(super) keys: Vec<Key>,
     /// The providers that could be used.
@@ -201,13 +203,17 @@ pub(super) async fn examine(context: &Context, tries: bool) -> Result<Report, Pr
     if settings.local {
         candidates.extend(local_candidates(&discover().await, &settings));
     }
+    let mut executor = None;
     let models = match choose(&settings, context.app.environment(), AnswerMode::default()).await {
         Ok(models) => Some(models),
         Err(problem) => {
-            findings.push(Finding {
-                what: problem.to_string(),
-                hint: Some(problem.hints().join("\n")),
-            });
+            executor = agent_programs::instead(&settings, context.app.environment());
+            if executor.is_none() {
+                findings.push(Finding {
+                    what: problem.to_string(),
+                    hint: Some(problem.hints().join("\n")),
+                });
+            }
             None
         }
     };
@@ -243,7 +249,9 @@ pub(super) async fn examine(context: &Context, tries: bool) -> Result<Report, Pr
     let agents = agents(context.app.folder(), &mut findings);
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
-        can_run: default_answers && default.is_some_and(|default| default.is_ok()),
+        can_run: executor.is_some()
+            || (default_answers && default.is_some_and(|default| default.is_ok())),
+        executor,
         keys: keys(&candidates),
         providers: candidates
             .iter()

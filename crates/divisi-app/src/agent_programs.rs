@@ -1,14 +1,14 @@
 //! Which agent programs are installed, and whether they can work.
 
-use crate::settings::{Environment, ExecutorSettings, Settings};
-use divisi_engine::executor::{ClaudeExecutor, CodexExecutor};
+use crate::settings::{Environment, ExecutorKind, ExecutorSettings, Settings};
+use divisi_engine::executor::{AcpExecutor, ClaudeExecutor, CodexExecutor, Executor as _};
 use std::path::{Path, PathBuf};
 
 /// An agent program, as found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentProgramFound {
     /// Its name as an executor.
-    pub name: &'static str,
+    pub name: String,
     /// What it says of its version, or why it says nothing.
     pub version: Result<String, String>,
     /// How it is paid for.
@@ -24,9 +24,12 @@ pub enum Login {
     Own,
     /// Neither was found.
     None,
+    /// Only the agent knows.
+    Unknown,
 }
 
-/// The agent programs that divisi knows. Runs each to get its version, so `settings` must be
+/// The agent programs that divisi knows; those of the Agent Client Protocol only if they are
+/// installed, or named in the settings. Runs each to get its version, so `settings` must be
 /// trusted.
 pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<AgentProgramFound> {
     // Variables of the settings replace all others, as when it carries out a task.
@@ -55,7 +58,7 @@ pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<Age
             .map_err(|failure| failure.message)
     };
     let claude = AgentProgramFound {
-        name: ClaudeExecutor::NAME,
+        name: ClaudeExecutor::NAME.to_owned(),
         version: version(ClaudeExecutor::NAME),
         login: match has(
             ClaudeExecutor::NAME,
@@ -76,7 +79,7 @@ pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<Age
         },
     };
     let codex = AgentProgramFound {
-        name: CodexExecutor::NAME,
+        name: CodexExecutor::NAME.to_owned(),
         version: version(CodexExecutor::NAME),
         login: match has(CodexExecutor::NAME, &["CODEX_API_KEY"]) {
             true => Login::Key,
@@ -91,7 +94,42 @@ pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<Age
             false => Login::None,
         },
     };
-    vec![claude, codex]
+    let named = settings
+        .executors
+        .iter()
+        .filter(|(name, executor)| executor.kind(name) == ExecutorKind::Acp)
+        .map(|(name, _)| name.clone());
+    let installed = AcpExecutor::names().filter(|name| {
+        let program = AcpExecutor::command_of(name).and_then(|command| command.into_iter().next());
+        !settings.executors.contains_key(name)
+            && program.is_some_and(|program| is_installed(&program, environment))
+    });
+    let acp_version = |name: &str| {
+        let default = ExecutorSettings::default();
+        let executor = settings.executors.get(name).unwrap_or(&default);
+        let version = AcpExecutor::new(name, executor.agent_program(name)).version();
+        version
+            .map(|version| version.to_string())
+            .map_err(|failure| failure.message.to_string())
+    };
+    let acp = named.chain(installed).map(|name| {
+        let has_key = AcpExecutor::keys_of(&name).any(|key| environment.get(key).is_some());
+        AgentProgramFound {
+            version: acp_version(&name),
+            login: match has_key {
+                true => Login::Key,
+                false => Login::Unknown,
+            },
+            name,
+        }
+    });
+    [claude, codex].into_iter().chain(acp).collect()
+}
+
+/// Whether a program of this name is in `PATH`.
+fn is_installed(program: &str, environment: &Environment) -> bool {
+    let path = environment.get("PATH").unwrap_or_default();
+    std::env::split_paths(path).any(|folder| folder.join(program).is_file())
 }
 
 /// Whether Claude Code notes an account: on some systems its credentials are in no file.

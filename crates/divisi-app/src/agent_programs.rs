@@ -1,14 +1,14 @@
 //! Which agent programs are installed, and whether they can work.
 
-use crate::settings::{Environment, ExecutorSettings, Settings};
-use divisi_engine::executor::{ClaudeExecutor, CodexExecutor};
+use crate::settings::{Environment, ExecutorKind, ExecutorSettings, Settings};
+use divisi_engine::executor::{AcpExecutor, ClaudeExecutor, CodexExecutor, Executor as _};
 use std::path::{Path, PathBuf};
 
 /// An agent program, as found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentProgramFound {
     /// Its name as an executor.
-    pub name: &'static str,
+    pub name: String,
     /// What it says of its version, or why it says nothing.
     pub version: Result<String, String>,
     /// How it is paid for.
@@ -24,6 +24,8 @@ pub enum Login {
     Own,
     /// Neither was found.
     None,
+    /// Only the agent knows.
+    Unknown,
 }
 
 /// The setting for `api` if there is a model to ask, or else for an agent program that can work.
@@ -36,27 +38,19 @@ pub fn instead(settings: &Settings, environment: &Environment) -> Option<&'stati
     if settings.executor != AUTO || settings.provider != AUTO {
         return None;
     }
+    let command = |name: &'static str| {
+        let own = settings.executors.get(name);
+        let own = own.and_then(|executor| executor.command.first());
+        own.map_or(name, String::as_str)
+    };
     let logins = logins(settings, environment).into_iter();
-    let mut ready =
-        logins.filter(|(name, login)| *login != Login::None && is_installed(name, settings));
+    let mut ready = logins
+        .filter(|(name, login)| *login != Login::None && is_installed(command(name), environment));
     ready.next().map(|(name, _)| name)
 }
 
-/// Whether its command is found in `PATH`, or as a file.
-fn is_installed(name: &str, settings: &Settings) -> bool {
-    let own = settings
-        .executors
-        .get(name)
-        .map(|executor| &executor.command);
-    let command = own
-        .and_then(|command| command.first())
-        .map_or(name, String::as_str);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    Path::new(command).is_file()
-        || std::env::split_paths(&path).any(|folder| folder.join(command).is_file())
-}
-
-/// The agent programs that divisi knows. Runs each to get its version, so `settings` must be
+/// The agent programs that divisi knows; those of the Agent Client Protocol only if they are
+/// installed, or named in the settings. Runs each to get its version, so `settings` must be
 /// trusted.
 pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<AgentProgramFound> {
     let version = |name: &str| {
@@ -68,13 +62,12 @@ pub fn agent_programs(settings: &Settings, environment: &Environment) -> Vec<Age
             .map_err(|failure| failure.message)
     };
     let found = logins(settings, environment).into_iter();
-    found
-        .map(|(name, login)| AgentProgramFound {
-            name,
-            version: version(name),
-            login,
-        })
-        .collect()
+    let found = found.map(|(name, login)| AgentProgramFound {
+        name: name.to_owned(),
+        version: version(name),
+        login,
+    });
+    found.chain(acp_agents(settings, environment)).collect()
 }
 
 /// How each of them is paid for.
@@ -126,6 +119,47 @@ fn logins(settings: &Settings, environment: &Environment) -> [(&'static str, Log
         false => Login::None,
     };
     [(ClaudeExecutor::NAME, claude), (CodexExecutor::NAME, codex)]
+}
+
+/// The agents of the Agent Client Protocol that the settings name or that are installed.
+fn acp_agents(settings: &Settings, environment: &Environment) -> Vec<AgentProgramFound> {
+    let named = settings
+        .executors
+        .iter()
+        .filter(|(name, executor)| executor.kind(name) == ExecutorKind::Acp)
+        .map(|(name, _)| name.clone());
+    let installed = AcpExecutor::names().filter(|name| {
+        let program = AcpExecutor::command_of(name).and_then(|command| command.into_iter().next());
+        !settings.executors.contains_key(name)
+            && program.is_some_and(|program| is_installed(&program, environment))
+    });
+    let acp_version = |name: &str| {
+        let default = ExecutorSettings::default();
+        let executor = settings.executors.get(name).unwrap_or(&default);
+        let version = AcpExecutor::new(name, executor.agent_program(name)).version();
+        version
+            .map(|version| version.to_string())
+            .map_err(|failure| failure.message.to_string())
+    };
+    let acp = named.chain(installed).map(|name| {
+        let has_key = AcpExecutor::keys_of(&name).any(|key| environment.get(key).is_some());
+        AgentProgramFound {
+            version: acp_version(&name),
+            login: match has_key {
+                true => Login::Key,
+                false => Login::Unknown,
+            },
+            name,
+        }
+    });
+    acp.collect()
+}
+
+/// Whether a program of this name is in `PATH`, or a file.
+fn is_installed(program: &str, environment: &Environment) -> bool {
+    let path = environment.get("PATH").unwrap_or_default();
+    Path::new(program).is_file()
+        || std::env::split_paths(path).any(|folder| folder.join(program).is_file())
 }
 
 /// Whether Claude Code notes an account: on some systems its credentials are in no file.

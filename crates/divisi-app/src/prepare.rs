@@ -8,7 +8,9 @@ use crate::settings::{
 use crate::{App, FlowInput, Problem, RunRequest, clock, prices, providers};
 use anyhow::Context as _;
 use divisi_core::PicoUsd;
-use divisi_engine::executor::{ClaudeExecutor, CodexExecutor, CommandExecutor, Executors};
+use divisi_engine::executor::{
+    AcpExecutor, ClaudeExecutor, CodexExecutor, CommandExecutor, Executors,
+};
 use divisi_engine::{Models, Setup};
 use divisi_files::Refusal;
 use std::path::{Path, PathBuf};
@@ -156,7 +158,7 @@ fn executors(settings: &Settings, is_scripted: bool) -> Result<Executors, Proble
     let mut add = |name: &str, executor: &ExecutorSettings| {
         match executor.kind(name) {
             ExecutorKind::Command => all.add(name, CommandExecutor::new(executor.into())),
-            ExecutorKind::Claude | ExecutorKind::Codex if is_scripted => {
+            ExecutorKind::Claude | ExecutorKind::Codex | ExecutorKind::Acp if is_scripted => {
                 all.replace_by_usual(name);
                 Ok(())
             }
@@ -168,6 +170,10 @@ fn executors(settings: &Settings, is_scripted: bool) -> Result<Executors, Proble
                 let program = executor.agent_program(CodexExecutor::NAME);
                 all.add(name, CodexExecutor::new(program))
             }
+            ExecutorKind::Acp => {
+                let agent = AcpExecutor::new(name, executor.agent_program(name));
+                all.add(name, agent.mode(executor.mode.clone()))
+            }
         }
         .map_err(|taken| {
             Problem::usage(taken.to_string()).hint(format!(
@@ -178,9 +184,10 @@ fn executors(settings: &Settings, is_scripted: bool) -> Result<Executors, Proble
     for (name, executor) in &settings.executors {
         add(name, executor)?;
     }
-    for name in [ClaudeExecutor::NAME, CodexExecutor::NAME] {
-        if !settings.executors.contains_key(name) {
-            add(name, &ExecutorSettings::default())?;
+    let agents = [ClaudeExecutor::NAME, CodexExecutor::NAME].map(str::to_owned);
+    for name in agents.into_iter().chain(AcpExecutor::names()) {
+        if !settings.executors.contains_key(&name) {
+            add(&name, &ExecutorSettings::default())?;
         }
     }
     Ok(all)

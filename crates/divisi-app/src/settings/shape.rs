@@ -8,7 +8,9 @@ use divisi_core::event::Caps;
 use divisi_core::governor::RateSettings;
 use divisi_core::price::Rates;
 use divisi_core::{Limits, Millis, ModelPrice, PicoUsd, RetryPolicy, Tier};
-use divisi_engine::executor::{AgentProgram, ClaudeExecutor, CodexExecutor, CommandLine, Reports};
+use divisi_engine::executor::{
+    AcpExecutor, AgentProgram, ClaudeExecutor, CodexExecutor, CommandLine, Reports,
+};
 use divisi_engine::setup::{self, KindTable};
 use divisi_providers::{Dialect, WireFormat, vendors};
 use etcetera::BaseStrategy;
@@ -87,8 +89,10 @@ pub struct Settings {
     /// Notices when a run asks something, parks, or is over: about what, and by which ways.
     pub notify: Notify,
     /// The executor of tasks that name none: `api` asks models itself, `claude` is Claude Code,
-    /// `codex` is Codex, and others are below `[executors.NAME]`. `auto` is `api` if there is a key or
-    /// a local model, or else `claude` or `codex`, whichever is installed and logged in.
+    /// `codex` is Codex, `acp:` before `claude`, `codex`, `gemini`, `opencode` or `goose` is that
+    /// agent by the Agent Client Protocol, and others are below `[executors.NAME]`. `auto` is `api` if
+    /// there is a key or a local model, or else `claude` or `codex`, whichever is installed and logged
+    /// in.
     pub executor: String,
     /// The executor of tasks that name none, by the tier of their first model.
     pub tier_executors: BTreeMap<Tier, String>,
@@ -311,7 +315,7 @@ impl RateLimits {
 #[serde(deny_unknown_fields)]
 pub struct ExecutorSettings {
     /// What the program is. By default that of its name: `claude` is Claude Code, `codex` is
-    /// Codex, any other a command.
+    /// Codex, `acp:NAME` speaks the Agent Client Protocol, any other is a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ExecutorKind>,
     /// The program and its arguments. In those of a command `{model}` is replaced by the task's
@@ -325,6 +329,10 @@ pub struct ExecutorSettings {
     /// nothing; $2.00 for an agent program whose task has no budget of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<AttemptPrice>,
+    /// The mode of an agent that speaks the Agent Client Protocol, one of its own. By default that
+    /// in which it asks before it changes anything, where divisi knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
     /// How JSON lines in its output report its cost and its result.
     #[serde(default, skip_serializing_if = "is_silent")]
     pub reports: Reports,
@@ -340,6 +348,8 @@ pub enum ExecutorKind {
     Claude,
     /// Codex.
     Codex,
+    /// An agent that speaks the Agent Client Protocol on its standard input and output.
+    Acp,
 }
 
 impl ExecutorSettings {
@@ -348,6 +358,7 @@ impl ExecutorSettings {
         self.kind.unwrap_or(match name {
             ClaudeExecutor::NAME => ExecutorKind::Claude,
             CodexExecutor::NAME => ExecutorKind::Codex,
+            _ if name.starts_with(AcpExecutor::PREFIX) => ExecutorKind::Acp,
             _ => ExecutorKind::Command,
         })
     }
@@ -355,6 +366,9 @@ impl ExecutorSettings {
     /// The agent program, which is found as `usual` unless the settings name it.
     pub fn agent_program(&self, usual: &str) -> AgentProgram {
         let command = match self.command.as_slice() {
+            [] if self.kind(usual) == ExecutorKind::Acp => {
+                AcpExecutor::command_of(usual).unwrap_or_default()
+            }
             [] => vec![usual.to_owned()],
             command => command.to_vec(),
         };
@@ -379,6 +393,7 @@ impl From<&ExecutorSettings> for CommandLine {
             command,
             env,
             cost,
+            mode: _,
             reports,
         } = settings;
         let line = Self::new(command.clone())
@@ -597,9 +612,16 @@ fn executors<'de, D: Deserializer<'de>>(
             ));
         }
         let is_command = executor.kind(name) == ExecutorKind::Command;
-        if is_command && executor.command.is_empty() {
+        let is_acp = executor.kind(name) == ExecutorKind::Acp;
+        let has_usual = !is_command && (!is_acp || AcpExecutor::command_of(name).is_some());
+        if executor.command.is_empty() && !has_usual {
             return Err(D::Error::custom(format_args!(
                 "the executor `{name}` has no `command`, the program that it runs"
+            )));
+        }
+        if executor.mode.is_some() && !is_acp {
+            return Err(D::Error::custom(format_args!(
+                "`{name}` has no `mode`: only agents of `kind = \"acp\"` have one"
             )));
         }
         if !is_command && !is_silent(&executor.reports) {

@@ -300,7 +300,7 @@ pub(super) fn log_plan(context: &Context, at_list_price: PicoUsd) {
 }
 
 /// Waits until the next agent program of this process may start.
-async fn may_start() {
+pub(super) async fn may_start() {
     static NEXT: Mutex<Option<Instant>> = Mutex::const_new(None);
     let mut next = NEXT.lock().await;
     if let Some(next) = *next {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Placeholder in an argument for the task's model.
 const MODEL: &str = "{model}";
@@ -193,6 +194,15 @@ impl CommandExecutor {
 
 /// Runs the program in the task's folder and within its time limits.
 pub(super) async fn run_in(program: Program, context: &Context) -> Result<Exit, Failure> {
+    run_until(program, context, context.stop()).await
+}
+
+/// The same until `stop` is cancelled.
+pub(super) async fn run_until(
+    program: Program,
+    context: &Context,
+    stop: &CancellationToken,
+) -> Result<Exit, Failure> {
     let limits = Limits {
         timeout: Some(Duration::from_millis(context.timeout().0)),
         // Programs may compute without output for their whole time limit.
@@ -202,11 +212,7 @@ pub(super) async fn run_in(program: Program, context: &Context) -> Result<Exit, 
             .map(|idle| Duration::from_millis(idle.0)),
         ..Limits::default()
     };
-    let ran = program
-        .cwd(context.root())
-        .limits(limits)
-        .run(context.stop())
-        .await;
+    let ran = program.cwd(context.root()).limits(limits).run(stop).await;
     if let Err(
         ProcessError::NotFound { .. }
         | ProcessError::NoFolder { .. }

@@ -16,10 +16,12 @@ mod reports;
 mod agent_program;
 mod claude;
 mod codex;
+mod acp;
 mod person;
 mod line;
 mod arriving;
 
+pub use acp::AcpExecutor;
 pub use agent_program::AgentProgram;
 pub(crate) use arriving::Arriving;
 pub use claude::ClaudeExecutor;

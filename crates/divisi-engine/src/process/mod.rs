@@ -29,7 +29,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tree::Tree;
 
@@ -51,9 +51,16 @@ pub struct Program {
     cwd: Option<PathBuf>,
     env: Vec<(OsString, Option<OsString>)>,
     env_inherited: bool,
-    stdin: Option<Vec<u8>>,
+    stdin: Option<Input>,
     on_stdout: Option<Listener>,
+    stdout_to: Option<mpsc::Sender<Vec<u8>>>,
     limits: Limits,
+}
+
+/// The standard input of a program.
+enum Input {
+    Whole(Vec<u8>),
+    Arriving(mpsc::Receiver<Vec<u8>>),
 }
 
 /// Called with a program's output while it runs.
@@ -97,6 +104,7 @@ impl Program {
             env_inherited: true,
             stdin: None,
             on_stdout: None,
+            stdout_to: None,
             limits: Limits::default(),
         }
     }
@@ -155,13 +163,26 @@ impl Program {
 
     /// Sets its standard input, which is empty by default.
     pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
-        self.stdin = Some(input.into());
+        self.stdin = Some(Input::Whole(input.into()));
+        self
+    }
+
+    /// Sets its standard input to what arrives here. It is closed when all senders are gone.
+    pub(crate) fn stdin_from(mut self, input: mpsc::Receiver<Vec<u8>>) -> Self {
+        self.stdin = Some(Input::Arriving(input));
         self
     }
 
     /// Passes all its output to `listener` as it arrives: in chunks, with secrets.
     pub fn on_stdout(mut self, listener: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         self.on_stdout = Some(Box::new(listener));
+        self
+    }
+
+    /// Sends all its output there as it arrives: in chunks, with secrets. The program waits while
+    /// there is no room, and its output goes on to be read if the receiver is gone.
+    pub(crate) fn stdout_to(mut self, output: mpsc::Sender<Vec<u8>>) -> Self {
+        self.stdout_to = Some(output);
         self
     }
 
@@ -175,7 +196,7 @@ impl Program {
     ///
     /// An exit code other than zero is an [`Exit`], not an error. Dropping the future kills the
     /// program and everything it started.
-    pub async fn run(self, cancel: &CancellationToken) -> Result<Exit, ProcessError> {
+    pub async fn run(mut self, cancel: &CancellationToken) -> Result<Exit, ProcessError> {
         let name = self.program.to_string_lossy().into_owned();
         let (mut child, mut tree) = self.spawn(&name)?;
         let mut stdout = Output::new(self.limits.output_bytes_max);
@@ -184,10 +205,10 @@ impl Program {
 
         let ended = {
             let talk = {
-                let input = feed(child.stdin.take(), self.stdin.unwrap_or_default());
-                let on_stdout = self.on_stdout.as_ref();
-                let out = drain(child.stdout.take(), &mut stdout, &progress, on_stdout);
-                let err = drain(child.stderr.take(), &mut stderr, &progress, None);
+                let input = feed(child.stdin.take(), self.stdin.take());
+                let heard = (self.on_stdout.as_ref(), self.stdout_to.take());
+                let out = drain(child.stdout.take(), &mut stdout, &progress, heard);
+                let err = drain(child.stderr.take(), &mut stderr, &progress, (None, None));
                 async { tokio::join!(input, out, err) }
             };
             let mut end = std::pin::pin!(end(&mut child, talk));
@@ -368,9 +389,17 @@ async fn end<T>(child: &mut Child, talk: impl Future<Output = T>) -> io::Result<
 }
 
 /// Writes all of `input`. It is no error if the program does not read it.
-async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) {
-    if let Some(mut stdin) = stdin {
-        let _ = stdin.write_all(&input).await;
+async fn feed(stdin: Option<ChildStdin>, input: Option<Input>) {
+    match (stdin, input) {
+        (Some(mut stdin), Some(Input::Whole(input))) => _ = stdin.write_all(&input).await,
+        (Some(mut stdin), Some(Input::Arriving(mut input))) => {
+            while let Some(part) = input.recv().await {
+                if stdin.write_all(&part).await.is_err() {
+                    break;
+                }
+            }
+        }
+        (None, _) | (_, None) => {}
     }
 }
 
@@ -380,7 +409,7 @@ async fn drain(
     pipe: Option<impl AsyncRead + Unpin>,
     output: &mut Output,
     progress: &Notify,
-    listener: Option<&Listener>,
+    (listener, to): (Option<&Listener>, Option<mpsc::Sender<Vec<u8>>>),
 ) {
     let Some(mut pipe) = pipe else { return };
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -388,6 +417,9 @@ async fn drain(
         output.push(&chunk[..read]);
         listener.inspect(|listener| listener(&chunk[..read]));
         progress.notify_one();
+        if let Some(to) = &to {
+            let _ = to.send(chunk[..read].to_vec()).await;
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod command_rules;
 mod edit_file;
+mod fence;
 mod file;
 #[cfg(test)]
 mod fixture;
@@ -31,6 +32,7 @@ mod walk;
 mod watch;
 mod write_file;
 
+pub(crate) use fence::Fence;
 pub use path::NoRoot;
 pub(crate) use protected::NAMES as PROTECTED_NAMES;
 pub use protected::Protected;

@@ -4,7 +4,9 @@
 import json
 import os
 import signal
+import subprocess
 import sys
+import time
 
 if "--version" in sys.argv:
     print("codex-cli 9.9.9")
@@ -50,6 +52,12 @@ if word == "killed":
     message("Looking.")
     os.kill(os.getpid(), signal.SIGKILL)
 message("Looking.")
+if word == "hangs":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    with open("child", "w") as file:
+        file.write(str(child.pid))
+    time.sleep(300)
 say({"type": "item.started", "item": {"type": "command_execution", "command": "ls"}})
 message({"schema": '{"n": 7}', "misfit": "seven"}.get(word, "the answer"))
 usage = {"input_tokens": 1000, "cached_input_tokens": 400, "output_tokens": 30}

@@ -1,6 +1,9 @@
 //! Executors of agent programs, with a script that prints what the real ones print.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod acp;
+mod same;
+
 use divisi_engine::core::event::{Caps, Event, ParkReason, Refusal};
 use divisi_engine::core::run::Stage;
 use divisi_engine::core::{
@@ -494,6 +497,12 @@ async fn the_reservation_is_its_limit_and_what_overshoots_stops_further_starts()
     assert_eq!(after(&scene.args(), "--max-budget-usd"), None);
 }
 
+/// Whether the process with this id has ended.
+fn is_gone(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
+    stat.map_or(true, |stat| stat.contains(") Z "))
+}
+
 #[tokio::test]
 async fn one_that_hangs_is_ended_with_all_that_it_started() {
     let scene = Scene::new();
@@ -507,10 +516,6 @@ async fn one_that_hangs_is_ended_with_all_that_it_started() {
     };
     assert_eq!(failure.class, FailureClass::Timeout);
     let child = std::fs::read_to_string(scene.folder.path().join("child")).unwrap();
-    let is_gone = |pid: &str| {
-        let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
-        stat.map_or(true, |stat| stat.contains(") Z "))
-    };
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !is_gone(&child) {
         assert!(

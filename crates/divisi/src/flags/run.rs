@@ -59,8 +59,9 @@ pub(crate) struct RunFlags {
     /// When the account's quota is used up, wait until there is some again and go on
     #[arg(long, help_heading = "Limits")]
     wait: bool,
-    /// What carries out tasks that name no executor: api (asks models itself), claude (Claude Code)
-    /// or codex, with their own logins, or a name from the settings
+    /// What carries out tasks that name no executor: api (asks models itself), claude (Claude Code),
+    /// codex, acp:gemini or another agent (acp:claude, acp:codex, acp:opencode, acp:goose), with
+    /// their own logins, or a name from the settings
     #[arg(long, value_name = "NAME", help_heading = "Agents")]
     executor: Option<String>,
     /// What agents may do besides reading files: write (in the workspace), run (commands, as you)

@@ -187,7 +187,7 @@ fn tasks_that_ask_for_what_is_not_there() {
 
     error: task `task 1` could not start
       caused by: not available: there is no executor `nobody`
-      hint: there are api, claude, codex, gone, person, shell; add others as [executors.NAME] in divisi.toml
+      hint: there are acp:claude, acp:codex, acp:gemini, acp:goose, acp:opencode, api, claude, codex, gone, person, shell; add others as [executors.NAME] in divisi.toml
     error: task `task 2` failed
       caused by: not available: program `no-such-program` was not found
       hint: install it, or name another in `command` of its executor, in divisi.toml

@@ -11,13 +11,20 @@ return agent('success please', { label: 'one', model: 'haiku' });
 
 const STAND_IN: &str = "../divisi-engine/tests/agents/stand_in.py";
 
+const ACP_STAND_IN: &str = "../divisi-engine/tests/agents/acp_stand_in.py";
+
 /// A home in whose `PATH` the stand-in is called `claude`.
 fn home() -> Home {
+    with_program("claude", STAND_IN)
+}
+
+/// A home in whose `PATH` this stand-in has this name.
+fn with_program(name: &str, stand_in: &str) -> Home {
     let home = Home::with("flow.js", FLOW);
     let bin = home.folder().join("bin");
     std::fs::create_dir(&bin).unwrap();
-    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join(STAND_IN);
-    symlink(stand_in.canonicalize().unwrap(), bin.join("claude")).unwrap();
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join(stand_in);
+    symlink(stand_in.canonicalize().unwrap(), bin.join(name)).unwrap();
     let usual = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(
         [bin]
@@ -179,5 +186,72 @@ fn settings_that_claude_does_not_need_are_refused_with_the_way_out() {
         home.write("divisi.toml", &format!("[executors.claude]\n{settings}\n"));
         let said = home.ends(2, &["run", "flow.js"]).stderr;
         assert!(said.contains(r#"or say `kind = "command"`"#), "{said}");
+    }
+}
+
+#[test]
+fn an_agent_of_the_protocol_is_an_executor_by_its_name() {
+    let home = with_program("claude-agent-acp", ACP_STAND_IN)
+        .variable("OPENAI_API_KEY", "sk-0123456789abcdef0123");
+    let flags = ["--executor", "acp:claude", "--max-cost", "5"];
+    assert_eq!(run(&home, 0, &flags).stdout, "the answer");
+    assert_eq!(cost(&home), 0.01);
+    let bill = home.ends(0, &["cost", "last"]).stdout;
+    assert!(bill.contains("claude-haiku-5-5"), "{bill}");
+    let seen = home.read("seen.json");
+    assert!(!seen.contains("OPENAI_API_KEY"), "{seen}");
+    assert_eq!(home.ends(0, &["resume", "last"]).stdout, "the answer");
+    assert_eq!(cost(&home), 0.01, "what is done is not done again");
+}
+
+#[test]
+fn what_an_agent_of_the_protocol_is_refused_is_told_with_the_flag_that_allows_it() {
+    let home = with_program("claude-agent-acp", ACP_STAND_IN);
+    let writes = FLOW.replace("success please", "writes made.txt");
+    home.write("flow.js", &writes);
+    let said = run(&home, 0, &["--executor", "acp:claude"]);
+    assert_eq!(said.stdout, "refused");
+    assert!(said.stderr.contains("--allow write"), "{}", said.stderr);
+    let said = run(&home, 0, &["--executor", "acp:claude", "--allow", "write"]);
+    assert_eq!(said.stdout, "allowed");
+}
+
+#[test]
+fn a_plan_prices_an_agent_of_the_protocol_like_other_agent_programs() {
+    let home = with_program("claude-agent-acp", ACP_STAND_IN);
+    let plan = |name: &str| {
+        let flags = ["plan", "flow.js", "--executor", name, "--max-cost", "1"];
+        home.divisi(&flags).output().unwrap().stdout
+    };
+    let of_protocol = String::from_utf8(plan("acp:claude")).unwrap();
+    assert!(of_protocol.contains("acp:claude"), "{of_protocol}");
+    let other = String::from_utf8(plan("claude")).unwrap();
+    assert_eq!(of_protocol.replace("acp:claude", "claude"), other);
+    assert!(!home.folder().join("seen.json").exists());
+}
+
+#[test]
+fn the_doctor_lists_agents_of_the_protocol_that_are_installed() {
+    let home = with_program("claude-agent-acp", ACP_STAND_IN);
+    let page = home.ends(1, &["doctor"]).stdout;
+    let lines: Vec<_> = page
+        .lines()
+        .filter(|line| line.trim().starts_with("acp:"))
+        .map(str::trim)
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"), @"acp:claude  installed, and has its own login  9.9.9");
+}
+
+#[test]
+fn settings_of_an_agent_of_the_protocol_name_its_command_and_only_it_has_a_mode() {
+    for (settings, why) in [
+        ("[executors.mine]\nkind = 'acp'", "has no `command`"),
+        ("[executors.'acp:mine']", "has no `command`"),
+        ("[executors.claude]\nmode = 'plan'", "has no `mode`"),
+    ] {
+        let home = Home::with("flow.js", FLOW);
+        home.write("divisi.toml", settings);
+        let said = home.ends(2, &["run", "flow.js"]).stderr;
+        assert!(said.contains(why), "{said}");
     }
 }

@@ -240,7 +240,7 @@ fn check_asks_six_questions_of_a_plan() {
     ✗ right model per agent?          3 on sonnet, 1 cannot run like this
                                       1 task stands one tier above the table
       ✗ release.yaml:12  there is no executor `echo`
-        there are api, claude, codex, person, shell; add others as [executors.NAME] in divisi.toml
+        there are acp:claude, acp:codex, acp:gemini, acp:goose, acp:opencode, api, claude, codex, person, shell; add others as [executors.NAME] in divisi.toml
     ✗ cost estimated?                 capped at $1.00
       ✗ 1 task cannot be priced
         see the findings on models

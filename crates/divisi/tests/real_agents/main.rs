@@ -5,6 +5,7 @@
 //! leaves the machine.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod acp;
 mod claude;
 mod codex;
 mod sessions;

@@ -26,7 +26,7 @@ use stream::{End, Note, Stream};
 
 /// Its own retries of a refused request. The default of ten takes minutes, in which divisi could
 /// choose another model.
-const RETRIES_MAX: &str = "2";
+pub(super) const RETRIES_MAX: &str = "2";
 
 /// Variables with credentials that it needs, of those that are withheld from other programs.
 const OWN_VARIABLES: [&str; 9] = [
@@ -61,7 +61,7 @@ const CLOUDS: [(&str, &[&str]); 3] = [
 ];
 
 /// Variables by which it knows that it was started by another one, whose session it would join.
-const OF_A_PARENT: [&str; 6] = [
+pub(super) const OF_A_PARENT: [&str; 6] = [
     "CLAUDECODE",
     "CLAUDE_CODE_ENTRYPOINT",
     "CLAUDE_CODE_SESSION_ID",
@@ -137,7 +137,7 @@ impl ClaudeExecutor {
                 false => prompt = format!("{text}\n\n{prompt}"),
             }
         }
-        let mut program = self.program.program(&self.own_variables())?;
+        let mut program = self.program.program(&own_variables(&self.program))?;
         for name in OF_A_PARENT {
             program = program.without_env(name);
         }
@@ -147,17 +147,6 @@ impl ClaudeExecutor {
             .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
             .stdin(prompt);
         Ok(self.program.with_env(program))
-    }
-
-    /// Variables with credentials that it needs.
-    fn own_variables(&self) -> Vec<&'static str> {
-        let is_on = |switch: &str| {
-            let value = self.program.variable(switch);
-            value.is_some_and(|value| !["", "0", "false"].iter().any(|off| value == *off))
-        };
-        let clouds = CLOUDS.iter().filter(|(switch, _)| is_on(switch));
-        let theirs = clouds.flat_map(|(_, names)| names.iter().copied());
-        OWN_VARIABLES.into_iter().chain(theirs).collect()
     }
 
     /// What it has printed before its first line.
@@ -270,6 +259,17 @@ impl Printed for Stream {
     }
 }
 
+/// Variables with credentials that it needs.
+pub(super) fn own_variables(program: &AgentProgram) -> Vec<&'static str> {
+    let is_on = |switch: &str| {
+        let value = program.variable(switch);
+        value.is_some_and(|value| !["", "0", "false"].iter().any(|off| value == *off))
+    };
+    let clouds = CLOUDS.iter().filter(|(switch, _)| is_on(switch));
+    let theirs = clouds.flat_map(|(_, names)| names.iter().copied());
+    OWN_VARIABLES.into_iter().chain(theirs).collect()
+}
+
 /// The arguments of a call.
 struct Arguments(Vec<String>);
 
@@ -378,7 +378,7 @@ fn unprotected(path: &Path) -> Failure {
 }
 
 /// Its name of a tool of divisi.
-fn known_tool(name: &str) -> Option<&'static str> {
+pub(super) fn known_tool(name: &str) -> Option<&'static str> {
     Some(match name {
         "list_files" => "Glob",
         "search_files" => "Grep",

@@ -154,7 +154,7 @@ pub(super) struct AgentFound {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct ProgramFound {
     /// Its name.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// `None` if it is not installed, or does not start.
     pub(super) version: Option<String>,
     /// Whether it has a login of its own or a key.
@@ -278,11 +278,12 @@ fn programs(context: &Context) -> Result<Vec<ProgramFound>, Problem> {
             (Ok(_), Login::Key) => "a key is set".to_owned(),
             (Ok(_), Login::Own) => "logged in".to_owned(),
             (Ok(_), Login::None) => "not logged in".to_owned(),
+            (Ok(_), Login::Unknown) => "installed, and has its own login".to_owned(),
         };
         ProgramFound {
             name: found.name,
-            ready: found.version.is_ok() && found.login != Login::None,
-            version: found.version.ok(),
+            ready: found.version.is_ok() && matches!(found.login, Login::Key | Login::Own),
+            version: found.version.ok().filter(|version| !version.is_empty()),
             state,
         }
     };

@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 /// The model that the program names for messages of its own.
 const NO_MODEL: &str = "<synthetic>";
 
+/// Longest file about an agent.
+const ABOUT_BYTES_MAX: u64 = 1 << 20;
+
 /// What the tools are called that start an agent.
 const STARTS: [&str; 2] = ["Agent", "Task"];
 
@@ -34,6 +37,7 @@ struct Thread {
 /// What the files of a session say.
 #[derive(Default)]
 struct Read {
+    /// Of its first line.
     id: Option<String>,
     folder: Option<String>,
     /// The session's own conversation, and those of its agents by their id, or by the first line
@@ -49,13 +53,13 @@ struct Read {
 pub(super) fn read(path: &Path) -> io::Result<Option<Session>> {
     let mut read = Read::default();
     read.file(path, None)?;
-    let name = path.file_stem().and_then(|name| name.to_str());
-    let id = read.id.clone().or_else(|| name.map(str::to_owned));
-    let Some(id) = id else {
+    // A file that continues another session may begin with lines of that one.
+    let Some(id) = path.file_stem().and_then(|name| name.to_str()) else {
         return Ok(None);
     };
+    let session = read.id.clone().unwrap_or_default();
     let mut about = BTreeMap::new();
-    for file in agent_files(path, &id) {
+    for file in agent_files(path, &session) {
         let Some(agent) = agent_of(&file) else {
             continue;
         };
@@ -64,13 +68,14 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Session>> {
             continue;
         }
         read.file(&file, Some(&agent))?;
-        let meta = std::fs::read(file.with_extension("meta.json")).unwrap_or_default();
+        let meta = divisi_files::read(&file.with_extension("meta.json"), ABOUT_BYTES_MAX);
+        let meta = meta.unwrap_or_default();
         about.insert(agent, serde_json::from_slice(&meta).unwrap_or(Value::Null));
     }
-    Ok(read.session(id, &about))
+    Ok(read.session(id.to_owned(), &about))
 }
 
-/// The files of the agents of a session.
+/// The files of the agents of a session: below its own, and those of this id beside it.
 fn agent_files(path: &Path, id: &str) -> Vec<PathBuf> {
     let below = files(&path.with_extension(""));
     let beside = path.parent().map(files_of_folder).unwrap_or_default();
@@ -82,7 +87,10 @@ fn agent_files(path: &Path, id: &str) -> Vec<PathBuf> {
 
 fn files_of_folder(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// The id of an agent, from the name of its file.

@@ -226,7 +226,7 @@ async fn start(
             text_of(&error)
         );
         return Ok(Err(Failure::new(FailureClass::Unavailable, message).hint(
-            "install the version of it that docs/agents.md names, or another agent",
+            "install a version of it that speaks version 1, or use another agent",
         )));
     }
     let mut request = NewSessionRequest::new(plan.context.root());

@@ -1,6 +1,6 @@
 //! Which agent programs are installed, and whether they can work.
 
-use crate::settings::{Environment, ExecutorKind, ExecutorSettings, Settings};
+use crate::settings::{AUTO, Environment, ExecutorKind, ExecutorSettings, Settings};
 use divisi_engine::executor::{AcpExecutor, ClaudeExecutor, CodexExecutor, Executor as _};
 use std::path::{Path, PathBuf};
 
@@ -27,9 +27,6 @@ pub enum Login {
     /// Only the agent knows.
     Unknown,
 }
-
-/// The setting for `api` if there is a model to ask, or else for an agent program that can work.
-pub const AUTO: &str = "auto";
 
 /// The agent program that carries out tasks instead, where the settings leave executor and provider
 /// open and there is no model to ask: the first one that is installed and has a login. Runs none of

@@ -1,9 +1,9 @@
 //! The settings of a run, and the setup of the engine made from them.
 
-use crate::agent_programs::{self, AUTO};
+use crate::agent_programs;
 use crate::plan_file::PlanFile;
 use crate::settings::{
-    self, Dollars, ExecutorKind, ExecutorSettings, Loaded, Settings, Untrusted, permissions,
+    self, AUTO, Dollars, ExecutorKind, ExecutorSettings, Loaded, Settings, Untrusted, permissions,
 };
 use crate::{App, FlowInput, Problem, RunRequest, clock, prices, providers};
 use anyhow::Context as _;

@@ -2,9 +2,9 @@
 
 use super::candidate::candidates;
 use super::choose::{AnswerMode, choose};
-use super::default::{AUTO, USUAL, tier_models};
+use super::default::{USUAL, tier_models};
 use crate::Problem;
-use crate::settings::{Environment, Settings};
+use crate::settings::{AUTO, Environment, Settings};
 use divisi_engine::{Models, ProviderModels};
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! Chooses the default provider, and connects all available ones.
 
 use super::candidate::{Candidate, LOCAL, candidates, local_candidates, local_name};
-use super::default::{AUTO, USUAL, default_of, tier_models};
+use super::default::{USUAL, default_of, tier_models};
 use super::kept::Vendors;
-use crate::settings::{self, Environment, Settings};
-use crate::{Problem, agent_programs};
+use crate::Problem;
+use crate::settings::{self, AUTO, Environment, Settings};
 use divisi_core::{Digest, RunId};
 use divisi_engine::executor::Executors;
 use divisi_engine::{Models, ProviderModels, SharedLimits};
@@ -127,9 +127,7 @@ async fn chosen(
         ),
         AnswerMode { .. } => match connected(settings, environment).await {
             // An agent program has a login of its own.
-            Err(problem)
-                if ![Executors::USUAL, agent_programs::AUTO].contains(&&*settings.executor) =>
-            {
+            Err(problem) if ![Executors::USUAL, AUTO].contains(&&*settings.executor) => {
                 absent(settings, environment, &problem).ok_or(problem)?
             }
             other => other?,

@@ -1,14 +1,11 @@
 //! The default provider, and the settings that apply to it alone.
 
 use super::candidate::{Candidate, LOCAL, candidates, local_name};
-use crate::settings::{Environment, Settings};
+use crate::settings::{AUTO, Environment, Settings};
 use crate::{Problem, slip};
 use divisi_core::Tier;
 use divisi_engine::ProviderModels;
 use divisi_engine::executor::ClaudeExecutor;
-
-/// The setting for the first available provider.
-pub(super) const AUTO: &str = "auto";
 
 /// The provider assumed if none is named or available.
 pub(super) const USUAL: &str = "anthropic";

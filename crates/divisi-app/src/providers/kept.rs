@@ -5,9 +5,8 @@
 //! tasks asked for.
 
 use super::candidate::{Candidate, Found, LOCAL, local_name};
-use super::default::AUTO;
 use crate::Problem;
-use crate::settings::Settings;
+use crate::settings::{AUTO, Settings};
 use divisi_core::RunId;
 use divisi_engine::{Models, ProviderModels};
 use divisi_providers::{Absent, WireFormat};

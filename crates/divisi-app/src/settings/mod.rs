@@ -31,6 +31,7 @@ pub use environment::{Environment, LOG};
 pub use file::PROJECT_FILE;
 pub(crate) use file::user_file;
 pub use layer::{Leaf, Origin};
+pub(crate) use shape::AUTO;
 pub use shape::{
     Budget, ExecutorKind, ExecutorSettings, Notify, Occasion, PriceSettings, ProviderSettings,
     RateLimits, Retry, Settings,

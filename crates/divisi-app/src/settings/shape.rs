@@ -1,7 +1,6 @@
 //! All settings, with their defaults.
 
 use super::values::{AttemptPrice, Dollars, Grant, PerMillion, Span, check_pattern};
-use crate::agent_programs::AUTO;
 use crate::slip;
 use divisi_core::choice::{BadKinds, KindChange, Kinds};
 use divisi_core::event::Caps;
@@ -21,6 +20,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
+
+/// The provider or executor that leaves the choice to what is there.
+pub(crate) const AUTO: &str = "auto";
 
 /// All settings. The names are those of `divisi.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -346,8 +346,10 @@ impl Pair {
             let model = |one: &One| one.model.as_deref().unwrap_or("-").to_owned();
             facts.push(format!("{}{arrow}{}", model(before), model(after)));
         }
-        if before.cost != after.cost {
-            facts.push(format!("{}{arrow}{}", before.cost, after.cost));
+        // As far as the page shows it.
+        let costs = [before, after].map(|one| one.cost.to_string());
+        if costs[0] != costs[1] {
+            facts.push(costs.join(arrow));
         }
         match facts.is_empty() {
             true => String::new(),

@@ -168,8 +168,8 @@ fn two_runs_are_compared_task_by_task() {
     let ids: Vec<&str> = ids.lines().collect();
     let text = text.replace(ids[1], "BEFORE").replace(ids[0], "AFTER");
     insta::assert_snapshot!(text, @"
-    BEFORE ok · 4 tasks · $0.0000
-    AFTER ok · 4 tasks · $0.0000
+    BEFORE ok · 4 tasks · $0.0024
+    AFTER ok · 4 tasks · $0.0024
     ~ t0 auth
         -[scripted demo-sonnet] Audit auth
         +[scripted demo-sonnet] Audit auth well

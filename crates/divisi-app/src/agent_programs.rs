@@ -46,6 +46,13 @@ pub fn instead(settings: &Settings, environment: &Environment) -> Option<&'stati
     ready.next().map(|(name, _)| name)
 }
 
+/// Whether the executor of tasks that name none is an agent program without a login or a key.
+pub(crate) fn lacks_login(settings: &Settings, environment: &Environment) -> bool {
+    let logins = logins(settings, environment).into_iter();
+    let mut own = logins.filter(|(name, _)| *name == settings.executor);
+    own.any(|(_, login)| login == Login::None)
+}
+
 /// The agent programs that divisi knows; those of the Agent Client Protocol only if they are
 /// installed, or named in the settings. Runs each to get its version, so `settings` must be
 /// trusted.

@@ -409,6 +409,8 @@ fn settle(
     let kept = options.and_then(|text| serde_json::from_str::<Kept>(&text).ok());
     let mut kept = kept.unwrap_or_default();
     kept.is_imported = true;
+    // Models of single tasks, which may be dearer than those of the flow.
+    kept.replaced = BTreeMap::new();
     // All others come from the settings of this user, or are given with the resume.
     kept.request = RunRequest {
         workspace: Some(PathBuf::from(place.name())),
@@ -437,8 +439,10 @@ mod tests {
     const FOLDER: &str = "/somewhere/else";
 
     fn flow(request: &RunRequest, label: RunLabel) -> FlowSource {
+        let key = divisi_core::Key(Digest::of(b"a task"));
         let kept = Kept {
             request: request.clone(),
+            replaced: [(key, "fable".into())].into(),
             ..Kept::default()
         };
         FlowSource {
@@ -560,6 +564,7 @@ mod tests {
             };
             let kept: Kept = serde_json::from_str(options).unwrap();
             assert_eq!(kept.request, expected);
+            assert!(kept.replaced.is_empty());
             assert!(kept.is_imported, "a cap in the journal is theirs, too");
             assert_eq!(flow.path, None);
         }

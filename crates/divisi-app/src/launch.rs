@@ -305,6 +305,12 @@ async fn surroundings(
         notes,
     } = answering;
     notes.iter().for_each(|note| app.note(note));
+    if !request.is_scripted() && agent_programs::lacks_login(&settings, environment) {
+        app.note(&format!(
+            "{} is not logged in, as far as divisi can see; `divisi doctor` shows what it looks for",
+            settings.executor
+        ));
+    }
     if earlier.is_some() && kept.is_none() {
         app.note(&format!(
             "the run does not say who has answered it so far; from here on {} does",

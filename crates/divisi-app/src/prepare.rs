@@ -5,7 +5,7 @@ use crate::plan_file::PlanFile;
 use crate::settings::{
     self, AUTO, Dollars, ExecutorKind, ExecutorSettings, Loaded, Settings, Untrusted, permissions,
 };
-use crate::{App, FlowInput, Problem, RunRequest, clock, prices, providers};
+use crate::{App, FlowInput, Problem, RunRequest, clock, prices, providers, slip};
 use anyhow::Context as _;
 use divisi_core::PicoUsd;
 use divisi_engine::executor::{
@@ -132,8 +132,13 @@ pub(crate) fn setup(
         AUTO => Executors::USUAL,
         named => named,
     };
+    let executors = executors(settings, is_scripted)?;
+    let by_tiers = settings.tier_executors.values().map(String::as_str);
+    for name in by_tiers.chain([executor]) {
+        is_known(name, &executors)?;
+    }
     Ok(Setup::new(models, workspace)
-        .executors(executors(settings, is_scripted)?)
+        .executors(executors)
         .executor(executor, by_tier.collect())
         .permissions(permissions(&settings.allow))
         .kinds(settings.kinds()?)
@@ -149,6 +154,21 @@ pub(crate) fn setup(
         .reply_tokens_max(settings.reply_tokens_max)
         .task_cost_max(settings.budget.task_cost_max.map(|most| most.0))
         .prices(Arc::new(prices)))
+}
+
+/// Fails if there is no executor of this name.
+fn is_known(name: &str, executors: &Executors) -> Result<(), Problem> {
+    if executors.spec(name).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = executors.names().collect();
+    let near = slip::nearest(name, known.iter().copied());
+    Err(Problem::usage(format!("there is no executor `{name}`"))
+        .with_hints(near.map(|near| format!("did you mean `{near}`?")))
+        .hint(format!(
+            "there are {}, and others can be added as [executors.NAME] in divisi.toml",
+            known.join(", ")
+        )))
 }
 
 /// The built-in executors, and those of the settings. Where answers are scripted, built-in agents

@@ -170,6 +170,7 @@ fn differences(before: &Kept, now: &Kept) -> Vec<&'static str> {
     let differs = [
         ("provider", then.provider != today.provider),
         ("model", then.model != today.model),
+        ("executor", before.request.executor != now.request.executor),
         (
             "workspace",
             before.request.workspace != now.request.workspace,

@@ -54,9 +54,11 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Session>> {
     let mut read = Read::default();
     read.file(path, None)?;
     // A file that continues another session may begin with lines of that one.
-    let Some(id) = path.file_stem().and_then(|name| name.to_str()) else {
+    let names = [path.parent().and_then(Path::file_name), path.file_stem()];
+    let [Some(folder), Some(name)] = names.map(|name| name.and_then(|name| name.to_str())) else {
         return Ok(None);
     };
+    let id = format!("{folder}/{name}");
     let session = read.id.clone().unwrap_or_default();
     let mut about = BTreeMap::new();
     for file in agent_files(path, &session) {
@@ -72,7 +74,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Session>> {
         let meta = meta.unwrap_or_default();
         about.insert(agent, serde_json::from_slice(&meta).unwrap_or(Value::Null));
     }
-    Ok(read.session(id.to_owned(), &about))
+    Ok(read.session(id, &about))
 }
 
 /// The files of the agents of a session: below its own, and those of this id beside it.
@@ -175,8 +177,12 @@ impl Read {
     }
 }
 
-/// Sorts agents by their beginning, the session's own first.
-fn in_order(agents: Vec<Agent>) -> Vec<Agent> {
+/// Sorts agents by their beginning, the session's own first, which begins before all others.
+fn in_order(mut agents: Vec<Agent>) -> Vec<Agent> {
+    let began = agents.iter().map(|agent| agent.began).min();
+    if let (Some(own), Some(began)) = (agents.first_mut(), began) {
+        own.began = began;
+    }
     let mut order: Vec<usize> = (0..agents.len()).collect();
     order.sort_by_key(|place| (*place > 0, agents[*place].began, *place));
     let mut places = vec![0; agents.len()];

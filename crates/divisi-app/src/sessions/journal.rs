@@ -22,29 +22,42 @@ use std::sync::Arc;
 /// The tag of runs that were not driven by divisi.
 const TAG: &str = "imported";
 
-/// Adds the run of a session, or replaces it if the session has gone on; returns whether anything
-/// was new.
+/// What came of a session.
+pub(super) enum Added {
+    /// It is a new run, or replaces its run because it has gone on.
+    New,
+    /// Its run is there already.
+    Known,
+    /// It is not added, for this reason.
+    Not(String),
+}
+
+/// Adds the run of a session, or replaces it if the session has gone on.
 pub(super) async fn add(
     session: &Session,
     id: &RunId,
     table: &Table<'_>,
     store: &dyn Store,
     place: &Place,
-) -> Result<bool, Problem> {
+) -> Result<Added, Problem> {
     let ended = session.ended();
     let known = store.run(id).await?;
-    if known
-        .as_ref()
-        .is_some_and(|known| known.updated_at == ended)
-    {
-        return Ok(false);
+    if let Some(known) = &known {
+        let is_ours = known.tags.iter().any(|tag| &**tag == TAG);
+        if !is_ours || known.flow != session.program.as_str() {
+            return Ok(Added::Not(format!("another run has its id, {id}")));
+        }
+        if known.updated_at == ended {
+            return Ok(Added::Known);
+        }
     }
     let mut journal = Journal::of(session, table, place);
     journal.write()?;
     let mut run = Run::new();
     for recorded in &journal.events {
-        run.apply(recorded.at, &recorded.event)
-            .map_err(Problem::failed)?;
+        if let Err(error) = run.apply(recorded.at, &recorded.event) {
+            return Ok(Added::Not(format!("it makes no run: {error}")));
+        }
     }
     // Nothing may read it while it is replaced.
     let _lease = store.leases().take(id).await?;
@@ -60,7 +73,7 @@ pub(super) async fn add(
         receipts: vec![],
     };
     store.append(Arc::new(batch)).await?;
-    Ok(true)
+    Ok(Added::New)
 }
 
 impl Session {

@@ -22,6 +22,7 @@ use divisi_core::{Digest, Kinds, RunId, Timestamp};
 use divisi_engine::prices::Catalogue;
 use divisi_engine::store::Store;
 use divisi_providers::Reply;
+use journal::Added;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -169,13 +170,17 @@ pub async fn import(
                 continue;
             }
         };
-        imported.passed_over += session.passed_over;
-        imported.review.add(&session, &table);
         let id = session.run_id();
         match journal::add(&session, &id, &table, store, place).await? {
-            true => imported.runs.push(id),
-            false => imported.known += 1,
+            Added::New => imported.runs.push(id),
+            Added::Known => imported.known += 1,
+            Added::Not(why) => {
+                imported.unread.push((path, why));
+                continue;
+            }
         }
+        imported.passed_over += session.passed_over;
+        imported.review.add(&session, &table);
     }
     Ok(imported)
 }

@@ -332,3 +332,59 @@ async fn tokens_of_codex_are_counted_once() {
         imported.review.cost
     );
 }
+
+#[tokio::test]
+async fn a_session_that_makes_no_run_stops_no_other_and_replaces_none() {
+    let home = TempDir::new().unwrap();
+    session(home.path());
+    // Equal names in another project, and an agent that began before its session.
+    let early = json!({"isSidechain": true, "agentId": "z"});
+    write(
+        home.path(),
+        "projects/-home-user-other/s1.jsonl",
+        &[asked(100, "Another one", &Value::Null)],
+    );
+    write(
+        home.path(),
+        "projects/-home-user-other/s1/subagents/agent-z.jsonl",
+        &[asked(5, "too early", &early)],
+    );
+    let store = MemoryStore::default();
+    let imported = taken(Program::Claude, home.path(), &store).await;
+    assert_eq!((imported.runs.len(), imported.unread.len()), (2, 0));
+    assert_eq!(taken(Program::Claude, home.path(), &store).await.known, 2);
+
+    // A run that is no session keeps its place.
+    let other = MemoryStore::default();
+    let events = store
+        .events(&imported.runs[0], Position::default())
+        .await
+        .unwrap();
+    let mut run = divisi_core::Run::new();
+    let events: Vec<_> = events
+        .into_iter()
+        .map(|mut recorded| {
+            if let Event::RunStarted(started) = &mut recorded.event {
+                started.flow.label.tags.clear();
+            }
+            run.apply(recorded.at, &recorded.event).unwrap();
+            recorded
+        })
+        .collect();
+    let batch = divisi_engine::store::Batch {
+        run: imported.runs[0].clone(),
+        position: Position::default(),
+        events,
+        blobs: vec![],
+        summary: divisi_engine::store::RunSummary::of(&imported.runs[0], &run, Timestamp(1)),
+        receipts: vec![],
+    };
+    other.append(Arc::new(batch)).await.unwrap();
+    let again = taken(Program::Claude, home.path(), &other).await;
+    assert_eq!((again.runs.len(), again.unread.len()), (1, 1));
+    assert!(
+        again.unread[0].1.contains("another run has its id"),
+        "{:?}",
+        again.unread
+    );
+}

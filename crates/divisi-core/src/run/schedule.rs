@@ -97,7 +97,8 @@ impl Run {
         let (cap, percent) = (self.caps.run?, self.caps.warn_percent?);
         let spent = self.budgets.run.spent().total();
         let reached = u128::from(spent.0) * 100 >= u128::from(cap.0) * u128::from(percent);
-        (reached && !self.warned && self.stage == Stage::Running)
+        let is_worth_it = reached && spent > PicoUsd::ZERO;
+        (is_worth_it && !self.warned && self.stage == Stage::Running)
             .then_some(Event::SoftLimitReached { spent, cap })
     }
 

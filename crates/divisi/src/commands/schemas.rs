@@ -23,9 +23,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit, Problem> {
     let text = match &args.name {
         None => {
+            let width = FORMS.iter().map(|form| form.name.len()).max();
+            let width = width.unwrap_or_default();
             let row = |form: &super::forms::Form| {
                 let (name, commands) = (form.name, form.printed_by.join(", "));
-                format!("{name:<10}  {commands}")
+                format!("{name:<width$}  {commands}")
             };
             FORMS.iter().map(row).collect::<Vec<_>>().join("\n")
         }

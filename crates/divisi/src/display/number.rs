@@ -80,7 +80,7 @@ pub(crate) fn tokens(n: u64) -> String {
     let tenths = n.saturating_mul(10).saturating_add(unit / 2) / unit;
     match tenths {
         0..100 => format!("{}.{} {sign}", tenths / 10, tenths % 10),
-        _ => format!("{} {sign}", (n + unit / 2) / unit),
+        _ => format!("{} {sign}", n.saturating_add(unit / 2) / unit),
     }
 }
 
@@ -224,6 +224,7 @@ mod tests {
             ]
         );
         assert_eq!(tokens(u64::MAX / 16), "1152921505 G");
+        assert_eq!(tokens(u64::MAX), "18446744073 G");
     }
 
     #[test]

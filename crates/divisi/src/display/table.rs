@@ -127,7 +127,8 @@ impl Table {
         while least(&widths) > look.width {
             let shown =
                 (0..widths.len()).filter(|&i| widths[i].is_some() && self.columns[i].rank > 0);
-            match shown.max_by_key(|&i| self.columns[i].rank) {
+            // One without a figure in any row goes first.
+            match shown.max_by_key(|&i| (self.is_blank(i), self.columns[i].rank)) {
                 Some(i) => widths[i] = None,
                 None => break,
             }
@@ -142,6 +143,14 @@ impl Table {
             }
         }
         widths
+    }
+
+    fn is_blank(&self, column: usize) -> bool {
+        let mut cells = self.rows.iter().filter_map(|row| match row {
+            Row::Cells(cells) => Some(&*cells[column].1),
+            Row::Line(_) => None,
+        });
+        cells.all(|text| ["", "-", self.columns[column].title].contains(&text))
     }
 
     fn natural_width(&self, column: usize) -> usize {

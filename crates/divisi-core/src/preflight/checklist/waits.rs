@@ -107,6 +107,8 @@ impl<'a> Waits<'a> {
         let node = self.flow.node(place);
         self.told_of[place].contains(&before)
             || self.flow.node(before).used == Use::Unknown
+            || self.is_question(before)
+            || self.is_question(place)
             || self.decides(before, place)
             || self.flow.may_write(before)
             || node
@@ -114,6 +116,11 @@ impl<'a> Waits<'a> {
                 .as_ref()
                 .is_some_and(|site| self.loops.contains(site))
             || self.is_in_a_guess(place)
+    }
+
+    /// Whether a person is asked: after what is asked about, and before what that permits.
+    fn is_question(&self, place: usize) -> bool {
+        self.flow.node(place).task.approval.is_some()
     }
 
     /// Whether the result of `before` may have decided that `place` is requested.

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// Tasks listed per phase: about a screenful.
 const LISTED_MAX: usize = 50;
+/// Questions whose command is shown.
+const ANSWERS_MAX: usize = 5;
 /// Characters of a commit hash, as git shows it.
 const COMMIT_CHARS: usize = 10;
 /// Tasks listed of a larger phase: at most this many failed and this many running ones.
@@ -69,6 +71,7 @@ pub(crate) fn tree(
         earlier.tell(&mut table, all, now, look);
     }
     lines.extend(table.render(look));
+    lines.extend(answers(id, view));
     for before in executions {
         let what = format!(
             "execution {} ended {} {}",
@@ -93,6 +96,29 @@ pub(crate) fn tree(
             failure,
             look,
         ));
+    }
+    lines
+}
+
+/// The commands that answer the questions of a run.
+fn answers(id: &RunId, view: &RunView) -> Vec<Line> {
+    if matches!(view.stage, Stage::Ended(_)) {
+        return vec![];
+    }
+    let command = |task: TaskId| {
+        let suspension = view.task(task).and_then(TaskView::suspension);
+        let words = suspension
+            .map(|it| it.choices.join("|"))
+            .unwrap_or_default();
+        let words = match words.is_empty() {
+            true => "ANSWER".to_owned(),
+            false => text::line(&words),
+        };
+        Line::of(Tone::Dim, format!("  divisi answer {id} {task} {words}"))
+    };
+    let mut lines: Vec<Line> = view.questions().take(ANSWERS_MAX).map(command).collect();
+    if !lines.is_empty() {
+        lines.insert(0, Line::new());
     }
     lines
 }

@@ -7,7 +7,7 @@ use super::{Checklist, Finding, Question, Verdict};
 use crate::Tier::{Fable, Haiku, Opus, Sonnet};
 use crate::event::GroupKind;
 use crate::preflight::{Bounds, NullRead, Remark, Site, Use};
-use crate::{Failure, FailureClass, Millis, PicoUsd};
+use crate::{Approval, Failure, FailureClass, Millis, PicoUsd};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -156,9 +156,10 @@ fn a_wait_needs_a_reason() {
       ! x.js:2 `b` waits for `a` without reading what came of it [60 s]
         start them together with `parallel()`, unless `a` changes files that `b` needs
     ");
-    let reasons: [fn(&mut Builder); 6] = [
+    let reasons: [fn(&mut Builder); 7] = [
         |flow| flow.graph.tasks[1].reads = vec![0],
         |flow| flow.graph.tasks[0].used = Use::Unknown,
+        |flow| flow.graph.tasks[1].task.approval = Some(Approval::default().into()),
         |flow| flow.graph.tasks[0].task.tools = Some(vec!["write_file".into()]),
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().writes = true,
         |flow| flow.graph.tasks[0].assigned.as_mut().unwrap().kind = "simple-edit".into(),
@@ -172,7 +173,7 @@ fn a_wait_needs_a_reason() {
     for reason in reasons {
         assert!(needless(reason).starts_with('✓'), "{}", needless(reason));
     }
-    assert_snapshot!(needless(reasons[2]), @"✓ parallelisation opportunities?  nothing runs at the same time; `b` waits for a task that may change files, and read nothing of it");
+    assert_snapshot!(needless(reasons[3]), @"✓ parallelisation opportunities?  nothing runs at the same time; `b` waits for a task that may change files, and read nothing of it");
 }
 
 #[test]

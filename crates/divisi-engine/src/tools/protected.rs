@@ -24,10 +24,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Names that tools do not write to, at any depth.
-pub(crate) const NAMES: [&str; 6] = [
+pub(crate) const NAMES: [&str; 11] = [
     ".git",
     ".divisi",
     ".claude",
+    ".codex",
+    ".gemini",
+    ".opencode",
+    "opencode.json",
+    "opencode.jsonc",
     "divisi.toml",
     ".mcp.json",
     ".envrc",

@@ -4,6 +4,7 @@ use crate::executor::claude::{self, known_tool};
 use crate::executor::{AgentProgram, Context};
 use divisi_core::PicoUsd;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 /// An agent that divisi knows.
 #[derive(Debug)]
@@ -16,6 +17,9 @@ pub(super) struct Known {
     pub(super) variables: &'static [&'static str],
     /// Variables that make it ask before it changes anything.
     pub(super) env: &'static [(&'static str, &'static str)],
+    /// Names of files and folders by which a project makes it run programs, and that no variable or
+    /// flag makes it leave out: it does not start where there are any.
+    pub(super) project: &'static [&'static str],
     /// The mode in which it asks before it changes anything, if it has modes.
     pub(super) mode: Option<&'static str>,
     /// Whose models it asks, if those of one vendor: their prices apply.
@@ -38,6 +42,7 @@ pub(super) static ALL: [Known; 5] = [
             ("CLAUDE_CODE_MAX_RETRIES", claude::RETRIES_MAX),
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
         ],
+        project: &[],
         mode: Some("default"),
         vendor: Some("anthropic"),
         has_tiers: true,
@@ -54,6 +59,7 @@ pub(super) static ALL: [Known; 5] = [
             "https_proxy",
         ],
         env: &[],
+        project: &[".codex"],
         // Commands run in its own sandbox, without network, and it asks for all beyond.
         mode: Some("read-only"),
         vendor: Some("openai"),
@@ -73,6 +79,7 @@ pub(super) static ALL: [Known; 5] = [
             "https_proxy",
         ],
         env: &[],
+        project: &[".gemini"],
         mode: Some("default"),
         vendor: Some("google"),
         has_tiers: false,
@@ -83,10 +90,16 @@ pub(super) static ALL: [Known; 5] = [
         name: "opencode",
         command: &["opencode", "acp"],
         variables: ANY_VENDOR,
-        env: &[(
-            "OPENCODE_PERMISSION",
-            r#"{"edit":"ask","bash":"ask","webfetch":"ask","websearch":"ask","external_directory":"ask"}"#,
-        )],
+        env: &[
+            (
+                "OPENCODE_PERMISSION",
+                r#"{"edit":"ask","bash":"ask","webfetch":"ask","websearch":"ask","external_directory":"ask"}"#,
+            ),
+            // Plugins and MCP servers of a project run before anything is asked.
+            ("OPENCODE_DISABLE_PROJECT_CONFIG", "1"),
+            ("OPENCODE_DISABLE_AUTOUPDATE", "1"),
+        ],
+        project: &[],
         mode: None,
         vendor: None,
         has_tiers: false,
@@ -98,6 +111,7 @@ pub(super) static ALL: [Known; 5] = [
         command: &["goose", "acp"],
         variables: ANY_VENDOR,
         env: &[("GOOSE_MODE", "approve")],
+        project: &[],
         mode: None,
         vendor: None,
         has_tiers: false,
@@ -131,6 +145,23 @@ impl Known {
         }
     }
 
+    /// What makes it run programs of the project that holds `folder`: in that folder, or in one above
+    /// it in its repository. The user's own settings in the home folder are no project's.
+    pub(super) fn found_in(&self, folder: &Path) -> Option<PathBuf> {
+        let is_home = |folder: &Path| etcetera::home_dir().is_ok_and(|home| home == folder);
+        let top = folder.ancestors().find(|above| above.join(".git").exists());
+        let top = top.unwrap_or(folder);
+        let mut within = folder
+            .ancestors()
+            .take_while(|above| above.starts_with(top) && !is_home(above));
+        within.find_map(|folder| {
+            let paths = self.project.iter().map(|name| folder.join(name));
+            paths
+                .into_iter()
+                .find(|path| path.symlink_metadata().is_ok())
+        })
+    }
+
     /// What a new session is told beside the protocol. Only the adapter of Claude Code is: its
     /// limits, its tools, and to leave out hooks, plugins, MCP servers and settings, as by
     /// [`ClaudeExecutor`](crate::executor::ClaudeExecutor).
@@ -160,5 +191,25 @@ impl Known {
                 (context.reserved().0 as f64 / PicoUsd::DOLLAR.0 as f64).into();
         }
         Some(json!({ "claudeCode": { "options": options } }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_a_project_are_found_up_to_the_top_of_its_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("repository/inner");
+        std::fs::create_dir_all(&inner).unwrap();
+        std::fs::create_dir(folder.path().join(".codex")).unwrap();
+        let codex = known("codex").unwrap();
+        std::fs::create_dir(folder.path().join("repository/.git")).unwrap();
+        assert_eq!(codex.found_in(&inner), None, "outside of the repository");
+        let own = folder.path().join("repository/.codex");
+        std::os::unix::fs::symlink("nowhere", &own).unwrap();
+        assert_eq!(codex.found_in(&inner), Some(own));
+        assert_eq!(known("opencode").unwrap().found_in(&inner), None);
     }
 }

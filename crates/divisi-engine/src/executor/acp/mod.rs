@@ -32,6 +32,7 @@ use divisi_core::price::Billing;
 use divisi_core::{Failure, FailureClass, PicoUsd, Usage};
 use serde_json::Value;
 use session::{Plan, Talked, Wires, status_in, talk};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -113,6 +114,20 @@ impl AcpExecutor {
             program = program.env(name, value);
         }
         Ok(self.program.with_env(program))
+    }
+
+    /// Fails if the project could make it run programs, which no one has consented to.
+    fn is_safe_in(&self, folder: &Path) -> Result<(), Failure> {
+        let Some(path) = self.known.and_then(|known| known.found_in(folder)) else {
+            return Ok(());
+        };
+        let message = format!(
+            "`{}` would take over settings of the project, which can run programs: {}",
+            self.name,
+            path.display()
+        );
+        Err(Failure::new(FailureClass::Unavailable, message)
+            .hint("use `api`, `claude` or `codex`, which leave them out, or move them away"))
     }
 
     fn install(&self) -> String {
@@ -265,7 +280,10 @@ impl Executor for AcpExecutor {
     }
 
     async fn run(&self, context: &Context) -> Ending {
-        let prepared = self.command().and_then(|program| {
+        let prepared = self
+            .is_safe_in(context.root())
+            .and_then(|()| self.command());
+        let prepared = prepared.and_then(|program| {
             let rights = context.rights();
             Fence::new(
                 context.root(),

@@ -9,7 +9,7 @@ use super::dialogue::{Dialogue, FINDINGS_BYTES_MAX, end_of, last_of};
 use crate::executor::{Line, Signal};
 use crate::framing;
 use crate::models::Model;
-use crate::process::{Limits, ProcessError, Program, Stop as ProgramStop};
+use crate::process::{Exit, Limits, ProcessError, Program, Stop as ProgramStop};
 use divisi_core::attempt::{Reading, VERDICT_TRIES_MAX};
 use divisi_core::check::Judge;
 use divisi_core::{Failure, FailureClass};
@@ -21,6 +21,10 @@ use std::time::Duration;
 
 /// Longest part of the command shown before its output.
 const COMMAND_BYTES_MAX: usize = 512;
+
+/// Exit codes of the shell for a command that it may not run, and for one that it does not find.
+const CANNOT_RUN: i32 = 126;
+const NOT_FOUND: i32 = 127;
 
 /// Longest verdict of a judge in tokens, thinking included.
 const VERDICT_TOKENS_MAX: u32 = 4_096;
@@ -56,6 +60,9 @@ pub(super) async fn run(
     if exit.status.is_ok() {
         return Ok(None);
     }
+    if let Some(CANNOT_RUN | NOT_FOUND) = exit.status.code() {
+        return Err(no_command(command, &exit));
+    }
     let said = format!(
         "{}\n{}",
         exit.stdout.text().trim(),
@@ -65,6 +72,16 @@ pub(super) async fn run(
     let head = format!("`{shown}` ended with {}:\n", exit.status);
     let left = FINDINGS_BYTES_MAX.saturating_sub(head.len());
     Ok(Some(head + end_of(said.trim(), left)))
+}
+
+/// The shell has not found the command, or may not run it. That is no verdict, and a stronger model
+/// would meet the same.
+fn no_command(command: &str, exit: &Exit) -> Failure {
+    let said = exit.stderr.text();
+    let said = said.lines().next_back().unwrap_or("it cannot be started");
+    let message = format!("the check `{command}` cannot run: {said}");
+    Failure::new(FailureClass::Unavailable, message)
+        .hint("install it, correct its name, or name it by its path")
 }
 
 /// The conversation with one judge.

@@ -34,6 +34,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+/// Longest last line of findings in a message, in bytes.
+const LAST_LINE_BYTES_MAX: usize = 200;
+
 /// Later than any timeout; the alarm is reset before it is first awaited.
 const ALARM_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
@@ -728,12 +731,8 @@ impl Performer {
                 .map(|verdicts| verdicts.findings.clone())
                 .unwrap_or_default(),
         };
-        let first = findings
-            .lines()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or_default();
-        let mut failure = Failure::new(FailureClass::Check, first.trim_end_matches(':'))
-            .hint("look at the result and at what the check says, with `divisi show`");
+        let mut failure = Failure::new(FailureClass::Check, in_short(&findings))
+            .hint("look at the result, with `divisi show`, or carry out the check by hand");
         let value = self.value().unwrap_or_default();
         failure.partial = Some(match value.len() {
             0..=Content::INLINE_BYTES_MAX => Content::Inline(value),
@@ -978,4 +977,21 @@ fn beginning(text: &str) -> Content {
 
 fn seconds(span: Millis) -> String {
     format!("{} s", span.0 as f64 / 1_000.0)
+}
+
+/// The first line of findings, which says which check they are of, and the last, which often says
+/// what is wrong.
+fn in_short(findings: &str) -> String {
+    let mut lines = findings
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default().trim_end_matches(':');
+    match lines.next_back() {
+        Some(last) => format!(
+            "{first}: {}",
+            &last[..last.floor_char_boundary(LAST_LINE_BYTES_MAX)]
+        ),
+        None => first.to_owned(),
+    }
 }

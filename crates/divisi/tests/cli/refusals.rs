@@ -258,3 +258,38 @@ fn arguments_that_begin_like_json_and_are_none() {
       hint: a text that begins with `"` is given as a JSON string: '"a text"'
     "#);
 }
+
+#[test]
+fn a_check_says_what_it_found_and_one_that_cannot_run_climbs_no_ladder() {
+    let flow = |check: &str| {
+        format!(
+            "export const meta = {{ name: 'checked', description: 'd' }};\n\
+             return agent.outcome('Do it', {{ model: ['haiku', 'opus'], check: '{check}' }});\n"
+        )
+    };
+    let home = Home::with(
+        "flow.js",
+        &flow("echo first; echo two are missing >&2; exit 1"),
+    );
+    let args = ["run", "flow.js", "--demo", "--allow", "run"];
+    let said = home.ends(1, &args).stderr;
+    assert!(
+        said.contains("ended with exit code 1: two are missing"),
+        "{said}"
+    );
+
+    home.write("flow.js", &flow("no-such-command --now"));
+    let said = home.ends(1, &args);
+    assert!(
+        said.stderr
+            .contains("not available: the check `no-such-command --now` cannot run: "),
+        "{}",
+        said.stderr
+    );
+    let outcome: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(
+        (&outcome["model"], &outcome["attempts"]),
+        (&"demo-haiku".into(), &1.into()),
+        "{outcome}"
+    );
+}

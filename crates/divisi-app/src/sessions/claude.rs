@@ -121,6 +121,10 @@ impl Read {
             None => None,
         };
         let thread = match chain {
+            Some(chain) if self.agents.len() >= AGENTS_MAX && !self.agents.contains_key(&chain) => {
+                self.passed_over += 1;
+                return;
+            }
             Some(chain) => self.agents.entry(chain).or_default(),
             None => &mut self.main,
         };

@@ -47,7 +47,8 @@ pub(super) async fn add(
         if !is_ours || known.flow != session.program.as_str() {
             return Ok(Added::Not(format!("another run has its id, {id}")));
         }
-        if known.updated_at == ended {
+        let agents = known.ok + known.failed + known.skipped + known.open;
+        if known.updated_at == ended && agents as usize == session.agents.len() {
             return Ok(Added::Known);
         }
     }

@@ -12,6 +12,9 @@ use agent_client_protocol::v1::schema::{
 };
 use serde_json::Value;
 
+/// Deepest object of an input that is read. What lies deeper counts as a path outside.
+const DEPTH_MAX: u32 = 16;
+
 /// Why a tool is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -39,7 +42,11 @@ pub(super) fn decide(
         true => Err(Refusal::Not("it does not say which file".to_owned())),
         false => paths
             .iter()
-            .try_for_each(|path| may(path))
+            .try_for_each(|path| match path.starts_with('~') || path.contains(':') {
+                // Agents expand the one and read the other as an address.
+                true => Err(format!("`{path}` is no path in the folder")),
+                false => may(path),
+            })
             .map_err(Refusal::Not),
     };
     match call.kind.unwrap_or_default() {
@@ -69,7 +76,8 @@ pub(super) fn decide(
             let command = command(call);
             fence.may_run(command.as_deref()).map_err(Refusal::Not)
         }
-        ToolKind::Think => Ok(()),
+        // It touches nothing, so it names nothing that could be touched.
+        ToolKind::Think if paths(call).is_empty() && command(call).is_none() => Ok(()),
         // The web, other modes, and what is not known: subagents, MCP servers.
         _ => Err(Refusal::Not("no permission of a run covers it".to_owned())),
     }
@@ -98,34 +106,81 @@ pub(super) fn answer(
 }
 
 /// All paths that a call names: where it acts, what it changes, and in the input as the agent wrote
-/// it.
+/// it, however deep.
 fn paths(call: &ToolCallUpdateFields) -> Vec<String> {
-    const FIELDS: [&str; 10] = [
-        "file_path",
-        "filePath",
-        "filepath",
-        "path",
-        "notebook_path",
-        "old_path",
-        "new_path",
-        "source",
-        "destination",
-        "absolute_path",
-    ];
     let locations = call.locations.iter().flatten();
     let diffs = call.content.iter().flatten().filter_map(|part| match part {
         ToolCallContent::Diff(diff) => Some(&diff.path),
         _ => None,
     });
-    let named = FIELDS
-        .iter()
-        .filter_map(|field| call.raw_input.as_ref()?.get(field)?.as_str());
-    locations
+    let mut paths: Vec<String> = locations
         .map(|location| &location.path)
         .chain(diffs)
         .map(|path| path.to_string_lossy().into_owned())
-        .chain(named.map(str::to_owned))
-        .collect()
+        .collect();
+    if let Some(input) = &call.raw_input {
+        named(input, false, DEPTH_MAX, &mut paths);
+    }
+    paths
+}
+
+/// Adds the paths in an input: texts below a field that names one, and texts elsewhere that begin
+/// like one from outside. `is_path` is set below such a field.
+fn named(input: &Value, is_path: bool, depth: u32, paths: &mut Vec<String>) {
+    /// Parts of the names of such fields.
+    const FIELDS: [&str; 11] = [
+        "path",
+        "file",
+        "dir",
+        "folder",
+        "target",
+        "source",
+        "destination",
+        "uri",
+        "url",
+        "root",
+        "cwd",
+    ];
+    /// Fields with texts of files, which may begin in any way.
+    const TEXTS: [&str; 8] = [
+        "content", "text", "string", "str", "patch", "diff", "command", "cmd",
+    ];
+    let has = |name: &str, words: &[&str]| {
+        let name = name.to_lowercase();
+        words.iter().any(|word| name.contains(word))
+    };
+    match input {
+        _ if depth == 0 => paths.push("/".to_owned()),
+        Value::String(text) if is_path || is_outside(text) => paths.push(text.clone()),
+        Value::Array(items) => {
+            for item in items {
+                named(item, is_path, depth - 1, paths);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                // Codex has the files of a patch as names.
+                if value.is_object() && (name.contains(['/', '.']) || is_outside(name)) {
+                    paths.push(name.clone());
+                }
+                if has(name, &FIELDS) {
+                    named(value, true, depth - 1, paths);
+                } else if !has(name, &TEXTS) {
+                    named(value, false, depth - 1, paths);
+                } else if !value.is_string() {
+                    named(value, is_path, depth - 1, paths);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a text begins like a path that does not lie in the folder, whatever it is relative to.
+fn is_outside(text: &str) -> bool {
+    ["/", "~", "../", "file:"]
+        .iter()
+        .any(|start| text.starts_with(start))
 }
 
 /// The command of a call: one text, or its words.
@@ -294,5 +349,45 @@ mod tests {
         asked.options.truncate(1);
         assert_eq!(chosen(&asked, true), "cancelled");
         assert_eq!(chosen(&asked, false), "cancelled");
+    }
+
+    #[test]
+    fn all_that_an_input_names_counts_wherever_it_stands() {
+        let said = |kind: &str, input: Value| {
+            decided(
+                &ALL,
+                "write run",
+                None,
+                json!({"kind": kind, "rawInput": input}),
+            )
+        };
+        for input in [
+            json!({"file_path": "src/a.rs", "edits": [{"path": "../b"}]}),
+            json!({"path": "src/a.rs", "changes": {"/etc/passwd": {"add": "x"}}}),
+            json!({"path": "src/a.rs", "target_file": "flow.js"}),
+            json!({"path": "~/.bashrc"}),
+            json!({"uri": "file:///etc/passwd"}),
+            json!({"path": "src/a.rs", "more": {"files": ["src/b.rs", "link/x"]}}),
+        ] {
+            assert_ne!(said("edit", input.clone()), "ok", "{input}");
+        }
+        let whole =
+            json!({"path": "src/a.rs", "content": "/* begins like a path */", "old_string": "~"});
+        assert_eq!(said("edit", whole), "ok");
+        for input in [
+            json!({"paths": ["/etc"]}),
+            json!({"directory": "/etc"}),
+            json!({"pattern": "/etc/**"}),
+        ] {
+            assert_ne!(said("search", input.clone()), "ok", "{input}");
+        }
+        assert_eq!(
+            said("search", json!({"pattern": "TODO", "glob": "*.rs"})),
+            "ok"
+        );
+        assert_eq!(said("think", json!({"thought": "hm"})), "ok");
+        assert_ne!(said("think", json!({"command": "rm -rf x"})), "ok");
+        let deep = (0..100).fold(json!("x"), |inner, _| json!({ "a": inner }));
+        assert_ne!(said("search", deep), "ok");
     }
 }

@@ -6,7 +6,7 @@
 use super::{Finding, Flow};
 use crate::preflight::{Assigned, Rights};
 use crate::task::Isolation;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests for commands.
 const COMMANDS: [&str; 24] = [
@@ -93,11 +93,15 @@ const FORBIDDING: [&str; 7] = [
     "cannot ",
 ];
 
+/// Most writers compared with each other; one finding names them all anyway.
+const WRITERS_MAX: usize = 500;
+
 /// Characters quoted after the words of a request.
 const QUOTED_CHARS_MAX: usize = 24;
 
 pub(super) fn findings(flow: &Flow<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = worktrees(flow).into_iter().collect();
+    findings.extend(writers(flow));
     findings.extend(lacking(flow));
     let withheld = |right: fn(&Rights) -> bool| {
         move |assigned: &Assigned| right(&assigned.rights) && asks_models(assigned)
@@ -261,6 +265,79 @@ fn worktrees(flow: &Flow<'_>) -> Option<Finding> {
     );
     let change = "run `git init` and commit, or leave out `isolation: 'worktree'`";
     Some(Finding::wrong(flow.node(first).site.clone(), what, change))
+}
+
+/// Agents that change files of one folder at the same time.
+fn writers(flow: &Flow<'_>) -> Option<Finding> {
+    if flow.settings.bounds.in_flight_max < 2 {
+        return None;
+    }
+    let writers: Vec<usize> = flow
+        .tasks()
+        .filter(|(place, _)| is_shared_writer(flow, *place))
+        .map(|(place, _)| place)
+        .take(WRITERS_MAX)
+        .collect();
+    let before: Vec<BTreeSet<usize>> = writers.iter().map(|&it| all_before(flow, it)).collect();
+    let at_once = |one: usize, other: usize| {
+        one != other
+            && !before[one].contains(&writers[other])
+            && !before[other].contains(&writers[one])
+    };
+    let places: Vec<usize> = (0..writers.len())
+        .filter(|&one| (0..writers.len()).any(|other| at_once(one, other)))
+        .map(|one| writers[one])
+        .collect();
+    let first = *places.first()?;
+    let what = format!(
+        "{} may change the same files at the same time",
+        flow.names(&places)
+    );
+    let change = match flow.settings.has_repository {
+        Some(false) => {
+            "let them work one after the other, or on a list of files that do not overlap"
+        }
+        _ => {
+            "give each a worktree with `isolation: 'worktree'`, which `divisi merge` merges, or let none touch what another does"
+        }
+    };
+    Some(Finding::warning(
+        flow.node(first).site.clone(),
+        what,
+        change,
+    ))
+}
+
+/// Whether an agent is meant to change files and may, in the folder that others work in. One that
+/// only may is no finding: rights are those of the whole run.
+fn is_shared_writer(flow: &Flow<'_>, place: usize) -> bool {
+    let node = flow.node(place);
+    let Ok(assigned) = &node.assigned else {
+        return false;
+    };
+    let rights = &assigned.rights;
+    let is_apart = rights.worktree || node.task.isolation == Isolation::Worktree;
+    let may = !rights.write_withheld
+        && !assigned.rungs.is_empty()
+        && match assigned.is_program {
+            true => assigned.writes,
+            false => assigned.has_tools && flow.has_writing_tools(node),
+        };
+    let kind = flow.settings.kinds.get(&assigned.kind);
+    let is_meant = kind.is_some_and(|kind| kind.writes) || change(&node.task.prompt).is_some();
+    may && is_meant && !is_apart
+}
+
+/// All tasks that end before one is requested.
+fn all_before(flow: &Flow<'_>, place: usize) -> BTreeSet<usize> {
+    let mut all = BTreeSet::new();
+    let mut open = flow.node(place).waits.clone();
+    while let Some(place) = open.pop() {
+        if all.insert(place) {
+            open.extend(&flow.node(place).waits);
+        }
+    }
+    all
 }
 
 #[cfg(test)]

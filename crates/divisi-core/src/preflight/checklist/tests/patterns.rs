@@ -4,7 +4,7 @@ use super::only;
 use crate::Tier::{Haiku, Sonnet};
 use crate::event::GroupKind;
 use crate::preflight::checklist::fixture::Builder;
-use crate::preflight::checklist::{Question, Settings, Verdict, checklist};
+use crate::preflight::checklist::{KindRule, Question, Settings, Verdict, checklist};
 use crate::preflight::{Guess, Remark, Rights, Site, Unreached, Use};
 use insta::assert_snapshot;
 
@@ -253,4 +253,61 @@ fn a_guessed_width_is_no_finding() {
         flow.task("audit", "review", Sonnet, &[0]).group = Some(group);
     }
     assert_snapshot!(only(&flow.checked(), Question::Pattern), @"✓ pattern identified?  hierarchy: `find` decides the width of a fan-out of about 3");
+}
+
+#[test]
+fn writers_of_one_folder_are_a_finding_only_if_they_work_at_once() {
+    use crate::Isolation;
+    let told = |change: &dyn Fn(&mut Builder, &mut Settings)| {
+        let mut flow = Builder::new();
+        flow.task("find", "search", Haiku, &[]);
+        flow.task("one", "simple-edit", Haiku, &[0]);
+        flow.task("look", "review", Sonnet, &[0]);
+        flow.task("two", "feature", Sonnet, &[0]);
+        let mut settings = Settings {
+            agents_write: true,
+            kinds: ["simple-edit", "feature"]
+                .map(|kind| {
+                    (
+                        kind.into(),
+                        KindRule {
+                            tier: Haiku,
+                            writes: true,
+                        },
+                    )
+                })
+                .into(),
+            ..Settings::default()
+        };
+        change(&mut flow, &mut settings);
+        let list = checklist(&flow.graph, None, &settings);
+        let findings = list.items[1].findings.iter();
+        findings
+            .filter(|finding| finding.what.contains("same time"))
+            .map(|finding| format!("{}; {}", finding.what, finding.change))
+            .collect::<String>()
+    };
+    assert_snapshot!(told(&|_, _| {}), @"`one` and `two` may change the same files at the same time; give each a worktree with `isolation: 'worktree'`, which `divisi merge` merges, or let none touch what another does");
+    let fine: [&dyn Fn(&mut Builder, &mut Settings); 6] = [
+        &|_, settings| settings.agents_write = false,
+        &|_, settings| settings.bounds.in_flight_max = 1,
+        &|flow, _| flow.graph.tasks[1].task.isolation = Isolation::Worktree,
+        &|flow, _| {
+            flow.graph.tasks[3]
+                .assigned
+                .as_mut()
+                .unwrap()
+                .rights
+                .worktree = true
+        },
+        // One waits for the other, through a task in between.
+        &|flow, _| {
+            flow.graph.tasks[2].waits = vec![1];
+            flow.graph.tasks[3].waits = vec![2];
+        },
+        &|flow, _| flow.graph.tasks[1].task.tools = Some(vec!["read_file".into()]),
+    ];
+    for (place, change) in fine.into_iter().enumerate() {
+        assert_eq!(told(change), "", "{place}");
+    }
 }

@@ -68,7 +68,6 @@ mod driver;
 mod attempt;
 mod answer;
 mod toolset;
-mod workspace;
 mod copies;
 mod clock;
 
@@ -95,6 +94,8 @@ pub mod resolve;
 pub mod tokens;
 #[doc(hidden)]
 pub mod tools;
+#[doc(hidden)]
+pub mod workspace;
 
 #[doc(hidden)]
 pub use answer::violations;

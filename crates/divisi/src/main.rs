@@ -10,9 +10,11 @@ mod follow;
 mod keys;
 mod launch;
 mod journal;
+mod pager;
 mod result;
 mod results;
 mod save;
+mod worktrees;
 mod stop;
 
 mod again;

@@ -20,11 +20,13 @@ use crate::executor::{Ending, Line, Suspended};
 use crate::models::Model;
 use divisi_core::budget::{TurnBound, Unanswered};
 use divisi_core::event::{Turn, Wait, Worktree};
-use divisi_core::{AttemptId, Failure, Millis, PicoUsd, Usage};
+use divisi_core::{AttemptId, Failure, Millis, PicoUsd, RunId, Usage};
 use std::sync::Arc;
 
 /// An attempt to be carried out.
 pub(crate) struct Attempt {
+    /// The run that it belongs to.
+    pub run: RunId,
     /// Which one.
     pub id: AttemptId,
     /// The resolved task.

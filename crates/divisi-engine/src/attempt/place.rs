@@ -3,7 +3,7 @@
 use super::assignment::Assignment;
 use super::{Attempt, AttemptResult};
 use crate::executor::Line;
-use crate::workspace::{Workspace, WorkspaceError};
+use crate::workspace::{Workspace, WorkspaceError, kept};
 use divisi_core::event::Worktree;
 use divisi_core::{Failure, FailureClass, Isolation};
 use std::path::Path;
@@ -27,7 +27,7 @@ impl Place {
     /// A new worktree.
     pub(super) async fn worktree(attempt: &Attempt) -> Result<Self, Failure> {
         let setup = &attempt.assignment.setup;
-        let (name, programs) = (attempt.id.to_string(), setup.permissions.run);
+        let (name, programs) = (kept::name(&attempt.run, attempt.id), setup.permissions.run);
         let workspace =
             Workspace::worktree(&setup.workspace, &name, programs, attempt.line.stop()).await;
         Ok(Self {

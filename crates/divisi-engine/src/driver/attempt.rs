@@ -8,12 +8,13 @@ use crate::models::Model;
 use crate::store::Store;
 use divisi_core::content::Content;
 use divisi_core::run::{KeptTurn, Session};
-use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd};
+use divisi_core::{AttemptId, Failure, FailureClass, PicoUsd, RunId};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// What an attempt is loaded from: state of the run, with texts still in the store.
 pub(super) struct Start {
+    pub(super) run: RunId,
     pub(super) assignment: Arc<Assignment>,
     pub(super) model: Option<Model>,
     /// The rung of its ladder, as recorded.
@@ -95,6 +96,7 @@ async fn load(
     store: &dyn Store,
 ) -> Result<Box<Attempt>, DriveError> {
     let Start {
+        run,
         assignment,
         model,
         scheduled,
@@ -110,6 +112,7 @@ async fn load(
     );
     let kept = load_kept(store, kept).await?;
     Ok(Box::new(Attempt {
+        run,
         id,
         assignment,
         scheduled,

@@ -206,6 +206,7 @@ impl Driver {
         let line = Line::new(attempt, state, turn, news, signals, self.parking.clone());
         self.lines.insert(attempt, line.clone());
         let start = attempt::Start {
+            run: self.id.clone(),
             assignment: assignment.clone(),
             model: assignment
                 .models

@@ -5,9 +5,12 @@
 //! `repository.rs`.
 
 use crate::copies::MISLEADING;
-use crate::process::{Limits, ProcessError, Program};
+use crate::process::{Limits, Output, ProcessError, Program};
+use divisi_providers::redact::{self, redact};
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Seek};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +28,11 @@ const LOOKUPS: [&str; 2] = ["rev-parse", "config"];
 /// Bytes kept of git's output: about 100,000 paths.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Bytes kept of an error message of a command whose output is a file.
+const SAID_BYTES_MAX: u64 = 64 * 1024;
+
 /// Settings of every command, which override those of the repository.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "submodule.recurse=false",
@@ -37,6 +43,8 @@ const SETTINGS: [&str; 6] = [
     "worktree.useRelativePaths=false",
     // Otherwise maintenance would continue in the background after the command.
     "maintenance.auto=false",
+    // Names in patches are as they are, without escapes for letters.
+    "core.quotePath=false",
 ];
 
 /// Part of git's error about an entry that another git process has not finished.
@@ -51,6 +59,17 @@ pub(super) async fn git(
     args: &[&OsStr],
     cancel: &CancellationToken,
 ) -> Result<Vec<u8>, GitError> {
+    let output = git_with_index(folder, None, args, cancel).await?;
+    Ok(output.exact())
+}
+
+/// The same with another index, if one is given.
+pub(super) async fn git_with_index(
+    folder: &Path,
+    index: Option<&Path>,
+    args: &[&OsStr],
+    cancel: &CancellationToken,
+) -> Result<Output, GitError> {
     let is_lookup = args
         .first()
         .is_some_and(|command| LOOKUPS.iter().any(|lookup| command == lookup));
@@ -64,41 +83,100 @@ pub(super) async fn git(
         .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
         .args(args.iter().copied())
         .cwd(folder)
-        .without_secrets()
-        .env("LC_ALL", "C")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_ASKPASS", "")
-        // Without it, lookups would take locks and refresh the index.
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        // Without it, missing objects would be fetched, which runs transports.
-        .env("GIT_NO_LAZY_FETCH", "1")
         .limits(limits);
-    let command = || {
-        args.iter()
-            .take(2)
-            .map(|word| word.to_string_lossy())
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    let exit = MISLEADING
+    let index = index.map(|index| ("GIT_INDEX_FILE".into(), Some(index.into())));
+    let exit = environment()
         .into_iter()
-        .fold(program, Program::without_env)
+        .chain(index)
+        .fold(program, |program, (name, value)| match value {
+            Some(value) => program.env(name, value),
+            None => program.without_env(name),
+        })
         .run(cancel)
         .await;
     let exit = exit.map_err(|source| match source {
         source @ ProcessError::Stopped { .. } => GitError::Stopped {
-            command: command(),
+            command: named(args),
             source,
         },
         source => source.into(),
     })?;
     match exit.status.is_ok() {
-        true => Ok(exit.stdout.exact()),
+        true => Ok(exit.stdout),
         false => Err(GitError::Refused {
-            command: command(),
+            command: named(args),
             said: exit.stderr.text().trim().to_owned(),
         }),
     }
+}
+
+/// Runs a command of git that changes files of the user, and lets it finish them even if divisi is
+/// killed meanwhile: half of a merge would be left otherwise. So it has no supervisor, no time limit
+/// and no pipe that could break, and the terminal's Ctrl-C does not reach it.
+pub(super) async fn git_to_its_end(folder: &Path, args: &[&OsStr]) -> Result<(), GitError> {
+    let lost = |source| {
+        GitError::from(ProcessError::NotStarted {
+            program: "git".to_owned(),
+            source,
+        })
+    };
+    let mut said = tempfile::tempfile().map_err(lost)?;
+    let mut command = tokio::process::Command::new("git");
+    command
+        .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(said.try_clone().map_err(lost)?)
+        .process_group(0);
+    for (name, value) in environment() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let mut child = command.spawn().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => GitError::from(ProcessError::NotFound {
+            program: "git".to_owned(),
+        }),
+        _ => lost(source),
+    })?;
+    if child.wait().await.map_err(lost)?.success() {
+        return Ok(());
+    }
+    let mut text = vec![];
+    said.rewind()
+        .and_then(|()| said.take(SAID_BYTES_MAX).read_to_end(&mut text))
+        .map_err(lost)?;
+    Err(GitError::Refused {
+        command: named(args),
+        said: redact(&String::from_utf8_lossy(&text)).trim().to_owned(),
+    })
+}
+
+/// What git gets of divisi's environment, and, without a value, what it does not.
+fn environment() -> Vec<(OsString, Option<OsString>)> {
+    let known = redact::known();
+    let withheld = known.variables().map(OsStr::to_owned);
+    let withheld = withheld.chain(MISLEADING.map(OsString::from));
+    let set = [
+        ("LC_ALL", "C"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_ASKPASS", ""),
+        // Without it, lookups would take locks and refresh the index.
+        ("GIT_OPTIONAL_LOCKS", "0"),
+        // Without it, missing objects would be fetched, which runs transports.
+        ("GIT_NO_LAZY_FETCH", "1"),
+    ];
+    let set = set.map(|(name, value)| (name.into(), Some(value.into())));
+    withheld.map(|name| (name, None)).chain(set).collect()
+}
+
+/// A command for messages: its first words.
+fn named(args: &[&OsStr]) -> String {
+    let words = args.iter().take(2).map(|word| word.to_string_lossy());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Runs `git worktree` with `args`.
@@ -139,7 +217,7 @@ pub(super) fn line(mut said: Vec<u8>) -> OsString {
 
 /// Why a git command failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum GitError {
+pub enum GitError {
     /// It did not run to its end.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -182,6 +260,16 @@ impl GitError {
         ];
         if matches!(self, Self::Process(ProcessError::NotFound { .. })) {
             return Some("install git");
+        }
+        if self.says("tell me who you are") || self.says("empty ident") {
+            return Some(
+                "the commits are yours: `git config --global user.name` and `user.email` say who you are",
+            );
+        }
+        if self.says("index.lock") {
+            return Some(
+                "another git works there; if none does, one was killed: remove the file that is named",
+            );
         }
         if self.says("dubious ownership") {
             return Some(

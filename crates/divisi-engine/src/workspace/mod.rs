@@ -2,16 +2,21 @@
 //!
 //! A copy is a git worktree of the checked-out commit, without branch. It contains committed files
 //! only, without uncommitted changes, untracked files and the files of submodules. At the end an
-//! unchanged copy is removed; a changed one is kept and reported, and merging its changes is up to
-//! the flow.
+//! unchanged copy is removed; a changed one is kept and reported. `kept` finds those again, and
+//! `merge` brings what they hold into the user's branch.
 //!
 //! The user's repository does not change except for its list of worktrees.
+
+pub(crate) mod kept;
+mod merge;
 
 mod git;
 mod repository;
 mod special;
 
-pub(crate) use git::GitError;
+pub use git::GitError;
+pub use kept::{FileChange, KeptWorktree, Look};
+pub use merge::{Begun, MergeError, Merged, Target, quoted};
 
 use crate::copies::FOLDER;
 use crate::private;
@@ -309,7 +314,7 @@ async fn remove(root: &Path, path: &Path) {
 
 /// Why a workspace could not be made or closed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WorkspaceError {
+pub enum WorkspaceError {
     /// A worktree needs a repository.
     #[error("`{}` is not in a git repository", root.display())]
     NoRepository {
@@ -336,13 +341,21 @@ pub(crate) enum WorkspaceError {
         /// The folder that git would work on.
         top: PathBuf,
     },
-    /// A checkout would run a program named by the repository.
-    #[error("the settings of the git repository of `{}` name a program, the filter `{name}`, that a checkout would run", root.display())]
+    /// Git would run a program named by the repository.
+    #[error("the settings of the git repository of `{}` name a program, the {kind} `{name}`, that git would run", root.display())]
     Filter {
         /// The folder.
         root: PathBuf,
-        /// Name of the filter.
+        /// What the program is: a filter, a merge driver.
+        kind: &'static str,
+        /// Its name.
         name: String,
+    },
+    /// A worktree cannot be committed as files of the repository.
+    #[error("`{}` is a git repository of its own, inside a worktree", path.display())]
+    Nested {
+        /// Where it is.
+        path: PathBuf,
     },
     /// Git would block on a special file in place of one of its own.
     #[error("`{}` is no regular file: git would wait for it without end", path.display())]
@@ -379,7 +392,7 @@ pub(crate) enum WorkspaceError {
 
 impl WorkspaceError {
     /// What the user can do about it.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoRepository { .. } => {
                 Some("run `git init` and commit, or leave out `isolation: 'worktree'`")
@@ -394,6 +407,7 @@ impl WorkspaceError {
             Self::Filter { .. } => Some(
                 "allow it with `--allow run`, or define the filter in your own settings: `git config --global`",
             ),
+            Self::Nested { .. } => Some("commit it where it belongs, or remove its `.git`"),
             Self::Special { .. } => Some("remove it: git keeps no pipes or devices"),
             Self::NoFolder { .. } => Some("move it away: worktrees of agents stand there"),
             Self::Crowded { .. } => {

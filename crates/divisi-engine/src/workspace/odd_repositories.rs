@@ -407,7 +407,7 @@ async fn what_has_no_copy_is_refused_and_stays_as_it_is() {
       hint: start from a worktree of it, or leave out `isolation: 'worktree'`
     core.worktree elsewhere: git, run in `DIR/sub`, works on `DIR/far`
       hint: look at `core.worktree` and `core.bare` in the repository's settings, and at the `.git` there
-    filter: the settings of the git repository of `DIR` name a program, the filter `evil`, that a checkout would run
+    filter: the settings of the git repository of `DIR` name a program, the filter `evil`, that git would run
       hint: allow it with `--allow run`, or define the filter in your own settings: `git config --global`
     link: `DIR/.divisi` is no folder
       hint: move it away: worktrees of agents stand there

@@ -93,7 +93,30 @@ pub(super) async fn refuse_filters(
     root: &Path,
     cancel: &CancellationToken,
 ) -> Result<(), WorkspaceError> {
-    let pattern = r"^filter\..*\.(smudge|clean|process)$";
+    refuse_programs(
+        root,
+        r"^filter\..*\.(smudge|clean|process)$",
+        "filter",
+        cancel,
+    )
+    .await
+}
+
+/// The same for a merge, which runs drivers, too.
+pub(super) async fn refuse_drivers(
+    root: &Path,
+    cancel: &CancellationToken,
+) -> Result<(), WorkspaceError> {
+    refuse_filters(root, cancel).await?;
+    refuse_programs(root, r"^merge\..*\.driver$", "merge driver", cancel).await
+}
+
+async fn refuse_programs(
+    root: &Path,
+    pattern: &str,
+    kind: &'static str,
+    cancel: &CancellationToken,
+) -> Result<(), WorkspaceError> {
     let asked = words([
         "config",
         "--show-scope",
@@ -113,12 +136,12 @@ pub(super) async fn refuse_filters(
     match own.next() {
         None => Ok(()),
         Some(pair) => {
-            let name = pair[1]
-                .trim_start_matches("filter.")
-                .rsplit_once('.')
-                .map_or(pair[1], |(name, _)| name);
+            // The name stands between the section and the last word.
+            let inner = pair[1].split_once('.').map_or(pair[1], |(_, rest)| rest);
+            let name = inner.rsplit_once('.').map_or(inner, |(name, _)| name);
             Err(WorkspaceError::Filter {
                 root: root.to_owned(),
+                kind,
                 name: name.to_owned(),
             })
         }

@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory};
 use std::fmt::Write;
 
 /// The commands, in the groups in which they are shown.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("Run agents", &["run", "ask", "map", "pipe", "decompose"]),
     ("Look ahead", &["plan", "check", "pick"]),
     ("Go on", &["resume", "rerun", "answer", "cap", "park"]),
@@ -15,6 +15,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         "Look back",
         &["runs", "search", "results", "show", "diff", "watch", "cost"],
     ),
+    ("Take over", &["worktrees", "changes", "merge"]),
     ("Keep", &["export", "import", "rm", "gc"]),
     (
         "Set up",

@@ -1,7 +1,7 @@
 //! The forms of JSON output: which commands print which.
 
 use super::resume::explain::Explained;
-use super::{answer, cap, diff, doctor, export, gc, import, init, park, rm, search, trust};
+use super::{answer, cap, diff, doctor, export, gc, import, init, merge, park, rm, search, trust};
 use crate::display::Told;
 use crate::display::cost::Bill;
 use crate::display::imported::Report;
@@ -10,6 +10,7 @@ use crate::display::models::Listing;
 use crate::display::pick::Pick;
 use crate::display::plan::json::PlanForm;
 use crate::display::show::{RunForm, TaskPageForm};
+use crate::display::worktrees::{ChangesForm, RemovalForm, WorktreeForm};
 use crate::result::LastLine;
 use crate::results::form::Row;
 use divisi_core::preflight::Checklist;
@@ -48,7 +49,7 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 const TEXTS: [&str; 5] = ["settings", "types", "completions", "man", "schema"];
 
 /// All forms, in the order of the commands in the help.
-pub(crate) const FORMS: [Form; 24] = [
+pub(crate) const FORMS: [Form; 27] = [
     Form {
         name: "run",
         printed_by: &[
@@ -159,6 +160,27 @@ pub(crate) const FORMS: [Form; 24] = [
         printed_by: &["cost"],
         about: "The bill of a run.",
         parts: &[of::<Bill>],
+    },
+    Form {
+        name: "worktrees",
+        printed_by: &["worktrees", "worktrees --remove"],
+        about: "Worktrees of tasks; with `--remove` those that were removed, and those that stay.",
+        parts: &[of::<Vec<WorktreeForm>>, of::<RemovalForm>],
+    },
+    Form {
+        name: "changes",
+        printed_by: &["changes"],
+        about: "What the tasks of a run have changed in their worktrees.",
+        parts: &[of::<ChangesForm>],
+    },
+    Form {
+        name: "merge",
+        printed_by: &["merge", "merge --abort"],
+        about: "What became of the work of the tasks of a run; with `--abort` where the branch is again.",
+        parts: &[
+            of::<merge::MergeForm<'static>>,
+            of::<merge::AbortForm<'static>>,
+        ],
     },
     Form {
         name: "export",

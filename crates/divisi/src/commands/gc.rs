@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::flags::Age;
 use crate::output;
 use crate::text;
+use crate::worktrees::{Left, LeftForm};
 use anyhow::Context as _;
 use divisi_app::{Problem, clock};
 use divisi_core::{RunId, Timestamp};
@@ -28,7 +29,7 @@ Examples:
 
 A run is removed if any of the limits says so; those that could still be resumed stay, unless \
 --unfinished is given, and a run that is being driven always stays. Without a terminal nothing is \
-removed unless --yes is given.")]
+removed unless --yes is given. Worktrees that the runs have left stay, unless --worktrees is given.")]
 pub(crate) struct Args {
     /// Remove runs that have not been at work for this long: 12h, 30d, 8w
     #[arg(long, value_name = "AGE")]
@@ -42,6 +43,9 @@ pub(crate) struct Args {
     /// Remove also runs that are parked, cancelled or were interrupted, and could be resumed
     #[arg(long)]
     unfinished: bool,
+    /// Remove also the worktrees that they have left, with work that is not merged
+    #[arg(long)]
+    worktrees: bool,
     /// Remove without a question
     #[arg(short, long)]
     yes: bool,
@@ -92,6 +96,8 @@ pub(super) struct Report {
     removed: bool,
     /// By how much the store is smaller on disk.
     freed_bytes: u64,
+    /// Worktrees that the selected runs have left.
+    worktrees: LeftForm,
 }
 
 /// A run that is removed.
@@ -123,6 +129,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     }
     let has_limit = args.older_than.is_some() || args.keep.is_some() || args.max_size.is_some();
     let chosen = chosen(&runs, &room, &args);
+    let ids: Vec<RunId> = chosen.iter().map(|run| run.id.clone()).collect();
+    let mut left = Left::find(&engine, &ids).await?;
     let mut report = Report {
         total_bytes: room.total,
         shared_bytes: room.shared,
@@ -142,6 +150,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
             .collect(),
         removed: false,
         freed_bytes: 0,
+        worktrees: left.form(),
     };
     let look = Look::of_stdout(false);
     if !context.global.json {
@@ -150,7 +159,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     }
     if !report.selected.is_empty() && is_agreed(&args, &report, context)? {
         let removed;
-        (removed, report.freed_bytes) = remove_undriven(&engine, &chosen, context).await?;
+        (removed, report.freed_bytes) =
+            remove_undriven(&engine, &chosen, &mut left, &args, context).await?;
+        report.worktrees = left.form();
         report.removed = !removed.is_empty();
         for it in &mut report.selected {
             it.removed = removed.contains(&it.run);
@@ -160,6 +171,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
             let freed = number::bytes(report.freed_bytes);
             output::say(&format!("removed {count}; {freed} of disk are free again"));
         }
+        left.tell(context);
     }
     if context.global.json {
         let text = json::pretty(&report).context("cannot write the report")?;
@@ -193,6 +205,8 @@ fn is_agreed(args: &Args, report: &Report, context: &Context) -> Result<bool, Pr
 async fn remove_undriven(
     engine: &Engine,
     chosen: &[&RunSummary],
+    left: &mut Left,
+    args: &Args,
     context: &Context,
 ) -> Result<(Vec<RunId>, u64), Problem> {
     let (mut free, mut leases) = (vec![], vec![]);
@@ -208,6 +222,10 @@ async fn remove_undriven(
             Err(held @ LeaseError::Held { .. }) => context.app.note(&format!("{held}; it stays")),
             Err(error) => return Err(error.into()),
         }
+    }
+    left.keep_to(&free);
+    if args.worktrees {
+        left.remove().await?;
     }
     let freed = match free.is_empty() {
         true => 0,
@@ -284,6 +302,13 @@ fn lines(report: &Report, runs: &[RunSummary], room: &Room, has_limit: bool) -> 
         for it in &report.selected {
             let name = it.name.as_ref().unwrap_or(&it.flow);
             lines.push(row(&it.run, name, &it.status, it.bytes, it.updated_at));
+        }
+        if report.worktrees.stay > 0 {
+            let count = number::counted(report.worktrees.stay, "worktree", "worktrees");
+            lines.push(Line::of(
+                Tone::Warn,
+                format!("they have left {count}, which stay unless `--worktrees` is given"),
+            ));
         }
         return lines;
     }

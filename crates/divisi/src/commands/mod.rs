@@ -37,6 +37,10 @@ pub(crate) mod runs;
 pub(crate) mod show;
 pub(crate) mod watch;
 
+pub(crate) mod changes;
+pub(crate) mod merge;
+pub(crate) mod worktrees;
+
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod init;
@@ -75,6 +79,9 @@ pub(crate) enum Command {
     Cost(cost::Args),
     Search(search::Args),
     Diff(diff::Args),
+    Worktrees(worktrees::Args),
+    Changes(changes::Args),
+    Merge(merge::Args),
     Export(export::Args),
     Import(import::Args),
     Rm(rm::Args),
@@ -135,6 +142,9 @@ pub(crate) async fn carry_out(
         Command::Cost(args) => cost::run(args, context).await,
         Command::Search(args) => search::run(args, context).await,
         Command::Diff(args) => diff::run(args, context).await,
+        Command::Worktrees(args) => worktrees::run(args, context).await,
+        Command::Changes(args) => changes::run(args, context).await,
+        Command::Merge(args) => merge::run(args, context).await,
         Command::Export(args) => export::run(args, context).await,
         Command::Import(args) => import::run(args, context).await,
         Command::Rm(args) => rm::run(args, context).await,

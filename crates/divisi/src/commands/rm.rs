@@ -6,6 +6,7 @@ use crate::display::{json, number};
 use crate::exit::Exit;
 use crate::output;
 use crate::text;
+use crate::worktrees::{Left, LeftForm};
 use anyhow::Context as _;
 use divisi_app::{Intent, Problem};
 use divisi_core::RunId;
@@ -24,7 +25,7 @@ Examples:
 
 A run that is partial or failed has ended, although `divisi rerun` could try its tasks again; one that is \
 parked, interrupted or cancelled has not. What the removed runs have cost and taught is no longer known to estimates. Worktrees that they have \
-left stay. `divisi gc` removes old runs.")]
+left stay, unless --worktrees is given. `divisi gc` removes old runs.")]
 pub(crate) struct Args {
     /// The runs: their ids or the beginnings of them, their names, their flows, or `last`
     #[arg(required = true)]
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// Remove even what has not ended and could be resumed
     #[arg(long)]
     force: bool,
+    /// Remove also the worktrees that they have left, with work that is not merged
+    #[arg(long)]
+    worktrees: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
@@ -72,11 +76,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
             .hint("give the command again"));
         }
     }
+    let mut left = Left::find(&engine, &ids).await?;
+    if args.worktrees {
+        left.remove().await?;
+    }
     let freed = remove(&engine, &ids, leases).await?;
     if context.global.json {
         let removed = Removed {
             removed: runs.iter().map(RemovedRun::new).collect(),
             freed_bytes: freed,
+            worktrees: left.form(),
         };
         let text = json::pretty(&removed).context("cannot write it as JSON")?;
         output::print(&text).context("cannot write to stdout")?;
@@ -96,6 +105,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
         names.join(", "),
         number::bytes(freed)
     ));
+    left.tell(context);
     Ok(Exit::Ok)
 }
 
@@ -106,6 +116,8 @@ pub(super) struct Removed<'a> {
     removed: Vec<RemovedRun<'a>>,
     /// By how much the store is smaller on disk.
     freed_bytes: u64,
+    /// Worktrees that they had left.
+    worktrees: LeftForm,
 }
 
 /// A run that was removed.

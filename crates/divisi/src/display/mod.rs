@@ -29,6 +29,7 @@ pub(crate) mod pick;
 pub(crate) mod plan;
 pub(crate) mod runs;
 pub(crate) mod show;
+pub(crate) mod worktrees;
 
 pub(crate) mod look;
 pub(crate) mod number;

@@ -1,6 +1,7 @@
 //! JSON output of every command, against its published schema.
 
 use crate::home::Home;
+use crate::worktrees::Place;
 use divisi_mock::{Config, ErrorKind, MockThread, Reply, Rule, When};
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -316,6 +317,25 @@ fn every_command_prints_what_its_schema_says() {
     prints("doctor", "doctor", 1, &["doctor"]);
     prints("trust --list", "trust", 0, &["trust", "--list"]);
     prints("trust --revoke", "trust", 0, &["trust", "--revoke"]);
+
+    let place = Place::new(".");
+    place.run(&[("one", "echo 1 > new"), ("two", "echo 2 > new")]);
+    let machine = Machine {
+        home: place.home,
+        ..machine
+    };
+    let prints = |row: &str, name: &str, code, args: &[&str]| machine.prints(row, name, code, args);
+    prints("worktrees", "worktrees", 0, &["worktrees"]);
+    prints("changes", "changes", 0, &["changes", "last", "--patch"]);
+    prints("merge", "merge", 1, &["merge", "last"]);
+    prints("merge --abort", "merge", 0, &["merge", "last", "--abort"]);
+    prints("merge", "merge", 0, &["merge", "last", "one"]);
+    prints(
+        "worktrees --remove",
+        "worktrees",
+        0,
+        &["worktrees", "--remove", "last"],
+    );
 
     assert_eq!(*machine.seen.borrow(), rows());
 }

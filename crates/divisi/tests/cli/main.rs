@@ -43,6 +43,7 @@ mod week;
 
 mod stopping;
 mod watch;
+mod worktrees;
 
 mod doctor;
 mod setup;

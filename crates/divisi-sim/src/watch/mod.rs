@@ -603,7 +603,9 @@ impl Watch {
         let (Some(percent), Some(cap)) = (self.books.warn_percent, self.books.run.cap) else {
             return false;
         };
-        u128::from(self.books.run.spent().0) * 100 >= u128::from(cap.0) * u128::from(percent)
+        let spent = self.books.run.spent().0;
+        // Of a cap of nothing, nothing is no share to warn of.
+        spent > 0 && u128::from(spent) * 100 >= u128::from(cap.0) * u128::from(percent)
     }
 
     fn all_are_claimed(&self, run: &Run) -> Result<(), String> {

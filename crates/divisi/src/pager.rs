@@ -20,7 +20,7 @@ pub(crate) fn show(lines: &[Line]) -> io::Result<()> {
 fn paged(page: &str) -> io::Result<bool> {
     let named = ["GIT_PAGER", "PAGER"]
         .into_iter()
-        .find_map(|name| std::env::var_os(name));
+        .find_map(std::env::var_os);
     let pager = named.unwrap_or_else(|| "less".into());
     if pager.is_empty() || pager == "cat" {
         return Ok(false);

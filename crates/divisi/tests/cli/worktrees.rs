@@ -219,10 +219,7 @@ fn an_abort_goes_back_and_leaves_commits_of_the_user_alone() {
     place.ends(1, &["merge", "--abort"]);
     place.ends(1, &["merge"]);
     let undone = place.json(0, &["merge", "--abort"]);
-    assert_eq!(
-        (&undone["head"], place.head()),
-        (&json!(before), before.clone())
-    );
+    assert_eq!((&undone["head"], place.head()), (&json!(before), before));
     assert_eq!(place.git(&["status", "--porcelain"]), "");
     assert!(!place.root.join("new.txt").exists());
 
@@ -332,7 +329,7 @@ fn nothing_is_merged_where_it_could_harm() {
         place.git(&["symbolic-ref", "HEAD", "refs/heads/side"]);
     });
     refuses("another git", &|place| {
-        fs::write(place.root.join(".git/index.lock"), "").unwrap()
+        fs::write(place.root.join(".git/index.lock"), "").unwrap();
     });
     refuses("another history", &|place| {
         place.git(&["switch", "--quiet", "--orphan", "other"]);
@@ -344,7 +341,7 @@ fn nothing_is_merged_where_it_could_harm() {
         place.git(&["config", "filter.evil.clean", "touch RAN"]);
     });
     refuses("a file in the way", &|place| {
-        place.write("new.txt", "mine\n")
+        place.write("new.txt", "mine\n");
     });
     insta::assert_snapshot!("what_refuses_a_merge", told);
 }

@@ -2,7 +2,9 @@
 
 use crate::Problem;
 use crate::place::Place;
-use crate::settings::{self, Environment, Leaf, Loaded, Project, SettingsError, Untrusted};
+use crate::settings::{
+    self, Environment, Leaf, Loaded, McpFile, Project, SettingsError, Untrusted,
+};
 use divisi_core::RunId;
 use divisi_engine::store::{RunSummary, SqliteStore, Store};
 use std::fmt;
@@ -137,6 +139,11 @@ impl App {
     /// The project's settings file for `folder`.
     pub fn project(&self, folder: &Path) -> Result<Option<Project>, SettingsError> {
         Ok(settings::load(&self.environment, folder, vec![], Untrusted::LeftOut)?.project)
+    }
+
+    /// The project's file of MCP servers for `folder`.
+    pub fn mcp_file(&self, folder: &Path) -> Result<Option<McpFile>, SettingsError> {
+        settings::mcp_file(folder)
     }
 
     /// The store, opened at the first call.

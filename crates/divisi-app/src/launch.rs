@@ -317,7 +317,13 @@ async fn surroundings(
             vendors.shown()
         ));
     }
-    let setup = setup(&settings, models, &workspace, request.is_scripted())?
-        .prices(Arc::new(prices::of_runs(&settings)?));
+    let setup = setup(
+        &settings,
+        environment,
+        models,
+        &workspace,
+        request.is_scripted(),
+    )?
+    .prices(Arc::new(prices::of_runs(&settings)?));
     Ok((request, settings, setup, vendors))
 }

@@ -31,6 +31,7 @@ mod problem;
 pub mod notify;
 
 pub mod agent_programs;
+pub mod mcp_servers;
 pub mod clock;
 mod slip;
 

@@ -3,7 +3,8 @@
 use crate::agent_programs;
 use crate::plan_file::PlanFile;
 use crate::settings::{
-    self, AUTO, Dollars, ExecutorKind, ExecutorSettings, Loaded, Settings, Untrusted, permissions,
+    self, AUTO, Dollars, Environment, ExecutorKind, ExecutorSettings, Loaded, Settings, Untrusted,
+    permissions,
 };
 use crate::{App, FlowInput, Problem, RunRequest, clock, prices, providers, slip};
 use anyhow::Context as _;
@@ -41,7 +42,9 @@ pub(crate) async fn prepare_ahead(
     {
         settings.executor = program.to_owned();
     }
-    let setup = setup(&settings, models, &workspace, request.is_scripted())?;
+    let environment = app.environment();
+    let scripted = request.is_scripted();
+    let setup = setup(&settings, environment, models, &workspace, scripted)?;
     Ok((Prepared { settings, setup }, note))
 }
 
@@ -81,12 +84,16 @@ pub(crate) fn settle(
         Purpose::Run => Untrusted::Refused,
     };
     let Loaded {
-        settings, project, ..
+        settings,
+        project,
+        mcp_file,
+        ..
     } = match untrusted {
         Untrusted::Refused => app.settings_to_act(&workspace, &said)?,
         untrusted => app.settings_in(&workspace, said, untrusted)?,
     };
     app.note_trust(project.as_ref(), untrusted);
+    app.note_trust(mcp_file.as_ref(), untrusted);
     Ok((request, settings, workspace))
 }
 
@@ -111,6 +118,7 @@ fn max_cost(
 /// Makes the engine's setup from the settings.
 pub(crate) fn setup(
     settings: &Settings,
+    environment: &Environment,
     models: Models,
     workspace: &Path,
     is_scripted: bool,
@@ -141,6 +149,7 @@ pub(crate) fn setup(
         .executors(executors)
         .executor(executor, by_tier.collect())
         .permissions(permissions(&settings.allow))
+        .mcp(settings.mcp_servers(environment))
         .kinds(settings.kinds()?)
         .framing(framing.transpose()?.map(Arc::from))
         .limits(settings.limits.clone())

@@ -44,7 +44,8 @@ pub(crate) fn what_decides(
 /// The files of the programs that the settings name, as they are found from these folders.
 fn programs(settings: &Settings, folders: &[&Path]) -> Vec<PathBuf> {
     let executors = settings.executors.values().map(|known| &known.command);
-    let commands = executors.chain([&settings.notify.command]);
+    let servers = settings.mcp.values().map(|server| &server.command);
+    let commands = executors.chain(servers).chain([&settings.notify.command]);
     commands
         .flatten()
         .flat_map(|word| {

@@ -32,8 +32,8 @@
 //! after a kill, a custom provider, a run that is watched.
 //!
 //! The modules: [`setup`] is the environment of a run, [`flow`] what it executes, [`store`] where
-//! it is kept, [`executor`] how its tasks are carried out, [`prices`] what they cost, and
-//! [`preflight`] what can be known before. [`core`] has the basic types.
+//! it is kept, [`executor`] how its tasks are carried out, [`mcp`] where they get further tools,
+//! [`prices`] what they cost, and [`preflight`] what can be known before. [`core`] has the basic types.
 //!
 //! # Features
 //!
@@ -58,6 +58,7 @@ pub mod flow;
 pub mod executor;
 pub mod store;
 pub mod prices;
+pub mod mcp;
 #[cfg(feature = "script")]
 pub mod preflight;
 

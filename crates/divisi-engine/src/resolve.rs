@@ -13,6 +13,7 @@ use crate::attempt::{Assignment, Brief, FINDINGS_BYTES_MAX, SharedDurations, bou
 use crate::choose::choose;
 use crate::clock::wall_clock;
 use crate::executor::{Cost, ModelUse, Registered};
+use crate::mcp::Servers;
 use crate::models::{AUTO, Model};
 use crate::setup::Setup;
 use crate::tools::Selection;
@@ -47,6 +48,8 @@ const INPUT_BYTES_MAX: u64 = 1 << 30;
 pub struct Resolver {
     setup: Arc<Setup>,
     agents: Agents,
+    /// The MCP servers of the run.
+    servers: Arc<Servers>,
     /// The tools of a task without tools of its own.
     tools: Result<Arc<Toolset>, Failure>,
     /// Models resolved so far.
@@ -81,9 +84,11 @@ impl Resolver {
     /// A resolver for this setup. Reads the agent definitions.
     pub fn new(setup: Arc<Setup>) -> Self {
         let agents = Agents::load(&setup.workspace, etcetera::home_dir().ok().as_deref());
+        let servers = Arc::new(Servers::new(&setup.mcp, &setup.workspace));
         Self {
             agents,
-            tools: Toolset::all(&setup).map(Arc::new),
+            tools: Toolset::all(&setup, servers.clone()).map(Arc::new),
+            servers,
             known: Remembered::default(),
             toolsets: Remembered::default(),
             versions: Remembered::default(),
@@ -101,6 +106,11 @@ impl Resolver {
     /// The setup.
     pub fn setup(&self) -> &Arc<Setup> {
         &self.setup
+    }
+
+    /// The MCP servers of the run.
+    pub(crate) fn servers(&self) -> &Arc<Servers> {
+        &self.servers
     }
 
     /// Whether [`Resolver::resolve`] blocks for this task: it reads files, or asks a program for its
@@ -674,7 +684,9 @@ fn first_turns(brief: Brief<'_>, rungs: &[Model], fallbacks: &[Model]) -> Vec<Tu
     let Some(first) = models().find(|model| model.price.is_some()) else {
         return vec![];
     };
-    let bytes = |findings: Option<&str>| opening(brief, &first.id, findings).bytes();
+    // Nothing is ordered again for the first request, so whatever a server may list is covered.
+    let unknown = brief.tools.unknown_bytes_max();
+    let bytes = |findings: Option<&str>| opening(brief, &first.id, findings).bytes() + unknown;
     let alone = bytes(None);
     let after_another = if models().nth(1).is_some() {
         bytes(Some(FINDINGS.as_str()))
@@ -795,7 +807,8 @@ fn key_parts<'a>(task: &'a Task, executor: &'a str) -> KeyParts<'a> {
 fn tool_words(task: &Task, tools: &Toolset) -> Vec<Arc<str>> {
     let asked_for = task.tools.iter().flatten().chain(&task.disallowed_tools);
     let narrowed = asked_for.filter(|word| word.contains('(')).cloned();
-    tools.names().iter().cloned().chain(narrowed).collect()
+    let own = tools.names().iter().cloned();
+    own.chain(narrowed).chain(tools.mcp_words()).collect()
 }
 
 fn spec(task: &Task) -> (Content, Option<Blob>) {

@@ -3,6 +3,7 @@
 pub use crate::models::{Model, Models, ProviderModels, TIERS};
 
 use crate::executor::Executors;
+use crate::mcp::McpServers;
 use crate::prices::Catalogue;
 use crate::tools::{Permissions, Protected};
 use divisi_core::{Kinds, Limits, Millis, PicoUsd, RetryPolicy, Tier};
@@ -25,6 +26,9 @@ pub struct Setup {
     pub tier_executors: BTreeMap<Tier, Arc<str>>,
     /// What agents may do besides reading.
     pub permissions: Permissions,
+    /// The MCP servers whose tools tasks may select. Each is started once in a run, when the first
+    /// task needs it.
+    pub mcp: McpServers,
     /// The folder that agents work in.
     pub workspace: PathBuf,
     /// Paths that the file tools never write to, in addition to the built-in ones. The flow of the
@@ -93,6 +97,7 @@ impl Setup {
             executor: Executors::USUAL.into(),
             tier_executors: BTreeMap::new(),
             permissions: Permissions::default(),
+            mcp: McpServers::default(),
             workspace: workspace.into(),
             protected: Protected::default(),
             framing: None,
@@ -133,6 +138,12 @@ impl Setup {
     /// Sets what agents may do besides reading.
     pub fn permissions(mut self, permissions: Permissions) -> Self {
         self.permissions = permissions;
+        self
+    }
+
+    /// Sets the MCP servers.
+    pub fn mcp(mut self, servers: McpServers) -> Self {
+        self.mcp = servers;
         self
     }
 

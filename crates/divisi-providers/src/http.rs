@@ -357,6 +357,21 @@ fn client(url: &Url, headers: HeaderMap) -> reqwest::Result<Client> {
     builder.default_headers(headers).build()
 }
 
+/// A client for requests that are none to a vendor.
+#[doc(hidden)]
+pub type HttpClient = Client;
+
+/// A client for `url` without any key; the error is a phrase that does not contain the address.
+#[doc(hidden)]
+pub fn http_client(url: &str) -> Result<HttpClient, String> {
+    let wrong = || "its address is none of http or https".to_owned();
+    let url = Url::parse(url).map_err(|_| wrong())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong());
+    }
+    client(&url, HeaderMap::new()).map_err(|error| error.without_url().to_string())
+}
+
 /// A client builder without vendor-specific options.
 pub(crate) fn builder(on_this_machine: bool) -> reqwest::ClientBuilder {
     // Not aws-lc, which takes as long to compile as the whole workspace. A program that uses this

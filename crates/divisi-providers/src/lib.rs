@@ -65,6 +65,8 @@ pub use discover::{LocalServer, discover};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::ProviderError;
 pub use estimate::is_plausible_prompt;
+#[doc(hidden)]
+pub use http::{HttpClient, http_client};
 pub use openai_chat::OpenAiChat;
 pub use openai_responses::OpenAiResponses;
 pub use provider::{Progress, Provider};

@@ -9,13 +9,20 @@ use tracing_subscriber::EnvFilter;
 
 /// Sends log lines to stderr: warnings always, more with `-v`, or as `DIVISI_LOG` says.
 ///
+/// The client of MCP servers is silent unless asked for: what it warns of are mistakes of servers,
+/// which the model gets as results.
+///
 /// `-v` covers only divisi's own crates: the internals of a library may hold a key. Known keys are
 /// redacted in every line.
 pub(crate) fn start(context: &Context) {
     let ours = match context.global.verbose {
-        0 => "warn",
-        1 => "warn,divisi=debug,divisi_app=debug,divisi_engine=debug,divisi_providers=debug",
-        _ => "warn,divisi=trace,divisi_app=trace,divisi_engine=trace,divisi_providers=trace",
+        0 => "warn,rmcp=off",
+        1 => {
+            "warn,rmcp=off,divisi=debug,divisi_app=debug,divisi_engine=debug,divisi_providers=debug"
+        }
+        _ => {
+            "warn,rmcp=off,divisi=trace,divisi_app=trace,divisi_engine=trace,divisi_providers=trace"
+        }
     };
     let filter = EnvFilter::new(context.app.environment().get(LOG).unwrap_or(ours));
     tracing_subscriber::fmt()

@@ -8,20 +8,22 @@
 //! Every setting is listed here, so that a new one must be classified.
 
 use super::layer::Leaf;
-use super::shape::{Budget, Notify, ProviderSettings, Settings};
+use super::server_words::variables;
+use super::shape::{Budget, McpSettings, Notify, ProviderSettings, Settings};
 use super::values::{Dollars, Grant};
 use divisi_providers::{cassette, vendors};
 use std::net::IpAddr;
 use std::path::{Component, Path};
 
 /// Settings that a project may not set, or not fully, without trust.
-pub(super) const OF_THE_USER: [&str; 9] = [
+pub(super) const OF_THE_USER: [&str; 10] = [
     "allow",
     "store",
     "framing",
     "providers",
     "prices",
     "executors",
+    "mcp",
     "notify.command",
     "notify.webhook",
     "notify.webhook_env",
@@ -54,6 +56,18 @@ impl Claim {
     /// Its name, with dots.
     pub fn name(&self) -> String {
         self.path.join(".")
+    }
+
+    /// That of a server in a file of MCP servers alone.
+    pub(super) fn of_server(name: &str, server: &McpSettings) -> Self {
+        // Made of texts, so serialisation cannot fail.
+        let whole = serde_json::to_string(server).unwrap_or_default();
+        Self {
+            path: vec!["mcp".to_owned(), name.to_owned()],
+            whole: format!("mcp.{name} = {whole}"),
+            would: reaches(server),
+            deed: Deed::Acts,
+        }
     }
 
     /// Whether nothing may be executed before the user has been asked.
@@ -106,6 +120,7 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
         providers,
         prices,
         executors,
+        mcp,
         notify:
             Notify {
                 on: _,
@@ -135,6 +150,9 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
             format!("runs `{program}` on this machine"),
         );
     }
+    for (name, server) in mcp {
+        claims.add(&["mcp", name], Deed::Acts, reaches(server));
+    }
     if let Some(program) = command.first() {
         let would = format!("runs `{program}` on this machine when a run asks, parks or ends");
         claims.add(&["notify", "command"], Deed::Acts, would);
@@ -149,8 +167,10 @@ pub(super) fn of(leaves: &[Leaf], project: &Settings, user: &Settings, root: &Pa
     }
     if !allow.is_empty() {
         let deed = |grant: &Grant| match grant {
-            Grant::Write => "change files",
-            Grant::Run => "run commands, with your rights",
+            Grant::Write => "change files".to_owned(),
+            Grant::Run => "run commands, with your rights".to_owned(),
+            Grant::Mcp(None) => "use the tools of all MCP servers".to_owned(),
+            Grant::Mcp(Some(server)) => format!("use the tools of the MCP server `{server}`"),
         };
         let deeds: Vec<_> = allow.iter().map(deed).collect();
         claims.add(
@@ -254,6 +274,36 @@ impl Claims<'_> {
                 would: would.into(),
                 deed,
             });
+        }
+    }
+}
+
+/// What an MCP server would do, if a run permits its tools.
+fn reaches(server: &McpSettings) -> String {
+    let values = server.env.values().chain(server.headers.values());
+    let texts = values.chain(&server.command).chain(&server.url);
+    let mut variables: Vec<String> = texts.flat_map(|text| variables(text)).collect();
+    variables.sort();
+    variables.dedup();
+    let given = variables.join(", ");
+    match (&server.unknown, server.command.first(), &server.url) {
+        (None, Some(program), _) if given.is_empty() => {
+            format!("runs `{program}` on this machine")
+        }
+        (None, Some(program), _) => {
+            format!("runs `{program}` on this machine, with what is in {given}")
+        }
+        (None, None, Some(url)) if given.is_empty() => {
+            format!("sends what agents ask of it to {}", shown(url))
+        }
+        (None, None, Some(url)) => {
+            format!(
+                "sends what agents ask of it, and what is in {given}, to {}",
+                shown(url)
+            )
+        }
+        (Some(_), ..) | (None, None, None) => {
+            "is a server that divisi cannot reach, and does nothing".to_owned()
         }
     }
 }

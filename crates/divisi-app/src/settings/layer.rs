@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 /// Tables whose entries are not merged: half of a provider from one file and half from another
 /// could send a key to a wrong address, and half a price is useless.
-const WHOLE: [&str; 3] = ["providers", "prices", "executors"];
+const WHOLE: [&str; 4] = ["providers", "prices", "executors", "mcp"];
 
 /// One value, with its path.
 #[derive(Clone)]

@@ -10,8 +10,11 @@
 //! form (`trusted`).
 
 mod shape;
+mod server_words;
 mod shorthand;
 mod values;
+
+mod mcp;
 
 mod complaint;
 mod environment;
@@ -31,10 +34,11 @@ pub use environment::{Environment, LOG};
 pub use file::PROJECT_FILE;
 pub(crate) use file::user_file;
 pub use layer::{Leaf, Origin};
+pub use mcp::{MCP_FILE, McpFile};
 pub(crate) use shape::AUTO;
 pub use shape::{
-    Budget, ExecutorKind, ExecutorSettings, Notify, Occasion, PriceSettings, ProviderSettings,
-    RateLimits, Retry, Settings,
+    Budget, ExecutorKind, ExecutorSettings, McpSettings, Notify, Occasion, PriceSettings,
+    ProviderSettings, RateLimits, Retry, Settings,
 };
 pub(crate) use shape::{limits_folder, state_folder};
 pub use trusted::{Standing, TrustedFile, TrustedFiles};
@@ -55,9 +59,11 @@ pub struct Loaded {
     pub leaves: Vec<Leaf>,
     /// The project's file, if there is one.
     pub project: Option<Project>,
+    /// Its file of MCP servers, if there is one and their tools are permitted.
+    pub mcp_file: Option<Project>,
 }
 
-/// A project's file of settings.
+/// A project's file of settings, or of MCP servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     /// The file.
@@ -135,11 +141,49 @@ fn load_with(
         ..settings
     };
     secrets::make_known(&settings);
+    let (settings, mcp_file) = with_mcp_file(settings, workspace, files, untrusted)?;
     Ok(Loaded {
         settings,
         leaves,
         project,
+        mcp_file,
     })
+}
+
+/// Adds the servers of the project's file of MCP servers, if any of them are permitted. A server of
+/// the settings takes the place of one of this file.
+fn with_mcp_file(
+    mut settings: Settings,
+    workspace: &Path,
+    files: &Files,
+    untrusted: Untrusted,
+) -> Result<(Settings, Option<Project>), SettingsError> {
+    let is_mcp = |grant: &Grant| matches!(grant, Grant::Mcp(_));
+    if !settings.allow.iter().any(is_mcp) {
+        return Ok((settings, None));
+    }
+    let Some(file) = mcp::read(workspace, files.trusted.as_ref())? else {
+        return Ok((settings, None));
+    };
+    let McpFile { project, servers } = file;
+    let counts = match (project.standing, untrusted) {
+        (Standing::Trusted, _) | (_, Untrusted::LookedAt) => true,
+        (_, Untrusted::LeftOut) => false,
+        (_, Untrusted::Refused) if project.claims.is_empty() => false,
+        (_, Untrusted::Refused) => return Err(SettingsError::Untrusted(Box::new(project))),
+    };
+    if counts {
+        for (name, server) in servers {
+            settings.mcp.entry(name).or_insert(server);
+        }
+        secrets::make_known(&settings);
+    }
+    Ok((settings, Some(project)))
+}
+
+/// The project's file of MCP servers for `workspace`, whether or not their tools are permitted.
+pub(crate) fn mcp_file(workspace: &Path) -> Result<Option<McpFile>, SettingsError> {
+    mcp::read(workspace, TrustedFiles::of_user().as_ref())
 }
 
 /// The project's file, with the settings that apply.

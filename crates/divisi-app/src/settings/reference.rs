@@ -205,7 +205,7 @@ fn form(setting: &Value) -> String {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .map(|one| &one["const"])
+                .map(|one| one.get("const").unwrap_or(&one["title"]))
                 .collect(),
         ),
         (_, Some("span")) => "span of time".to_owned(),

@@ -19,6 +19,11 @@ pub(super) fn make_known(settings: &Settings) {
             .iter()
             .for_each(|url| redact::add_address(url));
     }
+    for server in settings.mcp.values() {
+        let values = server.env.iter().chain(&server.headers);
+        values.for_each(|(name, value)| redact::add_setting(name, value));
+        server.url.iter().for_each(|url| redact::add_address(url));
+    }
     for executor in settings.executors.values() {
         executor
             .env

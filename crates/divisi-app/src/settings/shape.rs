@@ -1,5 +1,6 @@
 //! All settings, with their defaults.
 
+use super::server_words;
 use super::values::{AttemptPrice, Dollars, Grant, PerMillion, Span, check_pattern};
 use crate::slip;
 use divisi_core::choice::{BadKinds, KindChange, Kinds};
@@ -101,6 +102,11 @@ pub struct Settings {
     /// Programs that carry out tasks, by name: they get the prompt on stdin and print the result.
     #[serde(deserialize_with = "executors")]
     pub executors: BTreeMap<String, ExecutorSettings>,
+    /// MCP servers, by name, in addition to those of a project's `.mcp.json`. Tasks that divisi
+    /// carries out itself name their tools as `mcp__NAME__TOOL`, also with globs, and the run
+    /// permits them with `allow`.
+    #[serde(deserialize_with = "mcp_servers")]
+    pub mcp: BTreeMap<String, McpSettings>,
 }
 
 /// Notices of runs. None by default.
@@ -340,6 +346,47 @@ pub struct ExecutorSettings {
     pub reports: Reports,
 }
 
+/// An MCP server: a program that is started once in a run, when a task needs it, or an address.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct McpSettings {
+    /// The program and its arguments. It runs in the workspace and speaks MCP on its standard
+    /// input and output. In all texts of a server `${NAME}` is replaced by a variable, and
+    /// `${NAME:-TEXT}` by a text if it is not set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Variables set for the program. Of divisi's own it gets those without secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// The address of a server that speaks MCP over HTTP, in place of `command`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Headers of each request to the address.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Longest time of a call; by default a minute. Its start may take two minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Globs of the names of its tools that tasks may use; by default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<String>>,
+    /// Why it cannot be reached, if it is of a kind that divisi does not know.
+    #[serde(skip)]
+    pub unknown: Option<String>,
+}
+
+impl fmt::Debug for McpSettings {
+    /// Shows only the names of variables and headers and no address, because they may contain keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpSettings")
+            .field("command", &self.command)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("tools", &self.tools)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What an executor's program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -489,6 +536,7 @@ impl Default for Settings {
             executor: AUTO.into(),
             tier_executors: BTreeMap::new(),
             executors: BTreeMap::new(),
+            mcp: BTreeMap::new(),
         }
     }
 }
@@ -643,6 +691,34 @@ fn executors<'de, D: Deserializer<'de>>(
             "a program is not free that says in `{field}` what it costs: leave out one of the two"
         ))),
     }
+}
+
+/// Parses MCP servers, and refuses those that no tool can be called of.
+fn mcp_servers<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, McpSettings>, D::Error> {
+    let servers = BTreeMap::<String, McpSettings>::deserialize(deserializer)?;
+    for (name, server) in &servers {
+        if !server_words::is_name(name) {
+            return Err(D::Error::custom(format_args!(
+                "an MCP server cannot be named `{name}`: take letters, digits, `-` and single `_`, {} at most",
+                server_words::NAME_BYTES_MAX
+            )));
+        }
+        if server.command.is_empty() != server.url.is_some() {
+            return Err(D::Error::custom(format_args!(
+                "the MCP server `{name}` has either a `command`, the program that it is, or a `url`"
+            )));
+        }
+        for glob in server.tools.iter().flatten() {
+            divisi_engine::globs::compile(glob, false).map_err(|why| {
+                D::Error::custom(format_args!(
+                    "in `tools` of the MCP server `{name}` the glob {why}"
+                ))
+            })?;
+        }
+    }
+    Ok(servers)
 }
 
 /// Parses prices, and refuses patterns that are too complex.

@@ -175,7 +175,7 @@ fn mistakes_are_named_with_their_place() {
     /divisi.toml, line 4, column 1: there is no setting `cache_reed`
     hint: did you mean `cache_read`?
     ");
-    insta::assert_snapshot!(Project::complaint("allow = ['everything']"), @"/divisi.toml, line 1, column 10: `everything` is neither `write` nor `run`");
+    insta::assert_snapshot!(Project::complaint("allow = ['everything']"), @"/divisi.toml, line 1, column 10: `everything` is none of `write`, `run`, `mcp`, `mcp:SERVER`");
     insta::assert_snapshot!(Project::complaint("model = "), @"/divisi.toml, line 1, column 9: string values must be quoted, expected literal string");
     insta::assert_snapshot!(Project::new(&[]).load([("DIVISI_LOCAL", "perhaps")]).unwrap_err(), @r#"the environment variable DIVISI_LOCAL: invalid type: string "perhaps", expected a boolean"#);
 }
@@ -218,7 +218,7 @@ fn what_was_mistyped_is_named_at_every_depth() {
     hint: did you mean `phases`?
     /divisi.toml, line 2, column 8: `hiaku` is none of `haiku`, `sonnet`, `opus`, `fable`
     hint: did you mean `haiku`?
-    /divisi.toml, line 1, column 10: `wirte` is neither `write` nor `run`
+    /divisi.toml, line 1, column 10: `wirte` is none of `write`, `run`, `mcp`, `mcp:SERVER`
     hint: did you mean `write`?
     /divisi.toml, line 2, column 1: `hiaku` is none of `haiku`, `sonnet`, `opus`, `fable`
     hint: did you mean `haiku`?
@@ -227,7 +227,7 @@ fn what_was_mistyped_is_named_at_every_depth() {
     "#);
     let variables = [("DIVISI_ALLOW", "wirte")];
     insta::assert_snapshot!(Project::new(&[]).load(variables).unwrap_err(), @"
-    the environment variable DIVISI_ALLOW: `wirte` is neither `write` nor `run`
+    the environment variable DIVISI_ALLOW: `wirte` is none of `write`, `run`, `mcp`, `mcp:SERVER`
     hint: did you mean `write`?
     ");
 }

@@ -1,5 +1,6 @@
 //! The formats of values in settings and flags.
 
+use super::server_words;
 use divisi_core::time::BadSpan;
 use divisi_core::{Millis, PicoUsd, price};
 use divisi_engine::Permissions;
@@ -238,32 +239,34 @@ impl From<PerMillion> for Dollars {
 }
 
 /// A permission of agents besides reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub enum Grant {
     /// Change files of the workspace.
     Write,
     /// Run commands, with the rights of the user.
     Run,
+    /// Use tools of MCP servers: of this one, or of all in the settings.
+    Mcp(Option<String>),
 }
 
 impl Grant {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Write, Self::Run];
+    /// All words for them, with what they permit.
+    pub const WORDS: [(&str, &str); 4] = [
+        ("write", "Change files of the workspace"),
+        ("run", "Run commands, with the rights of the user"),
+        ("mcp", "Use tools of all MCP servers of the settings"),
+        ("mcp:SERVER", "Use tools of this MCP server"),
+    ];
+}
 
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Write => "write",
-            Self::Run => "run",
-        }
-    }
-
-    /// What it permits.
-    pub fn about(self) -> &'static str {
-        match self {
-            Self::Write => "Change files of the workspace",
-            Self::Run => "Run commands, with the rights of the user",
+            Self::Write => f.write_str("write"),
+            Self::Run => f.write_str("run"),
+            Self::Mcp(None) => f.write_str("mcp"),
+            Self::Mcp(Some(server)) => write!(f, "mcp:{server}"),
         }
     }
 }
@@ -271,8 +274,60 @@ impl Grant {
 impl FromStr for Grant {
     type Err = String;
     fn from_str(word: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|grant| grant.as_str() == word);
-        known.ok_or_else(|| format!("`{word}` is neither `write` nor `run`"))
+        match (word, word.strip_prefix("mcp:")) {
+            ("write", _) => Ok(Self::Write),
+            ("run", _) => Ok(Self::Run),
+            ("mcp", _) => Ok(Self::Mcp(None)),
+            (_, Some(server)) if server_words::is_name(server) => {
+                Ok(Self::Mcp(Some(server.to_owned())))
+            }
+            (_, Some(_)) => Err(format!("`{word}` names no MCP server")),
+            (_, None) => Err(format!(
+                "`{word}` is none of `write`, `run`, `mcp` and `mcp:SERVER`"
+            )),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Grant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// As those of an enum, whose errors name them.
+        const WORDS: [&str; 4] = ["write", "run", "mcp", "mcp:SERVER"];
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Grant;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a permission")
+            }
+            fn visit_str<E: Error>(self, word: &str) -> Result<Grant, E> {
+                word.parse().map_err(|_| E::unknown_variant(word, &WORDS))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl From<Grant> for String {
+    fn from(grant: Grant) -> Self {
+        grant.to_string()
+    }
+}
+
+impl JsonSchema for Grant {
+    fn schema_name() -> Cow<'static, str> {
+        "grant".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let forms = Self::WORDS.map(|(word, about)| match word.ends_with(":SERVER") {
+            false => serde_json::json!({"const": word, "type": "string", "description": about}),
+            true => serde_json::json!({
+                "title": word,
+                "type": "string",
+                "pattern": "^mcp:[A-Za-z0-9_-]+$",
+                "description": about,
+            }),
+        });
+        json_schema!({ "oneOf": forms })
     }
 }
 

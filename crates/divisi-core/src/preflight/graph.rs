@@ -149,6 +149,10 @@ pub struct Rights {
     pub run_withheld: bool,
     /// The tools that it names and divisi does not have.
     pub lacks: Vec<Arc<str>>,
+    /// The tools of MCP servers that it selects, by name or pattern: what they are is known only
+    /// once the servers have started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown_tools: Vec<Arc<str>>,
     /// Whether it works in a git worktree of its own.
     pub worktree: bool,
 }

@@ -6,7 +6,7 @@
 //! the hedge of a request.
 
 use super::check::{self, Verdicts};
-use super::dialogue::{Dialogue, opening, use_tools};
+use super::dialogue::{Brief, Dialogue, opening, use_tools};
 use super::place::Place;
 use super::send::{Sending, bound, json};
 use super::{Attempt, AttemptResult};
@@ -16,6 +16,7 @@ use crate::executor::{Context, Given, Rights, Signal};
 use crate::governor::{Admission, Closed, Held, Leave, Permit};
 use crate::models::Model;
 use crate::tools::Toolbox;
+use crate::toolset::Toolset;
 use divisi_core::attempt::{
     End, Ended, Input, Output, Purpose, Reading, SCHEMA_TRIES_MAX, Say, Slot, hold_max,
 };
@@ -42,7 +43,8 @@ const ALARM_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// The outcome of an output.
 enum Event {
-    Opened(Box<Result<Place, Failure>>),
+    /// With its tools, if they differ from those of its assignment.
+    Opened(Box<Result<(Place, Option<Toolset>), Failure>>),
     Granted(Option<u32>),
     Denied,
     PrefixNews,
@@ -216,13 +218,13 @@ impl Performer {
         let line = self.attempt.line.clone();
         match output {
             Output::Open => match Place::shared(&self.attempt) {
-                Some(place) => self.happened(Event::Opened(Box::new(Ok(place)))),
-                None => {
+                Some(place) if !needs_servers(&self.attempt) => {
+                    self.happened(Event::Opened(Box::new(Ok((place, None)))));
+                }
+                place => {
                     let attempt = self.attempt.clone();
                     self.main =
-                        step(
-                            async move { Event::Opened(Box::new(Place::worktree(&attempt).await)) },
-                        );
+                        step(async move { Event::Opened(Box::new(opened(&attempt, place).await)) });
                 }
             },
             Output::Build(purpose) => self.build(purpose),
@@ -296,7 +298,7 @@ impl Performer {
     fn happened(&mut self, event: Event) {
         match event {
             Event::Opened(place) => {
-                let opened = (*place).and_then(|place| self.open(place));
+                let opened = (*place).and_then(|(place, tools)| self.open(place, tools));
                 let ok = opened.is_ok();
                 self.failure = opened.err().map(Box::new);
                 self.tell(Input::Opened { ok });
@@ -346,7 +348,7 @@ impl Performer {
     }
 
     /// Prepares the attempt's tools and conversation in its folder.
-    fn open(&mut self, place: Place) -> Result<(), Failure> {
+    fn open(&mut self, place: Place, tools: Option<Toolset>) -> Result<(), Failure> {
         let place = self.place.insert(Arc::new(place));
         let Attempt {
             assignment,
@@ -363,10 +365,13 @@ impl Performer {
                 "the task has no model",
             ));
         };
-        self.toolbox = Some(Arc::new(
-            assignment.tools.at(place.root(), &assignment.setup)?,
-        ));
-        let request = opening(assignment.brief(), &model.id, findings.as_deref());
+        let tools = tools.as_ref().unwrap_or(&assignment.tools);
+        self.toolbox = Some(Arc::new(tools.at(place.root(), &assignment.setup)?));
+        let brief = Brief {
+            tools,
+            ..assignment.brief()
+        };
+        let request = opening(brief, &model.id, findings.as_deref());
         self.dialogue = Some(Dialogue::new(request, assignment.task.schema.as_deref())?);
         Ok(())
     }
@@ -847,6 +852,34 @@ impl Performer {
             Slot::Second => &mut self.second,
         }
     }
+}
+
+/// Whether an attempt has tools of MCP servers.
+fn needs_servers(attempt: &Attempt) -> bool {
+    attempt.assignment.executor.is_none() && attempt.assignment.tools.selects_mcp()
+}
+
+/// The folder of an attempt, if it is not the shared one, and its tools, if some are of MCP
+/// servers. Those come first, because an attempt without them leaves no folder behind.
+async fn opened(
+    attempt: &Attempt,
+    place: Option<Place>,
+) -> Result<(Place, Option<Toolset>), Failure> {
+    let tools = match needs_servers(attempt) {
+        true => {
+            let tools = attempt.assignment.tools.connected().await?;
+            for note in tools.take_notes() {
+                attempt.line.log(note);
+            }
+            Some(tools)
+        }
+        false => None,
+    };
+    let place = match place {
+        Some(place) => place,
+        None => Place::worktree(attempt).await?,
+    };
+    Ok((place, tools))
 }
 
 /// Runs the program of an attempt.

@@ -444,7 +444,11 @@ impl Engine {
             audience,
             patience,
         );
-        let drive = tokio::spawn(driver.drive(first, blobs, lease, listed));
+        let drive = tokio::spawn(async move {
+            let ended = driver.drive(first, blobs, lease, listed).await;
+            resolver.servers().stop().await;
+            ended
+        });
         let handle = RunHandle {
             id,
             inbox: inbox.clone(),

@@ -355,14 +355,17 @@ impl Feed {
     }
 
     fn warn_of_missing_tools(&self, resolved: &Resolved) {
-        let missing = resolved
+        let tools = resolved
             .assignment
             .iter()
-            .flat_map(|assignment| assignment.tools.missing());
-        for name in missing {
+            .map(|assignment| &assignment.tools);
+        for (tools, name) in
+            tools.flat_map(|tools| tools.missing().iter().map(move |name| (tools, name)))
+        {
             if self.warned.borrow_mut().insert(name.clone()) {
                 self.log(format!(
-                    "warning: agents ask for the tool `{name}`, which there is not; they do without"
+                    "warning: agents ask for the tool `{name}`, {}; they do without",
+                    tools.why_missing(name)
                 ));
             }
         }

@@ -8,6 +8,7 @@
 //! Left out on purpose: terminals, and pipelines (use a shell).
 
 mod output;
+mod running;
 #[cfg(target_os = "linux")]
 mod supervisor;
 mod tree;
@@ -15,6 +16,7 @@ mod tree;
 mod unsupervised;
 
 pub use output::Output;
+pub(crate) use running::Running;
 #[cfg(target_os = "linux")]
 pub use supervisor::{be_supervisor, end_all, supervise};
 #[cfg(not(target_os = "linux"))]

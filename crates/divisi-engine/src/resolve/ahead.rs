@@ -9,6 +9,7 @@ use divisi_core::choice::Choice;
 use divisi_core::event::Caps;
 use divisi_core::preflight::{Assigned, AttemptCost, Rights, Rung};
 use divisi_core::task::Isolation;
+use divisi_core::tokens::BYTES_OF_PROSE;
 use divisi_core::{Failure, FailureClass, Task};
 
 impl Resolver {
@@ -40,7 +41,8 @@ impl Resolver {
             checked: !task.check.is_empty(),
             prompt_tokens: self.prompt_tokens(task, &parts),
             shared_tokens: shared.unwrap_or_default(),
-            has_tools: first.is_some() && !parts.tools.offered().is_empty(),
+            has_tools: first.is_some()
+                && (!parts.tools.offered().is_empty() || parts.tools.selects_mcp()),
             rights: self.rights(task, &parts),
             reply_tokens_max: self.setup.reply_tokens_max,
             turns_max: task
@@ -65,6 +67,7 @@ impl Resolver {
                 .iter()
                 .map(|name| name.as_str().into())
                 .collect(),
+            unknown_tools: parts.tools.unknown(),
             worktree: [Some(task.isolation), by_agent].contains(&Some(Isolation::Worktree)),
         }
     }
@@ -158,7 +161,8 @@ impl Resolver {
             tools,
             agent: agent.as_deref(),
         };
-        tokens::of_request(&opening(brief, &model, None))
+        let unknown = tools.unknown_bytes_guess() / BYTES_OF_PROSE;
+        tokens::of_request(&opening(brief, &model, None)) + unknown
     }
 
     /// Why a task starts on its first model.

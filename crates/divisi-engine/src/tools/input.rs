@@ -3,7 +3,7 @@
 //! All tool calls pass through here, so their arguments are small enough for any compiler or
 //! algorithm of a tool.
 
-use super::{ToolDefinition, file};
+use super::file;
 use divisi_providers::INVALID_INPUT;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
@@ -33,22 +33,20 @@ fn bytes_max(field: &str) -> usize {
 ///
 /// Models write numbers as strings, `null` for omitted fields, and the whole input as a string: the
 /// meaning is clear, so these are accepted.
-pub(super) fn checked(definition: &ToolDefinition, input: &Value) -> Result<Value, String> {
-    let input = Value::Object(formed(definition, input));
+pub(super) fn checked(name: &str, schema: &Value, input: &Value) -> Result<Value, String> {
+    let input = Value::Object(formed(schema, input));
     if let Some(written) = input.get(INVALID_INPUT).and_then(Value::as_str) {
         let why = match serde_json::from_str::<Value>(written) {
             Ok(other) => format!("they are {other}"),
             Err(error) => error.to_string(),
         };
         return Err(cut(format!(
-            "the arguments of `{}` are no JSON object: {why}",
-            definition.name
+            "the arguments of `{name}` are no JSON object: {why}"
         )));
     }
     let mut problems = too_long(&input);
     if problems.is_empty() {
-        let validator =
-            jsonschema::validator_for(&definition.input_schema).map_err(|e| e.to_string())?;
+        let validator = jsonschema::validator_for(schema).map_err(|e| e.to_string())?;
         problems.extend(
             validator
                 .iter_errors(&input)
@@ -64,8 +62,7 @@ pub(super) fn checked(definition: &ToolDefinition, input: &Value) -> Result<Valu
     match problems.is_empty() {
         true => Ok(input),
         false => Err(format!(
-            "the input does not fit `{}`:\n{}",
-            definition.name,
+            "the input does not fit `{name}`:\n{}",
             problems.join("\n")
         )),
     }
@@ -89,7 +86,7 @@ fn too_long(input: &Value) -> Vec<String> {
     fields.filter_map(problem).take(PROBLEMS_MAX).collect()
 }
 
-fn formed(definition: &ToolDefinition, input: &Value) -> Map<String, Value> {
+fn formed(schema: &Value, input: &Value) -> Map<String, Value> {
     let mut fields = match input {
         Value::Object(fields) => match fields.get(INVALID_INPUT) {
             Some(Value::String(text)) if fields.len() == 1 => {
@@ -102,7 +99,7 @@ fn formed(definition: &ToolDefinition, input: &Value) -> Map<String, Value> {
         Value::Array(items) if items.is_empty() => Map::new(),
         other => invalid(&other.to_string()),
     };
-    let known = &definition.input_schema["properties"];
+    let known = &schema["properties"];
     fields.retain(|field, value| !value.is_null() || known[field].is_null());
     for (field, value) in &mut fields {
         let meant = match known[field]["type"].as_str() {

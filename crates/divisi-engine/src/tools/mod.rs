@@ -9,7 +9,10 @@
 //! Commands are different: a command can do whatever the user can. So [`Permissions::run`] is a
 //! separate decision.
 //!
-//! Left out on purpose: the web, and tools of other programs.
+//! Tools of MCP servers ([`crate::mcp`]) are called here too, so that their arguments are checked
+//! and their results redacted and cut as those of all others.
+//!
+//! Left out on purpose: the web.
 
 mod command_rules;
 mod edit_file;
@@ -38,6 +41,7 @@ pub(crate) use protected::NAMES as PROTECTED_NAMES;
 pub use protected::Protected;
 pub use selection::Selection;
 
+use crate::mcp::McpTools;
 use command_rules::CommandRules;
 use divisi_core::{Failure, FailureClass};
 use divisi_providers::redact;
@@ -59,6 +63,8 @@ pub struct Toolbox {
     withheld: Vec<Tool>,
     commands: CommandRules,
     limits: ToolLimits,
+    /// Those of MCP servers.
+    mcp: Option<McpTools>,
 }
 
 /// Permissions of an attempt.
@@ -196,6 +202,7 @@ impl Toolbox {
             withheld: vec![],
             commands,
             limits,
+            mcp: None,
         };
         Ok(none.reselect(selection, permissions))
     }
@@ -212,7 +219,19 @@ impl Toolbox {
             withheld,
             commands,
             limits: self.limits,
+            mcp: self.mcp.clone(),
         }
+    }
+
+    /// The same with these tools of MCP servers.
+    pub(crate) fn with_mcp(mut self, tools: Option<McpTools>) -> Self {
+        self.mcp = tools;
+        self
+    }
+
+    /// Its tools of MCP servers.
+    pub(crate) fn mcp(&self) -> Option<&McpTools> {
+        self.mcp.as_ref()
     }
 
     /// Whether one of these is selected and has no permission.
@@ -224,7 +243,7 @@ impl Toolbox {
 
     /// Whether there are no tools.
     pub fn is_empty(&self) -> bool {
-        self.tools.is_empty()
+        self.tools.is_empty() && self.mcp.is_none()
     }
 
     /// The definitions for the model, always in the same order.
@@ -251,17 +270,36 @@ impl Toolbox {
             .zip(&self.tools)
             .find(|(d, _)| d.name == name)
         {
-            Some((definition, tool)) => match input::checked(&definition, input) {
-                Ok(input) => self.run(*tool, input, cancel).await,
-                Err(problem) => Err(problem).into(),
-            },
-            None => Err(self.unknown(name)).into(),
+            Some((definition, tool)) => {
+                match input::checked(definition.name, &definition.input_schema, input) {
+                    Ok(input) => self.run(*tool, input, cancel).await,
+                    Err(problem) => Err(problem).into(),
+                }
+            }
+            None => self.call_mcp(name, input).await.into(),
         };
         output.not_permitted = self.not_permitted(name);
         // Redacted first, because cutting could leave the beginning of a secret.
         output.text = redact(&output.text).into_owned();
         shorten(&mut output.text, self.limits.output_bytes_max);
         output
+    }
+
+    /// Calls a tool of an MCP server.
+    async fn call_mcp(&self, name: &str, input: &Value) -> Answer {
+        let found = self
+            .mcp
+            .as_ref()
+            .and_then(|mcp| Some((mcp, mcp.find(name)?)));
+        let Some((mcp, (tool, definition))) = found else {
+            return Err(self.unknown(name));
+        };
+        match input::checked(&definition.name, &definition.input_schema, input)? {
+            Value::Object(input) => mcp.call(tool, input).await,
+            other => Err(format!(
+                "the arguments of `{name}` are no JSON object: {other}"
+            )),
+        }
     }
 
     async fn run(&self, tool: Tool, input: Value, cancel: &CancellationToken) -> ToolOutput {
@@ -299,7 +337,10 @@ impl Toolbox {
 
     fn unknown(&self, name: &str) -> String {
         let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
-        let names: Vec<_> = self.tools.iter().map(|tool| tool.name()).collect();
+        let own = self.tools.iter().map(|tool| tool.name());
+        let names: Vec<_> = own
+            .chain(self.mcp.iter().flat_map(McpTools::names))
+            .collect();
         let what = match Tool::ALL.iter().any(|tool| tool.name() == name) {
             true => "is not allowed here",
             false => "does not exist",

@@ -1,6 +1,7 @@
 //! Selects an agent's tools, by divisi's names or by those of other programs.
 
 use super::{CommandRules, Tool};
+use crate::mcp::Pattern;
 use std::collections::BTreeSet;
 
 /// The tools that an agent requests. Permissions may remove some.
@@ -8,11 +9,15 @@ use std::collections::BTreeSet;
 /// Agent definitions are also written for other programs, whose names are understood: `Read`,
 /// `Grep`, `Glob`, `LS`, `Edit`, `MultiEdit`, `Write` and `Bash`. `Bash(git log *)` requests
 /// commands of this form only. A tool with a restriction that cannot be enforced is withheld.
+/// Tools of MCP servers are selected by their names alone (`mcp__git__log`, `mcp__git__*`), never by
+/// `*` or by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     tools: BTreeSet<Tool>,
     commands: CommandRules,
     missing: Vec<String>,
+    mcp: Vec<Pattern>,
+    mcp_denied: Vec<Pattern>,
 }
 
 impl Selection {
@@ -22,6 +27,8 @@ impl Selection {
             tools: Tool::ALL.into(),
             commands: CommandRules::default(),
             missing: Vec::new(),
+            mcp: Vec::new(),
+            mcp_denied: Vec::new(),
         }
     }
 
@@ -33,7 +40,11 @@ impl Selection {
         };
         for name in disallowed.iter().map(|name| Name::read(name.as_ref())) {
             match name {
-                Name::All => selection.tools.clear(),
+                Name::All => {
+                    selection.tools.clear();
+                    selection.mcp.clear();
+                }
+                Name::Mcp(pattern, _) => selection.mcp_denied.push(*pattern),
                 Name::Tool(tool) | Name::Narrowed(tool, _) => _ = selection.tools.remove(&tool),
                 Name::Commands(pattern) => selection.commands.deny(pattern),
                 // Tools that divisi does not have need not be removed.
@@ -52,6 +63,11 @@ impl Selection {
     /// The patterns of allowed commands, if not all are, and of denied ones.
     pub(crate) fn command_patterns(&self) -> (Option<&[String]>, &[String]) {
         self.commands.patterns()
+    }
+
+    /// The allowed and the denied tools of MCP servers.
+    pub(crate) fn mcp(&self) -> (&[Pattern], &[Pattern]) {
+        (&self.mcp, &self.mcp_denied)
     }
 
     pub(super) fn tools(&self) -> impl Iterator<Item = Tool> {
@@ -76,8 +92,13 @@ impl Selection {
                 Name::All => self.tools.extend(Tool::ALL),
                 Name::Tool(tool) => _ = self.tools.insert(tool),
                 Name::Commands(pattern) => patterns.push(pattern),
-                Name::Narrowed(_, name) | Name::Unknown(name) if self.missing.contains(&name) => {}
-                Name::Narrowed(_, name) | Name::Unknown(name) => self.missing.push(name),
+                Name::Mcp(pattern, None) if !self.mcp.contains(&pattern) => self.mcp.push(*pattern),
+                Name::Mcp(_, None) => {}
+                Name::Narrowed(_, name) | Name::Unknown(name) | Name::Mcp(_, Some(name))
+                    if self.missing.contains(&name) => {}
+                Name::Narrowed(_, name) | Name::Unknown(name) | Name::Mcp(_, Some(name)) => {
+                    self.missing.push(name);
+                }
             }
         }
         // A plain tool is not restricted by further patterns.
@@ -96,6 +117,8 @@ enum Name {
     Commands(String),
     /// A tool restricted to some arguments, which divisi cannot check.
     Narrowed(Tool, String),
+    /// Tools of MCP servers, with the whole entry if it restricts them to some arguments.
+    Mcp(Box<Pattern>, Option<String>),
     Unknown(String),
 }
 
@@ -108,6 +131,10 @@ impl Name {
         };
         if name == "*" {
             return Self::All;
+        }
+        if let Some(mcp) = Pattern::parse(name) {
+            let narrowed = pattern.filter(|pattern| !matches!(*pattern, "" | "*"));
+            return Self::Mcp(mcp.into(), narrowed.map(|_| text.to_owned()));
         }
         match (tool(name), pattern) {
             (None, _) => Self::Unknown(text.to_owned()),
@@ -185,6 +212,32 @@ mod tests {
             selected(Some(&["Read", "Grep"]), &["Read(.env)"]),
             "search_files"
         );
+    }
+
+    #[test]
+    fn tools_of_mcp_servers_are_selected_by_name_alone() {
+        let mcp = |allowed: Option<&[&str]>, disallowed: &[&str]| {
+            let selection = Selection::of(allowed, disallowed);
+            let (allowed, denied) = selection.mcp();
+            let names = |patterns: &[Pattern]| {
+                let names: Vec<_> = patterns.iter().map(Pattern::as_str).collect();
+                names.join(" ")
+            };
+            format!("{} - {}", names(allowed), names(denied))
+        };
+        assert_eq!(mcp(None, &[]), " - ");
+        assert_eq!(mcp(Some(&["*"]), &[]), " - ");
+        assert_eq!(
+            mcp(
+                Some(&["mcp__a__*", "Read", "mcp__a__*"]),
+                &["mcp__a__drop(x)"]
+            ),
+            "mcp__a__* - mcp__a__drop"
+        );
+        assert_eq!(mcp(Some(&["mcp__a"]), &["*"]), " - ");
+        let narrowed = Selection::of(Some(&["mcp__a__get(https://x/*)"]), &[]);
+        assert_eq!(narrowed.missing(), ["mcp__a__get(https://x/*)"]);
+        assert!(narrowed.mcp().0.is_empty());
     }
 
     #[test]

@@ -8,7 +8,9 @@ use crate::terminal;
 use crate::text;
 use anyhow::Context as _;
 use divisi_app::Problem;
-use divisi_app::settings::{Claim, PROJECT_FILE, Project, Standing, TrustedFile, TrustedFiles};
+use divisi_app::settings::{
+    Claim, MCP_FILE, PROJECT_FILE, Project, Standing, TrustedFile, TrustedFiles,
+};
 use divisi_core::Digest;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,9 +29,9 @@ Examples:
   divisi trust --list
 
 A divisi.toml may choose models, limits and labels without being asked. Where prompts and keys go (a \
-`base_url` elsewhere, `key_env`), what runs (`executors`, `allow`), what is opened outside the project \
-(`store`, `framing`) and what caps are held by (`prices`) count once you have trusted the file. Trust ends \
-when the file changes.")]
+`base_url` elsewhere, `key_env`), what runs (`executors`, `mcp`, `allow`), what is opened outside the project \
+(`store`, `framing`) and what caps are held by (`prices`) count once you have trusted the file, and so do \
+the servers of a .mcp.json. Trust ends when a file changes.")]
 pub(crate) struct Args {
     /// The project's folder, or one in it
     #[arg(default_value = ".")]
@@ -55,27 +57,42 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
 }
 
 fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
-    let Some(project) = context.app.project(folder)? else {
-        let message = format!("there is no {PROJECT_FILE} in {}", folder.display());
+    let settings = context.app.project(folder)?;
+    let files: Vec<Project> = settings
+        .into_iter()
+        .chain(context.app.mcp_file(folder)?.map(|file| file.project))
+        .collect();
+    if files.is_empty() {
+        let message = format!(
+            "there is no {PROJECT_FILE} or {MCP_FILE} in {}",
+            folder.display()
+        );
         return Err(Problem::usage(message).hint("name the folder of a project, or one in it"));
-    };
-    let state = match (project.claims.is_empty(), project.standing) {
-        (true, _) => "says nothing that needs trust",
-        (false, Standing::Trusted) => "is trusted already, as it is now. It says:",
-        (false, Standing::Changed | Standing::Unknown) => {
-            project.trust()?;
-            "is trusted now, until it changes. It says:"
+    }
+    let mut forms = vec![];
+    for project in &files {
+        let state = match (project.claims.is_empty(), project.standing) {
+            (true, _) => "says nothing that needs trust",
+            (false, Standing::Trusted) => "is trusted already, as it is now. It says:",
+            (false, Standing::Changed | Standing::Unknown) => {
+                project.trust()?;
+                "is trusted now, until it changes. It says:"
+            }
+        };
+        if context.global.json {
+            forms.push(Trusted::new(project));
+        } else if !context.global.quiet {
+            let path = project.path.display().to_string();
+            let mut lines = vec![Line::of(Tone::Strong, path).plain(format!(" {state}"))];
+            lines.extend(terminal::claims(project));
+            let look = Look::of_stderr(false);
+            output::say(look::page(&lines, &look).trim_end());
         }
-    };
-    if context.global.json {
-        print_json(&Trusted::new(&project))?;
-    } else if !context.global.quiet {
-        let mut lines = vec![
-            Line::of(Tone::Strong, project.path.display().to_string()).plain(format!(" {state}")),
-        ];
-        lines.extend(terminal::claims(&project));
-        let look = Look::of_stderr(false);
-        output::say(look::page(&lines, &look).trim_end());
+    }
+    match forms.as_slice() {
+        [] => {}
+        [one] => print_json(one)?,
+        several => print_json(&several)?,
     }
     Ok(Exit::Ok)
 }
@@ -84,20 +101,31 @@ fn revoke(folder: &Path, context: &Context) -> Result<Exit, Problem> {
     // A file that is invalid or gone can lose its trust as well.
     let project = context.app.project(folder).ok().flatten();
     let path = project.map_or_else(|| folder.join(PROJECT_FILE), |project| project.path);
-    let had = trusted_files()?.remove(&path)?;
-    if context.global.json {
-        print_json(&Revoked {
-            file: &path,
-            trusted: false,
-            was_trusted: had,
-        })?;
-    } else if !context.global.quiet {
-        let state = if had {
-            "is no longer trusted"
-        } else {
-            "was not trusted"
-        };
-        output::say(&text::line(&format!("{} {state}", path.display())));
+    let trusted = trusted_files()?;
+    let had = trusted.remove(&path)?;
+    let mcp_file = context.app.mcp_file(folder).ok().flatten();
+    let of_mcp = mcp_file.map_or_else(|| folder.join(MCP_FILE), |file| file.project.path);
+    let mut removed = vec![(path, had)];
+    if trusted.remove(&of_mcp)? {
+        // Named alone if it alone was trusted.
+        removed.retain(|(_, had)| *had);
+        removed.push((of_mcp, true));
+    }
+    for (path, had) in &removed {
+        if context.global.json {
+            print_json(&Revoked {
+                file: path,
+                trusted: false,
+                was_trusted: *had,
+            })?;
+        } else if !context.global.quiet {
+            let state = if *had {
+                "is no longer trusted"
+            } else {
+                "was not trusted"
+            };
+            output::say(&text::line(&format!("{} {state}", path.display())));
+        }
     }
     Ok(Exit::Ok)
 }

@@ -1,9 +1,10 @@
 //! Flags of every command that runs tasks.
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Args, value_parser};
 use divisi_app::RunRequest;
 use divisi_app::settings::{Dollars, Grant, Span};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// Flags of every command that runs tasks.
@@ -64,13 +65,14 @@ pub(crate) struct RunFlags {
     /// their own logins, or a name from the settings
     #[arg(long, value_name = "NAME", help_heading = "Agents")]
     executor: Option<String>,
-    /// What agents may do besides reading files: write (in the workspace), run (commands, as you)
+    /// What agents may do besides reading files: write (in the workspace), run (commands, as you),
+    /// mcp (tools of MCP servers) or mcp:SERVER (of this one)
     #[arg(
         long,
         value_name = "WHAT",
         help_heading = "Agents",
         value_delimiter = ',',
-        value_parser = grants(),
+        value_parser = Grants,
         hide_possible_values = true
     )]
     allow: Option<Vec<Grant>>,
@@ -91,9 +93,28 @@ impl RunFlags {
 }
 
 /// Parses what agents may do.
-fn grants() -> impl TypedValueParser<Value = Grant> {
-    let words = Grant::ALL.map(|grant| PossibleValue::new(grant.as_str()).help(grant.about()));
-    PossibleValuesParser::new(words).try_map(|word| word.parse::<Grant>())
+#[derive(Clone)]
+struct Grants;
+
+impl TypedValueParser for Grants {
+    type Value = Grant;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Grant, clap::Error> {
+        let parse = |word: String| word.parse::<Grant>();
+        StringValueParser::new()
+            .try_map(parse)
+            .parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = Grant::WORDS.map(|(word, about)| PossibleValue::new(word).help(about));
+        Some(Box::new(words.into_iter()))
+    }
 }
 
 impl From<RunFlags> for RunRequest {

@@ -20,6 +20,7 @@ mod architecture;
 mod cycles;
 mod agent_programs;
 mod executors;
+mod mcp;
 mod gate;
 mod edited;
 mod later;

@@ -470,8 +470,8 @@ fn names_that_a_stranger_gives_do_not_act_on_the_terminal() {
 #[test]
 fn there_has_to_be_something_to_trust() {
     let home = Home::new();
-    insta::assert_snapshot!(home.ends(2, &["trust"]).stderr, @r"
-    error: there is no divisi.toml in ~/work
+    insta::assert_snapshot!(home.ends(2, &["trust"]).stderr, @"
+    error: there is no divisi.toml or .mcp.json in ~/work
       hint: name the folder of a project, or one in it
     ");
     insta::assert_snapshot!(home.ends(0, &["trust", "--list"]).stdout, @"no settings of any project are trusted");

@@ -103,6 +103,7 @@ pub(super) fn findings(flow: &Flow<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = worktrees(flow).into_iter().collect();
     findings.extend(writers(flow));
     findings.extend(lacking(flow));
+    findings.extend(unknown(flow));
     let withheld = |right: fn(&Rights) -> bool| {
         move |assigned: &Assigned| right(&assigned.rights) && asks_models(assigned)
     };
@@ -122,10 +123,17 @@ pub(super) fn findings(flow: &Flow<'_>) -> Vec<Finding> {
     ));
     findings.extend(asked(
         flow,
-        |assigned| asks_models(assigned) && assigned.rights.lacks.is_empty(),
+        |assigned| {
+            let Rights {
+                lacks,
+                unknown_tools,
+                ..
+            } = &assigned.rights;
+            asks_models(assigned) && lacks.is_empty() && unknown_tools.is_empty()
+        },
         |prompt| request(prompt, &WEB),
         "searches the web",
-        "let an executor with such a tool do it, or give the task what it would find",
+        "let an executor or an MCP server with such a tool do it, or give the task what it would find",
     ));
     findings
 }
@@ -234,10 +242,48 @@ fn lacking(flow: &Flow<'_>) -> Vec<Finding> {
             tools.join(", "),
             super::verb(places.len(), "it works", "they work"),
         );
-        let change = "let an executor with these tools do it, or take them out of its definition";
+        let change = match tools.iter().any(|tool| tool.contains("`mcp__")) {
+            true => {
+                "name the server under [mcp.NAME] or in .mcp.json, and permit it with `--allow mcp:NAME`"
+            }
+            false => {
+                "let an executor or an MCP server with these tools do it, or take them out of its definition"
+            }
+        };
         Finding::warning(flow.node(places[0]).site.clone(), what, change)
     };
     lacking.into_iter().map(finding).collect()
+}
+
+/// Tools of MCP servers, which are not started to look ahead.
+fn unknown(flow: &Flow<'_>) -> Option<Finding> {
+    let mut tools: BTreeSet<&str> = BTreeSet::new();
+    let mut places = vec![];
+    for (place, node) in flow.tasks() {
+        if let Ok(assigned) = &node.assigned
+            && asks_models(assigned)
+            && !assigned.rights.unknown_tools.is_empty()
+        {
+            tools.extend(assigned.rights.unknown_tools.iter().map(|tool| &**tool));
+            places.push(place);
+        }
+    }
+    let first = *places.first()?;
+    let tools: Vec<String> = tools.iter().map(|tool| format!("`{tool}`")).collect();
+    let what = format!(
+        "{} {} for {}, which is known only once its MCP server has started: a length is assumed for \
+         it, and a name that there is not is not noticed",
+        flow.names(&places),
+        super::verb(places.len(), "asks", "ask"),
+        tools.join(", "),
+    );
+    let change =
+        "name single tools (`mcp__SERVER__TOOL`), so that each request carries fewer definitions";
+    Some(Finding::warning(
+        flow.node(first).site.clone(),
+        what,
+        change,
+    ))
 }
 
 /// Tasks that need a git repository where there is none.

@@ -1,7 +1,8 @@
 //! The doctor's findings as text for a terminal.
 
 use super::report::{
-    AgentFound, Finding, Key, ModelFound, ProgramFound, ProviderFound, Report, SettingFound,
+    AgentFound, Finding, Key, ModelFound, ProgramFound, ProviderFound, Report, ServerFound,
+    SettingFound,
 };
 use crate::display::look;
 use crate::display::{Line, Look, Tone};
@@ -16,6 +17,9 @@ pub(super) fn page(report: &Report, with_defaults: bool, look: &Look) -> String 
     section(&mut lines, "Keys", keys(report));
     section(&mut lines, "Providers", providers(report));
     section(&mut lines, "Agent programs", programs(report));
+    if !report.mcp_servers.is_empty() {
+        section(&mut lines, "MCP servers", servers(report));
+    }
     section(&mut lines, "Models", models(report));
     section(&mut lines, "Settings", settings(report, with_defaults));
     section(&mut lines, "Store", store(report));
@@ -116,6 +120,17 @@ fn programs(report: &Report) -> Vec<Line> {
         }
     };
     report.agent_programs.iter().map(line).collect()
+}
+
+fn servers(report: &Report) -> Vec<Line> {
+    let width = width(report.mcp_servers.iter().map(|found| found.name.as_str()));
+    let line = |found: &ServerFound| {
+        let tone = if found.ready { Tone::Good } else { Tone::Dim };
+        Line::new()
+            .plain(format!("{:<width$}  ", found.name))
+            .put(tone, &found.state)
+    };
+    report.mcp_servers.iter().map(line).collect()
 }
 
 fn models(report: &Report) -> Vec<Line> {

@@ -4,6 +4,7 @@ use crate::context::Context;
 use divisi_app::Problem;
 use divisi_app::agent_programs::{self, AgentProgramFound, Login, agent_programs};
 use divisi_app::clock;
+use divisi_app::mcp_servers::{McpServerFound, mcp_servers};
 use divisi_app::prices;
 use divisi_app::providers::{AnswerMode, Candidate, Found, candidates, choose, local_candidates};
 use divisi_app::settings::{Claim, Leaf, Loaded, Origin, Project, Settings, Standing, Untrusted};
@@ -55,6 +56,8 @@ pub(in crate::commands) struct Report {
     pub(super) agents: Vec<AgentFound>,
     /// The agent programs that are installed or not.
     pub(super) agent_programs: Vec<ProgramFound>,
+    /// The MCP servers of the settings and of the project's `.mcp.json`. None is started.
+    pub(super) mcp_servers: Vec<ServerFound>,
     /// What should be mended.
     pub(super) findings: Vec<Finding>,
 }
@@ -163,6 +166,21 @@ pub(super) struct ProgramFound {
     pub(super) state: String,
 }
 
+/// An MCP server.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ServerFound {
+    /// Its name.
+    pub(super) name: String,
+    /// Whether a run would start it for a task that selects its tools.
+    pub(super) ready: bool,
+    /// Whether `allow` permits its tools.
+    pub(super) permitted: bool,
+    /// Whether its file has the trust that it needs.
+    pub(super) trusted: bool,
+    /// The state in words.
+    pub(super) state: String,
+}
+
 /// Something to mend, and how.
 #[derive(Clone, Serialize, JsonSchema)]
 pub(super) struct Finding {
@@ -190,12 +208,15 @@ impl SettingFound {
 /// Checks everything that a run would use. With `tries` each vendor is asked for its list of
 /// models; otherwise nothing is sent to any vendor.
 pub(super) async fn examine(context: &Context, tries: bool) -> Result<Report, Problem> {
+    let loaded = context.app.settings(Untrusted::LookedAt)?;
+    let mut findings = vec![];
+    let mcp_servers = servers(&loaded, context, &mut findings);
     let Loaded {
         settings,
         leaves,
         project,
-    } = context.app.settings(Untrusted::LookedAt)?;
-    let mut findings = vec![];
+        ..
+    } = loaded;
     let trust = project
         .filter(|project| !project.claims.is_empty())
         .map(|project| trust(&project, &mut findings));
@@ -264,8 +285,34 @@ pub(super) async fn examine(context: &Context, tries: bool) -> Result<Report, Pr
         store,
         agents,
         agent_programs: programs(context)?,
+        mcp_servers,
         findings,
     })
+}
+
+/// The MCP servers, trusted and permitted or not.
+fn servers(loaded: &Loaded, context: &Context, findings: &mut Vec<Finding>) -> Vec<ServerFound> {
+    let found = mcp_servers(loaded, &context.app).unwrap_or_else(|error| {
+        let problem = Problem::from(error);
+        findings.push(Finding {
+            what: problem.to_string(),
+            hint: Some(problem.hints().join("\n")),
+        });
+        vec![]
+    });
+    let server = |found: McpServerFound| ServerFound {
+        ready: found.is_trusted && found.is_permitted && found.problem.is_none(),
+        state: match (&found.problem, found.is_trusted, found.is_permitted) {
+            (Some(problem), _, _) => problem.clone(),
+            (None, false, _) => "its file is not trusted: `divisi trust`".to_owned(),
+            (None, true, false) => format!("not permitted: `--allow mcp:{}`", found.name),
+            (None, true, true) => "ready".to_owned(),
+        },
+        permitted: found.is_permitted,
+        trusted: found.is_trusted,
+        name: found.name,
+    };
+    found.into_iter().map(server).collect()
 }
 
 /// The agent programs, by the settings that may run something.
@@ -415,8 +462,8 @@ fn shown(leaf: &Leaf) -> String {
             };
             provider.get("kind").map_or_else(what, ToString::to_string)
         }
-        (Some("executors"), toml::Value::Table(executor)) => {
-            let program = executor.get("command").and_then(|command| command.get(0));
+        (Some("executors" | "mcp"), toml::Value::Table(found)) => {
+            let program = found.get("command").and_then(|command| command.get(0));
             program.map(ToString::to_string).unwrap_or_default()
         }
         (_, value) => value.to_string(),

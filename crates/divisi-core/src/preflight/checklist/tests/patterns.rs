@@ -210,13 +210,13 @@ fn tools_and_rights_that_prompts_need_are_named() {
     assert_snapshot!(only(&flow.checked(), Question::Dependencies), @r"
     ! dependencies mapped?  4 tasks, no result goes from one to another
       ! x.js:4 `scout` asks for `WebSearch`, which divisi does not have: it works without
-        let an executor with these tools do it, or take them out of its definition
+        let an executor or an MCP server with these tools do it, or take them out of its definition
       ! x.js:1 no tool of the run runs commands, as the prompt of `mend` asks (“run the tests and commit”)
         allow commands with `--allow run`, if the prompts need them
       ! x.js:1 no tool of the run changes files, as the prompt of `mend` asks (“Edit the files in src/”)
         allow changes with `--allow write`, if the prompts need them
       ! x.js:3 no tool of the run searches the web, as the prompt of `look` asks (“Search the web for the date”)
-        let an executor with such a tool do it, or give the task what it would find
+        let an executor or an MCP server with such a tool do it, or give the task what it would find
     ");
     let settings = Settings {
         has_repository: Some(false),
@@ -229,6 +229,42 @@ fn tools_and_rights_that_prompts_need_are_named() {
         worst.what,
         "`mend`, `judge`, `look` and 1 more need a worktree, and there is no git repository here"
     );
+}
+
+#[test]
+fn tools_of_mcp_servers_are_named_as_unknown_or_missing() {
+    let mut flow = Builder::new();
+    for (label, rights) in [
+        (
+            "log",
+            Rights {
+                unknown_tools: vec!["mcp__git__*".into()],
+                ..Rights::default()
+            },
+        ),
+        (
+            "post",
+            Rights {
+                lacks: vec!["mcp__chat__post".into()],
+                ..Rights::default()
+            },
+        ),
+    ] {
+        let node = flow.task(label, "search", Sonnet, &[]);
+        node.task.prompt = "Search the web".into();
+        if let Ok(assigned) = &mut node.assigned {
+            assigned.rights = rights;
+        }
+    }
+    assert_snapshot!(only(&flow.checked(), Question::Dependencies), @"
+    ! dependencies mapped?  2 tasks, no result goes from one to another
+      ! x.js:2 `post` asks for `mcp__chat__post`, which divisi does not have: it works without
+        name the server under [mcp.NAME] or in .mcp.json, and permit it with `--allow mcp:NAME`
+      ! x.js:1 `log` asks for `mcp__git__*`, which is known only once its MCP server has started: a length is assumed for it, and a name that there is not is not noticed
+        name single tools (`mcp__SERVER__TOOL`), so that each request carries fewer definitions
+      ! x.js:2 `post` is asked the same as `log` (x.js:1) [$0.0300]
+        ask once, and use the result twice
+    ");
 }
 
 #[test]

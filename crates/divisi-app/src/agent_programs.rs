@@ -143,7 +143,7 @@ fn acp_agents(settings: &Settings, environment: &Environment) -> Vec<AgentProgra
         let version = AcpExecutor::new(name, executor.agent_program(name)).version();
         version
             .map(|version| version.to_string())
-            .map_err(|failure| failure.message.to_string())
+            .map_err(|failure| failure.message)
     };
     let acp = named.chain(installed).map(|name| {
         let has_key = AcpExecutor::keys_of(&name).any(|key| environment.get(key).is_some());

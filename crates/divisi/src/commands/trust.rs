@@ -89,10 +89,9 @@ fn add(folder: &Path, context: &Context) -> Result<Exit, Problem> {
             output::say(look::page(&lines, &look).trim_end());
         }
     }
-    match forms.as_slice() {
-        [] => {}
-        [one] => print_json(one)?,
-        several => print_json(&several)?,
+    // One for each file.
+    for form in &forms {
+        print_json(form)?;
     }
     Ok(Exit::Ok)
 }

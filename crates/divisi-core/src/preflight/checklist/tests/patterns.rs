@@ -324,7 +324,8 @@ fn writers_of_one_folder_are_a_finding_only_if_they_work_at_once() {
             .collect::<String>()
     };
     assert_snapshot!(told(&|_, _| {}), @"`one` and `two` may change the same files at the same time; give each a worktree with `isolation: 'worktree'`, which `divisi merge` merges, or let none touch what another does");
-    let fine: [&dyn Fn(&mut Builder, &mut Settings); 6] = [
+    type Change<'a> = &'a dyn Fn(&mut Builder, &mut Settings);
+    let fine: [Change<'_>; 6] = [
         &|_, settings| settings.agents_write = false,
         &|_, settings| settings.bounds.in_flight_max = 1,
         &|flow, _| flow.graph.tasks[1].task.isolation = Isolation::Worktree,
@@ -334,7 +335,7 @@ fn writers_of_one_folder_are_a_finding_only_if_they_work_at_once() {
                 .as_mut()
                 .unwrap()
                 .rights
-                .worktree = true
+                .worktree = true;
         },
         // One waits for the other, through a task in between.
         &|flow, _| {

@@ -1,6 +1,6 @@
 //! Tools of MCP servers, for the tasks that divisi carries out itself.
 //!
-//! A task selects them by name ([`Pattern`]); [`Servers`] starts a server once in a run, when the
+//! A task selects them by name (`Pattern`); `Servers` starts a server once in a run, when the
 //! first attempt needs it, and shares it among all attempts. So what only looks ahead (a plan, a
 //! check, the key of a task, a resume that finds every result) starts none. It is ended with the
 //! run, and by its supervisor if divisi dies.

@@ -78,6 +78,6 @@ pub use request::{
 };
 pub use scripted::Scripted;
 pub use secret::Secret;
-pub use usage::usage_of_anthropic;
+pub use usage::{usage_of_anthropic, usage_of_codex};
 pub use vendors::{Vendor, vendors};
 pub use wire_format::WireFormat;

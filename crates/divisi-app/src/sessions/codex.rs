@@ -3,7 +3,7 @@
 use super::lines::{each, first_line, moment, text};
 use super::{Agent, AgentReply, Program, Session};
 use divisi_core::{Timestamp, Usage};
-use divisi_providers::{Block, Reply, Stop};
+use divisi_providers::{Block, Reply, Stop, usage_of_codex};
 use serde_json::Value;
 use std::io;
 use std::path::Path;
@@ -114,8 +114,8 @@ impl Read {
     /// The tokens of the last reply. The same count may be stated again.
     fn count(&mut self, info: &Value, at: Timestamp) {
         let (total, last) = (
-            usage(&info["total_token_usage"]),
-            usage(&info["last_token_usage"]),
+            usage_of_codex(&info["total_token_usage"]),
+            usage_of_codex(&info["last_token_usage"]),
         );
         let Some(agent) = self.agent.as_mut().filter(|_| !info.is_null()) else {
             return;
@@ -141,20 +141,5 @@ impl Read {
                 ..Reply::new(self.model.as_str(), "")
             },
         });
-    }
-}
-
-/// Its prompt counts cached tokens, too.
-fn usage(usage: &Value) -> Usage {
-    let count = |name: &str| usage[name].as_u64().unwrap_or_default();
-    let read = count("cached_input_tokens");
-    let written = count("cache_write_input_tokens");
-    Usage {
-        input: count("input_tokens").saturating_sub(read.saturating_add(written)),
-        cache_write_5m: written,
-        cache_read: read,
-        output: count("output_tokens"),
-        thinking: count("reasoning_output_tokens"),
-        ..Usage::default()
     }
 }

@@ -309,6 +309,19 @@ pub(super) async fn may_start() {
     *next = Some(Instant::now() + STARTS_APART);
 }
 
+/// The whole prompt, for programs that have no other place for the agent definition and the schema.
+pub(super) fn whole_prompt(context: &Context) -> String {
+    let schema = context.task().schema.as_deref();
+    let parts = [
+        context.agent_prompt().map(str::to_owned),
+        Some(context.prompt()),
+        schema.map(|schema| {
+            format!("Your last message must be JSON alone, of this schema:\n{schema}")
+        }),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

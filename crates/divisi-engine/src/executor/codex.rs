@@ -12,7 +12,7 @@
 //! results are checked here.
 
 use super::agent_program::{
-    AgentProgram, Printed, Version, carry_out, log_plan, no_result, shown, value_of,
+    AgentProgram, Printed, Version, carry_out, log_plan, no_result, shown, value_of, whole_prompt,
 };
 use super::claude::class;
 use super::{Context, Ending, Executor, ExecutorSpec, Progress};
@@ -22,7 +22,7 @@ use crate::tools::{Permissions, Selection};
 use async_trait::async_trait;
 use divisi_core::price::Billing;
 use divisi_core::{Effort, Failure, FailureClass, PicoUsd, Task, Tier, Usage};
-use divisi_providers::vendors;
+use divisi_providers::{usage_of_codex, vendors};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -107,15 +107,7 @@ impl CodexExecutor {
             args.extend(["-c".to_owned(), format!("model_reasoning_effort={word}")]);
         }
         args.push("-".to_owned());
-        let schema = context.task().schema.as_deref();
-        let parts = [
-            context.agent_prompt().map(str::to_owned),
-            Some(context.prompt()),
-            schema.map(|schema| {
-                format!("Your last message must be JSON alone, of this schema:\n{schema}")
-            }),
-        ];
-        let prompt = parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+        let prompt = whole_prompt(context);
         let program = self.program.program(&OWN_VARIABLES)?;
         let program = self.program.with_env(program.args(args).stdin(prompt));
         Ok(program.env("TMPDIR", temporary))
@@ -246,7 +238,7 @@ impl Stream {
                 Some(Progress::Tool(shown(command)))
             }
             ("turn.completed", _) => {
-                self.usage = Some(usage(&event["usage"]));
+                self.usage = Some(usage_of_codex(&event["usage"]));
                 self.error = None;
                 None
             }
@@ -270,23 +262,6 @@ impl Stream {
             Some(message) => self.error = Some(message.to_owned()),
             None => _ = self.error.get_or_insert_with(|| otherwise.to_owned()),
         }
-    }
-}
-
-/// Counts of a session. Prompt tokens include those of the cache.
-fn usage(usage: &Value) -> Usage {
-    let count = |name: &str| usage[name].as_u64().unwrap_or_default();
-    let (read, written) = (
-        count("cached_input_tokens"),
-        count("cache_write_input_tokens"),
-    );
-    Usage {
-        input: count("input_tokens").saturating_sub(read.saturating_add(written)),
-        cache_write_5m: written,
-        cache_read: read,
-        output: count("output_tokens"),
-        thinking: count("reasoning_output_tokens"),
-        ..Usage::default()
     }
 }
 

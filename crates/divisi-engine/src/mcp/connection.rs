@@ -280,7 +280,7 @@ impl Live {
         with_complaint(error, program.as_ref().and_then(Running::complaint))
     }
 
-    /// Closes its input, and ends its program whoever still holds the connection.
+    /// Closes its input, and ends its program, even if the connection is still in use.
     async fn end(&self) {
         self.client.cancellation_token().cancel();
         let program = {

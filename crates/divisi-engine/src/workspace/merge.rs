@@ -1,7 +1,7 @@
 //! Merges commits of worktrees into the branch that the user has checked out.
 //!
 //! Before each merge, a file in git's folder says which run is merged into which branch, the commit
-//! before, and the commits so far. So whoever comes next, also after a kill, knows which merge under
+//! before, and the commits so far. So the next process, also after a kill, finds which merge under
 //! way is divisi's own and what may be undone. Without that file, or with it and something else than
 //! it says, nothing is touched.
 

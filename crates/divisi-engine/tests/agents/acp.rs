@@ -384,7 +384,7 @@ async fn an_unknown_agent_is_any_command_and_needs_no_options() {
     assert_eq!(value(&ended), "the answer");
     assert!(sent(&scene, "session/set_mode").is_empty());
     let spec = scene.setup.executors.spec("mine").unwrap();
-    assert!(spec.writes, "nobody knows whether it asks");
+    assert!(spec.writes, "it is not known whether it asks");
     let known = AcpExecutor::new("acp:gemini", AgentProgram::new(["gemini"]));
     let mut executors = divisi_engine::executor::Executors::default();
     executors.add("acp:gemini", known).unwrap();

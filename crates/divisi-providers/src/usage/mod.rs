@@ -29,6 +29,24 @@ pub fn usage_of_anthropic(usage: &serde_json::Value) -> (Usage, Billing) {
     (counted.usage(true, habits), counted.billing(habits))
 }
 
+/// Tokens of a reply or a session of Codex, as that program counts them: its prompt includes those of
+/// the cache.
+///
+/// Fields that are missing count nothing.
+pub fn usage_of_codex(usage: &serde_json::Value) -> Usage {
+    let count = |name: &str| usage[name].as_u64().unwrap_or_default();
+    let read = count("cached_input_tokens");
+    let written = count("cache_write_input_tokens");
+    Usage {
+        input: count("input_tokens").saturating_sub(read.saturating_add(written)),
+        cache_write_5m: written,
+        cache_read: read,
+        output: count("output_tokens"),
+        thinking: count("reasoning_output_tokens"),
+        ..Usage::default()
+    }
+}
+
 /// Counts as sent by a vendor.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {

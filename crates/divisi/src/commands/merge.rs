@@ -130,13 +130,13 @@ pub(super) struct AbortForm<'a> {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> {
     let engine = Engine::new(context.app.store()?);
     let id = context.app.find_run(&args.run, Intent::Act).await?;
-    // Nobody goes on with the run, or merges it, meanwhile.
+    // No other process goes on with the run, or merges it, meanwhile.
     let _lease = engine.store().leases().take(&id).await?;
     let found = of_run(&engine, &id).await?;
     let root = root(&id, &found)?;
     let target = Target::open(&root, args.filters).await;
     let target = target.map_err(|error| refused(error, args.filters))?;
-    // A request to stop is heard between two steps; git is not stopped within one.
+    // A request to stop takes effect between two steps; git is not stopped within one.
     let _stop = StopRequests::of_run();
     if args.abort {
         return abort(&id, &target, context).await;

@@ -69,7 +69,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
 async fn found(engine: &Engine, args: &Args, context: &Context) -> Result<Vec<Found>, Problem> {
     let Some(word) = &args.run else {
         let mut found = of_place(engine, args.all, context).await?;
-        // Whoever has removed one knows that. The list of a run has them.
+        // Those that the user has removed are listed only for a run.
         found.retain(|it| it.worktree.exists());
         return Ok(found);
     };

@@ -57,6 +57,12 @@ fn no_key_is_needed_and_the_hint_says_so() {
     );
     let said = run(&home, 0, &["--executor", "claude", "--max-cost", "5"]);
     assert_eq!(said.stdout, "the answer");
+    assert!(
+        said.stderr
+            .contains("note: claude is not logged in, as far as divisi can see"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(cost(&home), 0.01);
     let bill = home.ends(0, &["cost", "last"]).stdout;
     assert!(

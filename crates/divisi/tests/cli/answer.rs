@@ -130,3 +130,28 @@ fn what_a_person_answers_is_not_checked() {
         "{said}"
     );
 }
+
+#[test]
+fn the_task_may_be_left_out_if_only_one_waits_and_show_has_the_command() {
+    let both = "\
+export const meta = { name: 'ask', description: 'Asks a person twice' };
+return Promise.all(['first', 'second'].map((label) => agent('Deploy?', { executor: 'person', label })));
+";
+    let home = Home::with("ask.js", both);
+    home.ends(4, &["run", "ask.js", "--demo"]);
+    let page = home.ends(0, &["show", "last"]).stdout;
+    let commands = |page: &str| page.matches("divisi answer ").count();
+    assert_eq!(commands(&page), 2, "{page}");
+    let said = home.ends(2, &["answer", "last", "yes"]).stderr;
+    assert!(
+        said.contains("wait for an answer: t0 (first), t1 (second)"),
+        "{said}"
+    );
+    home.ends(0, &["answer", "last", "first", "yes"]);
+    home.ends(0, &["answer", "last", "no"]);
+    let said = home.ends(2, &["answer", "last", "no"]).stderr;
+    assert!(said.contains("no task of run"), "{said}");
+    let result = home.ends(0, &["resume", "last"]).stdout;
+    let result: Vec<String> = serde_json::from_str(&result).unwrap();
+    assert_eq!(result, ["yes", "no"]);
+}

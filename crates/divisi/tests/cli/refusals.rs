@@ -293,3 +293,19 @@ fn a_check_says_what_it_found_and_one_that_cannot_run_climbs_no_ladder() {
         "{outcome}"
     );
 }
+
+#[test]
+fn an_executor_that_is_not_there_is_found_before_a_run() {
+    let home = Home::with("flow.js", FLOW);
+    for args in [
+        &["run", "flow.js", "--demo", "--executor", "cluade"][..],
+        &["plan", "flow.js", "--executor", "cluade"],
+    ] {
+        let said = refused(2, &home, args);
+        assert!(
+            said.contains("there is no executor `cluade`")
+                && said.contains("did you mean `claude`?"),
+            "{said}"
+        );
+    }
+}

@@ -162,7 +162,7 @@ impl Known {
         })
     }
 
-    /// What a new session is told beside the protocol. Only the adapter of Claude Code is: its
+    /// What is sent with a new session beside the protocol, to the adapter of Claude Code alone: its
     /// limits, its tools, and to leave out hooks, plugins, MCP servers and settings, as by
     /// [`ClaudeExecutor`](crate::executor::ClaudeExecutor).
     pub(super) fn session(&self, context: &Context, has_cost: bool) -> Option<Value> {

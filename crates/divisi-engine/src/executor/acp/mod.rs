@@ -3,7 +3,7 @@
 //!
 //! The agent works with its own tools and its own login, in the task's folder. It is put into the
 //! mode in which it asks before it changes anything, and is answered by the permissions of the run;
-//! nobody is asked. So what it may do is confined as far as it asks: one that divisi does not know
+//! no person is asked. So what it may do is confined as far as it asks: one that divisi does not know
 //! may change files without a permission, which plans and checks assume.
 //!
 //! The protocol has no limit for turns or money, no schema, and a cost only where an agent reports
@@ -19,7 +19,7 @@ mod permission;
 mod said;
 mod session;
 
-use super::agent_program::{AgentProgram, Version, log_plan, may_start, value_of};
+use super::agent_program::{AgentProgram, Version, log_plan, may_start, value_of, whole_prompt};
 use super::claude::{OF_A_PARENT, class};
 use super::command::run_until;
 use super::{Context, Ending, Executor, ExecutorSpec, ModelUse};
@@ -303,7 +303,7 @@ impl Executor for AcpExecutor {
         };
         context.waits(may_start()).await;
         let time = Duration::from_millis(context.timeout().0);
-        let prompt = prompt(context);
+        let prompt = whole_prompt(context);
         let plan = Plan {
             name: &self.name,
             known: self.known,
@@ -440,19 +440,6 @@ impl AcpExecutor {
             (Some(schema), said) => value_of(name, schema, said),
         }
     }
-}
-
-/// The whole prompt: the protocol has no place for the agent definition and the schema.
-fn prompt(context: &Context) -> String {
-    let schema = context.task().schema.as_deref();
-    let parts = [
-        context.agent_prompt().map(str::to_owned),
-        Some(context.prompt()),
-        schema.map(|schema| {
-            format!("Your last message must be JSON alone, of this schema:\n{schema}")
-        }),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
 /// Tokens where the agent counts none.

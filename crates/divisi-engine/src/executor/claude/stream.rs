@@ -7,6 +7,7 @@
 use crate::executor::agent_program::shown;
 use crate::executor::reports::dollars;
 use divisi_core::{PicoUsd, Usage};
+use divisi_providers::usage_of_anthropic;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -162,7 +163,8 @@ impl Stream {
         let is_new = self.ids.len() < IDS_MAX
             && text(message, "id").is_some_and(|id| self.ids.insert(id.to_owned()));
         if let Some(usage) = message.get("usage").filter(|_| is_new) {
-            self.seen += reply_usage(usage);
+            // Those of the output are as of its beginning.
+            self.seen += usage_of_anthropic(usage).0;
         }
         blocks(message)
             .iter()
@@ -257,18 +259,6 @@ fn blocks(message: &Value) -> &[Value] {
         .get("content")
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
-}
-
-/// Counts of an API reply. Those of the output are as of its beginning.
-fn reply_usage(usage: &Value) -> Usage {
-    let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or_default();
-    Usage {
-        input: count("input_tokens"),
-        cache_write_5m: count("cache_creation_input_tokens"),
-        cache_read: count("cache_read_input_tokens"),
-        output: count("output_tokens"),
-        ..Usage::default()
-    }
 }
 
 fn model_usage(used: &Value) -> Spent {

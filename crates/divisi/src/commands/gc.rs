@@ -3,11 +3,11 @@
 use super::rm::{has_ended, is_unchanged, remove};
 use super::runs::look_again;
 use crate::context::Context;
+use crate::display::table::{Column, Table};
 use crate::display::{Line, Look, Tone, json, look, number};
 use crate::exit::Exit;
 use crate::flags::Age;
 use crate::output;
-use crate::text;
 use crate::worktrees::{Left, LeftForm};
 use anyhow::Context as _;
 use divisi_app::{Problem, clock};
@@ -154,7 +154,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<Exit, Problem> 
     };
     let look = Look::of_stdout(false);
     if !context.global.json {
-        let page = look::page(&lines(&report, &runs, &room, has_limit), &look);
+        let page = look::page(&lines(&report, &runs, &room, has_limit, &look), &look);
         output::print(page.trim_end()).context("cannot write to stdout")?;
     }
     if !report.selected.is_empty() && is_agreed(&args, &report, context)? {
@@ -277,7 +277,13 @@ fn bytes(room: &Room, run: &RunSummary) -> u64 {
 /// Runs that are shown when nothing is removed.
 const LARGEST_MAX: usize = 10;
 
-fn lines(report: &Report, runs: &[RunSummary], room: &Room, has_limit: bool) -> Vec<Line> {
+fn lines(
+    report: &Report,
+    runs: &[RunSummary],
+    room: &Room,
+    has_limit: bool,
+    look: &Look,
+) -> Vec<Line> {
     let now = clock::now();
     let count = number::counted(report.runs as u64, "run", "runs");
     let shared = match report.shared_bytes {
@@ -288,12 +294,24 @@ fn lines(report: &Report, runs: &[RunSummary], room: &Room, has_limit: bool) -> 
         Line::of(Tone::Strong, number::bytes(report.total_bytes))
             .plain(format!(" on disk for {count}{shared}")),
     ];
-    let row = |id: &RunId, name: &str, status: &str, bytes: u64, at| {
-        Line::new()
-            .plain(format!("  {id} "))
-            .put(Tone::Strong, text::line(name))
-            .put(Tone::Dim, format!("  {status}  {}  ", number::ago(now, at)))
-            .plain(number::bytes(bytes))
+    let mut table = Table::new(
+        vec![
+            Column::left(""),
+            Column::left("").at_least(8),
+            Column::left(""),
+            Column::left("").rank(1),
+            Column::right(""),
+        ],
+        2,
+    );
+    let mut row = |id: &RunId, name: &str, status: &str, bytes: u64, at| {
+        table.row(vec![
+            (Tone::Plain, id.to_string()),
+            (Tone::Strong, name.to_owned()),
+            (Tone::Dim, status.to_owned()),
+            (Tone::Dim, number::ago(now, at)),
+            (Tone::Plain, number::bytes(bytes)),
+        ]);
     };
     if has_limit {
         let bytes = number::bytes(report.selected_bytes);
@@ -301,8 +319,9 @@ fn lines(report: &Report, runs: &[RunSummary], room: &Room, has_limit: bool) -> 
         lines.push(Line::new().plain(format!("{count} to remove: {bytes}")));
         for it in &report.selected {
             let name = it.name.as_ref().unwrap_or(&it.flow);
-            lines.push(row(&it.run, name, &it.status, it.bytes, it.updated_at));
+            row(&it.run, name, &it.status, it.bytes, it.updated_at);
         }
+        lines.extend(table.render(look));
         if report.worktrees.stay > 0 {
             let count = number::counted(report.worktrees.stay, "worktree", "worktrees");
             lines.push(Line::of(
@@ -317,14 +336,9 @@ fn lines(report: &Report, runs: &[RunSummary], room: &Room, has_limit: bool) -> 
     largest.truncate(LARGEST_MAX);
     for run in largest {
         let name = run.name.as_ref().unwrap_or(&run.flow);
-        lines.push(row(
-            &run.id,
-            name,
-            &run.status,
-            bytes(room, run),
-            run.updated_at,
-        ));
+        row(&run.id, name, &run.status, bytes(room, run), run.updated_at);
     }
+    lines.extend(table.render(look));
     lines.push(Line::of(
         Tone::Dim,
         "`divisi gc --older-than 30d` shows what it would remove, and asks",

@@ -33,7 +33,7 @@ pub(crate) mod worktrees;
 
 pub(crate) mod look;
 pub(crate) mod number;
-mod table;
+pub(crate) mod table;
 
 #[cfg(test)]
 mod story;

@@ -109,10 +109,11 @@ fn state(provider: &ProviderFound) -> (Tone, String) {
 }
 
 fn programs(report: &Report) -> Vec<Line> {
+    let width = width(report.agent_programs.iter().map(|found| &*found.name));
     let line = |found: &ProgramFound| {
         let tone = if found.ready { Tone::Good } else { Tone::Dim };
         let line = Line::new()
-            .plain(format!("{}  ", found.name))
+            .plain(format!("{:<width$}  ", found.name))
             .put(tone, &found.state);
         match &found.version {
             Some(version) => line.put(Tone::Dim, format!("  {version}")),

@@ -195,6 +195,14 @@ fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp
     let mut commands = vec![];
     let mut may_type = |command: String, does: &str| commands.push((command, does.to_owned()));
     may_type(format!("divisi show {id}"), "what each task did");
+    if matches!(view.stage, Stage::Parked(_)) {
+        for task in view.questions().take(QUESTIONS_MAX) {
+            may_type(
+                format!("divisi answer {id} {task} VALUE"),
+                &asked(view, task),
+            );
+        }
+    }
     match &view.stage {
         Stage::Parked(ParkReason::Budget { phase: Some(_) }) => {
             let does = "once the phase may cost more: `maxCost` in the flow, or [budget.phases]";
@@ -248,12 +256,6 @@ fn next_commands(progress: &Progress, cap_least: Option<PicoUsd>, now: Timestamp
             may_type(format!("divisi resume {id} --wait"), "try until there is");
         }
         Stage::Parked(ParkReason::Suspended { .. }) => {
-            for task in view.questions().take(QUESTIONS_MAX) {
-                may_type(
-                    format!("divisi answer {id} {task} VALUE"),
-                    &asked(view, task),
-                );
-            }
             may_type(format!("divisi resume {id}"), "go on with the answers");
         }
         Stage::Ended(RunStatus::Ok) => {}
